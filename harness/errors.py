@@ -1,0 +1,61 @@
+"""The errors a user can act on; each message says what was expected, what came, where, and what to do."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class DerbyError(Exception):
+    """Base of every error that the command line prints as a message instead of a traceback."""
+
+
+class SpaceError(DerbyError, ValueError):
+    """A domain, a search space or a configuration is not valid."""
+
+
+class UnknownNameError(DerbyError, KeyError):
+    """A task, searcher, variant or setting of that name does not exist."""
+
+    def __str__(self) -> str:  # KeyError would show the repr of the message
+        return str(self.args[0])
+
+
+class IncompatibleError(DerbyError, ValueError):
+    """A searcher cannot handle this problem; known before anything is trained."""
+
+
+class MissingLibraryError(DerbyError, ImportError):
+    """A searcher or task needs a library that is not installed."""
+
+
+class SearcherError(DerbyError, RuntimeError):
+    """A searcher raised, or proposed something outside the space; its study fails."""
+
+
+class ProtocolError(DerbyError, RuntimeError):
+    """The ask/tell contract was broken by the caller: told twice, or told something never asked."""
+
+
+class DataError(DerbyError, RuntimeError):
+    """A data set was not found, or is not the one expected."""
+
+
+class SweepError(DerbyError, ValueError):
+    """A sweep file is unusable; the message lists every problem with file, line and field."""
+
+
+class RecordError(DerbyError, RuntimeError):
+    """The results folder cannot be read or written."""
+
+
+class ReplayMismatchError(DerbyError, RuntimeError):
+    """A resumed study did not repeat what its journal says it did."""
+
+
+def nearest(name: str, valid: Iterable[str]) -> str:
+    """Return a hint that ends an error message: the nearest valid name, then all of them."""
+    names = sorted(valid)
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    return f"{hint}valid: {', '.join(names) if names else 'none'}"

@@ -1,0 +1,139 @@
+"""Identities and seeds: stable digests of names, never of the order of execution."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from harness.space import Config
+from harness.trial import Budget
+
+
+def canonical_json(value: object) -> str:
+    """Return the one JSON text of a value made of JSON types: sorted keys, no spaces, no NaN."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def digest(value: object) -> str:
+    """Return the first 16 hex digits of the SHA-256 of a value's canonical JSON."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:16]
+
+
+def derive_seed(root: int, *names: object) -> int:
+    """Derive a 32-bit seed from a root seed and a path of names (any JSON values).
+
+    Equal paths give equal seeds on every machine and in every order of execution; different paths
+    give independent ones: numpy's `SeedSequence` mixes the root with a SHA-256 of the path.
+    """
+    path = hashlib.sha256(canonical_json(names).encode()).digest()
+    words = np.frombuffer(path, dtype="<u4").tolist()
+    return int(np.random.SeedSequence([root, *words]).generate_state(1, dtype=np.uint32)[0])
+
+
+@dataclass(frozen=True, slots=True)
+class TaskKey:
+    """Identity of a task: name, version, and every option with its value, defaults included.
+
+    ``options`` decide the numbers of a training. ``scoring`` only decides which of them is the
+    objective, so that studies of different objectives share evaluations and training seeds.
+    """
+
+    name: str
+    version: int
+    options: Mapping[str, Any] = field(default_factory=dict)
+    scoring: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def training(self) -> dict[str, Any]:
+        """What evaluations depend on, as JSON."""
+        return {"name": self.name, "version": self.version, "options": dict(self.options)}
+
+    @property
+    def label(self) -> str:
+        """A name for people: ``name/variant``, then the options that are not variants."""
+        rest = {k: v for k, v in self.options.items() if k != "variant"} | dict(self.scoring)
+        extra = "".join(f",{k}={v}" for k, v in rest.items())
+        return f"{self.name}/{self.options.get('variant', 'full')}{extra}"
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the key as JSON types."""
+        return {**self.training, "scoring": dict(self.scoring)}
+
+
+@dataclass(frozen=True, slots=True)
+class StudyKey:
+    """Identity of a study: one searcher on one task, once.
+
+    Library versions are recorded beside it, not in it: after an upgrade it is still the same study,
+    and replaying it tells whether it still does the same.
+    """
+
+    task: TaskKey
+    searcher: str
+    settings: Mapping[str, Any]
+    budget: Budget
+    workers: int
+    repetition: int
+    root_seed: int
+    deadline: float | None = None
+
+    @property
+    def id(self) -> str:
+        """Digest that names the study's journal."""
+        return digest(self.as_json())
+
+    @property
+    def search_seed(self) -> int:
+        """Seed of the searcher: from task, searcher and repetition."""
+        return derive_seed(self.root_seed, "search", self.task.as_json(), self.searcher, self.repetition)
+
+    @property
+    def training_seed(self) -> int:
+        """Seed of every training: from task and repetition only, common to all searchers."""
+        return derive_seed(self.root_seed, "training", self.task.training, self.repetition)
+
+    def evaluation(self, config: Config) -> EvaluationKey:
+        """Return the key of this study's evaluation of a configuration."""
+        return EvaluationKey(self.task, config, self.training_seed)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the key as JSON types."""
+        return {
+            "task": self.task.as_json(),
+            "searcher": self.searcher,
+            "settings": dict(self.settings),
+            "budget": {"unit": self.budget.unit, "amount": self.budget.amount},
+            "workers": self.workers,
+            "repetition": self.repetition,
+            "root_seed": self.root_seed,
+            "deadline": self.deadline,
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> StudyKey:
+        """Rebuild a key from `as_json`."""
+        task = TaskKey(**value["task"])
+        return cls(**{**value, "task": task, "budget": Budget(**value["budget"])})
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationKey:
+    """Identity of an evaluation: a pure function of task, configuration and training seed."""
+
+    task: TaskKey
+    config: Config
+    seed: int
+
+    @property
+    def id(self) -> str:
+        """Digest under which the evaluation is recorded."""
+        return digest(self.as_json())
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the key as JSON types."""
+        return {"task": self.task.training, "config": dict(self.config), "seed": self.seed}

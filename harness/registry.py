@@ -1,0 +1,90 @@
+"""Finds tasks and searchers by name: the project's own modules, and plug-ins through entry points."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+from functools import cache
+from importlib.metadata import entry_points
+from typing import TypeVar
+
+from harness.errors import DerbyError, UnknownNameError, nearest
+from harness.searcher import Searcher
+from harness.task import Task
+
+SEARCHER_GROUP = "derby.searchers"
+TASK_GROUP = "derby.tasks"
+
+T = TypeVar("T", Searcher, Task)
+
+
+@cache
+def searchers() -> dict[str, type[Searcher]]:
+    """Return every searcher class by name, in alphabetical order."""
+    return _discover(Searcher, "searchers", SEARCHER_GROUP)  # type: ignore[type-abstract]
+
+
+@cache
+def tasks() -> dict[str, type[Task]]:
+    """Return every task class by name, in alphabetical order."""
+    return _discover(Task, "tasks", TASK_GROUP)  # type: ignore[type-abstract]
+
+
+def searcher(name: str) -> type[Searcher]:
+    """Return the searcher class of that name, or raise `UnknownNameError` with the nearest valid name."""
+    return _named("searcher", name, searchers())
+
+
+def task(name: str) -> type[Task]:
+    """Return the task class of that name, or raise `UnknownNameError` with the nearest valid name."""
+    return _named("task", name, tasks())
+
+
+def _named(kind: str, name: str, found: dict[str, type[T]]) -> type[T]:
+    if name not in found:
+        raise UnknownNameError(f"no {kind} is called {name!r}; {nearest(name, found)}")
+    return found[name]
+
+
+def _discover(base: type[T], package_name: str, group: str) -> dict[str, type[T]]:
+    """Collect concrete subclasses from a package's modules, then from entry points.
+
+    Raises:
+        DerbyError: A plug-in does not load or is of the wrong type, or a name is taken twice.
+    """
+    found: dict[str, type[T]] = {}
+    package = importlib.import_module(package_name)
+    for info in pkgutil.iter_modules(package.__path__):
+        module = importlib.import_module(f"{package_name}.{info.name}")
+        for member in vars(module).values():
+            if (
+                inspect.isclass(member)
+                and issubclass(member, base)
+                and not inspect.isabstract(member)
+                and member.__module__ == module.__name__
+                and "name" in vars(member)
+            ):
+                _add(found, member, f"module {module.__name__}")
+    for entry in entry_points(group=group):
+        origin = f"plug-in {entry.value!r} (entry point {group})"
+        try:
+            loaded = entry.load()
+        except Exception as error:
+            raise DerbyError(
+                f"{origin} cannot be loaded: {type(error).__name__}: {error}; fix or uninstall it"
+            ) from error
+        if not (inspect.isclass(loaded) and issubclass(loaded, base)) or inspect.isabstract(loaded):
+            raise DerbyError(f"{origin} must be a concrete subclass of {base.__name__}, got {loaded!r}")
+        _add(found, loaded, origin)
+    return dict(sorted(found.items()))
+
+
+def _add(found: dict[str, type[T]], new: type[T], origin: str) -> None:
+    taken = found.get(new.name)
+    if taken is not None:
+        raise DerbyError(
+            f"{origin}: the name {new.name!r} is taken by {taken.__module__}.{taken.__qualname__}; "
+            "rename one of them"
+        )
+    found[new.name] = new

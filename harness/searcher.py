@@ -1,0 +1,244 @@
+"""The searcher contract: one HPO method behind ask and tell, with everything adapters share."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import random
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, final
+
+import numpy as np
+
+from harness.errors import (
+    DerbyError,
+    IncompatibleError,
+    MissingLibraryError,
+    ProtocolError,
+    SearcherError,
+    SpaceError,
+)
+from harness.options import Options
+from harness.space import Choice, Domain, Float, Int
+from harness.trial import Budget, Evaluation, Problem, Proposal
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Suggestion:
+    """What an adapter's library proposes, before the base class has checked it.
+
+    Args:
+        config: The active parameters; numpy scalars are converted, values outside the space refused.
+        epochs: Fidelity to reach; ``None`` is full fidelity.
+        handle: The library's own trial object, for the adapter's ``_tell``.
+        continues: The suggestion whose trial is continued with more epochs.
+    """
+
+    config: Mapping[str, Any]
+    epochs: int | None = None
+    handle: Any = None
+    continues: Suggestion | None = None
+
+
+class Searcher(ABC):
+    """One HPO method behind ask/tell. Minimises.
+
+    A subclass declares its name, its capabilities and its settings as class attributes, sets its
+    library up in `_start`, and writes `_ask` and `_tell`. It imports its library inside these, not
+    at the top of its module, so that listing searchers loads none.
+
+    The base class numbers trials, validates and converts proposals, turns evaluations into finite
+    losses (see `Objective.loss`: every method is told the same for the same failure), times ask and
+    tell, and keeps global random state apart. A library's exception becomes a `SearcherError` that
+    names the trial; nothing ever falls back to another method.
+
+    Args:
+        problem: Space, fidelities and objective.
+        seed: Seed of all of the method's random draws, 0 … 2³² - 1.
+        budget: What the study may spend in all.
+        settings: The method's own settings, validated by `Settings`.
+
+    Raises:
+        IncompatibleError: The method cannot handle this problem.
+        MissingLibraryError: The method's library is not installed.
+        pydantic.ValidationError: A setting is unknown or not valid.
+    """
+
+    name: ClassVar[str]
+    """Name in sweep files, records and figures."""
+    libraries: ClassVar[Mapping[str, str]] = {}
+    """Module to distribution, of every library the adapter imports."""
+    domains: ClassVar[tuple[type[Domain], ...]] = (Float, Int, Choice)
+    """Kinds of parameter the method can search."""
+    conditional: ClassVar[bool] = False
+    """Whether it can search a space in which some parameters are not always active."""
+    parallel: ClassVar[bool] = False
+    """Whether it can be asked again before it was told: needed for more than one worker."""
+    multi_fidelity: ClassVar[bool] = False
+    """Whether it proposes fewer epochs than full fidelity, and continues trials."""
+    global_random: ClassVar[bool] = False
+    """Whether its library draws from numpy's or Python's global generator, which is then isolated."""
+
+    class Settings(Options):
+        """The method's settings."""
+
+    settings: Options
+
+    def __init__(self, problem: Problem, *, seed: int, budget: Budget, **settings: Any) -> None:
+        self.settings = self.Settings(**settings)
+        reasons = self.incompatibilities(problem, budget, self.settings)
+        if reasons:
+            raise IncompatibleError(f"searcher {self.name!r}: " + "; ".join(reasons))
+        self.require_libraries()
+        self.problem = problem
+        self.seed = seed
+        self.budget = budget
+        self.ask_seconds = 0.0
+        """Duration of the latest ask."""
+        self.tell_seconds = 0.0
+        """Duration of the latest tell."""
+        self._trials: dict[Suggestion, int] = {}
+        self._trial_count = 0
+        self._pending: dict[tuple[int, int], Suggestion] = {}
+        self._random_state: tuple[Any, Any] | None = None
+        with self._isolated(), self._library_errors("failed to start"):
+            self._start()
+
+    # What an adapter writes.
+
+    def _start(self) -> None:  # noqa: B027 - a searcher without set-up is fine
+        """Set the library up; runs once, at construction."""
+
+    @abstractmethod
+    def _ask(self) -> Suggestion | None:
+        """Return the next suggestion; ``None`` when there is none until something is told, or ever."""
+
+    @abstractmethod
+    def _tell(self, suggestion: Suggestion, loss: float) -> None:
+        """Take the finite loss of a suggestion, the same object that `_ask` returned."""
+
+    @classmethod
+    def incompatibilities(cls, problem: Problem, budget: Budget, settings: Options) -> list[str]:
+        """Return why the method cannot handle this problem; empty when it can. Extend it, don't replace it."""
+        del budget, settings  # for subclasses
+        reasons = []
+        for name, domain in problem.space.parameters.items():
+            if not isinstance(domain, cls.domains):
+                kinds = ", ".join(kind.__name__ for kind in cls.domains)
+                reasons.append(f"parameter {name!r} is a {type(domain).__name__}; it searches {kinds} only")
+        if problem.space.conditions and not cls.conditional:
+            names = ", ".join(repr(name) for name in problem.space.conditions)
+            reasons.append(f"it cannot search conditional parameters ({names})")
+        return reasons
+
+    # What everyone else calls.
+
+    @classmethod
+    def require_libraries(cls) -> None:
+        """Raise `MissingLibraryError` unless the method's libraries are installed."""
+        for module, distribution in cls.libraries.items():
+            if importlib.util.find_spec(module) is None:
+                raise MissingLibraryError(
+                    f"searcher {cls.name!r} needs {distribution}: run `pip install {distribution}`"
+                )
+
+    @final
+    def ask(self) -> Proposal | None:
+        """Return the next proposal; ``None``: nothing to propose until something is told, or ever.
+
+        Raises:
+            SearcherError: The library failed, or proposed something that is not in the space.
+        """
+        if self._pending and not self.parallel:
+            return None
+        began = time.perf_counter()
+        action = f"failed to propose a configuration after {self._trial_count} trials"
+        with self._isolated(), self._library_errors(action):
+            suggestion = self._ask()
+        if suggestion is None:
+            self.ask_seconds = time.perf_counter() - began
+            return None
+        proposal = self._proposal(suggestion)
+        self._pending[proposal.trial, proposal.epochs] = suggestion
+        self.ask_seconds = time.perf_counter() - began
+        return proposal
+
+    @final
+    def tell(self, proposal: Proposal, evaluation: Evaluation) -> None:
+        """Take the evaluation of a proposal that `ask` returned, once.
+
+        Raises:
+            ProtocolError: The proposal was never asked, or has been told already.
+            SearcherError: The library failed.
+        """
+        suggestion = self._pending.pop((proposal.trial, proposal.epochs), None)
+        if suggestion is None:
+            raise ProtocolError(
+                f"searcher {self.name!r} was told about trial {proposal.trial} at {proposal.epochs} epochs, "
+                "which is not waiting for an evaluation: tell each proposal that ask() returned exactly once"
+            )
+        loss = self.problem.objective.loss(evaluation)
+        began = time.perf_counter()
+        action = f"failed to take loss {loss!r} of trial {proposal.trial}, {dict(proposal.config)}"
+        with self._isolated(), self._library_errors(action):
+            self._tell(suggestion, loss)
+        self.tell_seconds = time.perf_counter() - began
+
+    # Checks and isolation.
+
+    def _proposal(self, suggestion: Suggestion) -> Proposal:
+        """Check a suggestion and number it."""
+        fidelity = self.problem.fidelity
+        epochs = fidelity.high if suggestion.epochs is None else int(suggestion.epochs)
+        before = suggestion.continues
+        trial = self._trial_count if before is None else self._trials.get(before)
+        where = f"searcher {self.name!r}, trial {trial}"
+        if trial is None:
+            raise SearcherError(f"searcher {self.name!r} continues a suggestion that was never proposed")
+        plain = {k: v.item() if isinstance(v, np.generic) else v for k, v in suggestion.config.items()}
+        try:
+            config = self.problem.space.validate(plain)
+        except SpaceError as error:
+            raise SearcherError(f"{where}: its library proposed {plain}: {error}") from None
+        if not fidelity.low <= epochs <= fidelity.high:
+            raise SearcherError(f"{where}: proposed {epochs} epochs, outside {fidelity}")
+        if (trial, epochs) in self._pending:
+            raise SearcherError(f"{where}: proposed twice at {epochs} epochs without waiting for the first")
+        self._trials[suggestion] = trial
+        self._trial_count = max(self._trial_count, trial + 1)
+        return Proposal(trial, config, epochs)
+
+    @contextlib.contextmanager
+    def _library_errors(self, action: str) -> Iterator[None]:
+        try:
+            yield
+        except DerbyError:
+            raise
+        except Exception as error:
+            raise SearcherError(
+                f"searcher {self.name!r} {action}: {type(error).__name__}: {error}"
+            ) from error
+
+    @contextlib.contextmanager
+    def _isolated(self) -> Iterator[None]:
+        """Swap the searcher's own global random state in, and the caller's back afterwards."""
+        if not self.global_random:
+            yield
+            return
+        callers = (random.getstate(), np.random.get_state())  # noqa: NPY002 - this is the global generator
+        if self._random_state is None:
+            random.seed(self.seed)
+            np.random.seed(self.seed)  # noqa: NPY002
+        else:
+            random.setstate(self._random_state[0])
+            np.random.set_state(self._random_state[1])  # noqa: NPY002
+        try:
+            yield
+        finally:
+            self._random_state = (random.getstate(), np.random.get_state())  # noqa: NPY002
+            random.setstate(callers[0])
+            np.random.set_state(callers[1])  # noqa: NPY002
+

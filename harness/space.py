@@ -1,0 +1,416 @@
+"""Search spaces: domains, activity conditions, reference configurations, the unit cube and grids."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Final
+
+from harness.errors import SpaceError, nearest
+
+Scalar = bool | int | float | str
+"""What a configuration is made of: exactly what JSON can hold."""
+
+Config = Mapping[str, Scalar]
+"""One configuration: the active parameters' values, in the space's order."""
+
+_MIDDLE: Final = 0.5
+
+
+def _same(a: object, b: object) -> bool:
+    """Compare as JSON would: ``1``, ``1.0`` and ``True`` are three different values."""
+    return type(a) is type(b) and a == b
+
+
+def _is_int(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+@dataclass(frozen=True, slots=True)
+class Float:
+    """A real parameter in ``[low, high]``, both ends included.
+
+    Args:
+        low: Lower bound, finite.
+        high: Upper bound, finite, at least ``low``.
+        log: Search on a logarithmic scale; needs ``low > 0``.
+
+    Raises:
+        SpaceError: A bound is not a finite number, the bounds are swapped, or log has ``low <= 0``.
+    """
+
+    low: float
+    high: float
+    log: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("low", "high"):
+            value = getattr(self, name)
+            if not _is_number(value) or not math.isfinite(value):
+                raise SpaceError(f"Float.{name} must be a finite number, got {value!r}")
+            object.__setattr__(self, name, float(value))
+        if self.low > self.high:
+            raise SpaceError(f"Float needs low <= high, got low={self.low!r}, high={self.high!r}")
+        if self.log and self.low <= 0:
+            raise SpaceError(f"Float on a log scale needs low > 0, got low={self.low!r}")
+
+    @property
+    def size(self) -> int | None:
+        """Number of values: 1 for a single point, otherwise ``None`` (uncountable)."""
+        return 1 if self.low == self.high else None
+
+    def canonical(self, value: object) -> float:
+        """Return ``value`` as a float of this domain, or raise `SpaceError`."""
+        if not _is_number(value) or not self.low <= value <= self.high:  # type: ignore[operator]
+            raise SpaceError(f"{value!r} is not in {self}")
+        return float(value)  # type: ignore[arg-type]
+
+    def from_unit(self, u: float) -> float:
+        """Map a coordinate in [0, 1] to a value; monotone, the ends map to the bounds exactly."""
+        if u <= 0.0 or self.low == self.high:
+            return self.low
+        if u >= 1.0:
+            return self.high
+        if self.log:
+            low, high = math.log(self.low), math.log(self.high)
+            value = math.exp(low + u * (high - low))
+        else:
+            value = self.low + u * (self.high - self.low)
+        return min(max(value, self.low), self.high)
+
+    def to_unit(self, value: Scalar) -> float:
+        """Map a value to its coordinate in [0, 1]; a single-point domain maps to 0.5."""
+        x = self.canonical(value)
+        if self.low == self.high:
+            return _MIDDLE
+        if self.log:
+            low, high = math.log(self.low), math.log(self.high)
+            return min(max((math.log(x) - low) / (high - low), 0.0), 1.0)
+        return min(max((x - self.low) / (self.high - self.low), 0.0), 1.0)
+
+    def grid(self, n: int) -> tuple[float, ...]:
+        """Return ``n`` values evenly spaced on this scale, ends included (the middle when ``n`` is 1)."""
+        if self.low == self.high:
+            return (self.low,)
+        if n == 1:
+            return (self.from_unit(_MIDDLE),)
+        return tuple(self.from_unit(i / (n - 1)) for i in range(n))
+
+
+@dataclass(frozen=True, slots=True)
+class Int:
+    """A whole-number parameter in ``[low, high]``, both ends included.
+
+    On the unit cube each value owns one interval around it: equally wide on a linear scale, equally
+    wide in ``log(value ± 0.5)`` on a logarithmic one.
+
+    Args:
+        low: Lower bound.
+        high: Upper bound, at least ``low``.
+        log: Search on a logarithmic scale; needs ``low >= 1``.
+
+    Raises:
+        SpaceError: A bound is not an ``int``, the bounds are swapped, or log has ``low < 1``.
+    """
+
+    low: int
+    high: int
+    log: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("low", "high"):
+            if not _is_int(getattr(self, name)):
+                raise SpaceError(f"Int.{name} must be an int, got {getattr(self, name)!r}")
+        if self.low > self.high:
+            raise SpaceError(f"Int needs low <= high, got low={self.low!r}, high={self.high!r}")
+        if self.log and self.low < 1:
+            raise SpaceError(f"Int on a log scale needs low >= 1, got low={self.low!r}")
+
+    @property
+    def size(self) -> int:
+        """Number of values."""
+        return self.high - self.low + 1
+
+    def canonical(self, value: object) -> int:
+        """Return ``value`` if it is an int of this domain, or raise `SpaceError`."""
+        if not _is_int(value) or not self.low <= value <= self.high:  # type: ignore[operator]
+            raise SpaceError(f"{value!r} is not in {self}")
+        return value  # type: ignore[return-value]
+
+    def _scaled(self, x: float) -> float:
+        return math.log(x) if self.log else x
+
+    def from_unit(self, u: float) -> int:
+        """Map a coordinate in [0, 1] to a value; monotone."""
+        low, high = self._scaled(self.low - 0.5), self._scaled(self.high + 0.5)
+        x = low + min(max(u, 0.0), 1.0) * (high - low)
+        return min(max(math.floor((math.exp(x) if self.log else x) + 0.5), self.low), self.high)
+
+    def to_unit(self, value: Scalar) -> float:
+        """Map a value to a coordinate inside its interval; `from_unit` gives the value back exactly."""
+        low, high = self._scaled(self.low - 0.5), self._scaled(self.high + 0.5)
+        return (self._scaled(self.canonical(value)) - low) / (high - low)
+
+    def grid(self, n: int) -> tuple[int, ...]:
+        """Return at most ``n`` distinct values evenly spaced on this scale, ends included."""
+        scale = Float(self.low, self.high, log=self.log)
+        return tuple(dict.fromkeys(min(max(round(x), self.low), self.high) for x in scale.grid(n)))
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """An unordered categorical parameter.
+
+    Args:
+        values: The categories: distinct JSON scalars (``1``, ``1.0`` and ``True`` are distinct).
+
+    Raises:
+        SpaceError: No values, a repeated value, or a value that is not a finite JSON scalar.
+    """
+
+    values: tuple[Scalar, ...]
+
+    def __init__(self, values: Sequence[Scalar]) -> None:
+        object.__setattr__(self, "values", tuple(values))
+        if not self.values:
+            raise SpaceError("Choice needs at least one value")
+        for i, value in enumerate(self.values):
+            if not isinstance(value, bool | int | float | str) or (
+                isinstance(value, float) and not math.isfinite(value)
+            ):
+                raise SpaceError(f"Choice values must be bool, int, finite float or str, got {value!r}")
+            if any(_same(value, other) for other in self.values[:i]):
+                raise SpaceError(f"Choice value {value!r} is given twice")
+
+    @property
+    def size(self) -> int:
+        """Number of categories."""
+        return len(self.values)
+
+    def index(self, value: object) -> int:
+        """Return the position of a category, or raise `SpaceError`."""
+        for i, own in enumerate(self.values):
+            if _same(own, value):
+                return i
+        raise SpaceError(f"{value!r} is not one of {list(self.values)}")
+
+    def canonical(self, value: object) -> Scalar:
+        """Return the category equal to ``value``, or raise `SpaceError`."""
+        return self.values[self.index(value)]
+
+    def from_unit(self, u: float) -> Scalar:
+        """Map a coordinate in [0, 1] to a category: equal intervals in the order of ``values``."""
+        return self.values[min(max(math.floor(u * len(self.values)), 0), len(self.values) - 1)]
+
+    def to_unit(self, value: Scalar) -> float:
+        """Map a category to the middle of its interval."""
+        return (self.index(value) + _MIDDLE) / len(self.values)
+
+    def grid(self, n: int) -> tuple[Scalar, ...]:  # noqa: ARG002 - categories have no resolution
+        """Return every category, whatever ``n``: leaving one out would not be a coarser grid."""
+        return self.values
+
+
+Domain = Float | Int | Choice
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A parameter is active only where ``parent`` is active and has one of ``values``."""
+
+    parent: str
+    values: tuple[Scalar, ...]
+
+    def holds(self, config: Config) -> bool:
+        """Whether the condition is met by the part of a configuration decided so far."""
+        return self.parent in config and any(_same(config[self.parent], v) for v in self.values)
+
+
+@dataclass(frozen=True, slots=True)
+class Space:
+    """An ordered mapping of parameter names to domains.
+
+    Args:
+        parameters: Name to domain, in order; a condition's parent comes before its child.
+        conditions: Name to the condition under which that parameter is active; others always are.
+        references: Named configurations, a source's own settings; the first can be the starting
+            point of a search. They are validated and kept in canonical form.
+
+    Raises:
+        SpaceError: A name, condition or reference configuration is not valid.
+
+    Example:
+        >>> space = Space(
+        ...     {"optimizer": Choice(("sgd", "momentum")), "momentum": Float(0.5, 0.99)},
+        ...     conditions={"momentum": Condition("optimizer", ("momentum",))},
+        ... )
+        >>> space.validate({"optimizer": "sgd"})
+        {'optimizer': 'sgd'}
+        >>> space.from_unit([0.9, 0.0])
+        {'optimizer': 'momentum', 'momentum': 0.5}
+        >>> space.grid_size(3)
+        4
+    """
+
+    parameters: Mapping[str, Domain]
+    conditions: Mapping[str, Condition] = field(default_factory=dict)
+    references: Mapping[str, Config] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.parameters:
+            raise SpaceError("a space needs at least one parameter")
+        names = list(self.parameters)
+        for name, domain in self.parameters.items():
+            if not isinstance(domain, Float | Int | Choice):
+                raise SpaceError(f"parameter {name!r} must be Float, Int or Choice, got {domain!r}")
+        for name, condition in self.conditions.items():
+            for end in (name, condition.parent):
+                if end not in self.parameters:
+                    raise SpaceError(f"condition on unknown parameter {end!r}; {nearest(end, names)}")
+            if names.index(condition.parent) >= names.index(name):
+                raise SpaceError(f"condition of {name!r}: its parent {condition.parent!r} must come before it")
+            for value in condition.values:
+                try:
+                    self.parameters[condition.parent].canonical(value)
+                except SpaceError as error:
+                    raise SpaceError(f"condition of {name!r} on {condition.parent!r}: {error}") from None
+        object.__setattr__(self, "parameters", MappingProxyType(dict(self.parameters)))
+        object.__setattr__(self, "conditions", MappingProxyType(dict(self.conditions)))
+        references = {}
+        for label, config in self.references.items():
+            try:
+                references[label] = MappingProxyType(self.validate(config))
+            except SpaceError as error:
+                raise SpaceError(f"reference configuration {label!r}: {error}") from None
+        object.__setattr__(self, "references", MappingProxyType(references))
+
+    def __len__(self) -> int:
+        return len(self.parameters)
+
+    def _is_active(self, name: str, config: Config) -> bool:
+        condition = self.conditions.get(name)
+        return condition is None or condition.holds(config)
+
+    def validate(self, config: Mapping[str, object]) -> dict[str, Scalar]:
+        """Return the configuration in canonical form: the space's order, plain Python values.
+
+        Args:
+            config: Exactly the active parameters. A whole number is accepted for a `Float`.
+
+        Raises:
+            SpaceError: A value is outside its domain, or a parameter is unknown, missing or
+                inactive; names the parameter, the value and the domain.
+        """
+        for name in config:
+            if name not in self.parameters:
+                raise SpaceError(f"unknown parameter {name!r}; {nearest(name, self.parameters)}")
+        out: dict[str, Scalar] = {}
+        for name, domain in self.parameters.items():
+            active = self._is_active(name, out)
+            if active and name not in config:
+                raise SpaceError(f"parameter {name!r} is missing; expected a value in {domain}")
+            if not active and name in config:
+                condition = self.conditions[name]
+                raise SpaceError(
+                    f"parameter {name!r} = {config[name]!r} is not active: it needs "
+                    f"{condition.parent!r} in {list(condition.values)}, "
+                    f"got {out.get(condition.parent, 'inactive')!r}"
+                )
+            if active:
+                try:
+                    out[name] = domain.canonical(config[name])
+                except SpaceError:
+                    raise SpaceError(f"parameter {name!r} = {config[name]!r} is not in {domain}") from None
+        return out
+
+    def from_unit(self, point: Sequence[float]) -> dict[str, Scalar]:
+        """Map a point of the unit cube, shape (len(space),), to a configuration.
+
+        Coordinates of inactive parameters are ignored.
+        """
+        if len(point) != len(self.parameters):
+            raise SpaceError(f"expected {len(self.parameters)} coordinates, got {len(point)}")
+        out: dict[str, Scalar] = {}
+        for (name, domain), u in zip(self.parameters.items(), point, strict=True):
+            if self._is_active(name, out):
+                out[name] = domain.from_unit(float(u))
+        return out
+
+    def to_unit(self, config: Config) -> list[float]:
+        """Map a valid configuration to the unit cube, shape (len(space),); inactive parameters map to 0.5."""
+        return [
+            domain.to_unit(config[name]) if name in config else _MIDDLE
+            for name, domain in self.parameters.items()
+        ]
+
+    def grid(self, resolution: int | Mapping[str, int]) -> Iterator[dict[str, Scalar]]:
+        """Enumerate a grid in lexicographic order, each active combination once.
+
+        Args:
+            resolution: Points for each `Float` and `Int`, at least 1, one number or by name. A `Choice`
+                always takes part with every category.
+        """
+        axes = self._axes(resolution)
+
+        def expand(position: int, config: dict[str, Scalar]) -> Iterator[dict[str, Scalar]]:
+            if position == len(axes):
+                yield dict(config)
+                return
+            name, values = axes[position]
+            if not self._is_active(name, config):
+                yield from expand(position + 1, config)
+                return
+            for value in values:
+                yield from expand(position + 1, {**config, name: value})
+
+        return expand(0, {})
+
+    def grid_size(self, resolution: int | Mapping[str, int]) -> int:
+        """Count what `grid` would enumerate, without enumerating more than the conditions need."""
+        return self._count(self._axes(resolution))
+
+    def size(self) -> int | None:
+        """Count the space's configurations; ``None`` when a real parameter makes it uncountable."""
+        if any(domain.size is None for domain in self.parameters.values()):
+            return None
+        axes: list[tuple[str, Sequence[Scalar]]] = []
+        parents = {condition.parent for condition in self.conditions.values()}
+        scale = 1
+        for name, domain in self.parameters.items():
+            if name in parents or name in self.conditions:
+                values = range(domain.low, domain.high + 1) if isinstance(domain, Int) else domain.grid(1)
+                axes.append((name, values))
+            else:
+                scale *= domain.size or 1
+        return scale * self._count(axes)
+
+    def _axes(self, resolution: int | Mapping[str, int]) -> list[tuple[str, Sequence[Scalar]]]:
+        axes: list[tuple[str, Sequence[Scalar]]] = []
+        for name, domain in self.parameters.items():
+            n = resolution if isinstance(resolution, int) else resolution.get(name, 1)
+            if n < 1:
+                raise SpaceError(f"grid resolution of {name!r} must be at least 1, got {n}")
+            axes.append((name, domain.grid(n)))
+        return axes
+
+    def _count(self, axes: Sequence[tuple[str, Sequence[Scalar]]]) -> int:
+        """Count combinations, branching only on parameters that some condition depends on."""
+        parents = {condition.parent for condition in self.conditions.values()}
+
+        def count(position: int, config: dict[str, Scalar]) -> int:
+            if position == len(axes):
+                return 1
+            name, values = axes[position]
+            if not self._is_active(name, config):
+                return count(position + 1, config)
+            if name not in parents:
+                return len(values) * count(position + 1, config)
+            return sum(count(position + 1, {**config, name: value}) for value in values)
+
+        return count(0, {})

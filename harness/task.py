@@ -1,0 +1,151 @@
+"""The task contract: a budgeted objective with a search space, a cost and reproducible evaluations."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.keys import TaskKey
+from harness.options import Options
+from harness.space import Config, Space
+from harness.trial import Curve, Evaluation, Fidelity, Objective, Problem
+
+Data = Mapping[str, NDArray[Any]]
+"""A task's arrays by name, read-only; empty for a function."""
+
+
+@dataclass(slots=True)
+class Checkpoint:
+    """Where a trial's training stands; an evaluator keeps it in memory so that the trial can be continued.
+
+    A task continues from what it finds and leaves what it reached. ``state`` is the task's own.
+    """
+
+    curve: Curve
+    state: Any = None
+
+    @classmethod
+    def fresh(cls) -> Checkpoint:
+        """Return the checkpoint of a trial that has not begun."""
+        return cls(Curve())
+
+
+class Task(ABC):
+    """A budgeted objective: what is searched, how a configuration is scored, what one epoch costs.
+
+    A subclass sets the class attributes and, from its options, `space`, `fidelity` and `objective` in
+    `_define`. It imports its training library inside `evaluate`, not at the top of its module.
+
+    Args:
+        options: The task's options, validated by `Options`; ``variant`` is one of them.
+
+    Raises:
+        pydantic.ValidationError: An option is unknown or not valid.
+    """
+
+    name: ClassVar[str]
+    """Name in sweep files, records and figures."""
+    version: ClassVar[int] = 1
+    """Raised whenever the numbers of a training change: recorded evaluations then no longer match."""
+    source: ClassVar[str]
+    """The report or paper the task comes from."""
+    libraries: ClassVar[Mapping[str, str]] = {}
+    """Module to distribution, of every library the task imports."""
+    scoring_options: ClassVar[frozenset[str]] = frozenset()
+    """Options that choose the objective among recorded metrics and leave the training as it is."""
+    cheap: ClassVar[bool] = False
+    """Whether an evaluation costs microseconds, less than handing it to another process."""
+
+    class Options(Options):
+        """The task's options."""
+
+        variant: Literal["full"] = "full"
+
+    options: Options
+    space: Space
+    fidelity: Fidelity
+    objective: Objective
+
+    def __init__(self, **options: Any) -> None:
+        self.options = self.Options(**options)
+        self._define()
+        self.problem = Problem(self.space, self.fidelity, self.objective)
+        """What a searcher may know of the task."""
+
+    @property
+    def key(self) -> TaskKey:
+        """The task's identity."""
+        options = self.options.as_json()
+        scoring = {k: v for k, v in options.items() if k in self.scoring_options}
+        rest = {k: v for k, v in options.items() if k not in self.scoring_options}
+        return TaskKey(self.name, self.version, rest, scoring)
+
+    @abstractmethod
+    def _define(self) -> None:
+        """Set `space`, `fidelity` and `objective` from the options."""
+
+    @abstractmethod
+    def load(self) -> Data:
+        """Return the task's data; called once per machine. The arrays are then made read-only.
+
+        Raises:
+            DataError: The data were not found or are not the expected ones.
+        """
+
+    @abstractmethod
+    def evaluate(
+        self,
+        config: Config,
+        *,
+        epochs: int,
+        seed: int,
+        data: Data,
+        checkpoint: Checkpoint | None = None,
+        deadline: float | None = None,
+    ) -> Evaluation:
+        """Train a configuration for ``epochs`` epochs: a pure function of configuration and seed.
+
+        Args:
+            config: A configuration of `space`.
+            epochs: Epochs in all, at least 1, counted from the first one also when continued.
+            seed: Training seed, 0 … 2³² - 1.
+            data: What `load` returned.
+            checkpoint: Where this configuration and seed stand; updated in place.
+            deadline: Seconds this call may take; checked after each epoch.
+
+        Returns:
+            The evaluation with its whole curve. Divergence and a passed deadline are statuses.
+
+        Raises:
+            Exception: Only for a bug; the study then fails.
+        """
+
+    @abstractmethod
+    def cost(self, config: Config) -> float:
+        """Return the deterministic cost of one epoch, positive, in the task's own unit (such as FLOPs).
+
+        It orders parallel trials in virtual time; it is never compared between tasks.
+        """
+
+
+def read_only(data: Data) -> Data:
+    """Make the arrays read-only, as they are when they come from shared memory, and return them."""
+    for array in data.values():
+        array.flags.writeable = False
+    return data
+
+
+def data_digest(data: Data) -> str:
+    """Return a digest of names, types, shapes and contents of a task's arrays."""
+    sha = hashlib.sha256()
+    for name in sorted(data):
+        array = np.ascontiguousarray(data[name])
+        sha.update(f"{name} {array.dtype.str} {array.shape}".encode())
+        sha.update(array.data)
+    return sha.hexdigest()[:16]

@@ -1,0 +1,230 @@
+"""The data that flows between rooms: budgets, proposals, evaluations and what a searcher may know of a task."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Literal
+
+from harness.space import Config, Space
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """What is optimised: one metric of the learning curve, at the last epoch of an evaluation.
+
+    Args:
+        metric: Column of the curve the searcher sees, such as ``"val_accuracy"``.
+        direction: Whether larger or smaller is better.
+        failure: The metric value that stands for a failed evaluation, such as 0.0 for an accuracy.
+            It is a constant of the task, so that every method is told the same for the same
+            failure, and nothing that succeeded is ever told as worse: see `loss`.
+        test_metric: The companion reported for the selected configuration and never shown to a
+            searcher; ``None`` where a task has no test set (synthetic functions).
+    """
+
+    metric: str
+    direction: Literal["min", "max"]
+    failure: float
+    test_metric: str | None = None
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.failure):
+            raise ValueError(f"Objective.failure must be finite, got {self.failure!r}")
+
+    @property
+    def sign(self) -> float:
+        """Multiplier that turns the metric into a loss: 1.0 for ``min``, -1.0 for ``max``."""
+        return 1.0 if self.direction == "min" else -1.0
+
+    def loss(self, evaluation: Evaluation) -> float:
+        """Return the loss a searcher is told; always finite, smaller is better.
+
+        A failed evaluation is told as the failure value, whatever the reason, and a success is
+        told as at most that: a failure never looks better than a success.
+        """
+        if evaluation.status is not Status.OK:
+            return self.sign * self.failure
+        return min(self.sign * evaluation.curve[self.metric][-1], self.sign * self.failure)
+
+
+@dataclass(frozen=True, slots=True)
+class Fidelity:
+    """Range of training lengths, in epochs; ``high`` is full fidelity."""
+
+    low: int
+    high: int
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.low <= self.high:
+            raise ValueError(f"Fidelity needs 1 <= low <= high, got low={self.low}, high={self.high}")
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Everything a searcher may know of a task."""
+
+    space: Space
+    fidelity: Fidelity
+    objective: Objective
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What one study may spend.
+
+    Args:
+        unit: ``"evaluations"`` counts proposals evaluated, ``"epochs"`` counts epochs trained, a
+            continued trial only for its additional ones.
+        amount: How many, at least 1.
+    """
+
+    unit: Literal["evaluations", "epochs"]
+    amount: int
+
+    def __post_init__(self) -> None:
+        if self.amount < 1:
+            raise ValueError(f"a budget must be at least 1, got {self.amount}")
+
+    def full_evaluations(self, fidelity: Fidelity) -> int:
+        """How many evaluations at full fidelity the budget pays for (0 when it pays for none)."""
+        return self.amount if self.unit == "evaluations" else self.amount // fidelity.high
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """Evaluate this trial's configuration up to this many epochs.
+
+    A trial number seen before with more epochs means: continue that trial.
+    """
+
+    trial: int
+    config: Config
+    epochs: int
+
+
+class Status(StrEnum):
+    """How an evaluation ended."""
+
+    OK = "ok"
+    DIVERGED = "diverged"
+    """The loss became NaN or infinite: a property of the configuration."""
+    CRASHED = "crashed"
+    """The process died or ran out of memory, twice at this evaluation."""
+    TIMEOUT = "timeout"
+    """The deadline passed."""
+
+
+class Curve(Mapping[str, tuple[float, ...]]):
+    """A learning curve: metric name to one finite value per completed epoch, columns of equal length.
+
+    Raises:
+        ValueError: Columns differ in length, or a value is not a finite float.
+
+    Example:
+        >>> curve = Curve({"val_loss": (0.9, 0.7), "seconds": (0.1, 0.1)})
+        >>> curve.epochs, curve.prefix(1)["val_loss"]
+        (2, (0.9,))
+    """
+
+    __slots__ = ("_columns", "epochs")
+
+    def __init__(self, columns: Mapping[str, tuple[float, ...] | list[float]] = MappingProxyType({})) -> None:
+        checked = {}
+        for name, values in columns.items():
+            for value in values:
+                if type(value) is not float or not math.isfinite(value):
+                    raise ValueError(f"curve column {name!r} needs finite Python floats, got {value!r}")
+            checked[name] = tuple(values)
+        lengths = {name: len(values) for name, values in checked.items()}
+        if len(set(lengths.values())) > 1:
+            raise ValueError(f"curve columns need equal lengths, got {lengths}")
+        self._columns: Mapping[str, tuple[float, ...]] = checked
+        self.epochs: int = next(iter(lengths.values()), 0)
+
+    def __getitem__(self, metric: str) -> tuple[float, ...]:
+        return self._columns[metric]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._columns)
+
+    def __len__(self) -> int:
+        return len(self._columns)
+
+    def __repr__(self) -> str:
+        return f"Curve({dict(self._columns)!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Curve) and dict(self._columns) == dict(other._columns)
+
+    def __hash__(self) -> int:
+        return hash(tuple(sorted(self._columns.items())))
+
+    def prefix(self, epochs: int) -> Curve:
+        """Return the first ``epochs`` epochs."""
+        return self if epochs >= self.epochs else Curve({k: v[:epochs] for k, v in self._columns.items()})
+
+    def extended(self, row: Mapping[str, float]) -> Curve:
+        """Return the curve with one more epoch."""
+        if not self._columns:
+            return Curve({name: (value,) for name, value in row.items()})
+        return Curve({name: (*values, row[name]) for name, values in self._columns.items()})
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What training one configuration gave.
+
+    Args:
+        status: How it ended.
+        curve: One row of metrics per completed epoch; ``seconds`` is each epoch's own wall time.
+        epochs: Epochs paid for: those of the curve, plus the one a divergence happened in.
+        setup_seconds: Building and compiling before the first epoch; measured, never charged.
+        message: Why a failed evaluation failed, for people.
+        deadline: Of a timeout, the limit in seconds that it ran into.
+        machine: Digest of the machine description recorded beside it; empty until recorded.
+    """
+
+    status: Status
+    curve: Curve
+    epochs: int
+    setup_seconds: float = 0.0
+    message: str = ""
+    deadline: float | None = None
+    machine: str = ""
+
+    def __post_init__(self) -> None:
+        if self.status is Status.OK and self.epochs != self.curve.epochs:
+            raise ValueError(f"an ok evaluation of {self.epochs} epochs has a curve of {self.curve.epochs}")
+
+    def at(self, epochs: int) -> Evaluation | None:
+        """Return the evaluation this one implies after ``epochs`` epochs; ``None`` if it does not reach there.
+
+        Nothing in training depends on the final epoch count, so a curve contains every shorter one.
+        """
+        if epochs <= self.curve.epochs:
+            curve = self.curve.prefix(epochs)
+            return replace(self, status=Status.OK, curve=curve, epochs=epochs, message="", deadline=None)
+        return None if self.status is Status.OK else self
+
+    def seconds(self, after: int = 0) -> float:
+        """Wall seconds of the epochs after epoch ``after``, set-up not included."""
+        return math.fsum(self.curve["seconds"][after:]) if "seconds" in self.curve else 0.0
+
+
+def charged_epochs(proposal: Proposal, evaluation: Evaluation, before: int) -> int:
+    """Return how many epochs an evaluation costs its study.
+
+    Args:
+        proposal: What was asked.
+        evaluation: What came of it.
+        before: Epochs this trial had been charged already.
+
+    A divergence costs the epochs it took, which depend on nothing but the configuration and the
+    seed. What a crash or a timeout reached depends on the machine, so these cost all that was asked.
+    """
+    reached = evaluation.epochs if evaluation.status in (Status.OK, Status.DIVERGED) else proposal.epochs
+    return max(min(reached, proposal.epochs) - before, 0)

@@ -1,0 +1,1 @@
+"""The record: schema, journals, store, and the tidy tables made from it."""
