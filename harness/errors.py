@@ -49,6 +49,10 @@ class RecordError(DerbyError, RuntimeError):
     """The results folder cannot be read or written."""
 
 
+class WriteError(RecordError):
+    """The results folder cannot be written; the run stops, and goes on when run again."""
+
+
 class ReplayMismatchError(DerbyError, RuntimeError):
     """A resumed study did not repeat what its journal says it did."""
 

@@ -241,4 +241,3 @@ class Searcher(ABC):
             self._random_state = (random.getstate(), np.random.get_state())  # noqa: NPY002
             random.setstate(callers[0])
             np.random.set_state(callers[1])  # noqa: NPY002
-

@@ -212,7 +212,7 @@ class Choice:
         """Map a category to the middle of its interval."""
         return (self.index(value) + _MIDDLE) / len(self.values)
 
-    def grid(self, n: int) -> tuple[Scalar, ...]:  # noqa: ARG002 - categories have no resolution
+    def grid(self, n: int) -> tuple[Scalar, ...]:
         """Return every category, whatever ``n``: leaving one out would not be a coarser grid."""
         return self.values
 
@@ -274,7 +274,9 @@ class Space:
                 if end not in self.parameters:
                     raise SpaceError(f"condition on unknown parameter {end!r}; {nearest(end, names)}")
             if names.index(condition.parent) >= names.index(name):
-                raise SpaceError(f"condition of {name!r}: its parent {condition.parent!r} must come before it")
+                raise SpaceError(
+                    f"condition of {name!r}: its parent {condition.parent!r} must come before it"
+                )
             for value in condition.values:
                 try:
                     self.parameters[condition.parent].canonical(value)
@@ -293,7 +295,8 @@ class Space:
     def __len__(self) -> int:
         return len(self.parameters)
 
-    def _is_active(self, name: str, config: Config) -> bool:
+    def is_active(self, name: str, config: Config) -> bool:
+        """Whether a parameter takes part, given the values of the parameters before it."""
         condition = self.conditions.get(name)
         return condition is None or condition.holds(config)
 
@@ -312,7 +315,7 @@ class Space:
                 raise SpaceError(f"unknown parameter {name!r}; {nearest(name, self.parameters)}")
         out: dict[str, Scalar] = {}
         for name, domain in self.parameters.items():
-            active = self._is_active(name, out)
+            active = self.is_active(name, out)
             if active and name not in config:
                 raise SpaceError(f"parameter {name!r} is missing; expected a value in {domain}")
             if not active and name in config:
@@ -338,7 +341,7 @@ class Space:
             raise SpaceError(f"expected {len(self.parameters)} coordinates, got {len(point)}")
         out: dict[str, Scalar] = {}
         for (name, domain), u in zip(self.parameters.items(), point, strict=True):
-            if self._is_active(name, out):
+            if self.is_active(name, out):
                 out[name] = domain.from_unit(float(u))
         return out
 
@@ -363,7 +366,7 @@ class Space:
                 yield dict(config)
                 return
             name, values = axes[position]
-            if not self._is_active(name, config):
+            if not self.is_active(name, config):
                 yield from expand(position + 1, config)
                 return
             for value in values:
@@ -407,7 +410,7 @@ class Space:
             if position == len(axes):
                 return 1
             name, values = axes[position]
-            if not self._is_active(name, config):
+            if not self.is_active(name, config):
                 return count(position + 1, config)
             if name not in parents:
                 return len(values) * count(position + 1, config)

@@ -61,6 +61,8 @@ class Task(ABC):
     """Options that choose the objective among recorded metrics and leave the training as it is."""
     cheap: ClassVar[bool] = False
     """Whether an evaluation costs microseconds, less than handing it to another process."""
+    on_subset: bool = False
+    """Whether it trains on a part of the source's data, so that its numbers never compare with published ones."""
 
     class Options(Options):
         """The task's options."""
@@ -77,6 +79,22 @@ class Task(ABC):
         self._define()
         self.problem = Problem(self.space, self.fidelity, self.objective)
         """What a searcher may know of the task."""
+
+    @classmethod
+    def prepare(cls, threads: int) -> str:
+        """Set the task's training library up in this process; called before the first evaluation.
+
+        Args:
+            threads: Threads one evaluation may use. Records are only identical for equal numbers.
+
+        Returns:
+            The device trained on, as recorded: ``"cpu"`` or a GPU's name.
+
+        Raises:
+            RuntimeError: The library is already running with another number of threads.
+        """
+        del threads  # for subclasses
+        return "cpu"
 
     @property
     def key(self) -> TaskKey:

@@ -183,6 +183,7 @@ class Evaluation:
         curve: One row of metrics per completed epoch; ``seconds`` is each epoch's own wall time.
         epochs: Epochs paid for: those of the curve, plus the one a divergence happened in.
         setup_seconds: Building and compiling before the first epoch; measured, never charged.
+        lost_seconds: Wall time of the epoch that a failed evaluation did not complete.
         message: Why a failed evaluation failed, for people.
         deadline: Of a timeout, the limit in seconds that it ran into.
         machine: Digest of the machine description recorded beside it; empty until recorded.
@@ -192,6 +193,7 @@ class Evaluation:
     curve: Curve
     epochs: int
     setup_seconds: float = 0.0
+    lost_seconds: float = 0.0
     message: str = ""
     deadline: float | None = None
     machine: str = ""
@@ -207,12 +209,21 @@ class Evaluation:
         """
         if epochs <= self.curve.epochs:
             curve = self.curve.prefix(epochs)
-            return replace(self, status=Status.OK, curve=curve, epochs=epochs, message="", deadline=None)
+            return replace(
+                self,
+                status=Status.OK,
+                curve=curve,
+                epochs=epochs,
+                lost_seconds=0.0,
+                message="",
+                deadline=None,
+            )
         return None if self.status is Status.OK else self
 
     def seconds(self, after: int = 0) -> float:
-        """Wall seconds of the epochs after epoch ``after``, set-up not included."""
-        return math.fsum(self.curve["seconds"][after:]) if "seconds" in self.curve else 0.0
+        """Wall seconds of the epochs after epoch ``after``, a lost one included and set-up not."""
+        completed = math.fsum(self.curve["seconds"][after:]) if "seconds" in self.curve else 0.0
+        return completed + self.lost_seconds
 
 
 def charged_epochs(proposal: Proposal, evaluation: Evaluation, before: int) -> int:

@@ -1,0 +1,286 @@
+"""Drives a sweep: advances its studies, matches requests to the record, hands the rest to an executor.
+
+The driver is the only writer. Losing it costs the evaluations in flight and nothing else: running it again
+replays each unfinished study through a fresh searcher against its journal, and goes on.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from threadpoolctl import threadpool_limits
+
+from harness import registry
+from harness.errors import DataError, DerbyError, RecordError, ReplayMismatchError
+from harness.evaluator import Bug, Job
+from harness.events import Asked, Done, Told
+from harness.executors.base import Executor, Finished
+from harness.keys import EvaluationKey, digest
+from harness.machine import versions
+from harness.progress import Best, Progress
+from harness.study import Study
+from harness.sweep import PlannedStudy, Sweep
+from harness.task import Task, data_digest, read_only
+from harness.trial import Status
+from results.layout import read_study
+from results.writer import RecordWriter, StudyJournal
+
+
+@dataclass(slots=True, eq=False)
+class _Active:
+    """A study under way."""
+
+    plan: PlannedStudy
+    task: Task
+    study: Study
+    journal: StudyJournal
+
+
+@dataclass(slots=True)
+class _InFlight:
+    """A job and who waits for it: the study, the number of its proposal, the epochs it asked for."""
+
+    job: Job
+    waiting: list[tuple[_Active, int, int]] = field(default_factory=list)
+
+
+class Driver:
+    """Runs a sweep's studies that are not done yet.
+
+    Args:
+        sweep: The sweep.
+        writer: The record.
+        executor: Where evaluations run.
+        progress: Counters to keep.
+        tick: Called whenever something happened.
+        restart: Set aside the journal of a study whose replay differs, and run it anew.
+    """
+
+    def __init__(
+        self,
+        sweep: Sweep,
+        writer: RecordWriter,
+        executor: Executor,
+        progress: Progress,
+        *,
+        tick: Callable[[], None] = lambda: None,
+        restart: bool = False,
+    ) -> None:
+        self._sweep = sweep
+        self._writer = writer
+        self._executor = executor
+        self._progress = progress
+        self._tick = tick
+        self._restart = restart
+        self._active: set[_Active] = set()
+        self._in_flight: dict[tuple[str, float | None], list[_InFlight]] = {}
+        self._loaded: dict[str, DataError | None] = {}
+        self._limited: set[str] = set()
+        self.data_digests: dict[str, str] = {}
+        """Digest of the data of every task that was trained, by label."""
+
+    def run(self) -> None:
+        """Run until every study is done or has failed.
+
+        Raises:
+            RecordError: The record cannot be read or written; everything recorded is safe.
+        """
+        planned = deque(self._unfinished())
+        while True:
+            while planned and self._jobs() < self._executor.slots:
+                active = self._open(planned.popleft(), restart=False)
+                if active is not None:
+                    self._advance(active)
+                self._writer.sync()
+                self._tick()
+            if not self._in_flight:
+                break
+            self._take(self._executor.wait())
+            self._writer.sync()
+            self._tick()
+
+    def _unfinished(self) -> list[PlannedStudy]:
+        unfinished = []
+        for plan in self._sweep.studies:
+            record = read_study(self._writer.layout.study(plan.key.id))
+            if record.state == "done":
+                self._progress.complete += 1
+                self._progress.told_before += record.events[-1]["evaluations"]
+            else:
+                unfinished.append(plan)
+        return unfinished
+
+    def _jobs(self) -> int:
+        return sum(len(jobs) for jobs in self._in_flight.values())
+
+    # Studies.
+
+    def _open(self, plan: PlannedStudy, *, restart: bool) -> _Active | None:
+        """Make a study with a fresh searcher; `None` when that failed, which its journal then says."""
+        kind = registry.searcher(plan.key.searcher)
+        task = self._sweep.tasks[plan.task]
+        libraries = versions(["hpo-derby", "numpy", "scipy", *kind.libraries.values()])
+        journal: StudyJournal | None = None
+        try:
+            journal = self._writer.journal(plan.key, libraries, restart=restart)
+            searcher = kind(
+                task.problem, seed=plan.key.search_seed, budget=plan.key.budget, **plan.key.settings
+            )
+            self._limit_threads(kind.name)
+            study = Study(searcher, workers=plan.key.workers, cost=task.cost)
+        except RecordError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the boundary: a bug fails its study, not the sweep
+            self._fail(plan, journal, error)
+        else:
+            active = _Active(plan, task, study, journal)
+            self._active.add(active)
+            return active
+        return None
+
+    def _limit_threads(self, name: str) -> None:
+        """Hold linear algebra to the sweep's threads: their number changes a surrogate's last digits."""
+        if name not in self._limited:
+            threadpool_limits(limits=self._sweep.spec.threads)
+            self._limited.add(name)
+
+    def _advance(self, active: _Active) -> None:
+        """Let a study do all it can now."""
+        try:
+            for event in active.study.advance():
+                active.journal.record(event)
+                match event:
+                    case Asked():
+                        self._progress.search_seconds += event.ask_seconds
+                        self._request(active, event)
+                    case Told():
+                        self._count(active, event)
+                    case Done():
+                        self._close(active)
+                        self._progress.done += 1
+        except RecordError:
+            raise
+        except ReplayMismatchError as error:
+            if not self._restart:
+                self._fail(active.plan, active.journal, error, active=active)
+                return
+            self._close(active)
+            again = self._open(active.plan, restart=True)
+            if again is not None:
+                self._advance(again)
+        except Exception as error:  # noqa: BLE001 - the boundary: a bug fails its study, not the sweep
+            self._fail(active.plan, active.journal, error, active=active)
+
+    def _close(self, active: _Active) -> None:
+        self._active.discard(active)
+        self._writer.close_journal(active.journal)
+
+    def _fail(
+        self,
+        plan: PlannedStudy,
+        journal: StudyJournal | None,
+        error: Exception,
+        *,
+        details: str = "",
+        active: _Active | None = None,
+    ) -> None:
+        message = str(error) if isinstance(error, DerbyError) else f"{type(error).__name__}: {error}"
+        if journal is not None:
+            # A replay that differs leaves the journal as it is: what it holds is not in doubt.
+            if not isinstance(error, ReplayMismatchError):
+                journal.fail(message, details or "".join(traceback.format_exception(error)))
+            self._writer.close_journal(journal)
+        if active is not None:
+            self._active.discard(active)
+        self._progress.failed[plan.label] = message
+
+    def _count(self, active: _Active, told: Told) -> None:
+        progress = self._progress
+        progress.told += 1
+        progress.search_seconds += told.tell_seconds
+        progress.statuses[told.status.value] += 1
+        if told.status is Status.OK and told.value is not None:
+            best = progress.best.get(active.plan.task)
+            if best is None or told.loss < best.loss:
+                metric = active.task.objective.metric
+                progress.best[active.plan.task] = Best(metric, told.value, told.loss, active.plan.searcher)
+
+    # Evaluations.
+
+    def _request(self, active: _Active, asked: Asked) -> None:
+        """Serve a request from the record, join an equal one in flight, or start a job."""
+        key = active.plan.key.evaluation(asked.proposal.config)
+        epochs, deadline = asked.proposal.epochs, active.plan.key.deadline
+        found = self._writer.find(key, epochs, deadline)
+        if found is not None:
+            self._progress.reused += 1
+            active.study.deliver(asked.number, found)
+            return
+        same = self._in_flight.setdefault((key.id, deadline), [])
+        for flight in same:
+            if flight.job.epochs >= epochs:
+                self._progress.merged += 1
+                flight.waiting.append((active, asked.number, epochs))
+                return
+        try:
+            self._load_data(active.task, key)
+        except DataError:
+            if not same:
+                del self._in_flight[key.id, deadline]
+            raise
+        flight = _InFlight(Job(key, epochs, deadline), [(active, asked.number, epochs)])
+        same.append(flight)
+        self._executor.submit(flight.job)
+
+    def _load_data(self, task: Task, key: EvaluationKey) -> None:
+        """Hand a task's data to the executor before its first job."""
+        identity = digest(key.task.training)
+        if identity not in self._loaded:
+            self._loaded[identity] = self._add_data(task, key)
+        problem = self._loaded[identity]
+        if problem is not None:
+            raise problem
+
+    def _add_data(self, task: Task, key: EvaluationKey) -> DataError | None:
+        """Load a task's data once; what went wrong is kept, so that each of its studies says so."""
+        try:
+            data = read_only(task.load())
+        except DataError as error:
+            return error
+        self._executor.add_data(key.task, data)
+        self.data_digests[key.task.label] = data_digest(data)
+        return None
+
+    def _take(self, finished: Finished) -> None:
+        """Record what came of a job and let those who waited go on."""
+        job, outcome = finished.job, finished.outcome
+        place = (job.key.id, job.deadline)
+        flight = next(flight for flight in self._in_flight[place] if flight.job == job)
+        self._in_flight[place].remove(flight)
+        if not self._in_flight[place]:
+            del self._in_flight[place]
+        waiting = [entry for entry in flight.waiting if entry[0] in self._active]
+        if isinstance(outcome, Bug):
+            for active, _, _ in waiting:
+                if active in self._active:
+                    error = DerbyError(outcome.message)
+                    self._fail(active.plan, active.journal, error, details=outcome.details, active=active)
+            return
+        self._progress.trained += 1
+        self._progress.train_seconds += outcome.evaluation.seconds() + outcome.evaluation.setup_seconds
+        self._writer.add(job.key, outcome.evaluation, outcome.machine)
+        for active, number, epochs in waiting:
+            evaluation = outcome.evaluation.at(epochs)
+            if evaluation is None:
+                message = (
+                    f"task {job.key.task.label!r} trained {outcome.evaluation.epochs} epochs of {epochs}"
+                )
+                self._fail(active.plan, active.journal, DerbyError(message), active=active)
+            else:
+                active.study.deliver(number, evaluation)
+        for active, _, _ in waiting:
+            if active in self._active:
+                self._advance(active)

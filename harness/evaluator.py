@@ -1,0 +1,101 @@
+"""Runs evaluations in one process: what the serial executor calls and what a Ray actor wraps."""
+
+from __future__ import annotations
+
+import traceback
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from harness import registry
+from harness.keys import EvaluationKey, TaskKey, digest
+from harness.machine import Machine, describe_machine
+from harness.task import Checkpoint, Data, Task
+from harness.trial import Evaluation
+
+CHECKPOINTS_KEPT = 16
+"""Checkpoints an evaluator keeps so that trials can be continued; a lost one costs time, never a result."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One evaluation to run."""
+
+    key: EvaluationKey
+    epochs: int
+    deadline: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluated:
+    """A job's evaluation and the machine it ran on."""
+
+    evaluation: Evaluation
+    machine: Machine
+
+
+@dataclass(frozen=True, slots=True)
+class Bug:
+    """A task raised: a bug, never a result."""
+
+    message: str
+    details: str
+    """The traceback."""
+
+
+def task_of(key: TaskKey) -> Task:
+    """Build the task a key names.
+
+    Raises:
+        UnknownNameError: No such task is installed.
+    """
+    return registry.task(key.name)(**key.options, **key.scoring)
+
+
+class Evaluator:
+    """Evaluates jobs, keeping tasks and the latest checkpoints.
+
+    Args:
+        threads: Threads one evaluation may use.
+        data: Returns a task's data, read-only.
+    """
+
+    def __init__(self, threads: int, data: Callable[[TaskKey], Data]) -> None:
+        self._threads = threads
+        self._data = data
+        self._tasks: dict[str, Task] = {}
+        self._machines: dict[str, Machine] = {}
+        self._checkpoints: OrderedDict[str, Checkpoint] = OrderedDict()
+
+    def evaluate(self, job: Job) -> Evaluated | Bug:
+        """Run one job; a bug in the task comes back as a `Bug`, never as an exception."""
+        try:
+            task = self._task(job.key.task)
+            checkpoint = self._checkpoints.pop(job.key.id, None) or Checkpoint.fresh()
+            evaluation = task.evaluate(
+                job.key.config,
+                epochs=job.epochs,
+                seed=job.key.seed,
+                data=self._data(job.key.task),
+                checkpoint=checkpoint,
+                deadline=job.deadline,
+            )
+        except Exception as error:  # noqa: BLE001 - the boundary: a bug fails its study, not the sweep
+            where = f"task {job.key.task.label!r} on {dict(job.key.config)}, seed {job.key.seed}"
+            return Bug(f"{where}: {type(error).__name__}: {error}", traceback.format_exc())
+        if checkpoint.state is not None:
+            self._checkpoints[job.key.id] = checkpoint
+            while len(self._checkpoints) > CHECKPOINTS_KEPT:
+                self._checkpoints.popitem(last=False)
+        machine = self._machines[task.name]
+        return Evaluated(replace(evaluation, machine=machine.id), machine)
+
+    def _task(self, key: TaskKey) -> Task:
+        identity = digest(key.training)
+        if identity not in self._tasks:
+            task = task_of(key)
+            if task.name not in self._machines:
+                device = task.prepare(self._threads)
+                self._machines[task.name] = describe_machine(device, self._threads, task.libraries.values())
+            self._tasks[identity] = task
+        return self._tasks[identity]

@@ -1,0 +1,65 @@
+"""The machine a training ran on: everything its numbers depend on besides its key."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from harness.keys import digest
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What the numbers of a training depend on besides its key.
+
+    Args:
+        description: Processor, device, threads and library versions, as JSON.
+    """
+
+    description: dict[str, Any]
+
+    @property
+    def id(self) -> str:
+        """Digest of the description."""
+        return digest(self.description)
+
+
+def describe_machine(device: str, threads: int, libraries: Iterable[str]) -> Machine:
+    """Describe this process's machine as far as it can change the numbers of a training."""
+    return Machine(
+        {
+            "processor": processor(),
+            "architecture": platform.machine(),
+            "device": device,
+            "threads": threads,
+            "python": platform.python_version(),
+            "versions": versions(["numpy", *libraries]),
+        }
+    )
+
+
+@cache
+def processor() -> str:
+    """Return the processor's model name."""
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.lower().startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
+
+
+def versions(distributions: Iterable[str]) -> dict[str, str]:
+    """Return the installed version of each distribution; ``"not installed"`` where there is none."""
+    found = {}
+    for name in distributions:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    return found

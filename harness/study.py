@@ -1,0 +1,165 @@
+"""The study: one searcher's loop as a state machine without I/O, clock or executor.
+
+A study emits events and consumes evaluations. What it does depends on nothing but its searcher, its budget
+and the evaluations it is given, never on when they arrive, so every executor gives the same record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
+
+from harness.errors import ProtocolError, SearcherError
+from harness.events import Asked, Done, Event, Told
+from harness.searcher import Searcher
+from harness.space import Config
+from harness.trial import Evaluation, Proposal, Status, charged_epochs
+
+
+@dataclass(slots=True)
+class _Running:
+    """A proposal on a virtual worker."""
+
+    proposal: Proposal
+    finish: float
+    increment: int
+    evaluation: Evaluation | None = None
+
+
+class Study:
+    """One searcher against one task under one budget, with a number of virtual workers.
+
+    A trial occupies a worker for its deterministic cost: the epochs asked beyond those it had, times
+    the task's cost of an epoch. Whatever ends first in virtual time is told first; what ends at the
+    same time is told in the order asked, before anything new is asked. A trial that diverges early
+    is charged only the epochs it took, but holds its worker for all of them, so that the order of
+    tells is known without waiting for trials that finish later.
+
+    Args:
+        searcher: The method; its problem and budget are the study's.
+        workers: Number of virtual workers, at least 1; more than one needs a parallel searcher.
+        cost: Deterministic cost of one epoch of a configuration, positive.
+    """
+
+    def __init__(self, searcher: Searcher, *, workers: int, cost: Callable[[Config], float]) -> None:
+        if workers > 1 and not searcher.parallel:
+            raise ProtocolError(f"searcher {searcher.name!r} proposes one at a time; it needs workers = 1")
+        self._searcher = searcher
+        self._objective = searcher.problem.objective
+        self._workers = workers
+        self._cost = cost
+        self._clock = 0.0
+        self._asked = 0
+        self._told = 0
+        self._spent_epochs = 0
+        self._running: dict[int, _Running] = {}
+        self._asked_epochs: dict[int, int] = {}
+        self._charged: dict[int, int] = {}
+        self._held: Proposal | None = None
+        self._ask_seconds = 0.0
+        self.done: Done | None = None
+        """The final event, once there is one."""
+
+    def advance(self) -> Iterator[Event]:
+        """Yield the events that can happen now; stop when an evaluation is needed to go on.
+
+        Take every event before acting on the next: a delivery made while iterating counts.
+
+        Raises:
+            SearcherError: The searcher failed; events yielded before it stand.
+        """
+        while self.done is None:
+            ended = yield from self._fill()
+            if not self._running:
+                self.done = Done(ended, self._told, self._spent_epochs)
+                yield self.done
+                return
+            finish = min(running.finish for running in self._running.values())
+            due = [number for number, running in self._running.items() if running.finish == finish]
+            if any(self._running[number].evaluation is None for number in due):
+                return
+            self._clock = finish
+            for number in due:
+                yield self._tell(number)
+
+    def deliver(self, number: int, evaluation: Evaluation) -> None:
+        """Hand in the evaluation of the `Asked` event of that number, once, in any order.
+
+        Raises:
+            ProtocolError: Nothing of that number is waiting, or the evaluation stops short.
+        """
+        running = self._running.get(number)
+        if running is None or running.evaluation is not None:
+            raise ProtocolError(f"proposal {number} is not waiting for an evaluation")
+        if evaluation.status is Status.OK and evaluation.epochs != running.proposal.epochs:
+            raise ProtocolError(
+                f"proposal {number} asked for {running.proposal.epochs} epochs, got {evaluation.epochs}"
+            )
+        running.evaluation = evaluation
+
+    def _fill(self) -> Generator[Asked, None, str]:
+        """Ask while a worker is free; return why asking stopped, as it would end the study."""
+        while len(self._running) < self._workers:
+            if not self._affords(self._searcher.problem.fidelity.low):
+                return "budget"
+            proposal = self._next()
+            if proposal is None:
+                return "exhausted"
+            increment = proposal.epochs - self._asked_epochs.get(proposal.trial, 0)
+            if increment < 1:
+                raise SearcherError(
+                    f"searcher {self._searcher.name!r} continues trial {proposal.trial} up to "
+                    f"{proposal.epochs} epochs, but it has been evaluated that far already"
+                )
+            if not self._affords(increment):
+                # A running trial that ends early gives epochs back, so the proposal may yet fit.
+                self._held = proposal
+                return "budget"
+            self._asked_epochs[proposal.trial] = proposal.epochs
+            duration = increment * self._cost(proposal.config)
+            number = self._asked
+            self._running[number] = _Running(proposal, self._clock + duration, increment)
+            self._asked += 1
+            seconds, self._ask_seconds = self._ask_seconds, 0.0
+            yield Asked(number, proposal, self._clock, seconds)
+        return "budget"
+
+    def _next(self) -> Proposal | None:
+        if self._held is not None:
+            proposal, self._held = self._held, None
+            return proposal
+        asked = self._searcher.ask()
+        self._ask_seconds += self._searcher.ask_seconds
+        return asked
+
+    def _affords(self, epochs: int) -> bool:
+        budget = self._searcher.budget
+        if budget.unit == "evaluations":
+            return self._asked < budget.amount
+        reserved = sum(running.increment for running in self._running.values())
+        return self._spent_epochs + reserved + epochs <= budget.amount
+
+    def _tell(self, number: int) -> Told:
+        running = self._running.pop(number)
+        proposal, evaluation = running.proposal, running.evaluation
+        assert evaluation is not None  # noqa: S101 - checked by advance
+        before = self._charged.get(proposal.trial, 0)
+        charge = charged_epochs(proposal, evaluation, before)
+        self._charged[proposal.trial] = before + charge
+        self._spent_epochs += charge
+        self._told += 1
+        self._searcher.tell(proposal, evaluation)
+        objective = self._objective
+        ok = evaluation.status is Status.OK
+        return Told(
+            number=number,
+            status=evaluation.status,
+            value=evaluation.curve[objective.metric][-1] if ok else None,
+            test=evaluation.curve[objective.test_metric][-1] if ok and objective.test_metric else None,
+            loss=objective.loss(evaluation),
+            epochs=charge,
+            finish=running.finish,
+            seconds=evaluation.seconds(after=before),
+            tell_seconds=self._searcher.tell_seconds,
+            machine=evaluation.machine,
+        )

@@ -1,0 +1,174 @@
+"""Where things are in a results folder, and the reading side of studies and sweeps."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.errors import RecordError, WriteError, nearest
+from results.journal import read_lines, torn_tail
+from results.schema import FORMAT
+
+SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
+"""What a sweep, task or study may be called, so that no name leaves the results folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The paths of a results folder.
+
+    ::
+
+        sweeps/<name>/sweep.yaml        the sweep file as run
+        sweeps/<name>/plan.json         its studies, labels and what analysis needs of its tasks
+        sweeps/<name>/runs/<run>.json   provenance of each run
+        studies/<id>.jsonl              a study's events
+        evaluations/<task>/<run>.jsonl  the evaluations a run trained, by key, shared by all studies
+        machines/<id>.json              what numbers of a training depend on besides their key
+        driver.lock, driver.json        who is writing
+
+    Files are named by content or by run, so two folders merge by copying one into the other.
+    """
+
+    root: Path
+
+    def sweep(self, name: str) -> Path:
+        """Folder of a sweep."""
+        return self.root / "sweeps" / checked_name("sweep", name)
+
+    def study(self, study_id: str) -> Path:
+        """Journal of a study."""
+        return self.root / "studies" / f"{checked_name('study', study_id)}.jsonl"
+
+    def evaluations(self, task: str) -> Path:
+        """Folder of a task's evaluations."""
+        return self.root / "evaluations" / checked_name("task", task)
+
+    def machine(self, machine_id: str) -> Path:
+        """Description of a machine."""
+        return self.root / "machines" / f"{checked_name('machine', machine_id)}.json"
+
+    def sweep_names(self) -> list[str]:
+        """Names of the recorded sweeps."""
+        folder = self.root / "sweeps"
+        return sorted(path.parent.name for path in folder.glob("*/plan.json"))
+
+    def plan(self, name: str) -> dict[str, Any]:
+        """Return a recorded sweep's plan.
+
+        Raises:
+            RecordError: No sweep of that name was run into this folder, or its plan is damaged.
+        """
+        path = self.sweep(name) / "plan.json"
+        if not path.exists():
+            raise RecordError(
+                f"no sweep called {name!r} in {self.root}; {nearest(name, self.sweep_names())}. "
+                "Run it first, or give the folder it was run into with --results"
+            )
+        return read_json(path)
+
+
+def checked_name(kind: str, name: str) -> str:
+    """Return a name that is safe as a file name, or raise `RecordError`."""
+    if not SAFE_NAME.fullmatch(name):
+        raise RecordError(
+            f"{kind} name {name!r} cannot be used: 1 to 80 letters, digits, '.', '_' and '-', "
+            "beginning with a letter or digit"
+        )
+    return name
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object, or raise `RecordError` naming the file."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RecordError(f"cannot read {path}: {error}") from error
+    if not isinstance(value, dict):
+        raise RecordError(f"{path}: expected a JSON object, got {type(value).__name__}")
+    return value
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and its parents, or raise `WriteError`."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise WriteError(f"cannot make folder {path}: {error.strerror}; mend it or use --results") from error
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a file whole or not at all.
+
+    Raises:
+        WriteError: It cannot be written; what was there before stands.
+    """
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    make_folder(path.parent)
+    try:
+        with draft.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        raise WriteError(f"cannot write {path}: {error.strerror}; make room or mend the folder") from error
+
+
+@dataclass(frozen=True, slots=True)
+class StudyRecord:
+    """What a study's journal says.
+
+    Args:
+        events: Its events in order, those of failed tries left out.
+        state: ``missing``, ``running`` (begun and not ended), ``failed`` or ``done``.
+        reason: Why it failed, or how it ended.
+        torn: Bytes after the last whole line, left by a crash.
+    """
+
+    events: list[dict[str, Any]]
+    state: str
+    reason: str = ""
+    torn: int = 0
+
+
+def read_study(path: Path) -> StudyRecord:
+    """Read a study's journal.
+
+    Raises:
+        RecordError: The journal is damaged or of another format.
+    """
+    if not path.exists():
+        return StudyRecord([], "missing")
+    torn = torn_tail(path)
+    lines = [line for _, line in read_lines(path)]
+    if not lines:
+        return StudyRecord([], "missing", torn=torn)
+    if lines[0].get("event") != "opened" or lines[0].get("format") != FORMAT:
+        raise RecordError(
+            f"{path}: expected a study journal of format {FORMAT}, got {str(lines[0])[:80]!r}; "
+            "it was written by another version of the project or is no journal"
+        )
+    events = [line for line in lines if line["event"] != "failed"]
+    last = lines[-1]
+    match last["event"]:
+        case "done":
+            return StudyRecord(events, "done", last["reason"], torn)
+        case "failed":
+            return StudyRecord(events, "failed", last["message"], torn)
+        case _:
+            return StudyRecord(events, "running", "", torn)
+
+
+def evaluation_lines(layout: Layout, task: str) -> Iterator[tuple[Path, int, dict[str, Any]]]:
+    """Yield path, byte offset and content of every recorded evaluation of a task, oldest run first."""
+    folder = layout.evaluations(task)
+    for path in sorted(folder.glob("*.jsonl")):
+        for offset, line in read_lines(path):
+            yield path, offset, line

@@ -1,0 +1,322 @@
+"""The writing side of a results folder: one driver at a time appends studies and evaluations."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from filelock import FileLock, Timeout
+
+from harness.errors import RecordError, ReplayMismatchError
+from harness.events import Event
+from harness.keys import EvaluationKey, StudyKey
+from harness.machine import Machine
+from harness.trial import Evaluation, Status
+from results.journal import Appender, parse_line, torn_tail
+from results.layout import (
+    Layout,
+    checked_name,
+    evaluation_lines,
+    make_folder,
+    read_study,
+    write_atomically,
+)
+from results.schema import (
+    evaluation_as_json,
+    evaluation_from_json,
+    event_as_json,
+    failed,
+    opened,
+    unmeasured,
+)
+
+SYNC_SECONDS = 1.0
+"""A power cut loses at most this much of the record; a killed process loses nothing it appended."""
+
+
+class StudyJournal:
+    """A study's journal: verifies the events a resumed study repeats, appends those that are new.
+
+    Args:
+        path: The journal.
+        key: The study.
+        versions: Versions of the libraries its proposals depend on.
+    """
+
+    def __init__(self, path: Path, key: StudyKey, versions: dict[str, str]) -> None:
+        self._key = key
+        self._versions = versions
+        record = read_study(path)
+        self.torn = record.torn
+        self._recorded = record.events
+        self._position = 0
+        self._appender = Appender(path)
+        self._record(opened(key, versions))
+
+    def record(self, event: Event) -> None:
+        """Verify the next event of a replay, or append a new one.
+
+        Raises:
+            ReplayMismatchError: The journal holds another event at this place.
+            WriteError: It cannot be written.
+        """
+        self._record(event_as_json(event, self._key))
+
+    def fail(self, message: str, details: str) -> None:
+        """Append that a bug ended the study."""
+        self._appender.append(failed(message, details))
+
+    def sync(self) -> None:
+        """Wait until the journal is on the disk."""
+        self._appender.sync()
+
+    def close(self) -> None:
+        """Sync and close."""
+        self._appender.close()
+
+    def _record(self, event: dict[str, Any]) -> None:
+        if self._position >= len(self._recorded):
+            self._appender.append(event)
+            return
+        known = self._recorded[self._position]
+        self._position += 1
+        # Through JSON, so that what is compared is what would be written.
+        if unmeasured(json.loads(json.dumps(event))) != unmeasured(known):
+            raise ReplayMismatchError(self._mismatch(known, event))
+
+    def _mismatch(self, known: dict[str, Any], event: dict[str, Any]) -> str:
+        then = self._recorded[0]["versions"]
+        changed = [
+            f"{name} {then.get(name)} → {self._versions.get(name)}"
+            for name in sorted(then.keys() | self._versions.keys())
+            if then.get(name) != self._versions.get(name)
+        ]
+        trial = known.get("trial", known.get("number", 0))
+        return (
+            f"replay differs from the journal at event {self._position}, trial {trial}: "
+            f"recorded {json.dumps(unmeasured(known))}, now {json.dumps(unmeasured(event))}. "
+            + (
+                f"Versions changed since: {', '.join(changed)}. "
+                if changed
+                else "No library version changed. "
+            )
+            + "Install the recorded versions, or run with --restart to set the old journal aside and run "
+            "this study again from its beginning"
+        )
+
+
+class RecordWriter:
+    """The only writer of a results folder.
+
+    Args:
+        root: The results folder; made where it does not exist.
+        sweep: Name of the sweep, told to whoever is refused meanwhile.
+        host: Name of this machine.
+        pid: This process.
+
+    Raises:
+        RecordError: Another driver is writing to the folder, or it cannot be written.
+    """
+
+    def __init__(self, root: Path, *, sweep: str, host: str, pid: int) -> None:
+        self.layout = Layout(root)
+        self.run = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
+        self.notes: list[str] = []
+        """What loading found and mended, for people."""
+        make_folder(root / "studies")
+        # A status command holds the lock for an instant to see whether it is free: hence not zero.
+        self._lock = FileLock(root / "driver.lock", timeout=0.5)
+        holder = root / "driver.json"
+        try:
+            self._lock.acquire()
+        except Timeout:
+            raise RecordError(f"{root} is being written by {holder_of(root)}; {_REFUSED}") from None
+        except OSError as error:
+            raise RecordError(f"cannot lock results folder {root}: {error.strerror}") from error
+        try:
+            since = datetime.now(UTC).isoformat(timespec="seconds")
+            write_atomically(
+                holder, json.dumps({"host": host, "pid": pid, "sweep": sweep, "since": since}) + "\n"
+            )
+        except RecordError:
+            self._lock.release()
+            raise
+        self._index: dict[str, list[tuple[Path, int]]] = {}
+        self._indexed: set[str] = set()
+        self._evaluations: dict[str, Appender] = {}
+        self._journals: list[StudyJournal] = []
+        self._machines: set[str] = set()
+        self._synced = time.monotonic()
+
+    # Evaluations.
+
+    def find(self, key: EvaluationKey, epochs: int, deadline: float | None) -> Evaluation | None:
+        """Return the recorded evaluation up to ``epochs``, from the oldest record that reaches there.
+
+        A recorded timeout only stands for requests whose deadline is no longer than the one it ran into.
+
+        Raises:
+            RecordError: A record is damaged.
+        """
+        self._load(key.task.name)
+        for path, offset in self._index.get(key.id, ()):
+            with path.open("rb") as file:
+                file.seek(offset)
+                line = parse_line(file.readline(), path)
+            evaluation = _evaluation(line, path).at(epochs)
+            if evaluation is None:
+                continue
+            if evaluation.status is Status.TIMEOUT and (
+                deadline is None or evaluation.deadline is None or deadline > evaluation.deadline
+            ):
+                continue
+            return evaluation
+        return None
+
+    def add(self, key: EvaluationKey, evaluation: Evaluation, machine: Machine) -> None:
+        """Record an evaluation.
+
+        Raises:
+            WriteError: It cannot be written.
+        """
+        task = key.task.name
+        self._load(task)
+        if task not in self._evaluations:
+            folder = self.layout.evaluations(task)
+            make_folder(folder)
+            self._evaluations[task] = Appender(folder / f"{self.run}.jsonl")
+        if machine.id not in self._machines:
+            path = self.layout.machine(machine.id)
+            if not path.exists():
+                write_atomically(path, json.dumps(machine.description, indent=1, sort_keys=True) + "\n")
+            self._machines.add(machine.id)
+        appender = self._evaluations[task]
+        offset = appender.append(evaluation_as_json(key, evaluation))
+        self._index.setdefault(key.id, []).append((appender.path, offset))
+
+    def _load(self, task: str) -> None:
+        if task in self._indexed:
+            return
+        for path, offset, line in evaluation_lines(self.layout, task):
+            _evaluation(line, path)
+            self._index.setdefault(line["id"], []).append((path, offset))
+        for path in sorted(self.layout.evaluations(task).glob("*.jsonl")):
+            if torn := torn_tail(path):
+                self.notes.append(
+                    f"{path}: dropped an unfinished last line ({torn} bytes), left by a crash; its evaluation "
+                    "will be run again"
+                )
+        self._indexed.add(task)
+
+    # Studies and sweeps.
+
+    def journal(self, key: StudyKey, versions: dict[str, str], *, restart: bool = False) -> StudyJournal:
+        """Open a study's journal for replay and appending.
+
+        Args:
+            key: The study.
+            versions: Versions of the libraries its proposals depend on.
+            restart: Set what is recorded aside, under another name, and begin anew.
+        """
+        path = self.layout.study(key.id)
+        if restart and path.exists():
+            path.replace(path.with_name(f"{key.id}.set-aside-{self.run}"))
+        journal = StudyJournal(path, key, versions)
+        if journal.torn:
+            self.notes.append(
+                f"{path}: dropped an unfinished last line ({journal.torn} bytes), left by a crash"
+            )
+        self._journals.append(journal)
+        return journal
+
+    def close_journal(self, journal: StudyJournal) -> None:
+        """Sync and close a journal."""
+        self._journals.remove(journal)
+        journal.close()
+
+    def write_sweep(self, name: str, text: str, plan: Mapping[str, Any]) -> None:
+        """Record a sweep file as run and its plan."""
+        folder = self.layout.sweep(checked_name("sweep", name))
+        write_atomically(folder / "sweep.yaml", text)
+        write_atomically(folder / "plan.json", json.dumps(plan, indent=1) + "\n")
+
+    def write_run(self, name: str, provenance: Mapping[str, Any]) -> None:
+        """Record the provenance of this run; written anew as the run learns more."""
+        path = self.layout.sweep(name) / "runs" / f"{self.run}.json"
+        write_atomically(path, json.dumps(provenance, indent=1) + "\n")
+
+    # Durability.
+
+    def sync(self, *, now: bool = False) -> None:
+        """Bring what was appended to the disk, at most every `SYNC_SECONDS` unless ``now``."""
+        if not now and time.monotonic() - self._synced < SYNC_SECONDS:
+            return
+        # Evaluations first: a study that mentions one then never survives it.
+        for appender in self._evaluations.values():
+            appender.sync()
+        for journal in self._journals:
+            journal.sync()
+        self._synced = time.monotonic()
+
+    def close(self) -> None:
+        """Sync, close every file and let the folder go."""
+        try:
+            for appender in self._evaluations.values():
+                appender.close()
+            for journal in self._journals:
+                journal.close()
+        finally:
+            self._lock.release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+_REFUSED = (
+    "only one driver may write to a folder: wait for it, stop it, or give another folder with --results"
+)
+
+
+def holder_of(root: Path) -> str:
+    """Describe who wrote to a results folder last."""
+    try:
+        value = json.loads((root / "driver.json").read_text(encoding="utf-8"))
+        return f"sweep {value['sweep']!r} on {value['host']}, process {value['pid']}, since {value['since']}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "another driver, which left no name"
+
+
+def is_held(root: Path) -> bool:
+    """Whether a driver is writing to a results folder now."""
+    if not (root / "driver.lock").exists():
+        return False
+    lock = FileLock(root / "driver.lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        return True
+    except OSError:
+        return False
+    lock.release()
+    return False
+
+
+def _evaluation(line: dict[str, Any], path: Path) -> Evaluation:
+    try:
+        return evaluation_from_json(line)
+    except (KeyError, ValueError, TypeError) as error:
+        raise RecordError(
+            f"{path}: an evaluation record is damaged ({type(error).__name__}: {error}): {str(line)[:80]}; "
+            "restore the file from a copy, or move it away to have its evaluations run again"
+        ) from error
