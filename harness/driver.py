@@ -251,7 +251,7 @@ class Driver:
         except DataError as error:
             return error
         self._executor.add_data(key.task, data)
-        self.data_digests[key.task.label] = data_digest(data)
+        self.data_digests[task.label] = data_digest(data)
         return None
 
     def _take(self, finished: Finished) -> None:
@@ -276,7 +276,7 @@ class Driver:
             evaluation = outcome.evaluation.at(epochs)
             if evaluation is None:
                 message = (
-                    f"task {job.key.task.label!r} trained {outcome.evaluation.epochs} epochs of {epochs}"
+                    f"task {job.key.task.name!r} trained {outcome.evaluation.epochs} epochs of {epochs}"
                 )
                 self._fail(active.plan, active.journal, DerbyError(message), active=active)
             else:

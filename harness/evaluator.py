@@ -81,7 +81,7 @@ class Evaluator:
                 deadline=job.deadline,
             )
         except Exception as error:  # noqa: BLE001 - the boundary: a bug fails its study, not the sweep
-            where = f"task {job.key.task.label!r} on {dict(job.key.config)}, seed {job.key.seed}"
+            where = f"task {job.key.task.name!r} on {dict(job.key.config)}, seed {job.key.seed}"
             return Bug(f"{where}: {type(error).__name__}: {error}", traceback.format_exc())
         if checkpoint.state is not None:
             self._checkpoints[job.key.id] = checkpoint

@@ -53,13 +53,6 @@ class TaskKey:
         """What evaluations depend on, as JSON."""
         return {"name": self.name, "version": self.version, "options": dict(self.options)}
 
-    @property
-    def label(self) -> str:
-        """A name for people: ``name/variant``, then the options that are not variants."""
-        rest = {k: v for k, v in self.options.items() if k != "variant"} | dict(self.scoring)
-        extra = "".join(f",{k}={v}" for k, v in rest.items())
-        return f"{self.name}/{self.options.get('variant', 'full')}{extra}"
-
     def as_json(self) -> dict[str, Any]:
         """Return the key as JSON types."""
         return {**self.training, "scoring": dict(self.scoring)}
@@ -113,12 +106,6 @@ class StudyKey:
             "root_seed": self.root_seed,
             "deadline": self.deadline,
         }
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> StudyKey:
-        """Rebuild a key from `as_json`."""
-        task = TaskKey(**value["task"])
-        return cls(**{**value, "task": task, "budget": Budget(**value["budget"])})
 
 
 @dataclass(frozen=True, slots=True)

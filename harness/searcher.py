@@ -74,13 +74,20 @@ class Searcher(ABC):
     domains: ClassVar[tuple[type[Domain], ...]] = (Float, Int, Choice)
     """Kinds of parameter the method can search."""
     conditional: ClassVar[bool] = False
-    """Whether it can search a space in which some parameters are not always active."""
+    """Whether it knows of parameters that are not always active."""
+    drops_inactive: ClassVar[bool] = False
+    """Whether it searches every parameter as if it were always active; the base class then drops, from
+    what it proposes, those that are not. What its library is told is its own full proposal."""
     parallel: ClassVar[bool] = False
     """Whether it can be asked again before it was told: needed for more than one worker."""
     multi_fidelity: ClassVar[bool] = False
     """Whether it proposes fewer epochs than full fidelity, and continues trials."""
     global_random: ClassVar[bool] = False
     """Whether its library draws from numpy's or Python's global generator, which is then isolated."""
+    seeded: ClassVar[bool] = True
+    """Whether its proposals depend on the seed."""
+    learns: ClassVar[bool] = True
+    """Whether the new configurations it proposes depend on the losses it was told."""
 
     class Settings(Options):
         """The method's settings."""
@@ -129,7 +136,7 @@ class Searcher(ABC):
             if not isinstance(domain, cls.domains):
                 kinds = ", ".join(kind.__name__ for kind in cls.domains)
                 reasons.append(f"parameter {name!r} is a {type(domain).__name__}; it searches {kinds} only")
-        if problem.space.conditions and not cls.conditional:
+        if problem.space.conditions and not (cls.conditional or cls.drops_inactive):
             names = ", ".join(repr(name) for name in problem.space.conditions)
             reasons.append(f"it cannot search conditional parameters ({names})")
         return reasons
@@ -200,6 +207,8 @@ class Searcher(ABC):
             raise SearcherError(f"searcher {self.name!r} continues a suggestion that was never proposed")
         plain = {k: v.item() if isinstance(v, np.generic) else v for k, v in suggestion.config.items()}
         try:
+            if self.drops_inactive:
+                plain = self.problem.space.active_part(plain)
             config = self.problem.space.validate(plain)
         except SpaceError as error:
             raise SearcherError(f"{where}: its library proposed {plain}: {error}") from None

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 from harness.errors import SpaceError, nearest
 
@@ -330,6 +330,14 @@ class Space:
                     out[name] = domain.canonical(config[name])
                 except SpaceError:
                     raise SpaceError(f"parameter {name!r} = {config[name]!r} is not in {domain}") from None
+        return out
+
+    def active_part(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return, of values for every parameter, those that are active, in the space's order."""
+        out: dict[str, Any] = {}
+        for name in self.parameters:
+            if name in values and self.is_active(name, out):
+                out[name] = values[name]
         return out
 
     def from_unit(self, point: Sequence[float]) -> dict[str, Scalar]:

@@ -57,6 +57,8 @@ class Study:
         self._charged: dict[int, int] = {}
         self._held: Proposal | None = None
         self._ask_seconds = 0.0
+        self._filling = True
+        self._ending = ""
         self.done: Done | None = None
         """The final event, once there is one."""
 
@@ -69,9 +71,13 @@ class Study:
             SearcherError: The searcher failed; events yielded before it stand.
         """
         while self.done is None:
-            ended = yield from self._fill()
+            if self._filling:
+                # Once until something is told: what is asked, and when, must not depend on how often
+                # an executor looks in.
+                self._ending = yield from self._fill()
+                self._filling = False
             if not self._running:
-                self.done = Done(ended, self._told, self._spent_epochs)
+                self.done = Done(self._ending, self._told, self._spent_epochs)
                 yield self.done
                 return
             finish = min(running.finish for running in self._running.values())
@@ -81,6 +87,7 @@ class Study:
             self._clock = finish
             for number in due:
                 yield self._tell(number)
+            self._filling = True
 
     def deliver(self, number: int, evaluation: Evaluation) -> None:
         """Hand in the evaluation of the `Asked` event of that number, once, in any order.

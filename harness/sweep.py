@@ -205,7 +205,7 @@ def _tasks(spec: SweepSpec, problems: _Problems) -> dict[str, tuple[Task, Budget
         except ValidationError as error:
             problems.add_validation(error, (*place, "options"), kind.Options)
             continue
-        label = task.key.label
+        label = task.label
         if label in tasks:
             problems.add(place, f"task {label!r} is listed twice")
         tasks[label] = (task, (entry.budget or spec.budget).resolve(task.fidelity))

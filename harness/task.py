@@ -65,7 +65,7 @@ class Task(ABC):
     """Whether it trains on a part of the source's data, so that its numbers never compare with published ones."""
 
     class Options(Options):
-        """The task's options."""
+        """The task's options; every task has a variant."""
 
         variant: Literal["full"] = "full"
 
@@ -103,6 +103,14 @@ class Task(ABC):
         scoring = {k: v for k, v in options.items() if k in self.scoring_options}
         rest = {k: v for k, v in options.items() if k not in self.scoring_options}
         return TaskKey(self.name, self.version, rest, scoring)
+
+    @property
+    def label(self) -> str:
+        """A name for people: ``name/variant``, then the other options that differ from their defaults."""
+        options = self.options.as_json()
+        fields = type(self.options).model_fields
+        changed = {k: v for k, v in options.items() if k != "variant" and v != fields[k].default}
+        return f"{self.name}/{options['variant']}" + "".join(f",{k}={v}" for k, v in changed.items())
 
     @abstractmethod
     def _define(self) -> None:

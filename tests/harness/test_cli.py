@@ -1,0 +1,150 @@
+"""The command line as a user meets it: in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import re
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+DERBY = [sys.executable, "-m", "harness.cli"]
+
+SWEEP = """\
+name: cli
+repetitions: 2
+budget: {evaluations: 6}
+tasks: [branin, mixed]
+searchers: [random, grid]
+"""
+
+
+def derby(*arguments: str | Path, path: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
+    env = {**os.environ, "COLUMNS": "200", **environment}
+    if path is not None:
+        env["PYTHONPATH"] = str(path)
+    return subprocess.run(
+        [*DERBY, *map(str, arguments)], capture_output=True, text=True, env=env, timeout=120, check=False
+    )
+
+
+@pytest.fixture
+def sweep(tmp_path):
+    path = tmp_path / "sweep.yaml"
+    path.write_text(SWEEP)
+    return path
+
+
+def test_help_answers_at_once():
+    def cpu_seconds() -> float:
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        assert derby("--help").returncode == 0
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+    assert min(cpu_seconds() for _ in range(3)) < 0.5
+
+
+def test_importing_the_harness_loads_no_training_library():
+    code = "import harness, sys; print(sorted({'tensorflow', 'keras', 'ray', 'numpy'} & set(sys.modules)))"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "[]"
+
+
+def test_the_whole_way(sweep, tmp_path):
+    results = tmp_path / "results"
+    planned = derby("plan", sweep, "--results", results)
+    assert planned.returncode == 0, planned.stderr
+    assert "8 studies, 48 evaluations; 2 tasks × 2 searchers × 2 repetitions" in planned.stdout
+    assert not results.exists()
+
+    ran = derby("run", sweep, "--results", results)
+    assert ran.returncode == 0, ran.stderr
+    assert "8 of 8 studies done" in ran.stdout
+    assert "failed evaluations 0" in ran.stdout
+
+    again = derby("run", sweep, "--results", results)
+    assert again.returncode == 0
+    assert "all 8 studies were done already; nothing was trained" in again.stdout
+
+    status = derby("status", "cli", "--results", results)
+    assert re.search(r"branin/full\s+random\s+2\s+0\s+0\s+0\s+12", status.stdout)
+    assert "not being written now" in status.stdout
+
+    reported = derby("report", sweep, "--results", results)
+    assert reported.returncode == 0, reported.stderr
+    page = Path(reported.stdout.split("report: ")[1].strip())
+    assert page.is_file()
+    assert page.parent == results.resolve() / "sweeps" / "cli" / "report"
+
+    exported = derby("export", "cli", "--results", results, "--out", tmp_path / "tidy")
+    assert exported.returncode == 0
+    assert (tmp_path / "tidy" / "trials.parquet").is_file()
+
+    run = next((results / "sweeps" / "cli" / "runs").glob("*.json")).read_text()
+    for word in ('"revision"', '"versions"', '"numpy"', '"processor"', '"data"', '"trained"'):
+        assert word in run
+
+
+def test_searchers_and_tasks_are_described():
+    listed = derby("searchers")
+    assert listed.returncode == 0
+    assert {"random", "grid", "optuna_tpe", "skopt_gp"} <= set(re.findall(r"^\w+", listed.stdout, re.MULTILINE))
+    one = derby("searchers", "grid")
+    assert "resolution" in one.stdout
+    listed = derby("tasks")
+    assert {"mnist_mlp", "fashion_mlp", "branin"} <= set(re.findall(r"^\w+", listed.stdout, re.MULTILINE))
+    one = derby("tasks", "fashion_mlp")
+    assert "S1" in one.stdout
+    assert re.search(r"momentum\s+Float\(low=0.5, high=0.99", one.stdout)
+    assert "optimizer" in one.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["plan", "none.yaml"], 2, "cannot read sweep file none.yaml"),
+        (["searchers", "rendom"], 2, "did you mean 'random'"),
+        (["tasks", "branni"], 2, "did you mean 'branin'"),
+        (["report", "nothing", "--results", "/nonexistent/results"], 3, "no sweep called 'nothing'"),
+        (["fly"], 2, "No such command"),
+        (["run"], 2, "Missing argument"),
+    ],
+)
+def test_bad_input_ends_with_a_message_and_no_traceback(arguments, code, words):
+    out = derby(*arguments)
+    assert out.returncode == code
+    assert words in out.stderr
+    assert "Traceback" not in out.stderr
+
+
+def test_a_wrong_sweep_file_fails_before_anything_is_written(sweep, tmp_path):
+    sweep.write_text(SWEEP.replace("random", "ramdom").replace("evaluations: 6", "evaluations: -6"))
+    out = derby("run", sweep, "--results", tmp_path / "results")
+    assert out.returncode == 2
+    assert f"derby: {sweep}, line 3, budget.evaluations: " in out.stderr
+    assert not (tmp_path / "results").exists()
+    sweep.write_text(SWEEP.replace("random", "ramdom"))
+    out = derby("run", sweep, "--results", tmp_path / "results")
+    assert f"derby: {sweep}, line 5, searchers[0].name: no searcher is called 'ramdom'; did you mean 'random'" in out.stderr
+    assert not (tmp_path / "results").exists()
+
+
+def test_failed_studies_are_named_and_give_exit_code_one(sweep, tmp_path, plugin):
+    sweep.write_text(SWEEP.replace("mixed", "{name: troublesome, options: {trouble: raise}}"))
+    out = derby("run", sweep, "--results", tmp_path / "results", path=plugin)
+    assert out.returncode == 1
+    assert "failed: random on troublesome/full,trouble=raise, repetition 0: task 'troublesome'" in out.stdout
+    assert "ZeroDivisionError: a bug in the task" in out.stdout
+    assert "4 studies failed; run again to retry them" in out.stdout
+    status = derby("status", "cli", "--results", tmp_path / "results")
+    assert "ZeroDivisionError" in status.stdout
+
+
+def test_ray_options_need_ray(sweep):
+    out = derby("run", sweep, "--evaluators", "2")
+    assert out.returncode == 2
+    assert "need --executor ray" in out.stderr

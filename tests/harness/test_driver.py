@@ -1,0 +1,247 @@
+"""The driver: reuse, resume, failures, and that none of them changes a record."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from support import study_records
+
+from harness.driver import Driver
+from harness.executors.base import Finished
+from harness.executors.serial import SerialExecutor
+from harness.progress import Progress
+from harness.sweep import parse_sweep
+from results.layout import Layout, read_study
+from results.writer import RecordWriter
+
+FUNCTIONS = """\
+name: functions
+seed: 5
+repetitions: 2
+workers: {workers}
+budget: {{evaluations: 12}}
+tasks: [branin, mixed]
+searchers: [random, grid, optuna_tpe]
+"""
+
+
+def trouble(kind: str, searcher: str = "random", folder: str = "", extra: str = "") -> str:
+    return f"""\
+name: trouble
+repetitions: 2
+budget: {{evaluations: 8}}
+tasks:
+  - name: troublesome
+    options: {{trouble: {kind}, folder: "{folder}"}}
+searchers: [{searcher}]
+{extra}
+"""
+
+
+class Shuffled(SerialExecutor):
+    """Takes many jobs at once and finishes them in the reverse of the order submitted."""
+
+    name = "shuffled"
+    slots = 7
+
+    def wait(self) -> Finished:
+        job = self._queue.pop()
+        return Finished(job, self._evaluator.evaluate(job))
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+def test_the_record_does_not_depend_on_the_order_in_which_evaluations_end(run_sweep, tmp_path, workers):
+    text = FUNCTIONS.format(workers=workers)
+    run_sweep(text, tmp_path / "serial")
+    run_sweep(text, tmp_path / "shuffled", executor=Shuffled(1))
+    assert study_records(tmp_path / "serial") == study_records(tmp_path / "shuffled")
+    assert len(study_records(tmp_path / "serial")) == 12
+
+
+def test_a_second_run_trains_nothing(run_sweep):
+    first = run_sweep(FUNCTIONS.format(workers=1))
+    before = study_records(run_sweep.root)
+    second = run_sweep(FUNCTIONS.format(workers=1))
+    assert first.trained > 0
+    assert (second.trained, second.complete, second.done) == (0, 12, 0)
+    assert study_records(run_sweep.root) == before
+
+
+def test_evaluations_are_shared_by_studies_and_later_sweeps(run_sweep, plugin, tmp_path):
+    text = trouble("none", "grid", folder=tmp_path)
+    run_sweep(text)
+    lines = (tmp_path / "trained").read_text().splitlines()
+    assert len(lines) == len(set(lines)) == 2 * 6  # six points, two repetitions
+    again = run_sweep(text.replace("name: trouble", "name: later").replace("[grid]", "[{name: grid, settings: {order: lexicographic}}]"))
+    assert (again.trained, again.reused) == (0, again.told)
+    assert (tmp_path / "trained").read_text().splitlines() == lines
+    # Charged at its original cost, not at nothing.
+    for name in ("trouble", "later"):
+        plan = Layout(run_sweep.root).plan(name)
+        for planned in plan["studies"]:
+            events = read_study(Layout(run_sweep.root).study(planned["study"])).events
+            assert {e["seconds"] for e in events if e["event"] == "told"} == {9 * 0.25}
+
+
+def test_equal_requests_in_flight_are_trained_once(run_sweep, plugin, tmp_path):
+    text = trouble("none", "grid, {name: grid, label: other, settings: {order: lexicographic}}", folder=tmp_path)
+    progress = run_sweep(text, executor=Shuffled(1))
+    lines = (tmp_path / "trained").read_text().splitlines()
+    assert len(lines) == progress.trained == progress.told - progress.merged - progress.reused
+    assert progress.merged > 0
+
+
+@pytest.mark.parametrize("cut", [1, 4, 9, 15, 16])
+def test_a_study_cut_anywhere_is_continued_to_the_same_record(run_sweep, tmp_path, cut):
+    text = FUNCTIONS.format(workers=1)
+    run_sweep(text, tmp_path / "whole")
+    run_sweep(text)
+    for path in (run_sweep.root / "studies").glob("*.jsonl"):
+        lines = path.read_bytes().splitlines(keepends=True)
+        path.write_bytes(b"".join(lines[:cut]) + lines[cut][: len(lines[cut]) // 2])
+    resumed = run_sweep(text)
+    assert resumed.trained == 0
+    assert study_records(run_sweep.root) == study_records(tmp_path / "whole")
+
+
+def test_lost_evaluations_are_trained_again_to_the_same_record(run_sweep, tmp_path):
+    text = FUNCTIONS.format(workers=4)
+    run_sweep(text, tmp_path / "whole")
+    run_sweep(text)
+    for path in (run_sweep.root / "studies").glob("*.jsonl"):
+        path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:10]))
+    for path in (run_sweep.root / "evaluations").glob("*/*.jsonl"):
+        lines = path.read_bytes().splitlines(keepends=True)
+        path.write_bytes(b"".join(lines[::2]) + lines[0][:30])
+    resumed = run_sweep(text)
+    assert resumed.trained > 0
+    assert study_records(run_sweep.root) == study_records(tmp_path / "whole")
+
+
+def test_a_bug_in_a_task_fails_its_studies_and_no_other(run_sweep, plugin):
+    text = trouble("raise").replace("searchers", "  - branin\nsearchers")
+    progress = run_sweep(text)
+    assert len(progress.failed) == 2
+    assert all(
+        label.startswith("random on troublesome/full") and "ZeroDivisionError: a bug in the task" in message
+        for label, message in progress.failed.items()
+    )
+    assert progress.done == 2
+    states = {
+        planned["task"]: read_study(Layout(run_sweep.root).study(planned["study"])).state
+        for planned in Layout(run_sweep.root).plan("trouble")["studies"]
+    }
+    assert states["branin/full"] == "done"
+    assert {state for label, state in states.items() if "troublesome" in label} == {"failed"}
+
+
+def test_a_failed_study_is_retried_from_where_it_failed(run_sweep, plugin, monkeypatch):
+    text = trouble("raise")
+    run_sweep(text)
+    failed = next((run_sweep.root / "studies").glob("*.jsonl")).read_text()
+    assert '"event":"failed"' in failed
+    assert "Traceback" in failed
+    import derby_test_plugin
+
+    original = derby_test_plugin.Troublesome.evaluate
+
+    def mended(self, config, **rest):
+        object.__setattr__(self.options, "trouble", "none")
+        return original(self, config, **rest)
+
+    monkeypatch.setattr(derby_test_plugin.Troublesome, "evaluate", mended)
+    progress = run_sweep(text)
+    assert (progress.failed, progress.done) == ({}, 2)
+    assert read_study(next((run_sweep.root / "studies").glob("*.jsonl"))).state == "done"
+
+
+def test_a_broken_searcher_fails_its_study_and_names_the_trial(run_sweep, plugin):
+    progress = run_sweep(trouble("none", "{name: breaking, settings: {at: 3}}, random"))
+    assert sorted(progress.failed) == [f"breaking on troublesome/full,trouble=none, repetition {i}".replace(",trouble=none", "") for i in range(2)]
+    assert all("'breaking' failed to propose a configuration after 3 trials: ArithmeticError: the library broke" in m for m in progress.failed.values())
+    assert progress.done == 2
+    assert progress.told == 2 * 3 + 2 * 8
+
+
+def test_divergence_is_told_and_charged_what_it_took(run_sweep, plugin):
+    progress = run_sweep(trouble("diverge"))
+    assert progress.failed == {}
+    assert progress.statuses["diverged"] > 0
+    events = [e for es in study_records(run_sweep.root).values() for e in es]
+    diverged = [e for e in events if e.get("status") == "diverged"]
+    assert {(e["loss"], e["value"], e["epochs"]) for e in diverged} == {(10.0, None, 2)}
+
+
+def test_missing_data_fail_the_studies_that_need_them(run_sweep, plugin):
+    progress = run_sweep(trouble("no_data").replace("searchers", "  - branin\nsearchers"))
+    assert {m for m in progress.failed.values()} == {"the line's data were not found; put them somewhere"}
+    assert (len(progress.failed), progress.done) == (2, 2)
+
+
+def test_a_replay_that_differs_stops_that_study_and_keeps_its_journal(run_sweep, plugin, monkeypatch):
+    text = trouble("none", "breaking, random")
+    run_sweep(text)
+    whole = study_records(run_sweep.root)
+    journals = [p for p in (run_sweep.root / "studies").glob("*.jsonl") if '"breaking"' in p.read_text()]
+    for path in journals:
+        lines = path.read_text().splitlines(keepends=True)
+        lines[0] = lines[0].replace('"numpy":"', '"numpy":"0.')
+        path.write_text("".join(lines[:6]))
+    kept = {path: path.read_text() for path in journals}
+    monkeypatch.setenv("DERBY_TEST_DRIFT", "1")
+    progress = run_sweep(text)
+    assert sorted(progress.failed) == [f"breaking on troublesome/full, repetition {i}" for i in range(2)]
+    message = next(iter(progress.failed.values()))
+    assert "differs from the journal at event 2, trial 0" in message
+    assert "numpy 0." in message
+    assert "--restart" in message
+    assert {path: path.read_text() for path in journals} == kept
+
+    restarted = run_sweep(text, restart=True)
+    assert (restarted.failed, restarted.done) == ({}, 2)
+    assert {read_study(path).state for path in journals} == {"done"}
+    aside = sorted((run_sweep.root / "studies").glob("*.set-aside-*"))
+    assert sorted(path.read_text() for path in aside) == sorted(kept.values())
+    again = study_records(run_sweep.root)
+    assert {k for k in whole if whole[k] != again[k]} == {path.stem for path in journals}
+
+
+def test_a_deadline_is_part_of_the_study_but_not_of_the_evaluation(plugin):
+    plain = parse_sweep(trouble("none"), "s.yaml").studies[0].key
+    limited = parse_sweep(trouble("none", extra="deadline: 60"), "s.yaml").studies[0].key
+    assert plain.id != limited.id
+    assert plain.evaluation({"x": 0.5, "n": 1}).id == limited.evaluation({"x": 0.5, "n": 1}).id
+
+
+def test_a_full_disk_stops_the_run_and_loses_nothing(tmp_path, plugin, monkeypatch):
+    """Writing fails with the system's own error: the process's file-size limit is reached."""
+    import resource
+    import signal
+
+    from harness.errors import WriteError
+
+    sweep = parse_sweep(trouble("none"), "s.yaml")
+    root = tmp_path / "results"
+    monkeypatch.setattr(signal, "SIGXFSZ", signal.SIGXFSZ)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    old = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        with RecordWriter(root, sweep=sweep.name, host="here", pid=1) as writer:
+            writer.write_sweep(sweep.name, sweep.text, sweep.as_plan())
+            resource.setrlimit(resource.RLIMIT_FSIZE, (2000, before[1]))
+            with pytest.raises(WriteError, match="cannot write .*Everything recorded so far is safe.*same command"):
+                Driver(sweep, writer, SerialExecutor(1), Progress(2, 16)).run()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, old)
+    for path in root.rglob("*.jsonl"):
+        text = path.read_text()
+        assert text.endswith("\n")
+        assert all(json.loads(line) for line in text.splitlines())
+    kept = sum(len(path.read_text().splitlines()) for path in root.glob("evaluations/*/*.jsonl"))
+    assert kept > 0
+    progress = Progress(2, 16)
+    with RecordWriter(root, sweep=sweep.name, host="here", pid=1) as writer:
+        Driver(sweep, writer, SerialExecutor(1), progress).run()
+    assert (progress.done, progress.trained) == (2, 16 - kept)

@@ -1,0 +1,261 @@
+"""The record: crash-proof lines, one writer, lookups, names, tables."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import socket
+
+import pandas as pd
+import pytest
+
+from harness.errors import RecordError
+from harness.keys import EvaluationKey, TaskKey
+from harness.machine import Machine
+from harness.trial import Curve, Evaluation, Status
+from results.journal import Appender, read_lines, torn_tail
+from results.layout import Layout, checked_name, read_study, write_atomically
+from results.tables import export, read_tables
+from results.writer import RecordWriter, is_held
+
+HERE = Machine({"processor": "a", "device": "cpu"})
+
+
+def key(x: float = 0.5, seed: int = 1) -> EvaluationKey:
+    return EvaluationKey(TaskKey("line", 1, {"variant": "full"}), {"x": x}, seed)
+
+
+def ok(epochs: int, value: float = 0.3) -> Evaluation:
+    columns = {"val_loss": [value / (i + 1) for i in range(epochs)], "seconds": [0.1] * epochs}
+    return Evaluation(Status.OK, Curve(columns), epochs, machine=HERE.id)
+
+
+def writer(root) -> RecordWriter:
+    return RecordWriter(root, sweep="s", host=socket.gethostname(), pid=os.getpid())
+
+
+# Lines.
+
+
+@pytest.mark.parametrize("tail", [b"", b"{", b'{"a": 1}', b'{"a": "' + b"x" * 100_000])
+def test_a_torn_last_line_is_left_out_and_cut_off_on_the_next_append(tmp_path, tail):
+    path = tmp_path / "a.jsonl"
+    with Appender(path) as file:
+        file.append({"n": 1})
+        file.append({"n": 2})
+    whole = path.read_bytes()
+    path.write_bytes(whole + tail)
+    assert torn_tail(path) == len(tail)
+    assert [line for _, line in read_lines(path)] == [{"n": 1}, {"n": 2}]
+    with Appender(path) as file:
+        offset = file.append({"n": 3})
+    assert offset == len(whole)
+    assert [line for _, line in read_lines(path)] == [{"n": 1}, {"n": 2}, {"n": 3}]
+
+
+def test_a_damaged_line_is_named(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"n": 1}\n{"n": \n{"n": 3}\n')
+    with pytest.raises(RecordError, match=r"a.jsonl, line 2: expected a JSON object.*move it away"):
+        list(read_lines(path))
+
+
+def test_an_append_reaches_the_file_at_once(tmp_path):
+    path = tmp_path / "a.jsonl"
+    appender = Appender(path)
+    appender.append({"n": 1})
+    assert path.read_text() == '{"n":1}\n'
+    appender.close()
+
+
+def test_an_atomic_write_leaves_no_draft(tmp_path):
+    write_atomically(tmp_path / "deep" / "a.json", "one")
+    write_atomically(tmp_path / "deep" / "a.json", "two")
+    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["a.json"]
+    assert (tmp_path / "deep" / "a.json").read_text() == "two"
+
+
+# Names.
+
+
+@pytest.mark.parametrize("name", ["", "..", "../x", "a/b", "/etc", ".hidden", "a\nb", "x" * 81, "ä"])
+def test_no_name_leaves_the_results_folder(tmp_path, name):
+    with pytest.raises(RecordError, match="cannot be used"):
+        checked_name("sweep", name)
+    with pytest.raises(RecordError):
+        Layout(tmp_path).sweep(name)
+
+
+# One writer.
+
+
+def _hold(root, ready, release):
+    with writer(root):
+        ready.set()
+        release.wait(30)
+
+
+def test_a_second_driver_is_refused_with_the_holders_name(tmp_path):
+    context = multiprocessing.get_context("spawn")
+    ready, release = context.Event(), context.Event()
+    holder = context.Process(target=_hold, args=(tmp_path, ready, release))
+    holder.start()
+    assert ready.wait(30)
+    assert is_held(tmp_path)
+    expected = f"sweep 's' on {socket.gethostname()}, process {holder.pid}"
+    with pytest.raises(RecordError, match=expected):
+        writer(tmp_path)
+    holder.kill()  # a driver that was killed holds nothing
+    holder.join()
+    assert not is_held(tmp_path)
+    writer(tmp_path).close()
+
+
+# Evaluations.
+
+
+def test_an_evaluation_is_found_by_key_and_epochs(tmp_path):
+    with writer(tmp_path) as record:
+        record.add(key(), ok(9), HERE)
+        assert record.find(key(), 9, None) == ok(9)
+        assert record.find(key(), 4, None) == ok(9).at(4)
+        assert record.find(key(), 10, None) is None
+        assert record.find(key(0.6), 9, None) is None
+        assert record.find(key(seed=2), 9, None) is None
+        record.add(key(), ok(27), HERE)
+        assert record.find(key(), 10, None) == ok(27).at(10)
+    with writer(tmp_path) as record:
+        assert record.find(key(), 27, None) == ok(27)
+    assert json.loads((tmp_path / "machines" / f"{HERE.id}.json").read_text()) == HERE.description
+
+
+def test_a_timeout_stands_for_deadlines_no_longer_than_its_own(tmp_path):
+    late = Evaluation(Status.TIMEOUT, ok(3).curve, 3, message="too slow", deadline=60.0, machine=HERE.id)
+    with writer(tmp_path) as record:
+        record.add(key(), late, HERE)
+        assert record.find(key(), 9, 60.0) == late
+        assert record.find(key(), 9, 10.0) == late
+        assert record.find(key(), 9, 61.0) is None
+        assert record.find(key(), 9, None) is None
+        assert record.find(key(), 3, None) == ok(3)
+        record.add(key(), ok(9), HERE)
+        assert record.find(key(), 9, None) == ok(9)
+
+
+def test_floats_come_back_exactly(tmp_path):
+    value = 0.1 + 0.2 + 1e-17 / 3
+    with writer(tmp_path) as record:
+        record.add(key(), ok(1, value), HERE)
+    with writer(tmp_path) as record:
+        assert record.find(key(), 1, None).curve["val_loss"] == (value,)
+
+
+def test_two_folders_merge_by_copying(tmp_path):
+    import shutil
+
+    for name, x in (("a", 0.1), ("b", 0.2)):
+        with writer(tmp_path / name) as record:
+            record.add(key(x), ok(3, x), HERE)
+    shutil.copytree(tmp_path / "b", tmp_path / "a", dirs_exist_ok=True)
+    with writer(tmp_path / "a") as record:
+        assert record.find(key(0.1), 3, None) == ok(3, 0.1)
+        assert record.find(key(0.2), 3, None) == ok(3, 0.2)
+
+
+def test_a_torn_evaluation_is_said_so(tmp_path):
+    with writer(tmp_path) as record:
+        record.add(key(), ok(3), HERE)
+    path = next((tmp_path / "evaluations" / "line").glob("*.jsonl"))
+    path.write_bytes(path.read_bytes() + b'{"id": "half')
+    with writer(tmp_path) as record:
+        assert record.find(key(), 3, None) == ok(3)
+        assert len(record.notes) == 1
+        assert "12 bytes" in record.notes[0]
+        assert str(path) in record.notes[0]
+
+
+def test_a_damaged_evaluation_is_named(tmp_path):
+    with writer(tmp_path) as record:
+        record.add(key(), ok(3), HERE)
+    path = next((tmp_path / "evaluations" / "line").glob("*.jsonl"))
+    path.write_text(path.read_text().replace('"status":"ok"', '"status":"fine"'))
+    with writer(tmp_path) as record, pytest.raises(RecordError, match="an evaluation record is damaged"):
+        record.find(key(), 3, None)
+
+
+def test_a_journal_of_another_format_is_refused(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"event":"opened","format":999}\n')
+    with pytest.raises(RecordError, match="expected a study journal of format 1"):
+        read_study(path)
+
+
+def test_an_unreadable_file_is_named(tmp_path):
+    folder = tmp_path / "studies" / "a.jsonl"
+    folder.mkdir(parents=True)  # what even the superuser cannot read as a file
+    with pytest.raises(RecordError, match=r"cannot read .*a.jsonl"):
+        list(read_lines(folder))
+
+
+# Tables.
+
+SWEEP = """\
+name: tables
+repetitions: 2
+budget: {epochs: 36}
+tasks: [troublesome, branin]
+searchers: [random]
+"""
+
+
+def test_tables_hold_what_was_recorded(run_sweep, plugin):
+    run_sweep(SWEEP)
+    tables = read_tables(run_sweep.root, "tables")
+    trials = tables.trials
+    line = trials[trials.task == "troublesome/full"]
+    assert line.groupby("study").size().tolist() == [4, 4]
+    one = line[line.study == line.study.iloc[0]]
+    assert one.step.tolist() == one.evaluations.tolist() == [1, 2, 3, 4]
+    assert one.spent_epochs.tolist() == [9, 18, 27, 36]
+    assert one.train_seconds.tolist() == [2.25, 4.5, 6.75, 9.0]
+    assert (one.total_seconds > one.train_seconds).all()
+    assert one.test.tolist() == pytest.approx((one.value + 0.1).tolist())
+    assert (trials[trials.task == "branin/full"].groupby("study").size() == 36).all()
+    assert trials[trials.task == "branin/full"].test.isna().all()
+    epochs = tables.epochs[tables.epochs.study == one.study.iloc[0]]
+    assert epochs.groupby("step").size().tolist() == [9, 9, 9, 9]
+    last = epochs[epochs.epoch == 9].set_index("step").val_loss
+    assert last.tolist() == one.value.tolist()
+    assert set(tables.studies.state) == {"done"}
+    assert tables.tasks.loc["branin/full", "test_metric"] is None
+    assert tables.tasks.loc["troublesome/full", "test_metric"] == "test_loss"
+    assert [machine["device"] for machine in tables.provenance["machines"]] == ["cpu"]
+    assert tables.provenance["sweep"] == SWEEP
+
+
+def test_an_unfinished_sweep_has_its_missing_studies(run_sweep, plugin):
+    run_sweep(SWEEP)
+    paths = sorted((run_sweep.root / "studies").glob("*.jsonl"))
+    paths[0].unlink()
+    lines = paths[1].read_text().splitlines(keepends=True)
+    paths[1].write_text("".join(lines[:4]))
+    states = read_tables(run_sweep.root, "tables").studies.set_index("study").state
+    assert states[paths[0].stem] == "missing"
+    assert states[paths[1].stem] == "running"
+
+
+def test_export_is_read_back_by_pandas(run_sweep, plugin, tmp_path):
+    run_sweep(SWEEP)
+    tables = read_tables(run_sweep.root, "tables")
+    paths = {path.name: path for path in export(tables, tmp_path / "out")}
+    assert sorted(paths) == ["epochs.parquet", "provenance.json", "studies.parquet", "tasks.parquet", "trials.parquet"]
+    for name in ("trials", "epochs", "studies"):
+        pd.testing.assert_frame_equal(pd.read_parquet(paths[f"{name}.parquet"]), getattr(tables, name))
+    assert json.loads(paths["provenance.json"].read_text())["sweep"] == SWEEP
+
+
+def test_an_unknown_sweep_gets_the_nearest_name(run_sweep, plugin):
+    run_sweep(SWEEP)
+    with pytest.raises(RecordError, match="no sweep called 'tabels'.*did you mean 'tables'"):
+        read_tables(run_sweep.root, "tabels")

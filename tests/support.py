@@ -1,0 +1,17 @@
+"""What several test modules need besides fixtures."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from results.schema import unmeasured
+
+
+def study_records(root: Path) -> dict[str, list[dict[str, Any]]]:
+    """Every study's events without what is measured, by study."""
+    return {
+        path.stem: [unmeasured(json.loads(line)) for line in path.read_text().splitlines()]
+        for path in sorted((root / "studies").glob("*.jsonl"))
+    }
