@@ -1,0 +1,1 @@
+"""Search methods: one module per library, each behind `harness.searcher.Searcher`."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import socket
 from collections import deque
 from dataclasses import replace
 from typing import Any
+from urllib.parse import urlsplit
 
 import ray
 from ray.exceptions import RayActorError
@@ -17,6 +19,9 @@ from harness.keys import TaskKey, digest
 from harness.machine import Machine
 from harness.task import Data
 from harness.trial import Curve, Evaluation, Status
+
+CONNECT_SECONDS = 10.0
+"""How long a cluster's head may take to answer."""
 
 ATTEMPTS = 2
 """An evaluation that takes its evaluator down this many times is recorded as crashed."""
@@ -125,11 +130,15 @@ class RayExecutor:
             ray.shutdown()
 
     def _connect(self, address: str | None) -> None:
+        if address is not None:
+            _check_answers(address)
         # Without the override, work that asked for no GPU would see them all.
         environment = {"env_vars": {"RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1"}}
         try:
             ray.init(
                 address=address or "local",
+                # A cluster of our own is for this machine only: nothing of it listens to others.
+                _node_ip_address="127.0.0.1" if address is None else None,
                 runtime_env=environment,
                 include_dashboard=False if address is None else None,
                 log_to_driver=False,
@@ -146,6 +155,19 @@ class RayExecutor:
             job, actor = self._queue.popleft(), self._idle.pop()
             ref = actor.evaluate.remote(job, self._data[digest(job.key.task.training)])
             self._running[ref] = (job, actor)
+
+
+def _check_answers(address: str) -> None:
+    """Raise `DerbyError` where nothing listens at ``host:port``: Ray itself would try for minutes."""
+    place = urlsplit(address if "//" in address else f"//{address}")
+    try:
+        if place.port is not None:
+            socket.create_connection((place.hostname or "", place.port), timeout=CONNECT_SECONDS).close()
+    except (OSError, ValueError) as error:
+        raise DerbyError(
+            f"cannot reach Ray at {address}: {error}; expected host:port of a running head node, such as "
+            "`ray start --head` prints, or auto"
+        ) from error
 
 
 def _crashed(job: Job, error: RayActorError) -> Evaluated:

@@ -12,37 +12,34 @@ from searchers.conformance import Case, SearcherConformance  # noqa: E402
 
 # Small initial designs get a search to its model within few evaluations. A searcher that is not
 # named here is tested with its defaults.
-SETTINGS = {
-    "optuna_tpe": {"n_startup_trials": 5},
-    "skopt_gp": {"n_initial_points": 4, "n_points": 1000, "n_restarts_optimizer": 2},
-}
-STEPS = {"random": 12, "grid": 12, "skopt_gp": 7}
-RACE = {"optuna_tpe": 60, "skopt_gp": 14}
-MORE_CASES = {
-    "grid-lexicographic": ("grid", {"order": "lexicographic", "resolution": 2}),
-    "optuna_tpe-group": ("optuna_tpe", {"n_startup_trials": 5, "group": True}),
-    "optuna_tpe-univariate": ("optuna_tpe", {"n_startup_trials": 5, "multivariate": False, "constant_liar": False}),
-    "skopt_gp-hedge": ("skopt_gp", {"n_initial_points": 4, "n_points": 500, "acq_func": "gp_hedge"}),
-}
-
-
-def _cases():
-    for name in registry.searchers():
-        yield name, name, SETTINGS.get(name, {})
-    for label, (name, settings) in MORE_CASES.items():
-        yield label, name, settings
-
-
+GP = {"n_initial_points": 4, "n_points": 500, "n_restarts_optimizer": 2}
+TPE = {"n_startup_trials": 5}
 CASES = {
-    label: Case(registry.searcher(name), settings, STEPS.get(name, 16), RACE.get(name, 40))
-    for label, name, settings in _cases()
+    "random": {"steps": 12},
+    "grid": {"steps": 12},
+    "grid-lexicographic": {"settings": {"order": "lexicographic", "resolution": 2}, "seeded": False},
+    "optuna_tpe": {"settings": TPE, "race": 60},
+    "optuna_tpe-group": {"settings": {**TPE, "group": True}, "race": 60},
+    "optuna_tpe-univariate": {"settings": {**TPE, "multivariate": False, "constant_liar": False}, "race": 60},
+    "skopt_forest": {"settings": {"n_initial_points": 4, "n_points": 500}, "steps": 7, "race": 30},
+    "skopt_gp": {"settings": GP, "steps": 7, "race": 14},
+    "skopt_gp-hedge": {
+        "settings": {**GP, "acq_func": "gp_hedge"},
+        "steps": 6,
+        "race": 0,
+        "spaces": ("continuous", "tiny"),
+    },
 }
+
+
+def case_of(label):
+    return Case(registry.searcher(label.partition("-")[0]), **CASES.get(label, {}))
 
 
 class TestSearchers(SearcherConformance):
-    @pytest.fixture(params=CASES)
+    @pytest.fixture(params=sorted({*CASES, *registry.searchers()}))
     def case(self, request):
-        return CASES[request.param]
+        return case_of(request.param)
 
 
 def test_listing_searchers_loads_no_library():

@@ -73,7 +73,7 @@ def test_evaluations_are_shared_by_studies_and_later_sweeps(run_sweep, plugin, t
     run_sweep(text)
     lines = (tmp_path / "trained").read_text().splitlines()
     assert len(lines) == len(set(lines)) == 2 * 6  # six points, two repetitions
-    again = run_sweep(text.replace("name: trouble", "name: later").replace("[grid]", "[{name: grid, settings: {order: lexicographic}}]"))
+    again = run_sweep(text.replace("name: trouble\n", "name: later\n").replace("[grid]", "[{name: grid, settings: {order: lexicographic}}]"))
     assert (again.trained, again.reused) == (0, again.told)
     assert (tmp_path / "trained").read_text().splitlines() == lines
     # Charged at its original cost, not at nothing.

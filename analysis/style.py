@@ -1,0 +1,153 @@
+"""The look of every figure: one frozen colour, dash and marker per method, sizes, fonts and fixed metadata."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Final
+
+import matplotlib as mpl
+
+Dash = tuple[float, ...]
+"""Lengths of marks and gaps in line widths; empty is solid."""
+
+SOLID: Final[Dash] = ()
+DASHED: Final[Dash] = (3.5, 1.8)
+DOTTED: Final[Dash] = (1.2, 1.2)
+DASH_DOT: Final[Dash] = (5.0, 1.5, 1.2, 1.5)
+LONG: Final[Dash] = (7.0, 3.0)
+DASH_DOT_DOT: Final[Dash] = (5.0, 1.5, 1.2, 1.5, 1.2, 1.5)
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How one method is drawn."""
+
+    color: str
+    dash: Dash
+    marker: str
+
+    @property
+    def linestyle(self) -> tuple[float, Dash]:
+        """The dash as matplotlib wants it."""
+        return (0.0, self.dash)
+
+
+# Colours from Okabe & Ito (2008) and Tol's "muted" scheme, both made for colour-blind readers. No
+# scheme keeps this many apart by hue alone, so every entry also has a marker of its own.
+LOOKS: Final = MappingProxyType(
+    {
+        "random": Look("#7f7f7f", DASHED, "o"),
+        "grid": Look("#000000", DOTTED, "s"),
+        "optuna_tpe": Look("#0072b2", SOLID, "^"),
+        "skopt_gp": Look("#d55e00", SOLID, "D"),
+        "gpyopt_gp": Look("#e69f00", LONG, "v"),
+        "hyperopt_tpe": Look("#56b4e9", DASH_DOT, "<"),
+        "optuna_cmaes": Look("#009e73", SOLID, "X"),
+        "optuna_gp": Look("#882255", LONG, "P"),
+        "hyperband": Look("#332288", SOLID, "*"),
+        "kerastuner_bayes": Look("#cc79a7", DASH_DOT, ">"),
+        "pso": Look("#999933", DASH_DOT_DOT, "p"),
+    }
+)
+
+# What the fixed entries leave: unnamed methods have other dashes or other markers than the named ones.
+_COLORS = ("#44aa99", "#aa4499", "#117733", "#0072b2", "#d55e00", "#332288", "#882255", "#e69f00")
+_DASHES = (DASHED, DOTTED, DASH_DOT_DOT, DASH_DOT, LONG, SOLID)
+_MARKERS = ("h", "d", "8", "H")
+_REMAINDER: Final = tuple(
+    Look(color, dash, marker) for color, dash, marker in itertools.product(_COLORS, _DASHES, _MARKERS)
+)
+
+
+def look(name: str) -> Look:
+    """Return the look of a method: its fixed entry, or one of the remainder chosen by its name alone."""
+    return LOOKS.get(name) or _REMAINDER[_position(name)]
+
+
+def looks(names: Iterable[str]) -> dict[str, Look]:
+    """Return the looks of the methods of one sweep, all different.
+
+    Each is that of `look`, so it is the same in every figure and sweep, except where two unnamed
+    methods chose the same entry (about 1 in 200 pairs): the later name then takes the next free one.
+    """
+    result: dict[str, Look] = {}
+    taken: set[Look] = set()
+    for name in ordered(names):
+        entry, position = look(name), _position(name)
+        while entry in taken:
+            position = (position + 1) % len(_REMAINDER)
+            entry = _REMAINDER[position]
+        result[name] = entry
+        taken.add(entry)
+    return result
+
+
+def ordered(names: Iterable[str]) -> list[str]:
+    """Return distinct names in the order of legends: the fixed entries as listed, then the rest by name."""
+    known = {name: index for index, name in enumerate(LOOKS)}
+    return sorted(set(names), key=lambda name: (known.get(name, len(known)), name))
+
+
+def _position(name: str) -> int:
+    """Return a position in the remainder that depends on the name only."""
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") % len(_REMAINDER)
+
+
+COLUMN_WIDTH: Final = 3.3
+PAGE_WIDTH: Final = 6.9
+"""Final widths in inches: one column, and the page, of a two-column paper."""
+
+PNG_DPI: Final = 220
+
+RC: Final[Mapping[Any, Any]] = MappingProxyType(
+    {
+        "font.family": "DejaVu Sans",  # ships with matplotlib: the same glyphs on every machine
+        "font.size": 8,
+        "axes.titlesize": 8,
+        "axes.labelsize": 8,
+        "figure.titlesize": 9,
+        "xtick.labelsize": 7,
+        "ytick.labelsize": 7,
+        "legend.fontsize": 7,
+        "legend.frameon": False,
+        "legend.handlelength": 3.6,
+        "legend.borderpad": 0.1,
+        "legend.borderaxespad": 0.2,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.linewidth": 0.6,
+        "axes.axisbelow": True,
+        "axes.grid": True,
+        "grid.color": "#e4e4e4",
+        "grid.linewidth": 0.5,
+        "lines.linewidth": 1.2,
+        "lines.markersize": 3.5,
+        "xtick.major.width": 0.6,
+        "ytick.major.width": 0.6,
+        "xtick.minor.width": 0.4,
+        "ytick.minor.width": 0.4,
+        "text.parse_math": False,  # names of tasks and methods are shown as they are, dollar signs included
+        "pdf.fonttype": 42,  # embedded as TrueType: publishers refuse Type 3
+        "svg.fonttype": "path",
+        "svg.hashsalt": "hpo-derby",  # else element ids are random
+        "savefig.facecolor": "white",
+        "figure.facecolor": "white",
+    }
+)
+
+FIXED_METADATA: Final = MappingProxyType({"pdf": {"CreationDate": None}, "svg": {"Date": None}, "png": {}})
+"""Metadata for ``savefig`` by format: no time of creation, so that the same figure is the same bytes."""
+
+
+@contextmanager
+def applied() -> Iterator[None]:
+    """Draw and save inside this: matplotlib's defaults and `RC`, whatever the user's own settings are."""
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(RC)
+        yield

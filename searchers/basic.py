@@ -1,0 +1,200 @@
+"""The two baselines that need no library: random search and grid search."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import ClassVar, Final, Literal
+
+import numpy as np
+from pydantic import Field
+
+from harness.options import Options
+from harness.searcher import Searcher, Suggestion
+from harness.space import Float, Int, Scalar, Space
+from harness.trial import Budget, Problem
+
+LARGEST_GRID: Final = 1_000_000
+"""Grids of more points than this are refused: they are a mistake, and would not fit in memory."""
+
+
+class Random(Searcher):
+    """Random search: independent draws, uniform on each parameter's own scale.
+
+    A log-scaled parameter is uniform in its logarithm, an integer one gives every value the same
+    width on its scale, a categorical one gives every category the same probability. A conditional
+    parameter is drawn where it is active. Draws are with replacement: in a small finite space
+    configurations repeat.
+
+    One numpy ``Generator`` (PCG64) is seeded with the study's search seed; every proposal takes one
+    number per parameter of the space, active or not, in the space's order.
+
+    Reference: J. Bergstra and Y. Bengio, "Random Search for Hyper-Parameter Optimization", Journal
+    of Machine Learning Research 13 (2012) 281–305.
+
+    Example:
+        >>> from harness.trial import Budget, Fidelity, Objective, Problem
+        >>> space = Space({"lr": Float(1e-4, 1e-1, log=True)})
+        >>> problem = Problem(space, Fidelity(1, 1), Objective("val_loss", "min", failure=10.0))
+        >>> proposal = Random(problem, seed=1, budget=Budget("evaluations", 5)).ask()
+        >>> proposal.trial, proposal.epochs, f"{proposal.config['lr']:.6f}"
+        (0, 1, '0.003432')
+    """
+
+    name = "random"
+    conditional: ClassVar[bool] = True
+    parallel: ClassVar[bool] = True
+    learns: ClassVar[bool] = False
+
+    def _start(self) -> None:
+        self._generator = np.random.default_rng(self.seed)
+
+    def _ask(self) -> Suggestion:
+        space = self.problem.space
+        return Suggestion(space.from_unit(self._generator.random(len(space)).tolist()))
+
+    def _tell(self, suggestion: Suggestion, loss: float) -> None:
+        """Learn nothing: draws are independent."""
+
+
+class Grid(Searcher):
+    """Grid search: every combination of evenly spaced values, each once, at full fidelity.
+
+    Points are evenly spaced on each parameter's own scale, ends included; a parameter with a
+    single point gets its middle. A `Choice` always enters with every category, a conditional
+    parameter only where it is active. When every point has been proposed, the search ends.
+
+    With ``resolution: null`` the grid is fitted to the budget: it starts at one point per numeric
+    parameter, and the one with the fewest points (the first of them, where several tie) gets one
+    more for as long as the grid still has no more points than the evaluations that the budget pays
+    for at full fidelity. So no numeric parameter is ever more than one point ahead of another,
+    except where an integer one has no more values (or, on a log scale, where rounding merges two
+    points). Where even the coarsest grid is larger than the budget, that grid is started and not
+    finished.
+
+    The ``shuffled`` order is a permutation from the study's search seed. A study that stops early has
+    then seen an unbiased sample of the grid, and its anytime curve doesn't depend on the order in
+    which parameters happen to be listed. In the ``lexicographic`` order the last parameter varies
+    fastest, whatever the seed.
+
+    It searches at most `LARGEST_GRID` points. The shuffled order holds them all in memory (about
+    250 MB for the largest).
+    """
+
+    name = "grid"
+    conditional: ClassVar[bool] = True
+    parallel: ClassVar[bool] = True
+    learns: ClassVar[bool] = False
+
+    class Settings(Options):
+        """Settings of grid search."""
+
+        resolution: int | None = Field(
+            None,
+            ge=1,
+            le=LARGEST_GRID,
+            description="points per numeric parameter; null: as many as the budget pays for",
+        )
+        order: Literal["shuffled", "lexicographic"] = Field(
+            "shuffled", description="shuffled by the search seed, or last parameter fastest"
+        )
+
+    settings: Settings
+
+    @classmethod
+    def incompatibilities(cls, problem: Problem, budget: Budget, settings: Options) -> list[str]:
+        """Refuse, besides, a grid of more than `LARGEST_GRID` points."""
+        reasons = super().incompatibilities(problem, budget, settings)
+        assert isinstance(settings, cls.Settings)  # noqa: S101 - tells the type checker; the base built it
+        points = problem.space.grid_size(_resolution(problem, budget, settings))
+        if points > LARGEST_GRID:
+            coarsest = "" if settings.resolution is not None else " at its coarsest"
+            reasons.append(
+                f"this grid has {points} points{coarsest}, more than {LARGEST_GRID}: "
+                "lower the resolution, or search another way"
+            )
+        return reasons
+
+    def _start(self) -> None:
+        space = self.problem.space
+        grid = space.grid(_resolution(self.problem, self.budget, self.settings))
+        self._points: Iterator[dict[str, Scalar]] = grid
+        if self.settings.order == "shuffled":
+            points = list(grid)
+            order = np.random.default_rng(self.seed).permutation(len(points)).tolist()
+            self._points = (points[i] for i in order)
+
+    def _ask(self) -> Suggestion | None:
+        point = next(self._points, None)
+        return None if point is None else Suggestion(point)
+
+    def _tell(self, suggestion: Suggestion, loss: float) -> None:
+        """Learn nothing: the grid is fixed."""
+
+
+def _resolution(problem: Problem, budget: Budget, settings: Grid.Settings) -> dict[str, int]:
+    """Return the grid resolution of each numeric parameter, for `Space.grid`."""
+    numeric = {k: d for k, d in problem.space.parameters.items() if isinstance(d, Float | Int)}
+    if settings.resolution is not None:
+        return dict.fromkeys(numeric, settings.resolution)
+    affordable = min(budget.full_evaluations(problem.fidelity), LARGEST_GRID)
+    return fitted_resolution(problem.space, affordable)
+
+
+def fitted_resolution(space: Space, affordable: int) -> dict[str, int]:
+    """Return the finest balanced grid resolution with at most ``affordable`` points in all.
+
+    It gives, without going there step by step, what this rule does: begin with one point each; as
+    long as the grid fits, give the numeric parameter with the fewest points the next resolution
+    that has more.
+
+    Args:
+        space: The space; its categories always take part in full.
+        affordable: How many points fit. Where one point per numeric parameter doesn't, that is
+            what is returned nevertheless.
+
+    Example:
+        >>> space = Space({"a": Float(0, 1), "b": Int(1, 3), "c": Float(0, 1)})
+        >>> fitted_resolution(space, 60)
+        {'a': 5, 'b': 3, 'c': 4}
+    """
+    numeric = {k: d for k, d in space.parameters.items() if isinstance(d, Float | Int)}
+
+    def level(points: int) -> dict[str, int]:
+        return {name: _resolution_with(domain, points) for name, domain in numeric.items()}
+
+    # All parameters pass through a common level together, so find the last level that fits by
+    # doubling and halving, then take single steps towards the next one.
+    low, high = 1, 2
+    while high <= affordable and space.grid_size(level(high)) <= affordable and level(high) != level(low):
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        fits = middle <= affordable and space.grid_size(level(middle)) <= affordable
+        low, high = (middle, high) if fits else (low, middle)
+    resolution, following = level(low), level(low + 1)
+    for name, domain in sorted(numeric.items(), key=lambda item: len(item[1].grid(resolution[item[0]]))):
+        finer = {**resolution, name: following[name]}
+        if len(domain.grid(finer[name])) == len(domain.grid(resolution[name])):
+            continue
+        if space.grid_size(finer) > affordable:
+            break
+        resolution = finer
+    return resolution
+
+
+@lru_cache(maxsize=1024)
+def _resolution_with(domain: Float | Int, points: int) -> int:
+    """Return a least resolution at which a domain's grid has ``points`` points, or all it can have."""
+    if domain.size is not None:
+        points = min(points, domain.size)
+    if isinstance(domain, Float) or not domain.log:
+        return points
+    # Rounding merges neighbours at the low end of a logarithmic scale, so it takes more.
+    low, high = points, points
+    while len(domain.grid(high)) < points and high < LARGEST_GRID:
+        low, high = high, min(2 * high, LARGEST_GRID)
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if len(domain.grid(middle)) >= points else (middle, high)
+    return high

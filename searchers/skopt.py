@@ -1,0 +1,256 @@
+"""scikit-optimize's sequential model-based searches: Gaussian processes and forests of trees."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
+
+from harness.options import Options
+from harness.searcher import Searcher, Suggestion
+from harness.space import Choice, Domain, Float, Scalar
+from harness.trial import Budget, Problem
+from searchers import _adapt
+
+
+class _SkoptSettings(Options):
+    """Settings of every scikit-optimize search, named as in its ``*_minimize`` functions."""
+
+    n_initial_points: int = Field(10, ge=1, description="points before the surrogate model is used")
+    initial_point_generator: Literal["random", "sobol", "halton", "hammersly", "lhs", "grid"] = Field(
+        "random", description="how these initial points are drawn"
+    )
+    kappa: float = Field(1.96, ge=0, description="weight of the standard deviation, for LCB")
+    xi: float = Field(0.01, ge=0, description="improvement asked over the best so far, for EI and PI")
+    n_points: int = Field(10_000, ge=1, description="random candidates at which the acquisition is computed")
+    start_at_reference: bool = Field(
+        False,
+        description="begin with the space's first reference configuration (`x0`), before the initial points",
+    )
+
+
+class _SkoptSearcher(Searcher):
+    """A `skopt.Optimizer` configured as the library's ``*_minimize`` functions configure it.
+
+    Parameters with a single possible value are kept out of the library, which has no such dimension.
+    It knows no conditional parameters: those are searched as if always active, and dropped from the
+    configuration where they are not, as a user of the library would write the objective.
+    Categories are given to it as their positions: it turns lists of categories into numpy arrays,
+    where ``[1, "a", True]`` would become three strings. Its models one-hot encode categories by
+    position, so this changes no proposal.
+    """
+
+    libraries: ClassVar[dict[str, str]] = {"skopt": "scikit-optimize"}
+    drops_inactive: ClassVar[bool] = True
+    settings: _SkoptSettings
+
+    @classmethod
+    def incompatibilities(cls, problem: Problem, budget: Budget, settings: Options) -> list[str]:
+        """Refuse, besides, to start at a reference configuration that the space doesn't have."""
+        reasons = super().incompatibilities(problem, budget, settings)
+        if isinstance(settings, _SkoptSettings) and settings.start_at_reference:
+            reasons += _adapt.missing_reference(problem)
+        return reasons
+
+    def _optimizer(self, dimensions: list[Any], n_initial_points: int) -> Any:
+        """Return the library's optimizer over these dimensions, seeded."""
+        raise NotImplementedError
+
+    def _base_optimizer(
+        self,
+        dimensions: Any,
+        estimator: Any,
+        n_initial_points: int,
+        random_state: Any,
+        *,
+        acq_func: str,
+        acq_optimizer: str,
+        n_restarts_optimizer: int,
+    ) -> Any:
+        """Return the optimizer that ``base_minimize`` makes."""
+        from skopt import Optimizer
+
+        return Optimizer(
+            dimensions,
+            estimator,
+            n_initial_points=n_initial_points,
+            initial_point_generator=self.settings.initial_point_generator,
+            n_jobs=1,
+            acq_func=acq_func,
+            acq_optimizer=acq_optimizer,
+            random_state=random_state,
+            model_queue_size=1,  # old models are kept for inspection only
+            acq_optimizer_kwargs={
+                "n_points": self.settings.n_points,
+                "n_restarts_optimizer": n_restarts_optimizer,
+                "n_jobs": 1,
+            },
+            acq_func_kwargs={"xi": self.settings.xi, "kappa": self.settings.kappa},
+        )
+
+    def _start(self) -> None:
+        parameters = self.problem.space.parameters
+        self._names = [name for name, domain in parameters.items() if domain.size != 1]
+        self._fixed = {name: domain.grid(1)[0] for name, domain in parameters.items() if domain.size == 1}
+        self._first: list[dict[str, Scalar]] = []
+        if self.settings.start_at_reference:
+            self._first.append(_adapt.reference(self.problem, complete=True))
+        if self._names:
+            dimensions = [_dimension(parameters[name], name) for name in self._names]
+            n_initial_points = self.settings.n_initial_points + len(self._first)
+            with _adapt.ignored_warnings(UserWarning):  # Sobol' points in other than powers of two
+                self._search = self._optimizer(dimensions, n_initial_points)
+
+    def _ask(self) -> Suggestion:
+        if not self._names:  # the space is a single point
+            return Suggestion(self._fixed)
+        parameters = self.problem.space.parameters
+        if self._first:
+            config = self._first.pop()
+            return Suggestion(
+                config, handle=[_encoded(parameters[name], config.get(name)) for name in self._names]
+            )
+        with _adapt.ignored_warnings(UserWarning):  # "evaluated at point ... before, using random point"
+            x = self._search.ask()
+        searched = {
+            name: _decoded(parameters[name], value) for name, value in zip(self._names, x, strict=True)
+        }
+        config = {name: searched[name] if name in searched else self._fixed[name] for name in parameters}
+        return Suggestion(config, handle=x)
+
+    def _tell(self, suggestion: Suggestion, loss: float) -> None:
+        if self._names:
+            with _adapt.ignored_warnings(UserWarning):
+                self._search.tell(suggestion.handle, loss)
+
+
+def _dimension(domain: Domain, name: str) -> Any:
+    from skopt.space import Categorical, Integer, Real
+
+    if isinstance(domain, Choice):
+        return Categorical(list(range(len(domain.values))), name=name)
+    kind = Real if isinstance(domain, Float) else Integer
+    return kind(domain.low, domain.high, prior="log-uniform" if domain.log else "uniform", name=name)
+
+
+def _encoded(domain: Domain, value: Scalar | None) -> Scalar:
+    """Return a value as the library is given it; the middle of the domain where a parameter is inactive."""
+    known = domain.from_unit(0.5) if value is None else value
+    return domain.index(known) if isinstance(domain, Choice) else known
+
+
+def _decoded(domain: Domain, value: Any) -> Any:
+    if isinstance(domain, Choice):
+        return domain.values[value]
+    return _adapt.clipped(domain, float(value)) if isinstance(domain, Float) else value
+
+
+class SkoptGP(_SkoptSearcher):
+    """Bayesian optimisation with a Gaussian process, by scikit-optimize's ``gp_minimize``.
+
+    After the initial points, each tell fits a Gaussian process (constant × Matérn 5/2 with one length scale
+    per encoded dimension + white noise, on normalised losses; a Hamming kernel where all parameters
+    are categorical) to everything known, on inputs scaled to the unit cube with one-hot categories.
+    The acquisition function is computed at ``n_points`` random points; with ``lbfgs`` the best
+    ``n_restarts_optimizer`` of these are then refined by gradient. The best is proposed.
+
+    It proposes exactly what ``gp_minimize`` does with the same seed and as many threads: the
+    linear algebra library's thread count changes the last digits, and these grow.
+
+    Surprises of the library:
+
+    * ``gp_minimize``'s own default acquisition function is ``gp_hedge``; here it is ``EI``, which the
+      reports that are reproduced use.
+    * A proposal that repeats an earlier configuration is replaced by a random one: in a small
+      finite space it soon searches at random.
+    * The acquisition is optimised over one-hot coordinates and integers as if they were continuous.
+    * All the work is in telling; a tell takes about n³, and one is done after the last evaluation, too.
+    * It searches one trial at a time: ``ask`` gives the same point until it is told. (The library's
+      batches of lies are another method than ``gp_minimize``.)
+
+    Reference: J. Mockus, "On Bayesian methods for seeking the extremum", 1974 (EI); J. Snoek et al.,
+    "Practical Bayesian Optimization of Machine Learning Algorithms", NeurIPS 2012; M. Hoffman et al.,
+    "Portfolio Allocation for Bayesian Optimization", UAI 2011 (gp_hedge); T. Head et al.,
+    scikit-optimize. Defaults are those of ``gp_minimize`` in scikit-optimize 0.10, but for ``acq_func``.
+    """
+
+    name = "skopt_gp"
+
+    class Settings(_SkoptSettings):
+        """Settings of ``gp_minimize``, under its names."""
+
+        acq_func: Literal["EI", "LCB", "PI", "gp_hedge"] = Field(
+            "EI", description="acquisition function; gp_hedge chooses among the other three as it goes"
+        )
+        acq_optimizer: Literal["auto", "sampling", "lbfgs"] = Field(
+            "auto", description="take the best random candidate, or refine; auto is lbfgs for this model"
+        )
+        n_restarts_optimizer: int = Field(5, ge=1, description="candidates refined, for lbfgs")
+
+    settings: Settings
+
+    def _optimizer(self, dimensions: list[Any], n_initial_points: int) -> Any:
+        import numpy as np
+        from skopt.utils import cook_estimator, normalize_dimensions
+
+        # What gp_minimize does before its loop, draws from the generator included.
+        generator = np.random.RandomState(self.seed)
+        space = normalize_dimensions(dimensions)
+        estimator = cook_estimator(
+            "GP",
+            space=space,
+            random_state=generator.randint(0, np.iinfo(np.int32).max),
+            noise="gaussian",
+        )
+        return self._base_optimizer(
+            space,
+            estimator,
+            n_initial_points,
+            generator,
+            acq_func=self.settings.acq_func,
+            acq_optimizer=self.settings.acq_optimizer,
+            n_restarts_optimizer=self.settings.n_restarts_optimizer,
+        )
+
+
+class SkoptForest(_SkoptSearcher):
+    """Sequential search with a forest of trees as the model, by scikit-optimize's ``forest_minimize``.
+
+    After the initial points, each tell fits 100 trees (at least 3 samples a leaf) to everything
+    known. The trees' mean, and its spread over and within trees, give the acquisition function, whose
+    best value among ``n_points`` random points is proposed.
+
+    It proposes exactly what ``forest_minimize`` does with the same seed.
+
+    Surprises of the library: as for ``skopt_gp``; a forest is constant between its splits, so that
+    many candidates tie, and the first of them is taken.
+
+    Reference: F. Hutter, H. Hoos and K. Leyton-Brown, "Sequential Model-Based Optimization for
+    General Algorithm Configuration", LION 2011; T. Head et al., scikit-optimize. Defaults are those
+    of ``forest_minimize`` in scikit-optimize 0.10.
+    """
+
+    name = "skopt_forest"
+
+    class Settings(_SkoptSettings):
+        """Settings of ``forest_minimize``, under its names."""
+
+        base_estimator: Literal["ET", "RF"] = Field(
+            "ET", description="extremely randomised trees, or a random forest"
+        )
+        acq_func: Literal["EI", "LCB", "PI", "gp_hedge"] = Field(
+            "EI", description="acquisition function; gp_hedge chooses among the other three as it goes"
+        )
+
+    settings: Settings
+
+    def _optimizer(self, dimensions: list[Any], n_initial_points: int) -> Any:
+        return self._base_optimizer(
+            dimensions,
+            self.settings.base_estimator,
+            n_initial_points,
+            self.seed,
+            acq_func=self.settings.acq_func,
+            acq_optimizer="sampling",
+            n_restarts_optimizer=5,
+        )

@@ -1,0 +1,193 @@
+"""MNIST and Fashion-MNIST: the full sets from wherever they lie, and the small subsets embedded here.
+
+Every set is verified by a digest of its arrays' contents, so it does not matter which file it came
+from. The full sets are looked for, in this order, in the data folder the user names (`set_data_folder` or
+the environment variable ``DERBY_DATA``), in Keras's cache, in Debian's ``dataset-fashion-mnist``
+package, and last they are downloaded by Keras. The embedded subsets need no network.
+"""
+
+from __future__ import annotations
+
+import gzip
+import os
+import warnings
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.errors import DataError, UnknownNameError, nearest
+from harness.task import data_digest
+
+Arrays = dict[str, NDArray[np.uint8]]
+"""x_train, y_train, x_test, y_test; images (count, 28, 28) and labels (count,), all uint8."""
+
+Name = Literal["mnist", "fashion_mnist"]
+
+ENVIRONMENT: Final = "DERBY_DATA"
+DEBIAN_FOLDER: Final = Path("/usr/share/datasets/fashion-mnist")
+CLASSES: Final = 10
+PIXELS: Final = 28 * 28
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    title: str
+    idx_folder: str
+    """Folder of gzipped IDX files inside a data folder; the name Keras's cache uses for Fashion-MNIST."""
+    full: str
+    small: str
+
+
+_SOURCES: Final[dict[str, _Source]] = {
+    "mnist": _Source("MNIST", "mnist", full="51ea33bae9f51e67", small="52c6f7796606691c"),
+    "fashion_mnist": _Source(
+        "Fashion-MNIST", "fashion-mnist", full="7dd22d2d94588280", small="d67f6f55f290e404"
+    ),
+}
+_KEYS: Final = ("x_train", "y_train", "x_test", "y_test")
+_IDX_FILES: Final = {
+    "x_train": "train-images-idx3-ubyte.gz",
+    "y_train": "train-labels-idx1-ubyte.gz",
+    "x_test": "t10k-images-idx3-ubyte.gz",
+    "y_test": "t10k-labels-idx1-ubyte.gz",
+}
+_UNREADABLE: Final = (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error)
+
+_folder: Path | None = None
+
+
+def set_data_folder(folder: str | Path | None) -> None:
+    """Name the folder this process looks in first; ``None`` leaves it to ``DERBY_DATA`` again."""
+    global _folder  # noqa: PLW0603 - a process-wide setting, as the environment variable is
+    _folder = None if folder is None else Path(folder)
+
+
+def data_folder() -> Path | None:
+    """Return the folder looked in first: the one set, else ``DERBY_DATA``, else ``None``."""
+    if _folder is not None:
+        return _folder
+    named = os.environ.get(ENVIRONMENT)
+    return Path(named).expanduser() if named else None
+
+
+def load_small(name: str) -> Arrays:
+    """Return the embedded subset: 6000 training and 1000 test images, balanced over the classes.
+
+    Args:
+        name: ``"mnist"`` or ``"fashion_mnist"``.
+
+    Raises:
+        DataError: The file is missing from the installation or damaged.
+        UnknownNameError: No data set has that name.
+    """
+    source = _source(name)
+    file = resources.files("tasks").joinpath("data", f"{name}_small.npz")
+    try:
+        with resources.as_file(file) as path:
+            arrays = _read_npz(path)
+    except _UNREADABLE as error:
+        raise DataError(f"the embedded subset {file} is unreadable: {error}; reinstall hpo-derby") from error
+    found = data_digest(arrays)
+    if found != source.small:
+        raise DataError(
+            f"the embedded subset {file} is not the expected one: digest {found}, expected {source.small}; "
+            "reinstall hpo-derby"
+        )
+    return arrays
+
+
+def load_full(name: str, *, folder: str | Path | None = None) -> Arrays:
+    """Return a full data set: 60 000 training and 10 000 test images.
+
+    Args:
+        name: ``"mnist"`` or ``"fashion_mnist"``.
+        folder: Folder to look in first, instead of `data_folder`.
+
+    Raises:
+        DataError: It was found nowhere; lists what was tried and why each failed.
+        UnknownNameError: No data set has that name.
+    """
+    source = _source(name)
+    first = data_folder() if folder is None else Path(folder)
+    tried = [f"data folder: none is named ({ENVIRONMENT} is not set)"] if first is None else []
+    for place, exists, read in _places(name, first):
+        if exists is not None and not exists.exists():
+            tried.append(f"{place}: no such file or folder")
+            continue
+        try:
+            arrays = read()
+        except Exception as error:  # noqa: BLE001 - a download may raise anything; all are reported below
+            tried.append(f"{place}: {type(error).__name__}: {error}")
+        else:
+            found = data_digest(arrays)
+            if found == source.full:
+                return arrays
+            tried.append(f"{place}: not the {source.title} expected: digest {found}, expected {source.full}")
+        if exists is not None:  # somebody put it there: say that it is not used, and why
+            warnings.warn(f"ignored {tried[-1]}", UserWarning, stacklevel=2)
+    raise DataError(
+        f"{source.title} was not found. Tried:\n"
+        + "\n".join(f"  - {line}" for line in tried)
+        + f"\nPut {name}.npz (arrays {', '.join(_KEYS)}, uint8) or the four gzipped IDX files into a folder "
+        f"and name it with the environment variable {ENVIRONMENT}, or use the variant 'small', which needs "
+        "no download."
+    )
+
+
+def _source(name: str) -> _Source:
+    if name not in _SOURCES:
+        raise UnknownNameError(f"no data set is called {name!r}; {nearest(name, _SOURCES)}")
+    return _SOURCES[name]
+
+
+Place = tuple[str, Path | None, Callable[[], Arrays]]
+
+
+def _places(name: str, folder: Path | None) -> Iterator[Place]:
+    """Yield every place to look in: its description, the path that must exist, and how to read it."""
+    idx_folder = _SOURCES[name].idx_folder
+    if folder is not None:
+        for path in (folder / f"{name}.npz", folder / idx_folder):
+            yield _place("data folder", path)
+    cache = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras") / "datasets"
+    yield _place("Keras's cache", cache / (f"{name}.npz" if name == "mnist" else idx_folder))
+    if name == "fashion_mnist":
+        yield _place("Debian's dataset-fashion-mnist", DEBIAN_FOLDER)
+    yield "download by Keras", None, lambda: _download(name)
+
+
+def _place(what: str, path: Path) -> Place:
+    return f"{what} {path}", path, lambda: _read_npz(path) if path.suffix == ".npz" else _read_idx(path)
+
+
+def _read_npz(path: Path) -> Arrays:
+    with np.load(path, allow_pickle=False) as file:
+        return {key: np.asarray(file[key]) for key in _KEYS}
+
+
+def _read_idx(folder: Path) -> Arrays:
+    return {key: _idx(folder / file) for key, file in _IDX_FILES.items()}
+
+
+def _idx(path: Path) -> NDArray[np.uint8]:
+    """Read one gzipped IDX file of bytes: 00 00 08 rank, each dimension as big-endian int32, the data."""
+    with gzip.open(path, "rb") as file:
+        content = file.read()
+    if content[:3] != b"\x00\x00\x08":
+        raise ValueError(f"{path} is not an IDX file of unsigned bytes")
+    rank = content[3]
+    shape = np.frombuffer(content, ">i4", count=rank, offset=4).tolist()
+    return np.frombuffer(content, np.uint8, offset=4 + 4 * rank).reshape(shape)
+
+
+def _download(name: str) -> Arrays:
+    from tasks import training  # the one module that imports Keras
+
+    return training.download(name)

@@ -1,0 +1,88 @@
+"""A driver killed at any moment: the record comes out the same, and nothing recorded is trained twice."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from support import study_records
+
+SWEEP = """\
+name: crash
+seed: 2
+repetitions: 2
+workers: {workers}
+budget: {{epochs: 120}}
+tasks:
+  - {{name: troublesome, options: {{trouble: sleep, folder: "{folder}"}}}}
+  - mixed
+searchers: [random, grid, optuna_tpe]
+"""
+
+
+def start(sweep: Path, results: Path, plugin: Path) -> subprocess.Popen[bytes]:
+    env = {**os.environ, "PYTHONPATH": str(plugin)}
+    command = [sys.executable, "-m", "harness.cli", "run", str(sweep), "--results", str(results)]
+    return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+def test_a_driver_killed_at_random_moments_leaves_the_same_record(run_sweep, tmp_path, plugin, workers):
+    kills = int(os.environ.get("DERBY_TEST_KILLS", "3"))
+    rng = random.Random(workers)
+    sweep, results, trained = tmp_path / "sweep.yaml", tmp_path / "killed", tmp_path / "trained"
+    sweep.write_text(SWEEP.format(workers=workers, folder=tmp_path))
+
+    whole = run_sweep(sweep.read_text(), tmp_path / "whole")
+    expected = trained.read_text().splitlines()
+    assert whole.failed == {}
+    trained.unlink()
+
+    killed = 0
+    while True:
+        process = start(sweep, results, plugin)
+        if killed < kills:
+            # Past the start-up, into the work: wait for the record to grow, then a random while.
+            size, deadline = _size(results), time.monotonic() + 60
+            while _size(results) == size and process.poll() is None and time.monotonic() < deadline:
+                time.sleep(0.01)
+            time.sleep(rng.uniform(0, 0.6))
+        if killed < kills and process.poll() is None:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            killed += 1
+            continue
+        output = process.communicate(timeout=120)[0].decode()
+        assert process.returncode == 0, output
+        break
+    assert killed >= 1
+    assert study_records(results) == study_records(tmp_path / "whole")
+    again = trained.read_text().splitlines()
+    assert set(again) == set(expected)
+    # Only what was in flight at a kill is trained twice: one evaluation each.
+    assert len(again) - len(set(again)) <= killed
+
+
+def _size(results: Path) -> int:
+    return sum(path.stat().st_size for path in results.rglob("*.jsonl"))
+
+
+def test_interrupting_once_says_how_to_go_on(tmp_path, plugin):
+    sweep, results = tmp_path / "sweep.yaml", tmp_path / "results"
+    sweep.write_text(SWEEP.format(workers=1, folder=tmp_path))
+    process = start(sweep, results, plugin)
+    while _size(results) < 3000 and process.poll() is None:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    output = process.communicate(timeout=60)[0].decode()
+    assert process.returncode == 130, output
+    assert "everything recorded is safe" in output.replace("\n", " ")
+    assert f"derby run {sweep}" in output.replace("\n", "")
+    for path in results.rglob("*.jsonl"):
+        assert path.read_text().endswith("\n")

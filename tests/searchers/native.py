@@ -1,0 +1,94 @@
+"""What the equivalence tests compare: the test problems, and our own side of the comparison."""
+
+import math
+
+from threadpoolctl import threadpool_limits
+
+from harness import registry
+from harness.space import Choice, Condition, Float, Int, Space
+from harness.trial import Budget, Curve, Evaluation, Fidelity, Objective, Problem, Status
+
+CONTINUOUS = Space(
+    {"rate": Float(1e-5, 1e-1, log=True), "share": Float(-2.0, 3.0)},
+    references={"published": {"rate": 1e-3, "share": 0.5}},
+)
+MIXED = Space(
+    {
+        "rate": Float(1e-4, 1e-1, log=True),
+        "layers": Int(1, 5),
+        "units": Int(4, 512, log=True),
+        "optimizer": Choice(("sgd", "adam", "rmsprop")),
+        "nesterov": Choice((True, False)),
+    },
+    references={
+        "published": {"rate": 1e-3, "layers": 1, "units": 12, "optimizer": "adam", "nesterov": False}
+    },
+)
+CONDITIONAL = Space(
+    {
+        "optimizer": Choice(("sgd", "momentum", "rmsprop")),
+        "momentum": Float(0.5, 0.99),
+        "rho": Float(0.8, 0.999),
+        "rate": Float(1e-4, 1e-1, log=True),
+    },
+    conditions={
+        "momentum": Condition("optimizer", ("momentum",)),
+        "rho": Condition("optimizer", ("rmsprop",)),
+    },
+)
+CATEGORICAL = Space({"a": Choice(("x", "y", "z", "w")), "b": Choice((3, 1, 2)), "c": Choice((True, False))})
+SPACES = {"continuous": CONTINUOUS, "mixed": MIXED}
+SEEDS = (0, 1, 2**32 - 1)
+
+
+def objective(config):
+    """A deterministic loss of any of the spaces' configurations."""
+    return (
+        (math.log10(config.get("rate", 1e-3)) + 2.5) ** 2
+        + (config.get("share", 0.0) - 1.0) ** 2
+        + (config.get("layers", 2) - 2) ** 2 / 4
+        + (math.log(config.get("units", 50)) - 4) ** 2
+        + {"adam": 0.0, "momentum": 0.2}.get(config.get("optimizer"), 0.7)
+        + (config.get("momentum", 0.9) - 0.8) ** 2
+        + (0.1 if config.get("nesterov") else 0.0)
+        + {"x": 0.0, "y": 0.3, "z": 0.1, "w": 0.2}[config.get("a", "x")]
+        + config.get("b", 0) * 0.07
+        + (0.05 if config.get("c") else 0.0)
+    )
+
+
+def problem(space):
+    return Problem(space, Fidelity(1, 1), Objective("error", "min", failure=1e9))
+
+
+def start(name, space, seed, evaluations, **settings):
+    budget = Budget("evaluations", evaluations)
+    return registry.searcher(name)(problem(space), seed=seed, budget=budget, **settings)
+
+
+def tell(searcher, proposal):
+    curve = Curve({"error": (float(objective(proposal.config)),)})
+    searcher.tell(proposal, Evaluation(Status.OK, curve, 1))
+
+
+def ours(name, space, seed, evaluations, **settings):
+    """Return what our adapter proposes."""
+    searcher = start(name, space, seed, evaluations, **settings)
+    configs = []
+    with threadpool_limits(1):
+        for _ in range(evaluations):
+            proposal = searcher.ask()
+            configs.append(dict(proposal.config))
+            tell(searcher, proposal)
+    return configs
+
+
+def plain(space, values):
+    """Return a library's values as Python's, in the space's order; numpy's own types don't count as different."""
+    out = {}
+    for name, domain in space.parameters.items():
+        if name in values:
+            value = values[name]
+            value = value.item() if hasattr(value, "item") else value
+            out[name] = int(value) if isinstance(domain, Int) and float(value).is_integer() else value
+    return out

@@ -1,0 +1,212 @@
+"""Random and grid search: the distributions drawn, the grid fitted to the budget, its order and its end."""
+
+import math
+from collections import Counter
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from harness.errors import IncompatibleError
+from harness.space import Choice, Condition, Float, Int, Space
+from harness.trial import Budget, Fidelity, Objective, Problem
+from searchers.basic import LARGEST_GRID, Grid, Random, fitted_resolution
+
+
+def problem(space, epochs=1):
+    return Problem(space, Fidelity(1, epochs), Objective("error", "min", failure=1.0))
+
+
+def configs(searcher, limit=10**6):
+    out = []
+    while len(out) < limit and (proposal := searcher.ask()) is not None:
+        out.append(dict(proposal.config))
+    return out
+
+
+def grid(space, evaluations=10**4, seed=0, **options):
+    return configs(Grid(problem(space), seed=seed, budget=Budget("evaluations", evaluations), **options))
+
+
+def random(space, n, seed=0, **options):
+    return configs(Random(problem(space), seed=seed, budget=Budget("evaluations", n), **options), n)
+
+
+CONDITIONAL = Space(
+    {"kind": Choice(("a", "b", "c")), "p": Float(1.0, 3.0), "q": Int(1, 2), "r": Float(1e-4, 1.0, log=True)},
+    conditions={"p": Condition("kind", ("a", "b")), "q": Condition("kind", ("b",))},
+)
+
+
+# Random search. Fixed seeds; each test statistic is one that a right implementation exceeds with
+# probability 1e-4 over seeds.
+
+
+@pytest.mark.parametrize(
+    ("domain", "scale"),
+    [
+        (Float(-2.0, 3.0), lambda x: (x + 2) / 5),
+        (Float(1e-5, 1e-1, log=True), lambda x: (math.log10(x) + 5) / 4),
+    ],
+)
+def test_random_is_uniform_on_a_real_parameters_scale(domain, scale):
+    drawn = [scale(c["x"]) for c in random(Space({"x": domain}), 4000)]
+    assert stats.kstest(drawn, "uniform").pvalue > 1e-4
+
+
+@pytest.mark.parametrize("domain", [Int(-3, 4), Choice(("x", 1, 1.0, True))])
+def test_random_gives_each_whole_number_and_category_the_same_share(domain):
+    drawn = Counter((type(c["x"]), c["x"]) for c in random(Space({"x": domain}), 4000))
+    assert len(drawn) == domain.size
+    assert stats.chisquare(list(drawn.values())).pvalue > 1e-4
+
+
+def test_random_is_uniform_in_the_logarithm_of_whole_numbers():
+    drawn = Counter(c["x"] for c in random(Space({"x": Int(1, 8, log=True)}), 4000))
+    width = math.log(8.5 / 0.5)
+    expected = [4000 * math.log((k + 0.5) / (k - 0.5)) / width for k in range(1, 9)]
+    assert stats.chisquare([drawn[k] for k in range(1, 9)], expected).pvalue > 1e-4
+
+
+def test_random_draws_conditional_parameters_where_they_are_active():
+    drawn = random(CONDITIONAL, 3000)
+    kinds = Counter(c["kind"] for c in drawn)
+    assert stats.chisquare(list(kinds.values())).pvalue > 1e-4
+    assert all(("p" in c) == (c["kind"] in "ab") and ("q" in c) == (c["kind"] == "b") for c in drawn)
+    active = [(c["p"] - 1) / 2 for c in drawn if "p" in c]
+    assert stats.kstest(active, "uniform").pvalue > 1e-4
+
+
+def test_random_parameters_are_independent():
+    drawn = random(Space({"x": Float(0, 1), "y": Float(0, 1)}), 4000)
+    assert stats.pearsonr([c["x"] for c in drawn], [c["y"] for c in drawn]).pvalue > 1e-4
+
+
+# Grid search.
+
+SHAPES = st.lists(
+    st.one_of(
+        st.just(Float(0.0, 1.0)),
+        st.just(Float(1e-3, 1.0, log=True)),
+        st.builds(lambda low, n: Int(low, low + n), st.integers(-3, 3), st.integers(0, 5)),
+        st.builds(lambda n: Int(1, 1 + n, log=True), st.integers(0, 30)),
+        st.builds(lambda n: Choice(tuple(range(n))), st.integers(1, 3)),
+    ),
+    min_size=1,
+    max_size=4,
+)
+
+
+def step_by_step(space, affordable):
+    """The rule as the docstring of `Grid` words it, one point at a time."""
+    numeric = {k: d for k, d in space.parameters.items() if not isinstance(d, Choice)}
+    points = dict.fromkeys(numeric, 1)
+
+    def finer(name):
+        for n in range(points[name] + 1, 2000):
+            if len(numeric[name].grid(n)) > len(numeric[name].grid(points[name])):
+                return n
+            if numeric[name].size == len(numeric[name].grid(points[name])):
+                return None
+        return None
+
+    while True:
+        candidates = [(len(numeric[k].grid(points[k])), i, k) for i, k in enumerate(numeric) if finer(k)]
+        if not candidates:
+            return points
+        name = min(candidates)[2]
+        raised = {**points, name: finer(name)}
+        if space.grid_size(raised) > affordable:
+            return points
+        points = raised
+
+
+@settings(deadline=None, max_examples=150)
+@given(SHAPES, st.integers(1, 200))
+def test_fitted_grid_is_what_the_rule_says(domains, affordable):
+    space = Space({f"x{i}": domain for i, domain in enumerate(domains)})
+    fitted, expected = fitted_resolution(space, affordable), step_by_step(space, affordable)
+    counts = [{k: len(space.parameters[k].grid(n)) for k, n in each.items()} for each in (fitted, expected)]
+    assert counts[0] == counts[1]
+
+
+@pytest.mark.parametrize("order", ["shuffled", "lexicographic"])
+@pytest.mark.parametrize("evaluations", [1, 7, 60, 1000])
+def test_grid_fits_the_budget_and_visits_each_point_once(order, evaluations):
+    space = Space({"a": Float(0, 1), "b": Int(1, 3), "c": Float(1e-4, 1, log=True), "d": Choice(("x", "y"))})
+    visited = grid(space, evaluations, order=order)
+    assert len({tuple(c.items()) for c in visited}) == len(visited)
+    assert len(visited) <= max(evaluations, 2)  # both categories, even if only one can be paid for
+    assert {c["d"] for c in visited} == {"x", "y"}
+    if evaluations == 60:
+        assert len(visited) == 3 * 3 * 3 * 2
+
+
+def test_budget_in_epochs_counts_full_trainings():
+    space = Space({"a": Float(0, 1)})
+    searcher = Grid(problem(space, epochs=10), seed=0, budget=Budget("epochs", 55))
+    assert len(configs(searcher)) == 5
+
+
+def test_explicit_resolution():
+    space = Space({"a": Float(0, 1), "b": Int(1, 100), "c": Choice(("x", "y"))})
+    visited = grid(space, 4, resolution=3, order="lexicographic")
+    assert [(c["a"], c["b"], c["c"]) for c in visited[:4]] == [
+        (0.0, 1, "x"),
+        (0.0, 1, "y"),
+        (0.0, 50, "x"),
+        (0.0, 50, "y"),
+    ]
+    assert len(visited) == 3 * 3 * 2
+
+
+def test_one_point_is_the_middle():
+    assert grid(Space({"a": Float(1e-4, 1e-2, log=True)}), resolution=1) == [{"a": pytest.approx(1e-3)}]
+
+
+def test_conditional_grid_has_each_active_combination_once():
+    visited = grid(CONDITIONAL, resolution=2)
+    # a: p, r; b: p, q, r; c: r
+    assert len(visited) == len({tuple(c.items()) for c in visited}) == 2 * 2 + 2 * 2 * 2 + 2
+
+
+def test_shuffled_is_a_permutation_from_the_seed_and_lexicographic_is_not():
+    space = Space({"a": Float(0, 1), "b": Float(0, 1)})
+    lexicographic = grid(space, resolution=5, order="lexicographic")
+    assert grid(space, resolution=5, order="lexicographic", seed=9) == lexicographic
+    shuffled = [grid(space, resolution=5, seed=seed) for seed in (1, 1, 2)]
+    assert shuffled[0] == shuffled[1] != shuffled[2]
+    for one in shuffled:
+        assert one != lexicographic
+        assert sorted(map(str, one)) == sorted(map(str, lexicographic))
+
+
+def test_a_shuffled_beginning_is_unbiased():
+    space = Space({"a": Int(0, 9), "b": Int(0, 9)})
+    first = Counter(grid(space, resolution=10, seed=seed)[0]["a"] for seed in range(600))
+    assert stats.chisquare([first[k] for k in range(10)]).pvalue > 1e-4
+
+
+def test_grid_ends_with_none_for_good():
+    searcher = Grid(problem(Space({"a": Choice((1, 2))})), seed=0, budget=Budget("evaluations", 50))
+    assert len(configs(searcher)) == 2
+    assert searcher.ask() is None
+    assert searcher.ask() is None
+
+
+@pytest.mark.parametrize(
+    ("space", "options"),
+    [
+        (Space({f"x{i}": Float(0, 1) for i in range(7)}), {"resolution": 10}),
+        (Space({f"x{i}": Choice(tuple(range(10))) for i in range(7)}), {}),
+    ],
+)
+def test_huge_grids_are_refused_before_they_are_built(space, options):
+    with pytest.raises(IncompatibleError, match=f"10000000 points.*more than {LARGEST_GRID}"):
+        grid(space, **options)
+
+
+def test_fitting_a_large_budget_is_quick():
+    space = Space({"a": Int(1, 1000, log=True), "b": Float(0, 1), "c": Choice(("x", "y"))})
+    assert 99_000 < space.grid_size(fitted_resolution(space, 100_000)) <= 100_000
