@@ -93,10 +93,10 @@ def build(tables: SweepTables, folder: Path, *, costs: Sequence[str] = COSTS) ->
         pictures = [picture(plot, f"{kind}_{names[task]}_{cost}") for kind, plot in plots.items()]
         return [item for item in pictures if item is not None]
 
+    ranks = {cost: figures.overall_rank(tables, best, cost) for cost in [primary, *others]}
+
     def overall(costs: Sequence[str]) -> list[Picture]:
-        pictures = [
-            picture(figures.overall_rank(tables, best, cost), f"rank_all-tasks_{cost}") for cost in costs
-        ]
+        pictures = [picture(ranks[cost], f"rank_all-tasks_{cost}") for cost in costs]
         return [item for item in pictures if item is not None]
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -106,7 +106,7 @@ def build(tables: SweepTables, folder: Path, *, costs: Sequence[str] = COSTS) ->
 
     page = _template().render(
         name=tables.name,
-        summary=summary(tables, results, failures, primary),
+        summary=summary(tables, results, failures, ranks[primary]),
         notices=notices(tables),
         overall=overall([primary]),
         overall_other=overall(others),
@@ -156,7 +156,9 @@ def distinct_costs(best: pd.DataFrame, task: str, costs: Sequence[str]) -> list[
     return kept
 
 
-def summary(tables: SweepTables, results: pd.DataFrame, failures: pd.DataFrame, primary: str) -> list[str]:
+def summary(
+    tables: SweepTables, results: pd.DataFrame, failures: pd.DataFrame, ranks: Plot | None
+) -> list[str]:
     """Return the report in a few sentences, one paragraph each."""
     plan, used = tables.studies, usable_studies(tables)
     searchers = style.ordered(str(name) for name in plan["searcher"])
@@ -177,6 +179,12 @@ def summary(tables: SweepTables, results: pd.DataFrame, failures: pd.DataFrame, 
             winners.append(f"{row['searcher']} on {task} ({metric} {_number(row['validation'])})")
     if winners:
         paragraphs.append(f"Best mean final validation value: {'; '.join(winners)}.")
+    if ranks is not None:
+        final = ranks.data[ranks.data["measure"] == "validation"].groupby("searcher")["mean"].last()
+        order = sorted(final.index, key=lambda name: (final[name], str(name)))
+        count = captions.plural(int(ranks.data["tasks"].iloc[0]), "task")
+        words = ", ".join(f"{name} {final[name]:.2f}" for name in order)
+        paragraphs.append(f"Mean rank by validation value at the end, over {count}: {words}.")
     paragraphs.append(
         "These are observed means without a test of significance: a small difference does not say that one "
         "method is better than another."

@@ -252,7 +252,6 @@ def report(
 ) -> None:
     """Draw a sweep's figures and write its report page."""
     from analysis.report import build
-
     from results.layout import Layout
     from results.tables import read_tables
 

@@ -18,7 +18,7 @@ from harness.errors import DataError, DerbyError, RecordError, ReplayMismatchErr
 from harness.evaluator import Bug, Job
 from harness.events import Asked, Done, Told
 from harness.executors.base import Executor, Finished
-from harness.keys import EvaluationKey, digest
+from harness.keys import EvaluationKey
 from harness.machine import versions
 from harness.progress import Best, Progress
 from harness.study import Study
@@ -237,7 +237,7 @@ class Driver:
 
     def _load_data(self, task: Task, key: EvaluationKey) -> None:
         """Hand a task's data to the executor before its first job."""
-        identity = digest(key.task.training)
+        identity = key.task.id
         if identity not in self._loaded:
             self._loaded[identity] = self._add_data(task, key)
         problem = self._loaded[identity]
@@ -275,9 +275,7 @@ class Driver:
         for active, number, epochs in waiting:
             evaluation = outcome.evaluation.at(epochs)
             if evaluation is None:
-                message = (
-                    f"task {job.key.task.name!r} trained {outcome.evaluation.epochs} epochs of {epochs}"
-                )
+                message = f"task {job.key.task.name!r} trained {outcome.evaluation.epochs} epochs of {epochs}"
                 self._fail(active.plan, active.journal, DerbyError(message), active=active)
             else:
                 active.study.deliver(number, evaluation)

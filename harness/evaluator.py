@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from harness import registry
-from harness.keys import EvaluationKey, TaskKey, digest
+from harness.keys import EvaluationKey, TaskKey
 from harness.machine import Machine, describe_machine
 from harness.task import Checkpoint, Data, Task
 from harness.trial import Evaluation
@@ -91,7 +91,7 @@ class Evaluator:
         return Evaluated(replace(evaluation, machine=machine.id), machine)
 
     def _task(self, key: TaskKey) -> Task:
-        identity = digest(key.training)
+        identity = key.id
         if identity not in self._tasks:
             task = task_of(key)
             if task.name not in self._machines:

@@ -47,6 +47,11 @@ class TaskKey:
     version: int
     options: Mapping[str, Any] = field(default_factory=dict)
     scoring: Mapping[str, Any] = field(default_factory=dict)
+    id: str = field(init=False, compare=False)
+    """Digest of what evaluations depend on."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "id", digest(self.training))
 
     @property
     def training(self) -> dict[str, Any]:
@@ -75,20 +80,19 @@ class StudyKey:
     root_seed: int
     deadline: float | None = None
 
-    @property
-    def id(self) -> str:
-        """Digest that names the study's journal."""
-        return digest(self.as_json())
+    id: str = field(init=False, compare=False)
+    """Digest that names the study's journal."""
+    search_seed: int = field(init=False, compare=False)
+    """Seed of the searcher: from task, searcher and repetition."""
+    training_seed: int = field(init=False, compare=False)
+    """Seed of every training: from task and repetition only, common to all searchers."""
 
-    @property
-    def search_seed(self) -> int:
-        """Seed of the searcher: from task, searcher and repetition."""
-        return derive_seed(self.root_seed, "search", self.task.as_json(), self.searcher, self.repetition)
-
-    @property
-    def training_seed(self) -> int:
-        """Seed of every training: from task and repetition only, common to all searchers."""
-        return derive_seed(self.root_seed, "training", self.task.training, self.repetition)
+    def __post_init__(self) -> None:
+        root, task, repetition = self.root_seed, self.task, self.repetition
+        search = derive_seed(root, "search", task.as_json(), self.searcher, repetition)
+        object.__setattr__(self, "id", digest(self.as_json()))
+        object.__setattr__(self, "search_seed", search)
+        object.__setattr__(self, "training_seed", derive_seed(root, "training", task.training, repetition))
 
     def evaluation(self, config: Config) -> EvaluationKey:
         """Return the key of this study's evaluation of a configuration."""
@@ -116,10 +120,11 @@ class EvaluationKey:
     config: Config
     seed: int
 
-    @property
-    def id(self) -> str:
-        """Digest under which the evaluation is recorded."""
-        return digest(self.as_json())
+    id: str = field(init=False, compare=False)
+    """Digest under which the evaluation is recorded."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "id", digest([self.task.id, dict(self.config), self.seed]))
 
     def as_json(self) -> dict[str, Any]:
         """Return the key as JSON types."""

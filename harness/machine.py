@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -22,11 +22,11 @@ class Machine:
     """
 
     description: dict[str, Any]
+    id: str = field(init=False, compare=False)
+    """Digest of the description."""
 
-    @property
-    def id(self) -> str:
-        """Digest of the description."""
-        return digest(self.description)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "id", digest(self.description))
 
 
 def describe_machine(device: str, threads: int, libraries: Iterable[str]) -> Machine:

@@ -50,10 +50,10 @@ class SweepTables:
             a float column per metric of the curves (NaN where a task does not have it).
         studies: One row per planned study: ``task``, ``searcher``, ``repetition``, ``study``, ``state`` (``done``,
             ``running``, ``failed`` or ``missing``), ``reason`` (str) and ``evaluations`` told so far.
-        tasks: One row per task, indexed by label: ``metric``, ``test_metric`` (``None`` if there is none), ``direction``
-            (``min`` or ``max``), ``failure`` (float), ``full_epochs`` (int), ``budget_unit``, ``budget_amount``,
-            ``source`` (str), ``subset`` (bool: numbers were made on a data subset, never compare them with published
-            ones).
+        tasks: One row per task, indexed by label: ``metric``, ``test_metric`` (``None`` if there is none),
+            ``direction`` (``min`` or ``max``), ``failure`` (float), ``full_epochs`` (int), ``budget_unit``,
+            ``budget_amount``, ``source`` (str), ``subset`` (bool: numbers were made on a data subset, never compare
+            them with published ones).
         provenance: The sweep as it ran: ``sweep`` (the sweep file's content), ``revision``, ``versions``, ``machines``
             (list of descriptions), ``data`` (task label to data digest).
     """

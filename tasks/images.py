@@ -9,6 +9,7 @@ from typing import ClassVar, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from harness.space import Config
 from harness.task import Checkpoint, Data, Task
@@ -56,8 +57,14 @@ class ImageClassifier(Task):
     class Options(Task.Options):
         """The options of every image classifier."""
 
-        variant: VariantName = "full"  # type: ignore[assignment]
-        objective: Literal["val_accuracy", "val_macro_f1"] = "val_accuracy"
+        variant: VariantName = Field(  # type: ignore[assignment]
+            default="full",
+            description="full: the source's data and epochs; small: the embedded subset, about ten epochs; "
+            "tiny: a few hundred images, for tests",
+        )
+        objective: Literal["val_accuracy", "val_macro_f1"] = Field(
+            default="val_accuracy", description="validation metric to maximise"
+        )
 
     options: Options
 

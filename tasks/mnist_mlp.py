@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
+from pydantic import Field
+
 from harness.space import Choice, Config, Space
 from tasks.images import ImageClassifier, Variant, VariantName, output_layer
 from tasks.training import Dense, Optimizer, Training
@@ -53,7 +55,9 @@ class MnistMlp(ImageClassifier):
     class Options(ImageClassifier.Options):
         """Options of the task."""
 
-        shuffle: bool = True
+        shuffle: bool = Field(
+            default=True, description="a new order of the training images in each epoch; the source has none"
+        )
 
     options: Options
 

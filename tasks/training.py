@@ -254,8 +254,8 @@ class _Program:
         return TrainingState(
             self._training,
             self._seed,
-            tuple(np.array(v) for v in self._model.variables),
-            tuple(np.array(v) for v in self._optimizer.variables),
+            tuple(np.array(v.numpy()) for v in self._model.variables),
+            tuple(np.array(v.numpy()) for v in self._optimizer.variables),
         )
 
     def restore(self, state: TrainingState) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-PLUGIN = Path(__file__).parent / "plugin"
+PLUGIN = Path(__file__).parent / "support" / "plugin"
 
 
 @pytest.fixture

@@ -51,7 +51,7 @@ def main() -> None:
         arrays = subset(load_full(name, folder=folder))
         path = DESTINATION / f"{name}_small.npz"
         np.savez_compressed(path, **arrays)  # type: ignore[arg-type]  # allow_pickle is no array
-        print(f"{path.name}: {path.stat().st_size} bytes, digest {data_digest(arrays)}")
+        print(f"{path.name}: {path.stat().st_size} bytes, digest {data_digest(arrays)}")  # noqa: T201
 
 
 if __name__ == "__main__":

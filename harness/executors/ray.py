@@ -15,7 +15,7 @@ from ray.exceptions import RayActorError
 from harness.errors import DerbyError
 from harness.evaluator import Bug, Evaluated, Evaluator, Job
 from harness.executors.base import Finished
-from harness.keys import TaskKey, digest
+from harness.keys import TaskKey
 from harness.machine import Machine
 from harness.task import Data
 from harness.trial import Curve, Evaluation, Status
@@ -32,10 +32,10 @@ class _Actor:
 
     def __init__(self, threads: int) -> None:
         self._data: dict[str, Data] = {}
-        self._evaluator = Evaluator(threads, lambda key: self._data[digest(key.training)])
+        self._evaluator = Evaluator(threads, lambda key: self._data[key.id])
 
     def evaluate(self, job: Job, data: Data) -> Evaluated | Bug:
-        self._data.setdefault(digest(job.key.task.training), data)
+        self._data.setdefault(job.key.task.id, data)
         return self._evaluator.evaluate(job)
 
 
@@ -92,7 +92,7 @@ class RayExecutor:
 
     def add_data(self, task: TaskKey, data: Data) -> None:
         """Put a task's data into the object store, owned by the driver."""
-        self._data[digest(task.training)] = ray.put(dict(data))
+        self._data[task.id] = ray.put(dict(data))
 
     def submit(self, job: Job) -> None:
         """Start a job on an idle evaluator, or queue it."""
@@ -153,7 +153,7 @@ class RayExecutor:
     def _start_queued(self) -> None:
         while self._idle and self._queue:
             job, actor = self._queue.popleft(), self._idle.pop()
-            ref = actor.evaluate.remote(job, self._data[digest(job.key.task.training)])
+            ref = actor.evaluate.remote(job, self._data[job.key.task.id])
             self._running[ref] = (job, actor)
 
 

@@ -6,7 +6,7 @@ from collections import deque
 
 from harness.evaluator import Evaluator, Job
 from harness.executors.base import Finished
-from harness.keys import TaskKey, digest
+from harness.keys import TaskKey
 from harness.task import Data
 
 
@@ -22,12 +22,12 @@ class SerialExecutor:
 
     def __init__(self, threads: int) -> None:
         self._data: dict[str, Data] = {}
-        self._evaluator = Evaluator(threads, lambda key: self._data[digest(key.training)])
+        self._evaluator = Evaluator(threads, lambda key: self._data[key.id])
         self._queue: deque[Job] = deque()
 
     def add_data(self, task: TaskKey, data: Data) -> None:
         """Take a task's data."""
-        self._data[digest(task.training)] = data
+        self._data[task.id] = data
 
     def submit(self, job: Job) -> None:
         """Queue a job."""

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis import bootstrap
@@ -44,6 +44,7 @@ def test_one_unit_has_no_interval():
     assert np.isnan([estimate.low, estimate.high]).all()
 
 
+@settings(deadline=None)
 @given(st.integers(0, 1000), st.integers(2, 6), st.lists(st.integers(1, 3), min_size=1, max_size=5))
 def test_a_column_does_not_depend_on_the_others(seed, units, repeats):
     distinct = np.random.default_rng(seed).normal(size=(units, len(repeats)))

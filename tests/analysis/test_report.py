@@ -147,6 +147,13 @@ def test_final_results_are_shown_with_interval_and_costs(page, folder):
     assert f"{best['searcher']} on mnist/small (val_accuracy {best['validation']:.5g})" in page.text
 
 
+def test_the_summary_ends_in_the_final_ranks(page, folder):
+    ranks = pd.read_csv(folder / "figures" / "rank_all-tasks_spent_epochs.csv")
+    final = ranks[ranks["measure"] == "validation"].groupby("searcher")["mean"].last().sort_values()
+    first = f"at the end, over 3 tasks: {final.index[0]} {final.iloc[0]:.2f}, {final.index[1]}"
+    assert first in page.text
+
+
 def test_statuses_are_counted_by_method(tables):
     statuses = evaluation_statuses(tables)
     assert statuses[["ok", "diverged", "crashed", "timeout"]].sum().sum() == len(tables.trials)

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis.errors import AnalysisError
@@ -39,6 +39,7 @@ def test_costs_must_ascend(costs):
         Steps(np.array(costs), np.zeros(len(costs)))
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 6), st.sampled_from([np.nan, 1.0, 2.0])), min_size=1))
 def test_simplified_is_the_same_function(points):
     run = steps(*sorted(points, key=lambda point: point[0]))
@@ -57,6 +58,12 @@ def test_failed_evaluations_cost_and_are_never_incumbents(rows, make):
     np.testing.assert_array_equal(best["validation"], [np.nan, 0.5, 0.5, 0.4])
     curve = study_steps(best, "t", "train_seconds", "validation")["a", 0]
     assert (curve.start, curve.end) == (2, 4)
+
+
+def test_the_status_decides_whatever_value_stands_beside_it(rows, make):
+    told = rows("t", "a", 0, [0.5, 0.1, 0.4])
+    told[1]["status"] = "timeout"
+    np.testing.assert_array_equal(incumbents(make(told, {"t": {}}))["validation"], [0.5, 0.5, 0.4])
 
 
 def test_test_value_is_that_of_the_configuration_selected_by_validation(rows, make):

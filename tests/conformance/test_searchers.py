@@ -18,6 +18,8 @@ CASES = {
     "random": {"steps": 12},
     "grid": {"steps": 12},
     "grid-lexicographic": {"settings": {"order": "lexicographic", "resolution": 2}, "seeded": False},
+    "hyperopt_tpe": {"settings": {"n_startup_jobs": 5}, "race": 60},
+    "hyperopt_anneal": {"race": 60},
     "optuna_tpe": {"settings": TPE, "race": 60},
     "optuna_tpe-group": {"settings": {**TPE, "group": True}, "race": 60},
     "optuna_tpe-univariate": {"settings": {**TPE, "multivariate": False, "constant_liar": False}, "race": 60},

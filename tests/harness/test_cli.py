@@ -22,7 +22,9 @@ searchers: [random, grid]
 """
 
 
-def derby(*arguments: str | Path, path: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
+def derby(
+    *arguments: str | Path, path: Path | None = None, **environment: str
+) -> subprocess.CompletedProcess[str]:
     env = {**os.environ, "COLUMNS": "200", **environment}
     if path is not None:
         env["PYTHONPATH"] = str(path)
@@ -92,7 +94,9 @@ def test_the_whole_way(sweep, tmp_path):
 def test_searchers_and_tasks_are_described():
     listed = derby("searchers")
     assert listed.returncode == 0
-    assert {"random", "grid", "optuna_tpe", "skopt_gp"} <= set(re.findall(r"^\w+", listed.stdout, re.MULTILINE))
+    assert {"random", "grid", "optuna_tpe", "skopt_gp"} <= set(
+        re.findall(r"^\w+", listed.stdout, re.MULTILINE)
+    )
     one = derby("searchers", "grid")
     assert "resolution" in one.stdout
     listed = derby("tasks")
@@ -129,7 +133,10 @@ def test_a_wrong_sweep_file_fails_before_anything_is_written(sweep, tmp_path):
     assert not (tmp_path / "results").exists()
     sweep.write_text(SWEEP.replace("random", "ramdom"))
     out = derby("run", sweep, "--results", tmp_path / "results")
-    assert f"derby: {sweep}, line 5, searchers[0].name: no searcher is called 'ramdom'; did you mean 'random'" in out.stderr
+    assert (
+        f"derby: {sweep}, line 5, searchers[0].name: no searcher is called 'ramdom'; did you mean 'random'"
+        in out.stderr
+    )
     assert not (tmp_path / "results").exists()
 
 

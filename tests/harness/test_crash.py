@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from support import study_records
+from records import study_records
 
 SWEEP = """\
 name: crash

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from support import study_records
+from records import study_records
 
 from harness.driver import Driver
 from harness.executors.base import Finished
@@ -73,7 +73,11 @@ def test_evaluations_are_shared_by_studies_and_later_sweeps(run_sweep, plugin, t
     run_sweep(text)
     lines = (tmp_path / "trained").read_text().splitlines()
     assert len(lines) == len(set(lines)) == 2 * 6  # six points, two repetitions
-    again = run_sweep(text.replace("name: trouble\n", "name: later\n").replace("[grid]", "[{name: grid, settings: {order: lexicographic}}]"))
+    again = run_sweep(
+        text.replace("name: trouble\n", "name: later\n").replace(
+            "[grid]", "[{name: grid, settings: {order: lexicographic}}]"
+        )
+    )
     assert (again.trained, again.reused) == (0, again.told)
     assert (tmp_path / "trained").read_text().splitlines() == lines
     # Charged at its original cost, not at nothing.
@@ -85,7 +89,9 @@ def test_evaluations_are_shared_by_studies_and_later_sweeps(run_sweep, plugin, t
 
 
 def test_equal_requests_in_flight_are_trained_once(run_sweep, plugin, tmp_path):
-    text = trouble("none", "grid, {name: grid, label: other, settings: {order: lexicographic}}", folder=tmp_path)
+    text = trouble(
+        "none", "grid, {name: grid, label: other, settings: {order: lexicographic}}", folder=tmp_path
+    )
     progress = run_sweep(text, executor=Shuffled(1))
     lines = (tmp_path / "trained").read_text().splitlines()
     assert len(lines) == progress.trained == progress.told - progress.merged - progress.reused
@@ -158,8 +164,14 @@ def test_a_failed_study_is_retried_from_where_it_failed(run_sweep, plugin, monke
 
 def test_a_broken_searcher_fails_its_study_and_names_the_trial(run_sweep, plugin):
     progress = run_sweep(trouble("none", "{name: breaking, settings: {at: 3}}, random"))
-    assert sorted(progress.failed) == [f"breaking on troublesome/full,trouble=none, repetition {i}".replace(",trouble=none", "") for i in range(2)]
-    assert all("'breaking' failed to propose a configuration after 3 trials: ArithmeticError: the library broke" in m for m in progress.failed.values())
+    assert sorted(progress.failed) == [
+        f"breaking on troublesome/full,trouble=none, repetition {i}".replace(",trouble=none", "")
+        for i in range(2)
+    ]
+    assert all(
+        "'breaking' failed to propose a configuration after 3 trials: ArithmeticError: the library broke" in m
+        for m in progress.failed.values()
+    )
     assert progress.done == 2
     assert progress.told == 2 * 3 + 2 * 8
 
@@ -175,7 +187,7 @@ def test_divergence_is_told_and_charged_what_it_took(run_sweep, plugin):
 
 def test_missing_data_fail_the_studies_that_need_them(run_sweep, plugin):
     progress = run_sweep(trouble("no_data").replace("searchers", "  - branin\nsearchers"))
-    assert {m for m in progress.failed.values()} == {"the line's data were not found; put them somewhere"}
+    assert set(progress.failed.values()) == {"the line's data were not found; put them somewhere"}
     assert (len(progress.failed), progress.done) == (2, 2)
 
 
@@ -230,7 +242,9 @@ def test_a_full_disk_stops_the_run_and_loses_nothing(tmp_path, plugin, monkeypat
         with RecordWriter(root, sweep=sweep.name, host="here", pid=1) as writer:
             writer.write_sweep(sweep.name, sweep.text, sweep.as_plan())
             resource.setrlimit(resource.RLIMIT_FSIZE, (2000, before[1]))
-            with pytest.raises(WriteError, match="cannot write .*Everything recorded so far is safe.*same command"):
+            with pytest.raises(
+                WriteError, match="cannot write .*Everything recorded so far is safe.*same command"
+            ):
                 Driver(sweep, writer, SerialExecutor(1), Progress(2, 16)).run()
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)

@@ -52,4 +52,3 @@ def test_seeds_differ_by_repetition_task_and_root():
 def test_a_path_of_names_is_not_their_concatenation():
     assert derive_seed(1, "ab", "c") != derive_seed(1, "a", "bc")
     assert derive_seed(1, "a", 1) != derive_seed(1, "a", "1")
-

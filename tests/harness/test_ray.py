@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 import pytest
-from support import study_records
+from records import study_records
 
 pytestmark = pytest.mark.ray
 
@@ -28,7 +28,9 @@ def cluster():
 
     before = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(PLUGIN), before]))
-    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="warning")
+    ray.init(
+        address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="warning"
+    )
     yield
     ray.shutdown()
     if before is None:
@@ -46,7 +48,9 @@ def executor(cluster):
     made.close()
 
 
-@pytest.mark.parametrize(("workers", "searchers"), [(1, "random, grid, optuna_tpe, skopt_gp"), (3, "random, optuna_tpe")])
+@pytest.mark.parametrize(
+    ("workers", "searchers"), [(1, "random, grid, optuna_tpe, skopt_gp"), (3, "random, optuna_tpe")]
+)
 def test_ray_gives_the_record_of_serial(run_sweep, tmp_path, executor, workers, searchers):
     text = SWEEP.format(workers=workers, searchers=searchers)
     by_ray = run_sweep(text, tmp_path / "ray", executor=executor)
@@ -81,12 +85,17 @@ def progress_short(run_sweep, progress) -> int:
     return 16 - sum(event["evaluations"] for event in done)
 
 
-def test_an_evaluation_that_kills_every_evaluator_is_recorded_as_crashed(run_sweep, plugin, tmp_path, executor):
+def test_an_evaluation_that_kills_every_evaluator_is_recorded_as_crashed(
+    run_sweep, plugin, tmp_path, executor
+):
     progress = run_sweep(TROUBLE.format(kind="die", folder=tmp_path), executor=executor)
     assert progress.failed == {}
     assert progress.done == 2
     crashed = [
-        event for events in study_records(run_sweep.root).values() for event in events if event.get("status") == "crashed"
+        event
+        for events in study_records(run_sweep.root).values()
+        for event in events
+        if event.get("status") == "crashed"
     ]
     assert crashed
     assert {(event["loss"], event["value"], event["epochs"]) for event in crashed} == {(10.0, None, 9)}

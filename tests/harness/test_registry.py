@@ -48,11 +48,15 @@ class Thing(Searcher):
 def test_the_projects_own_are_found():
     assert {"random", "grid", "optuna_tpe", "skopt_gp"} <= set(registry.searchers())
     assert {"mnist_mlp", "fashion_mlp", "branin", "hartmann6", "mixed"} <= set(registry.tasks())
-    assert all(issubclass(kind, Searcher) and kind.name == name for name, kind in registry.searchers().items())
+    assert all(
+        issubclass(kind, Searcher) and kind.name == name for name, kind in registry.searchers().items()
+    )
 
 
 def test_an_unknown_name_gets_the_nearest_one():
-    with pytest.raises(UnknownNameError, match="no searcher is called 'optuna_tp'; did you mean 'optuna_tpe'"):
+    with pytest.raises(
+        UnknownNameError, match="no searcher is called 'optuna_tp'; did you mean 'optuna_tpe'"
+    ):
         registry.searcher("optuna_tp")
     with pytest.raises(UnknownNameError, match="no task is called 'mnist'"):
         registry.task("mnist")

@@ -26,7 +26,7 @@ def test_numpy_scalars_become_python_ones():
 
         def _ask(self):
             return Suggestion(
-                {"x": np.float32(0.5), "n": np.int64(3), "b": np.bool_(True), "s": np.str_("a")},  # noqa: FBT003
+                {"x": np.float32(0.5), "n": np.int64(3), "b": np.bool_(True), "s": np.str_("a")},
                 epochs=np.int64(9),
             )
 
@@ -78,10 +78,10 @@ def test_what_a_method_cannot_search_is_refused_at_construction():
         name = "real"
         domains = (Float,)
 
-    space = Space(
-        {"kind": Choice(("a", "b")), "x": Float(0, 1)}, conditions={"x": Condition("kind", ("a",))}
-    )
-    with pytest.raises(IncompatibleError, match="'kind' is a Choice; it searches Float only; .*conditional.*'x'"):
+    space = Space({"kind": Choice(("a", "b")), "x": Float(0, 1)}, conditions={"x": Condition("kind", ("a",))})
+    with pytest.raises(
+        IncompatibleError, match="'kind' is a Choice; it searches Float only; .*conditional.*'x'"
+    ):
         ReallyReal([], BUDGET, Problem(space, PROBLEM.fidelity, PROBLEM.objective))
 
 

@@ -61,7 +61,10 @@ def test_nonsense_is_refused_with_the_reason(make, words):
     [
         ({"optimizer": "sgd", "lr": 1.0, "layers": 2}, r"'lr' = 1.0 is not in Float\(low=0.0001, high=0.1"),
         ({"optimizer": "sgd", "lr": 0.01}, "'layers' is missing"),
-        ({"optimizer": "sgd", "lr": 0.01, "layers": 2, "lrr": 1}, "unknown parameter 'lrr'; did you mean 'lr'"),
+        (
+            {"optimizer": "sgd", "lr": 0.01, "layers": 2, "lrr": 1},
+            "unknown parameter 'lrr'; did you mean 'lr'",
+        ),
         ({"optimizer": "sgd", "lr": 0.01, "layers": 2, "rho": 0.9}, "'rho' = 0.9 is not active.*'rmsprop'"),
         ({"optimizer": "sgd", "lr": 0.01, "layers": 2.0}, "'layers' = 2.0"),
         ({"optimizer": "sgd", "lr": 0.01, "layers": True}, "'layers' = True"),
@@ -124,7 +127,9 @@ def test_the_ends_of_the_unit_interval_are_the_bounds_exactly():
 
 def test_a_log_int_gives_each_decade_an_equal_share():
     domain = Int(1, 1000, log=True)
-    shares = [sum(low <= domain.from_unit(i / 9999) < low * 10 for i in range(10_000)) for low in (1, 10, 100)]
+    shares = [
+        sum(low <= domain.from_unit(i / 9999) < low * 10 for i in range(10_000)) for low in (1, 10, 100)
+    ]
     assert max(shares) - min(shares) < 0.15 * 10_000
 
 

@@ -13,7 +13,9 @@ from harness.study import Study
 from harness.trial import Budget, Evaluation, Status
 
 
-def run(study: Study, evaluate=lambda asked: value(asked.proposal.config["x"], asked.proposal.epochs), rng=None):
+def run(
+    study: Study, evaluate=lambda asked: value(asked.proposal.config["x"], asked.proposal.epochs), rng=None
+):
     """Drive a study to its end, delivering in the order asked or, with a generator, in any order."""
     events, waiting = [], []
     while study.done is None:
@@ -110,7 +112,8 @@ def test_an_epoch_budget_is_never_exceeded():
 def test_epochs_a_divergence_did_not_use_are_given_back():
     outcomes = iter([diverged(2), value(2), value(3)])
     events = run(
-        Study(Scripted([1, 2, 3], Budget("epochs", 56)), workers=1, cost=cost), evaluate=lambda _: next(outcomes)
+        Study(Scripted([1, 2, 3], Budget("epochs", 56)), workers=1, cost=cost),
+        evaluate=lambda _: next(outcomes),
     )
     assert [e.epochs for e in events if isinstance(e, Told)] == [2, 27, 27]
     assert events[-1] == Done("budget", 3, 56)
@@ -129,7 +132,9 @@ def test_a_proposal_that_does_not_fit_waits_for_epochs_given_back():
 def test_every_failure_is_told_as_the_failure_value(status):
     searcher = Scripted([1], Budget("evaluations", 1))
     failed = Evaluation(status, value(0, 2).curve, 3, message="why")
-    told = next(e for e in run(Study(searcher, workers=1, cost=cost), lambda _: failed) if isinstance(e, Told))
+    told = next(
+        e for e in run(Study(searcher, workers=1, cost=cost), lambda _: failed) if isinstance(e, Told)
+    )
     assert searcher.log[-1] == ("tell", 1e6)
     assert (told.status, told.value, told.test, told.loss) == (status, None, None, 1e6)
     assert told.epochs == (3 if status is Status.DIVERGED else 27)
@@ -139,7 +144,9 @@ def test_a_failing_searcher_stops_the_study_after_the_events_before_it():
     study = Study(Scripted([1, RuntimeError("no more")], Budget("evaluations", 5)), workers=1, cost=cost)
     events = list(study.advance())
     study.deliver(0, value(1))
-    with pytest.raises(SearcherError, match="'scripted' failed to propose.*after 1 trials: RuntimeError: no more"):
+    with pytest.raises(
+        SearcherError, match="'scripted' failed to propose.*after 1 trials: RuntimeError: no more"
+    ):
         for event in study.advance():
             events.append(event)
     assert [type(e) for e in events] == [Asked, Told]

@@ -58,20 +58,65 @@ def broken(old: str, new: str) -> str:
 @pytest.mark.parametrize(
     ("text", "messages"),
     [
-        (broken("  - random", "  - ramdom"), ["s.yaml, line 11, searchers[0].name: no searcher is called 'ramdom'; did you mean 'random'"]),
-        (broken("  - branin", "  - brannin"), ["s.yaml, line 6, tasks[0].name: no task is called 'brannin'; did you mean 'branin'"]),
-        (broken("repetitions", "repetition"), ["line 3, repetition: unknown field; did you mean 'repetitions'", "repetitions: this field is required"]),
-        (broken("evaluations: 12", "evaluations: -12"), ["line 4, budget.evaluations: input should be greater than or equal to 1, got -12"]),
+        (
+            broken("  - random", "  - ramdom"),
+            ["s.yaml, line 11, searchers[0].name: no searcher is called 'ramdom'; did you mean 'random'"],
+        ),
+        (
+            broken("  - branin", "  - brannin"),
+            ["s.yaml, line 6, tasks[0].name: no task is called 'brannin'; did you mean 'branin'"],
+        ),
+        (
+            broken("repetitions", "repetition"),
+            [
+                "line 3, repetition: unknown field; did you mean 'repetitions'",
+                "repetitions: this field is required",
+            ],
+        ),
+        (
+            broken("evaluations: 12", "evaluations: -12"),
+            ["line 4, budget.evaluations: input should be greater than or equal to 1, got -12"],
+        ),
         (broken("evaluations: 12", "evaluations: 12, epochs: 3"), ["line 4, budget: give exactly one of"]),
-        (broken("evaluations: 12", "evaluation: 12"), ["line 4, budget.evaluation: unknown field; did you mean 'evaluations'"]),
-        (broken("{full: 3}", "{ful: 3}"), ["line 9, tasks[1].budget.ful: unknown field; did you mean 'full'"]),
-        (broken("    label: coarse grid", "    lable: coarse grid"), ["line 13, searchers[1].lable: unknown field; did you mean 'label'"]),
-        (broken("    label: coarse grid", "    label: random"), ["line 12, searchers[1]: label 'random' is used twice"]),
-        (broken("resolution: 2", "resolutoin: 2"), ["line 14, searchers[1].settings.resolutoin: unknown field; did you mean 'resolution'"]),
-        (broken("resolution: 2", "resolution: two"), ["line 14, searchers[1].settings.resolution:", "got 'two'"]),
-        (broken("variant: tiny", "variant: tinny"), ["line 8, tasks[1].options.variant: input should be", "got 'tinny'"]),
-        (broken("variant: tiny,", "varaint: tiny,"), ["line 8, tasks[1].options.varaint: unknown field; did you mean 'variant'"]),
-        (broken("- name: mnist_mlp\n", "- nam: mnist_mlp\n"), ["line 7, tasks[1].nam: unknown field; did you mean 'name'", "line 7, tasks[1].name: this field is required"]),
+        (
+            broken("evaluations: 12", "evaluation: 12"),
+            ["line 4, budget.evaluation: unknown field; did you mean 'evaluations'"],
+        ),
+        (
+            broken("{full: 3}", "{ful: 3}"),
+            ["line 9, tasks[1].budget.ful: unknown field; did you mean 'full'"],
+        ),
+        (
+            broken("    label: coarse grid", "    lable: coarse grid"),
+            ["line 13, searchers[1].lable: unknown field; did you mean 'label'"],
+        ),
+        (
+            broken("    label: coarse grid", "    label: random"),
+            ["line 12, searchers[1]: label 'random' is used twice"],
+        ),
+        (
+            broken("resolution: 2", "resolutoin: 2"),
+            ["line 14, searchers[1].settings.resolutoin: unknown field; did you mean 'resolution'"],
+        ),
+        (
+            broken("resolution: 2", "resolution: two"),
+            ["line 14, searchers[1].settings.resolution:", "got 'two'"],
+        ),
+        (
+            broken("variant: tiny", "variant: tinny"),
+            ["line 8, tasks[1].options.variant: input should be", "got 'tinny'"],
+        ),
+        (
+            broken("variant: tiny,", "varaint: tiny,"),
+            ["line 8, tasks[1].options.varaint: unknown field; did you mean 'variant'"],
+        ),
+        (
+            broken("- name: mnist_mlp\n", "- nam: mnist_mlp\n"),
+            [
+                "line 7, tasks[1].nam: unknown field; did you mean 'name'",
+                "line 7, tasks[1].name: this field is required",
+            ],
+        ),
         (broken("name: first", "name: ../../etc"), ["line 1, name: string should match pattern"]),
         (broken("seed: 7", "seed: 7\nseed: 8"), ["line 3, seed: this field is given twice"]),
         (broken("seed: 7", "seed: [7"), ["not valid YAML"]),
@@ -90,7 +135,11 @@ def test_a_wrong_file_is_refused_with_file_line_field_and_nearest_name(text, mes
 
 
 def test_every_problem_is_reported_at_once():
-    text = broken("  - random", "  - ramdom").replace("branin", "brannin").replace("variant: tiny", "variant: huge")
+    text = (
+        broken("  - random", "  - ramdom")
+        .replace("branin", "brannin")
+        .replace("variant: tiny", "variant: huge")
+    )
     with pytest.raises(SweepError) as caught:
         parse_sweep(text, "s.yaml")
     lines = str(caught.value).splitlines()
@@ -109,7 +158,10 @@ budget: {evaluations: 3}
 tasks: [fashion_mlp/tiny]
 searchers: [random, skopt_gp]
 """
-    with pytest.raises(SweepError, match=r"line 6, searchers\[1\]: searcher 'skopt_gp' cannot search task 'fashion_mlp/tiny'.*conditional"):
+    with pytest.raises(
+        SweepError,
+        match=r"line 6, searchers\[1\]: searcher 'skopt_gp' cannot search task 'fashion_mlp/tiny'.*conditional",
+    ):
         parse_sweep(text, "s.yaml")
 
 

@@ -11,7 +11,10 @@ ACCURACY = Objective("val_accuracy", "max", failure=0.0)
 
 def ok(epochs: int) -> Evaluation:
     curve = Curve(
-        {"val_accuracy": [0.5 + i / 100 for i in range(epochs)], "seconds": [float(i + 1) for i in range(epochs)]}
+        {
+            "val_accuracy": [0.5 + i / 100 for i in range(epochs)],
+            "seconds": [float(i + 1) for i in range(epochs)],
+        }
     )
     return Evaluation(Status.OK, curve, epochs)
 

@@ -249,7 +249,13 @@ def test_export_is_read_back_by_pandas(run_sweep, plugin, tmp_path):
     run_sweep(SWEEP)
     tables = read_tables(run_sweep.root, "tables")
     paths = {path.name: path for path in export(tables, tmp_path / "out")}
-    assert sorted(paths) == ["epochs.parquet", "provenance.json", "studies.parquet", "tasks.parquet", "trials.parquet"]
+    assert sorted(paths) == [
+        "epochs.parquet",
+        "provenance.json",
+        "studies.parquet",
+        "tasks.parquet",
+        "trials.parquet",
+    ]
     for name in ("trials", "epochs", "studies"):
         pd.testing.assert_frame_equal(pd.read_parquet(paths[f"{name}.parquet"]), getattr(tables, name))
     assert json.loads(paths["provenance.json"].read_text())["sweep"] == SWEEP

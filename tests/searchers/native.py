@@ -78,6 +78,8 @@ def ours(name, space, seed, evaluations, **settings):
     with threadpool_limits(1):
         for _ in range(evaluations):
             proposal = searcher.ask()
+            if proposal is None:
+                break
             configs.append(dict(proposal.config))
             tell(searcher, proposal)
     return configs

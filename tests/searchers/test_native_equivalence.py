@@ -1,5 +1,6 @@
 """Each adapter proposes exactly what its library's own loop would, under the same seed and losses."""
 
+import math
 import warnings
 
 import pytest
@@ -180,3 +181,158 @@ def test_skopt_forest_settings(space, settings):
     assert ours("skopt_forest", space, 3, 10, **settings) == skopt_minimize(
         "forest_minimize", space, 3, 10, **settings
     )
+
+
+# hyperopt
+
+
+def hyperopt_space(space):
+    """Return the library's search space for the test spaces, with the categories themselves."""
+    from hyperopt import hp
+    from hyperopt.pyll import scope
+
+    def node(name):
+        domain = space.parameters[name]
+        if isinstance(domain, Float):
+            if domain.log:
+                return hp.loguniform(name, math.log(domain.low), math.log(domain.high))
+            return hp.uniform(name, domain.low, domain.high)
+        if isinstance(domain, Int):
+            if domain.log:
+                return scope.int(hp.qloguniform(name, math.log(domain.low), math.log(domain.high), 1))
+            return hp.uniformint(name, domain.low, domain.high)
+        return hp.choice(name, list(domain.values))
+
+    if space is not CONDITIONAL:
+        return {name: node(name) for name in space.parameters}
+    return {
+        "optimizer": hp.choice(
+            "optimizer",
+            [
+                "sgd",
+                {"optimizer": "momentum", "momentum": hp.uniform("momentum", 0.5, 0.99)},
+                {"optimizer": "rmsprop", "rho": hp.uniform("rho", 0.8, 0.999)},
+            ],
+        ),
+        "rate": node("rate"),
+    }
+
+
+def hyperopt_fmin(algorithm, space, seed, evaluations, *, first=None, **options):
+    """Return what `fmin` evaluates."""
+    import functools
+
+    import hyperopt
+    import numpy as np
+
+    def run(values):
+        if isinstance(values["optimizer"] if "optimizer" in values else None, dict):
+            values = {**values, **values["optimizer"]}
+        seen.append(plain(space, values))
+        return objective(seen[-1])
+
+    seen = []
+    hyperopt.fmin(
+        run,
+        hyperopt_space(space),
+        algo=functools.partial(getattr(hyperopt, algorithm).suggest, **options),
+        max_evals=evaluations,
+        rstate=np.random.default_rng(seed),
+        points_to_evaluate=None if first is None else [first],
+        verbose=False,
+        show_progressbar=False,
+    )
+    return seen
+
+
+HYPEROPT = {"hyperopt_tpe": "tpe", "hyperopt_anneal": "anneal", "hyperopt_random": "rand"}
+
+
+@pytest.mark.parametrize("name", HYPEROPT)
+@pytest.mark.parametrize(("space", "seed"), GRID)
+def test_hyperopt(name, space, seed):
+    space = SPACES[space]
+    assert ours(name, space, seed, 40) == hyperopt_fmin(HYPEROPT[name], space, seed, 40)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("hyperopt_tpe", {"n_startup_jobs": 5, "n_EI_candidates": 7, "gamma": 0.5, "prior_weight": 0.5}),
+        ("hyperopt_anneal", {"avg_best_idx": 1.5, "shrink_coef": 0.5}),
+        ("hyperopt_random", {}),
+    ],
+)
+@pytest.mark.parametrize("space", [CONDITIONAL, CATEGORICAL], ids=["conditional", "categorical"])
+def test_hyperopt_settings(name, space, settings):
+    assert ours(name, space, 3, 40, **settings) == hyperopt_fmin(HYPEROPT[name], space, 3, 40, **settings)
+
+
+@pytest.mark.parametrize("name", HYPEROPT)
+def test_hyperopt_starting_point(name):
+    first = dict(MIXED.references["published"])
+    proposed = ours(name, MIXED, 3, 30, start_at_reference=True)
+    domains = MIXED.parameters
+    point = {k: domains[k].index(v) if hasattr(domains[k], "index") else v for k, v in first.items()}
+    assert proposed == hyperopt_fmin(HYPEROPT[name], MIXED, 3, 29, first=point)  # one more than max_evals
+    assert proposed[0] == first
+
+
+# GPyOpt
+
+
+def gpyopt_run(space, seed, evaluations, *, eps=1e-8, initial_design_numdata=5, **options):
+    """Return what `BayesianOptimization` and its `run_optimization` evaluate."""
+    import numpy as np
+    from GPyOpt.methods import BayesianOptimization
+
+    def run(x):
+        config = {}
+        for (name, domain), value in zip(space.parameters.items(), x[0], strict=True):
+            if isinstance(domain, Float | Int):
+                value = min(max(math.exp(value), domain.low), domain.high) if domain.log else value
+                config[name] = round(value) if isinstance(domain, Int) else float(value)
+            else:
+                config[name] = domain.values[int(value)]
+        seen.append(space.active_part(config))
+        return objective(seen[-1])
+
+    domains = []
+    for name, domain in space.parameters.items():
+        if not isinstance(domain, Float | Int):
+            domains.append({"name": name, "type": "categorical", "domain": tuple(range(domain.size))})
+        elif isinstance(domain, Int):
+            values = range(domain.low, domain.high + 1)
+            values = tuple(math.log(v) if domain.log else v for v in values)
+            domains.append({"name": name, "type": "discrete", "domain": values})
+        else:
+            ends = (domain.low, domain.high)
+            ends = tuple(map(math.log, ends)) if domain.log else ends
+            domains.append({"name": name, "type": "continuous", "domain": ends})
+    seen = []
+    np.random.seed(seed)  # noqa: NPY002 - what the library draws from
+    search = BayesianOptimization(
+        run, domain=domains, initial_design_numdata=initial_design_numdata, **options
+    )
+    search.run_optimization(max_iter=evaluations - initial_design_numdata, eps=eps)
+    return seen
+
+
+@pytest.mark.parametrize(("space", "seed"), SLOW_GRID)
+def test_gpyopt_gp(space, seed):
+    space = SPACES[space]
+    assert ours("gpyopt_gp", space, seed, 40) == gpyopt_run(space, seed, 40)
+
+
+@pytest.mark.parametrize(
+    ("space", "settings"),
+    [
+        (CONTINUOUS, {"acquisition_type": "LCB", "acquisition_weight": 1.0, "ARD": True}),
+        (MIXED, {"acquisition_type": "MPI", "acquisition_jitter": 0.1, "optimize_restarts": 2}),
+        (CONDITIONAL, {"normalize_Y": False, "initial_design_numdata": 3, "optimize_restarts": 1}),
+        (CATEGORICAL, {"exact_feval": True, "optimize_restarts": 1, "eps": -1.0}),
+        (CATEGORICAL, {"exact_feval": True, "optimize_restarts": 1}),
+    ],
+)
+def test_gpyopt_gp_settings(space, settings):
+    assert ours("gpyopt_gp", space, 3, 12, **settings) == gpyopt_run(space, 3, 12, **settings)

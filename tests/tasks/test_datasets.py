@@ -147,7 +147,10 @@ def test_wrong_contents_are_named_and_passed_over(tmp_path, pretend):
 
 def test_unreadable_files_are_reported_not_raised(tmp_path):
     (tmp_path / "mnist.npz").write_bytes(b"not a zip file")
-    with pytest.warns(UserWarning, match="ignored"), pytest.raises(DataError, match=r"mnist\.npz: ValueError"):
+    with (
+        pytest.warns(UserWarning, match="ignored"),
+        pytest.raises(DataError, match=r"mnist\.npz: ValueError"),
+    ):
         datasets.load_full("mnist", folder=tmp_path)
 
 

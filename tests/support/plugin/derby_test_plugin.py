@@ -92,7 +92,9 @@ class Breaking(Searcher):
         if self._count == self.settings.at:
             raise ArithmeticError("the library broke")
         self._count += 1
-        return Suggestion(self.problem.space.from_unit([self._random.random() for _ in self.problem.space.parameters]))
+        return Suggestion(
+            self.problem.space.from_unit([self._random.random() for _ in self.problem.space.parameters])
+        )
 
     def _tell(self, suggestion, loss):
         pass
