@@ -218,22 +218,14 @@ def _legend(figure: Figure, data: pd.DataFrame, looks: Mapping[str, Look]) -> No
         Line2D([], [], color=look.color, linestyle=look.linestyle, marker=look.marker)
         for look in (looks[name] for name in names)
     ]
-    columns = _legend_columns(labels, figure.get_figwidth())
-    rows = math.ceil(len(names) / columns)
-    figure.set_figheight(_PANEL_HEIGHT + _LEGEND_ROW * rows)
-    legend = figure.legend(handles, [""] * len(names), loc="outside lower center", ncols=columns)
-    for text, label in zip(legend.get_texts(), labels, strict=True):
-        text.set_text(label)  # given at once, labels that begin with an underscore would be dropped
-
-
-def _legend_columns(labels: Sequence[str], width: float) -> int:
-    """Return how many legend columns fit into a width in inches; labels fill them column by column."""
-    for columns in range(len(labels), 1, -1):
-        rows = math.ceil(len(labels) / columns)
-        widest = [max(map(len, labels[begin : begin + rows])) for begin in range(0, len(labels), rows)]
-        if sum(0.65 + 0.056 * length for length in widest) <= width:
-            return columns
-    return 1
+    for columns in range(len(names), 0, -1):
+        legend = figure.legend(handles, [""] * len(names), loc="outside lower center", ncols=columns)
+        for text, label in zip(legend.get_texts(), labels, strict=True):
+            text.set_text(label)  # given at once, labels that begin with an underscore would be dropped
+        if columns == 1 or legend.get_window_extent().width <= figure.bbox.width:
+            break
+        legend.remove()
+    figure.set_figheight(_PANEL_HEIGHT + _LEGEND_ROW * math.ceil(len(names) / columns))
 
 
 def _draw_steps(axes: Axes, data: pd.DataFrame, looks: Mapping[str, Look]) -> None:
@@ -280,13 +272,13 @@ def _cost_axis(axes: Axes, data: pd.DataFrame, label: str) -> None:
         axes.set_xlim(low, high * 1.03)
         return
     axes.set_xscale("log")
-    if high / low < 5:
+    ratio = high / low
+    if ratio < 5:
         axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
         axes.xaxis.set_minor_locator(NullLocator())
     else:
-        axes.xaxis.set_major_locator(
-            LogLocator(10, subs=(1, 2, 5) if high / low < 1000 else (1,), numticks=12)
-        )
+        subs = (1, 2, 5) if ratio < 100 else (1, 3) if ratio < 3000 else (1,)
+        axes.xaxis.set_major_locator(LogLocator(10, subs=subs, numticks=12))
     axes.xaxis.set_major_formatter(FuncFormatter(_plain))
     axes.xaxis.set_minor_formatter(NullFormatter())
     margin = (high / low) ** 0.03 if high > low else 1.1

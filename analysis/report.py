@@ -64,7 +64,7 @@ def build(tables: SweepTables, folder: Path, *, costs: Sequence[str] = COSTS) ->
     names = file_names(tasks)
     primary = primary_cost(tables, tasks)
     others = [cost for cost in costs if cost != primary]
-    drawn = {task: distinct_costs(best, task, [primary, *others]) for task in tasks}
+    drawn = {task: distinct_costs(best[best["task"] == task], [primary, *others]) for task in tasks}
 
     def picture(plot: Plot | None, stem: str) -> Picture | None:
         if plot is None:
@@ -93,7 +93,8 @@ def build(tables: SweepTables, folder: Path, *, costs: Sequence[str] = COSTS) ->
         pictures = [picture(plot, f"{kind}_{names[task]}_{cost}") for kind, plot in plots.items()]
         return [item for item in pictures if item is not None]
 
-    ranks = {cost: figures.overall_rank(tables, best, cost) for cost in [primary, *others]}
+    compared = [primary, *(cost for cost in distinct_costs(best, [primary, *others]) if cost != primary)]
+    ranks = {cost: figures.overall_rank(tables, best, cost) for cost in compared}
 
     def overall(costs: Sequence[str]) -> list[Picture]:
         pictures = [picture(ranks[cost], f"rank_all-tasks_{cost}") for cost in costs]
@@ -109,7 +110,7 @@ def build(tables: SweepTables, folder: Path, *, costs: Sequence[str] = COSTS) ->
         summary=summary(tables, results, failures, ranks[primary]),
         notices=notices(tables),
         overall=overall([primary]),
-        overall_other=overall(others),
+        overall_other=overall(compared[1:]),
         field=rankable(tables),
         tasks=[
             {
@@ -146,12 +147,11 @@ def primary_cost(tables: SweepTables, tasks: Sequence[str]) -> str:
     return "evaluations" if units == {"evaluations"} else "spent_epochs"
 
 
-def distinct_costs(best: pd.DataFrame, task: str, costs: Sequence[str]) -> list[str]:
-    """Return the costs worth drawing for a task: without those that repeat an earlier one, or are 0 throughout."""
-    rows = best[best["task"] == task]
+def distinct_costs(best: pd.DataFrame, costs: Sequence[str]) -> list[str]:
+    """Return the costs worth drawing for these rows: without those that repeat an earlier one or are 0 throughout."""
     kept: list[str] = []
     for cost in costs:
-        if not any(rows[cost].eq(rows[other]).all() for other in kept) and bool((rows[cost] > 0).any()):
+        if not any(best[cost].eq(best[other]).all() for other in kept) and bool((best[cost] > 0).any()):
             kept.append(cost)
     return kept
 

@@ -6,7 +6,7 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,7 +43,7 @@ class Task(ABC):
     `_define`. It imports its training library inside `evaluate`, not at the top of its module.
 
     Args:
-        options: The task's options, validated by `Options`; ``variant`` is one of them.
+        options: The task's options, validated by `Options`.
 
     Raises:
         pydantic.ValidationError: An option is unknown or not valid.
@@ -65,9 +65,7 @@ class Task(ABC):
     """Whether it trains on a part of the source's data, so that its numbers never compare with published ones."""
 
     class Options(Options):
-        """The task's options; every task has a variant."""
-
-        variant: Literal["full"] = "full"
+        """The task's options. Where a task comes in sizes, ``variant`` names them and ``full`` is the source's."""
 
     options: Options
     space: Space
@@ -109,8 +107,9 @@ class Task(ABC):
         """A name for people: ``name/variant``, then the other options that differ from their defaults."""
         options = self.options.as_json()
         fields = type(self.options).model_fields
-        changed = {k: v for k, v in options.items() if k != "variant" and v != fields[k].default}
-        return f"{self.name}/{options['variant']}" + "".join(f",{k}={v}" for k, v in changed.items())
+        variant = f"/{options['variant']}" if "variant" in options else ""
+        changed = [f",{k}={v}" for k, v in options.items() if k != "variant" and v != fields[k].default]
+        return self.name + variant + "".join(changed)
 
     @abstractmethod
     def _define(self) -> None:

@@ -68,13 +68,8 @@ SPACES: Final[Mapping[str, Space]] = {
 """Search spaces that between them have every kind of parameter, and the awkward cases."""
 
 RACE_SPACE: Final = Space({"rate": Float(1e-5, 1e-1, log=True), "share": Float(-2.0, 3.0)})
-RACE_SEEDS: Final = 6
-RACE_MARGIN: Final = 0.158
-"""Mean percentile to be reached among random searches.
-
-For a method no better than random the six percentiles are uniform, and their mean is below m with
-probability (6 m)⁶ / 6! (Irwin–Hall, m ≤ 1/6): 1 in 1000.
-"""
+RACE_ERROR: Final = 1e-3
+"""How likely a method no better than random would be to win the race, over choices of seeds."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +82,7 @@ class Case:
         steps: Evaluations of one test search: enough to get beyond any initial random design.
         race: Evaluations after which it must have beaten random search on a smooth function of two
             real parameters. Only methods that declare ``learns`` are raced; 0 leaves it out.
+        race_seeds: How many searches are raced: the more there are, the smaller an advantage counts.
         spaces: Names of the `SPACES` to test; those that the searcher cannot handle are left out anyway.
         seeded: Whether the seed matters with these settings; ``None``: as the class declares.
     """
@@ -95,6 +91,7 @@ class Case:
     settings: Mapping[str, Any] = field(default_factory=dict)
     steps: int = 16
     race: int = 40
+    race_seeds: int = 6
     spaces: tuple[str, ...] = tuple(SPACES)
     seeded: bool | None = None
 
@@ -141,12 +138,26 @@ def evaluated(searcher: Searcher, proposal: Proposal, status: Status = Status.OK
     return Evaluation(status, Curve(), 1, message="made to fail")
 
 
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Run linear algebra on one thread: the number of threads changes last digits, and these grow.
+
+    A limit only reaches the libraries already loaded, and scipy brings its own.
+    """
+    import scipy.linalg
+    import sklearn.utils
+
+    del scipy, sklearn
+    with threadpool_limits(1):
+        yield
+
+
 def search(
     searcher: Searcher, steps: int, status: Callable[[int], Status] = lambda _: Status.OK
 ) -> list[Proposal]:
     """Ask and tell by turns, until there are no more proposals or ``steps`` were evaluated."""
     proposals: list[Proposal] = []
-    with threadpool_limits(1):
+    with one_thread():
         while len(proposals) < steps:
             proposal = searcher.ask()
             if proposal is None:
@@ -161,7 +172,7 @@ def interleaved(searcher: Searcher, steps: int, workers: int, schedule: int) -> 
     proposals: list[Proposal] = []
     waiting: list[Proposal] = []
     order = random.Random(schedule)  # noqa: S311 - a schedule, not a secret
-    with threadpool_limits(1):
+    with one_thread():
         while len(proposals) < steps:
             proposal = searcher.ask() if len(waiting) < workers else None
             if proposal is not None:
@@ -201,6 +212,28 @@ def _random_bests(evaluations: int, runs: int = 2000) -> np.ndarray:
     """Return what random search reaches on the race's function, sorted, shape (runs,)."""
     points = np.random.default_rng(0).random((runs, evaluations, 2))
     return np.sort(np.mean((points - [0.3, 0.7]) ** 2, axis=-1).min(axis=-1))
+
+
+def race_margin(seeds: int, error: float = RACE_ERROR) -> float:
+    """Return the mean percentile that a method no better than random stays above, but for ``error``.
+
+    Its percentiles are uniform, and the distribution of a sum of uniforms is Irwin and Hall's.
+
+    Example:
+        >>> round(race_margin(6), 3), round(race_margin(16), 3)
+        (0.158, 0.278)
+    """
+
+    def probability(mean: float) -> float:
+        total = mean * seeds
+        terms = ((-1) ** k * math.comb(seeds, k) * (total - k) ** seeds for k in range(math.floor(total) + 1))
+        return math.fsum(terms) / math.factorial(seeds)
+
+    low, high = 0.0, 0.5
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (low, middle) if probability(middle) > error else (middle, high)
+    return low
 
 
 @contextmanager
@@ -350,7 +383,7 @@ class SearcherConformance:
         for length in sorted({0, 1, len(full) // 2, len(full) - 1}):
             fresh = case.start(name, seed=3)
             assert search(fresh, length) == full[:length]
-            with threadpool_limits(1):
+            with one_thread():
                 assert fresh.ask() == full[length], f"after {length}"
 
     def test_replay_of_a_parallel_search(self, case: Case) -> None:
@@ -376,7 +409,9 @@ class SearcherConformance:
         assert json.dumps([[p.trial, dict(p.config), p.epochs] for p in proposals]) == alone
 
     def test_prints_nothing(self, case: Case, capfd: Any) -> None:
-        """The display belongs to the command line."""
+        """The display belongs to the command line. What a library prints when it is imported is not counted."""
+        search(case.start(case.space()), 1)
+        capfd.readouterr()
         search(case.start(case.space()), case.steps)
         out, err = capfd.readouterr()
         assert (out, err) == ("", "")
@@ -409,7 +444,7 @@ class SearcherConformance:
     def test_parallel_asks(self, case: Case) -> None:
         """A parallel method proposes before it was told; any other waits, and then goes on."""
         searcher = case.start(case.space())
-        with threadpool_limits(1):
+        with one_thread():
             first = searcher.ask()
             assert first is not None
             if not case.searcher.parallel:
@@ -418,12 +453,11 @@ class SearcherConformance:
                 assert searcher.ask() is not None
                 return
             waiting = [first]
-            for _ in range(3):
-                proposal = searcher.ask()
-                assert proposal is not None
+            while len(waiting) < 4 and (proposal := searcher.ask()) is not None:
                 waiting.append(proposal)
-            assert [p.trial for p in waiting] == [0, 1, 2, 3]
-            for proposal in (waiting[2], waiting[0], waiting[3], waiting[1]):
+            assert len(waiting) > 1, "declares parallel, and proposes one at a time"
+            assert [p.trial for p in waiting] == list(range(len(waiting)))
+            for proposal in sorted(waiting, key=lambda p: (p.trial * 3 + 2) % 5):
                 searcher.tell(proposal, evaluated(searcher, proposal))
         assert len(interleaved(searcher, case.steps - 4, workers=3, schedule=2)) > 0
 
@@ -433,7 +467,7 @@ class SearcherConformance:
 
         name = case.space()
         searcher, reference = case.start(name), case.start(name)
-        with threadpool_limits(1):
+        with one_thread():
             for _ in range(2):
                 proposal, expected = searcher.ask(), reference.ask()
                 assert proposal is not None
@@ -471,7 +505,7 @@ class SearcherConformance:
         """On a smooth function of two real parameters, a method that learns beats random search.
 
         Its best of ``case.race`` evaluations is ranked among 2000 random searches of the same length.
-        The mean percentile of six seeds must be below `RACE_MARGIN`, which a method no better than
+        The mean percentile over its seeds must be below `race_margin`, which a method no better than
         random would reach with one choice of seeds in 1000.
         """
         budget = Budget("evaluations", max(case.race, 1))
@@ -485,8 +519,8 @@ class SearcherConformance:
             return
         randoms = _random_bests(case.race)
         percentiles = []
-        for seed in range(RACE_SEEDS):
+        for seed in range(case.race_seeds):
             proposals = search(case.start(RACE_SPACE, seed, case.race), case.race)
             best = min(loss(RACE_SPACE, proposal.config) for proposal in proposals)
             percentiles.append(float(np.searchsorted(randoms, best) / len(randoms)))
-        assert math.fsum(percentiles) / RACE_SEEDS < RACE_MARGIN, percentiles
+        assert math.fsum(percentiles) / case.race_seeds < race_margin(case.race_seeds), percentiles

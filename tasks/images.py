@@ -48,7 +48,7 @@ class ImageClassifier(Task):
     """
 
     libraries = training.LIBRARIES
-    scoring_options = frozenset({"objective"})
+    scoring_options = frozenset({"objective", "epochs"})
     data_set: ClassVar[Literal["mnist", "fashion_mnist"]]
     variants: ClassVar[Mapping[VariantName, Variant]]
     validation_first: ClassVar[bool]
@@ -57,13 +57,18 @@ class ImageClassifier(Task):
     class Options(Task.Options):
         """The options of every image classifier."""
 
-        variant: VariantName = Field(  # type: ignore[assignment]
+        variant: VariantName = Field(
             default="full",
             description="full: the source's data and epochs; small: the embedded subset, about ten epochs; "
             "tiny: a few hundred images, for tests",
         )
         objective: Literal["val_accuracy", "val_macro_f1"] = Field(
             default="val_accuracy", description="validation metric to maximise"
+        )
+        epochs: int | None = Field(
+            default=None,
+            ge=1,
+            description="epochs at full fidelity, the variant's own by default; no training depends on it",
         )
 
     options: Options
@@ -82,7 +87,7 @@ class ImageClassifier(Task):
     def _define(self) -> None:
         metric = self.options.objective
         self.on_subset = self.variant.subset
-        self.fidelity = Fidelity(1, self.variant.epochs)
+        self.fidelity = Fidelity(1, self.options.epochs or self.variant.epochs)
         self.objective = Objective(metric, "max", failure=0.0, test_metric=metric.replace("val_", "test_"))
 
     @abstractmethod

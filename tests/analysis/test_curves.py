@@ -69,6 +69,7 @@ def test_row_order_is_irrelevant(tables, seed):
         studies=tables.studies.sample(frac=1, random_state=seed),
         tasks=tables.tasks.sample(frac=1, random_state=seed),
     )
+    pd.testing.assert_frame_equal(incumbents(shuffled), incumbents(tables))
     for cost in ("spent_epochs", "total_seconds"):
         pd.testing.assert_frame_equal(
             mean_curves(incumbents(shuffled), "mnist/small", cost, "test"),

@@ -1,5 +1,7 @@
 """Figures: what is drawn, its caption, and its files."""
 
+import itertools
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -155,6 +157,31 @@ def test_names_of_any_shape_can_be_drawn(rows, make, tmp_path):
     save(plot, tmp_path, "x")
     legend = [text.get_text() for text in plot.figure.legends[0].get_texts()]
     assert legend == ["$x^{$", "<b>&", "_hidden", "a" * 25 + "…"]
+
+
+@pytest.mark.parametrize("count", [1, 3, 4, 5, 7, 11])
+@pytest.mark.parametrize("test", [True, False])
+def test_nothing_is_clipped_or_covers_anything(rows, make, count, test):
+    names = [*style.LOOKS][::-1][:count]
+    costs = [0.0011, 0.02, 3.2]
+    told = [
+        row for name in names for row in rows("t", name, 0, [0.3, 0.2, 0.1], [0.3, 0.2, 0.1], costs=costs)
+    ]
+    tables = make(told, {"t": {"test_metric": "test_loss" if test else None}})
+    figure = figures.convergence(tables, incumbents(tables), "t", "train_seconds").figure
+    (legend,) = figure.legends
+    assert len(legend.get_texts()) == count
+    box = legend.get_window_extent()
+    assert figure.bbox.x0 <= box.x0 < box.x1 <= figure.bbox.x1
+    assert figure.bbox.y0 <= box.y0
+    for axes in figure.axes:
+        around = axes.get_tightbbox()
+        assert box.y1 <= around.y0
+        assert figure.bbox.x0 <= around.x0 < around.x1 <= figure.bbox.x1
+        ticks = [label.get_window_extent() for label in axes.get_xticklabels() if label.get_text()]
+        seen = [tick for tick in ticks if axes.bbox.x0 <= (tick.x0 + tick.x1) / 2 <= axes.bbox.x1]
+        assert len(seen) >= 2
+        assert all(left.x1 < right.x0 for left, right in itertools.pairwise(seen))
 
 
 def test_a_value_axis_shows_where_methods_differ():

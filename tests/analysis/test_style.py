@@ -73,6 +73,7 @@ def test_unknown_methods_have_looks_of_their_own_that_depend_on_the_name_only():
     for name in free:
         assert style.looks([name, "random"])[name] == everything[name]
     assert style.looks(reversed(names)) == style.looks(names)
+    assert style.look("bohb") == style.Look("#44aa99", style.DASHED, "h")  # in every process
 
 
 def test_looks_are_frozen():

@@ -155,11 +155,11 @@ def test_survives_the_corners_of_its_space(case):
 
 def test_repeats_itself_whatever_the_global_generators_hold(case):
     random.seed(99)
-    np.random.seed(99)  # noqa: NPY002 - the global generator must neither matter nor be touched
-    before = random.getstate(), repr(np.random.get_state())  # noqa: NPY002
+    np.random.seed(99)  # the global generator must neither matter nor be touched
+    before = random.getstate(), repr(np.random.get_state())
     again = case.evaluate()
     assert numbers(again.curve) == numbers(case.whole.curve)
-    assert (random.getstate(), repr(np.random.get_state())) == before  # noqa: NPY002
+    assert (random.getstate(), repr(np.random.get_state())) == before
 
 
 def test_seed_matters_where_something_is_trained(trained):

@@ -73,7 +73,7 @@ def test_the_whole_way(sweep, tmp_path):
     assert "all 8 studies were done already; nothing was trained" in again.stdout
 
     status = derby("status", "cli", "--results", results)
-    assert re.search(r"branin/full\s+random\s+2\s+0\s+0\s+0\s+12", status.stdout)
+    assert re.search(r"branin\s+random\s+2\s+0\s+0\s+0\s+12", status.stdout)
     assert "not being written now" in status.stdout
 
     reported = derby("report", sweep, "--results", results)
@@ -144,7 +144,7 @@ def test_failed_studies_are_named_and_give_exit_code_one(sweep, tmp_path, plugin
     sweep.write_text(SWEEP.replace("mixed", "{name: troublesome, options: {trouble: raise}}"))
     out = derby("run", sweep, "--results", tmp_path / "results", path=plugin)
     assert out.returncode == 1
-    assert "failed: random on troublesome/full,trouble=raise, repetition 0: task 'troublesome'" in out.stdout
+    assert "failed: random on troublesome,trouble=raise, repetition 0: task 'troublesome'" in out.stdout
     assert "ZeroDivisionError: a bug in the task" in out.stdout
     assert "4 studies failed; run again to retry them" in out.stdout
     status = derby("status", "cli", "--results", tmp_path / "results")

@@ -28,10 +28,10 @@ searchers:
 
 def test_a_sweep_is_its_studies():
     sweep = parse_sweep(GOOD, "first.yaml")
-    assert list(sweep.tasks) == ["branin/full", "mnist_mlp/tiny,objective=val_macro_f1"]
+    assert list(sweep.tasks) == ["branin", "mnist_mlp/tiny,objective=val_macro_f1"]
     assert [study.label for study in sweep.studies[:4]] == [
-        "random on branin/full, repetition 0",
-        "coarse grid on branin/full, repetition 0",
+        "random on branin, repetition 0",
+        "coarse grid on branin, repetition 0",
         "random on mnist_mlp/tiny,objective=val_macro_f1, repetition 0",
         "coarse grid on mnist_mlp/tiny,objective=val_macro_f1, repetition 0",
     ]

@@ -213,7 +213,7 @@ def test_tables_hold_what_was_recorded(run_sweep, plugin):
     run_sweep(SWEEP)
     tables = read_tables(run_sweep.root, "tables")
     trials = tables.trials
-    line = trials[trials.task == "troublesome/full"]
+    line = trials[trials.task == "troublesome"]
     assert line.groupby("study").size().tolist() == [4, 4]
     one = line[line.study == line.study.iloc[0]]
     assert one.step.tolist() == one.evaluations.tolist() == [1, 2, 3, 4]
@@ -221,15 +221,15 @@ def test_tables_hold_what_was_recorded(run_sweep, plugin):
     assert one.train_seconds.tolist() == [2.25, 4.5, 6.75, 9.0]
     assert (one.total_seconds > one.train_seconds).all()
     assert one.test.tolist() == pytest.approx((one.value + 0.1).tolist())
-    assert (trials[trials.task == "branin/full"].groupby("study").size() == 36).all()
-    assert trials[trials.task == "branin/full"].test.isna().all()
+    assert (trials[trials.task == "branin"].groupby("study").size() == 36).all()
+    assert trials[trials.task == "branin"].test.isna().all()
     epochs = tables.epochs[tables.epochs.study == one.study.iloc[0]]
     assert epochs.groupby("step").size().tolist() == [9, 9, 9, 9]
     last = epochs[epochs.epoch == 9].set_index("step").val_loss
     assert last.tolist() == one.value.tolist()
     assert set(tables.studies.state) == {"done"}
-    assert tables.tasks.loc["branin/full", "test_metric"] is None
-    assert tables.tasks.loc["troublesome/full", "test_metric"] == "test_loss"
+    assert tables.tasks.loc["branin", "test_metric"] is None
+    assert tables.tasks.loc["troublesome", "test_metric"] == "test_loss"
     assert [machine["device"] for machine in tables.provenance["machines"]] == ["cpu"]
     assert tables.provenance["sweep"] == SWEEP
 

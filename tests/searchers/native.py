@@ -2,11 +2,10 @@
 
 import math
 
-from threadpoolctl import threadpool_limits
-
 from harness import registry
 from harness.space import Choice, Condition, Float, Int, Space
 from harness.trial import Budget, Curve, Evaluation, Fidelity, Objective, Problem, Status
+from searchers.conformance import one_thread
 
 CONTINUOUS = Space(
     {"rate": Float(1e-5, 1e-1, log=True), "share": Float(-2.0, 3.0)},
@@ -75,7 +74,7 @@ def ours(name, space, seed, evaluations, **settings):
     """Return what our adapter proposes."""
     searcher = start(name, space, seed, evaluations, **settings)
     configs = []
-    with threadpool_limits(1):
+    with one_thread():
         for _ in range(evaluations):
             proposal = searcher.ask()
             if proposal is None:

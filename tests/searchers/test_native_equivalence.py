@@ -1,5 +1,6 @@
 """Each adapter proposes exactly what its library's own loop would, under the same seed and losses."""
 
+import contextlib
 import math
 import warnings
 
@@ -15,9 +16,11 @@ from native import (
     ours,
     plain,
 )
-from threadpoolctl import threadpool_limits
 
+from harness import registry
 from harness.space import Float, Int
+from harness.trial import Budget, Curve, Evaluation, Fidelity, Objective, Problem, Status
+from searchers.conformance import one_thread
 
 # Of the slow ones, only the first seed runs without the slow tests.
 GRID = [(space, seed) for space in SPACES for seed in SEEDS]
@@ -27,9 +30,8 @@ SLOW_GRID = [
 
 
 @pytest.fixture(autouse=True)
-def one_thread():
-    """The number of threads changes the last digits of linear algebra, and these grow."""
-    with threadpool_limits(1), warnings.catch_warnings():
+def reproducible():
+    with one_thread(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
 
@@ -321,7 +323,8 @@ def gpyopt_run(space, seed, evaluations, *, eps=1e-8, initial_design_numdata=5, 
 @pytest.mark.parametrize(("space", "seed"), SLOW_GRID)
 def test_gpyopt_gp(space, seed):
     space = SPACES[space]
-    assert ours("gpyopt_gp", space, seed, 40) == gpyopt_run(space, seed, 40)
+    evaluations = 25 if seed == SEEDS[0] else 40
+    assert ours("gpyopt_gp", space, seed, evaluations) == gpyopt_run(space, seed, evaluations)
 
 
 @pytest.mark.parametrize(
@@ -336,3 +339,101 @@ def test_gpyopt_gp(space, seed):
 )
 def test_gpyopt_gp_settings(space, settings):
     assert ours("gpyopt_gp", space, 3, 12, **settings) == gpyopt_run(space, 3, 12, **settings)
+
+
+# Keras Tuner
+
+
+def kerastuner_search(tuner, space, seed, directory, **options):
+    """Return what a tuner's `search` trains: configuration, epochs, and the trial it continues."""
+    import random
+
+    import keras_tuner
+
+    class Tuner(getattr(keras_tuner, tuner)):
+        def run_trial(self, trial, **_):
+            values = trial.hyperparameters.values
+            config = {name: values[name] for name in space.parameters if name in values}
+            past = values.get("tuner/trial_id")
+            seen.append((config, values.get("tuner/epochs", 1), None if past is None else int(past)))
+            return objective(config) / values.get("tuner/epochs", 1)
+
+    parameters = keras_tuner.HyperParameters()
+    for name, domain in space.parameters.items():
+        condition = space.conditions.get(name)
+        scope = contextlib.nullcontext()
+        if condition is not None:
+            scope = parameters.conditional_scope(condition.parent, list(condition.values))
+        with scope:
+            if isinstance(domain, Float | Int):
+                make = parameters.Float if isinstance(domain, Float) else parameters.Int
+                make(name, domain.low, domain.high, sampling="log" if domain.log else "linear")
+            else:
+                parameters.Choice(name, list(domain.values))
+    seen = []
+    random.seed(seed)
+    search = Tuner(
+        objective=keras_tuner.Objective("default_objective", "min"),
+        hyperparameters=parameters,
+        seed=seed,
+        directory=directory,
+        overwrite=True,
+        **options,
+    )
+    search.search(verbose=0)
+    return seen
+
+
+def kerastuner_ours(name, space, seed, evaluations, *, epochs=1, **settings):
+    """Return the same of our adapter; each of the library's trials is one of our proposals."""
+    problem = Problem(space, Fidelity(1, epochs), Objective("error", "min", failure=1e9))
+    searcher = registry.searcher(name)(problem, seed=seed, budget=Budget("evaluations", 1), **settings)
+    seen, last = [], {}
+    while len(seen) < evaluations and (proposal := searcher.ask()) is not None:
+        seen.append((dict(proposal.config), proposal.epochs, last.get(proposal.trial)))
+        last[proposal.trial] = len(seen) - 1
+        value = objective(proposal.config) / proposal.epochs
+        curve = Curve({"error": (9.0,) * (proposal.epochs - 1) + (value,)})
+        searcher.tell(proposal, Evaluation(Status.OK, curve, proposal.epochs))
+    return seen
+
+
+KERAS_TUNER = {
+    "kerastuner_random": "RandomSearch",
+    "kerastuner_grid": "GridSearch",
+    "kerastuner_bayes": "BayesianOptimization",
+}
+
+
+@pytest.mark.parametrize("name", ["kerastuner_random", "kerastuner_grid"])
+@pytest.mark.parametrize("space", [CONTINUOUS, MIXED, CONDITIONAL, CATEGORICAL])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_kerastuner(name, space, seed, tmp_path):
+    native = kerastuner_search(KERAS_TUNER[name], space, seed, tmp_path, max_trials=40)
+    assert kerastuner_ours(name, space, seed, 40) == native
+
+
+@pytest.mark.parametrize(("space", "seed"), SLOW_GRID)
+def test_kerastuner_bayes(space, seed, tmp_path):
+    space, evaluations = SPACES[space], 20 if seed == SEEDS[0] else 40
+    native = kerastuner_search("BayesianOptimization", space, seed, tmp_path, max_trials=evaluations)
+    assert kerastuner_ours("kerastuner_bayes", space, seed, evaluations) == native
+
+
+@pytest.mark.parametrize(
+    "settings", [{"num_initial_points": 5, "alpha": 1e-2}, {"num_initial_points": 6, "beta": 0.5}]
+)
+@pytest.mark.parametrize("space", [CONDITIONAL, CATEGORICAL], ids=["conditional", "categorical"])
+def test_kerastuner_bayes_settings(space, settings, tmp_path):
+    native = kerastuner_search("BayesianOptimization", space, 3, tmp_path, max_trials=9, **settings)
+    assert kerastuner_ours("kerastuner_bayes", space, 3, 9, **settings) == native
+
+
+@pytest.mark.parametrize(("epochs", "settings"), [(9, {}), (30, {"factor": 4}), (7, {"factor": 2}), (1, {})])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_kerastuner_hyperband(epochs, settings, seed, tmp_path):
+    settings = {**settings, "hyperband_iterations": 2}
+    native = kerastuner_search("Hyperband", MIXED, seed, tmp_path, max_epochs=epochs, **settings)
+    assert (epochs == 1) == all(past is None for _, _, past in native)  # some are continued
+    ours = kerastuner_ours("kerastuner_hyperband", MIXED, seed, 10**6, epochs=epochs, **settings)
+    assert ours == native

@@ -175,7 +175,7 @@ def test_real_data_and_the_subset_made_of_them(name):
         header = bytes([0, 0, 8, 3]) + np.array(full["x_test"].shape, ">i4").tobytes()
         md5 = hashlib.md5(header + full["x_test"].tobytes()).hexdigest()
         assert md5 == "2646ac647ad5339dbf082846283269ea"
-    path = Path(__file__).parents[2] / "tools" / "build_small_data.py"
+    path = Path(__file__).parents[2] / "tasks" / "data" / "build.py"
     spec = importlib.util.spec_from_file_location("build_small_data", path)
     tool = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(tool)

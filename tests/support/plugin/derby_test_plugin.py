@@ -27,7 +27,6 @@ class Troublesome(Task):
     class Options(Options):
         """What trouble it makes."""
 
-        variant: Literal["full"] = "full"
         trouble: Literal["none", "raise", "die", "die_once", "diverge", "no_data", "sleep"] = "none"
         folder: str = Field("", description="where die_once leaves its mark and none counts its trainings")
 

@@ -2,7 +2,7 @@
 
 Run once, from the repository root, when the selection changes::
 
-    python tools/build_small_data.py FOLDER
+    python tasks/data/build.py FOLDER
 
 FOLDER holds ``mnist.npz`` and ``fashion_mnist.npz`` (arrays x_train, y_train, x_test, y_test, uint8).
 The files written are the same byte for byte wherever and whenever this runs with one version of zlib.

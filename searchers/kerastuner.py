@@ -1,0 +1,264 @@
+"""Keras Tuner's oracles: Bayesian optimisation, Hyperband, random search and grid search."""
+
+from __future__ import annotations
+
+import contextlib
+import weakref
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from harness.options import Options
+from harness.searcher import Searcher, Suggestion
+from harness.space import Choice, Float, Int, Scalar
+from harness.trial import Budget, Problem
+from searchers import _adapt
+
+
+class _KerasTunerSearcher(Searcher):
+    """One of Keras Tuner's oracles, which decide what its tuners train.
+
+    The search space becomes Keras Tuner's hyperparameters, conditional scopes included; a parameter with a
+    single possible value is a ``Fixed`` one. Categories are given as their positions, which is what the oracles
+    work with, because a ``Choice`` takes values of a single type only. Nothing is written to disk.
+
+    Surprises that all of its oracles share:
+
+    * Importing it imports TensorFlow: seconds, and hundreds of megabytes.
+    * A seed of 0 counts as no seed: it then draws one from Python's global generator (which is
+      seeded, and isolated, here).
+    * A tuner scores a trial by its *best* epoch; here a searcher is told the last one, whatever the library.
+    * A random draw that was tried before is drawn again, 20 times; then the space counts as
+      exhausted, and the search ends.
+    """
+
+    libraries: ClassVar[dict[str, str]] = {"keras_tuner": "keras-tuner", "tensorflow": "tensorflow"}
+    conditional: ClassVar[bool] = True
+    parallel: ClassVar[bool] = True
+    global_random: ClassVar[bool] = True
+
+    def _oracle(self, **common: Any) -> Any:
+        """Return the library's oracle, given the arguments that all of them take."""
+        raise NotImplementedError
+
+    def _start(self) -> None:
+        with _adapt.ignored_warnings():
+            import keras_tuner
+            from keras_tuner.src.engine import oracle as engine
+
+            objective = keras_tuner.Objective("loss", "min")
+            self._search = self._oracle(
+                objective=objective, hyperparameters=self._hyperparameters(), seed=self.seed
+            )
+        self._search.verbose = 0
+        self._search.save = self._search._save_trial = lambda *_: None
+        # Its table of locks would keep every oracle for as long as the process lives.
+        for table in (engine.LOCKS, engine.THREADS):
+            weakref.finalize(self, table.pop, self._search, None)
+        self._asked: dict[str, Suggestion] = {}
+        self._ended = False
+
+    def _hyperparameters(self) -> Any:
+        from keras_tuner import HyperParameters
+
+        space = self.problem.space
+        hyperparameters = HyperParameters()
+        for name, domain in space.parameters.items():
+            scopes = []
+            condition = space.conditions.get(name)
+            while condition is not None:
+                values = [_encoded(space.parameters[condition.parent], value) for value in condition.values]
+                scopes.append((condition.parent, values))
+                condition = space.conditions.get(condition.parent)
+            with contextlib.ExitStack() as stack:
+                for parent, values in reversed(scopes):
+                    stack.enter_context(hyperparameters.conditional_scope(parent, values))
+                sampling = "log" if isinstance(domain, Float | Int) and domain.log else "linear"
+                if domain.size == 1:
+                    hyperparameters.Fixed(name, _encoded(domain, domain.grid(1)[0]))
+                elif isinstance(domain, Choice):
+                    hyperparameters.Choice(name, list(range(len(domain.values))), ordered=False)
+                elif isinstance(domain, Float):
+                    hyperparameters.Float(name, domain.low, domain.high, sampling=sampling)
+                else:
+                    hyperparameters.Int(name, domain.low, domain.high, sampling=sampling)
+        return hyperparameters
+
+    def _ask(self) -> Suggestion | None:
+        if self._ended:
+            return None
+        with _adapt.ignored_warnings():
+            trial = self._search.create_trial(f"worker of trial {len(self._search.trials)}")
+        if trial.status != "RUNNING":
+            self._ended = trial.status == "STOPPED"
+            return None
+        values = trial.hyperparameters.values
+        config: dict[str, Scalar] = {}
+        for name, domain in self.problem.space.parameters.items():
+            if self.problem.space.is_active(name, config):
+                config[name] = _decoded(domain, values[name])
+        suggestion = Suggestion(
+            config,
+            epochs=values.get("tuner/epochs"),
+            handle=trial,
+            continues=self._asked.get(values.get("tuner/trial_id")),
+        )
+        self._asked[trial.trial_id] = suggestion
+        return suggestion
+
+    def _tell(self, suggestion: Suggestion, loss: float) -> None:
+        trial = suggestion.handle
+        with _adapt.ignored_warnings():
+            self._search.update_trial(trial.trial_id, {"loss": loss})
+            trial.status = "COMPLETED"
+            self._search.end_trial(trial)
+
+
+def _encoded(domain: Float | Int | Choice, value: Scalar) -> Scalar:
+    return domain.index(value) if isinstance(domain, Choice) else value
+
+
+def _decoded(domain: Float | Int | Choice, value: Any) -> Scalar:
+    if isinstance(domain, Choice):
+        return domain.values[int(value)]
+    if isinstance(domain, Float):
+        return _adapt.clipped(domain, float(value))
+    # At the very end of a logarithmic scale, the library's own value is one too many.
+    return domain.high if value == domain.high + 1 else int(value)
+
+
+class KerasTunerRandom(_KerasTunerSearcher):
+    """Random search without repetition, by Keras Tuner's ``RandomSearchOracle``.
+
+    Every parameter of every trial is drawn by a generator of its own, seeded with successive numbers. It
+    proposes exactly what the ``RandomSearch`` tuner does with the same seed.
+
+    Surprises of the library: see `_KerasTunerSearcher`. It never repeats a configuration, so that a
+    small finite space ends the search.
+
+    Reference: J. Bergstra and Y. Bengio, 2012; T. O'Malley et al., Keras Tuner, 2019.
+    """
+
+    name = "kerastuner_random"
+    learns: ClassVar[bool] = False
+
+    def _oracle(self, **common: Any) -> Any:
+        from keras_tuner.oracles import RandomSearchOracle
+
+        return RandomSearchOracle(max_trials=None, **common)
+
+
+class KerasTunerGrid(_KerasTunerSearcher):
+    """Grid search, by Keras Tuner's ``GridSearchOracle``.
+
+    In lexicographic order, the last parameter fastest; a `Choice` and a linear integer take every
+    value, a real and a logarithmic integer ten, from the lower bound up without the upper one. It proposes
+    exactly what the ``GridSearch`` tuner does.
+
+    Surprises of the library: a budget smaller than the grid sees one corner of it, whatever the seed. Of
+    several workers, at most two ever have work.
+
+    Reference: T. O'Malley et al., Keras Tuner, 2019.
+    """
+
+    name = "kerastuner_grid"
+    seeded: ClassVar[bool] = False
+    learns: ClassVar[bool] = False
+
+    def _oracle(self, **common: Any) -> Any:
+        from keras_tuner.oracles import GridSearchOracle
+
+        return GridSearchOracle(max_trials=None, **common)
+
+
+class KerasTunerBayes(_KerasTunerSearcher):
+    """Bayesian optimisation with a Gaussian process, by Keras Tuner's ``BayesianOptimizationOracle``.
+
+    After the random initial trials, scikit-learn's Gaussian process (isotropic Matérn 5/2, normalised
+    losses, fixed noise ``alpha``, 20 restarts) is fitted to everything known, on the unit cube, categories by
+    their position; the minimiser of mean - ``beta`` · standard deviation, of 50 runs of L-BFGS, is
+    proposed.
+
+    It proposes exactly what the ``BayesianOptimization`` tuner does with the same seed and as many
+    threads.
+
+    Surprises of the library, besides those of `_KerasTunerSearcher`:
+
+    * Categories are ordered by their position. One length scale serves all parameters.
+    * The acquisition's gradient is found by finite differences, which takes seconds where there are many
+      parameters.
+    * A whole number on a logarithmic scale can come out one above its upper bound; it is evaluated at
+      the bound, while Keras Tuner remembers its own number.
+    * A model-based proposal may repeat an earlier one.
+
+    Reference: N. Srinivas et al., "Gaussian Process Optimization in the Bandit Setting", ICML 2010;
+    T. O'Malley et al., Keras Tuner, 2019. Defaults are those of Keras Tuner 1.4.
+    """
+
+    name = "kerastuner_bayes"
+
+    class Settings(Options):
+        """Settings of ``BayesianOptimizationOracle``, under its names."""
+
+        num_initial_points: int | None = Field(
+            None, ge=1, description="random trials before the model is used; null: three per parameter"
+        )
+        alpha: float = Field(1e-4, gt=0, description="variance of the noise, of normalised losses")
+        beta: float = Field(2.6, ge=0, description="weight of the standard deviation")
+
+    settings: Settings
+
+    def _oracle(self, **common: Any) -> Any:
+        from keras_tuner.oracles import BayesianOptimizationOracle
+
+        return BayesianOptimizationOracle(max_trials=None, **self.settings.model_dump(), **common)
+
+
+class KerasTunerHyperband(_KerasTunerSearcher):
+    """Hyperband, by Keras Tuner's ``HyperbandOracle``.
+
+    Brackets of successive halving: many random configurations are trained for few epochs, the best
+    1 / ``factor`` of them for ``factor`` times as many, and so on, up to full fidelity. Each bracket begins with
+    fewer configurations and more epochs than the one before it.
+
+    It proposes exactly what the ``Hyperband`` tuner does with the same seed, with ``max_epochs`` the
+    task's full fidelity: configurations, epochs, and which trial is continued.
+
+    Surprises of the library, besides those of `_KerasTunerSearcher`:
+
+    * Its own default is a single iteration over the brackets; here it iterates until the budget is
+      spent.
+    * Brackets are sized differently from the paper's, and a trial is promoted as soon as its place among
+      the best of its round is certain, before the round is complete.
+
+    Reference: L. Li et al., "Hyperband: A Novel Bandit-Based Approach to Hyperparameter Optimization",
+    Journal of Machine Learning Research 18 (2018) 1–52; T. O'Malley et al., Keras Tuner, 2019.
+    """
+
+    name = "kerastuner_hyperband"
+    multi_fidelity: ClassVar[bool] = True
+    learns: ClassVar[bool] = False
+
+    class Settings(Options):
+        """Settings of ``HyperbandOracle``, under its names."""
+
+        factor: int = Field(3, ge=2, description="how many times fewer trials, and more epochs, each round")
+        hyperband_iterations: int | None = Field(
+            None, ge=1, description="how often to go over all brackets; null: until the budget is spent"
+        )
+
+    settings: Settings
+
+    @classmethod
+    def incompatibilities(cls, problem: Problem, budget: Budget, settings: Options) -> list[str]:
+        """Refuse, besides, a task that cannot be trained for a single epoch."""
+        reasons = super().incompatibilities(problem, budget, settings)
+        if problem.fidelity.low > 1:
+            reasons.append(f"it trains for as little as 1 epoch, and the task needs {problem.fidelity.low}")
+        return reasons
+
+    def _oracle(self, **common: Any) -> Any:
+        from keras_tuner.oracles import HyperbandOracle
+
+        fidelity = self.problem.fidelity
+        return HyperbandOracle(max_epochs=fidelity.high, **self.settings.model_dump(), **common)

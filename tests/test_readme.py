@@ -1,0 +1,90 @@
+"""The README's examples: its sweep file is valid, its searcher and its task do what they say."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+@pytest.fixture
+def examples(tmp_path, monkeypatch):
+    """Install the README's classes as a plug-in."""
+    from harness import registry
+
+    searcher, task = blocks("python")
+    (tmp_path / "readme_searcher.py").write_text(searcher)
+    (tmp_path / "readme_task.py").write_text(task)
+    about = tmp_path / "readme-1.0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: readme\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_text(
+        "[derby.searchers]\nhalving = readme_searcher:Halving\n[derby.tasks]\nridge = readme_task:Ridge\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    registry.searchers.cache_clear()
+    registry.tasks.cache_clear()
+    yield
+    registry.searchers.cache_clear()
+    registry.tasks.cache_clear()
+    sys.modules.pop("readme_searcher", None)
+    sys.modules.pop("readme_task", None)
+
+
+def test_the_examples_race_each_other(examples, run_sweep):
+    progress = run_sweep(
+        "{name: readme, repetitions: 3, budget: {full: 20}, tasks: [ridge], searchers: [halving, random]}"
+    )
+    assert progress.failed == {}
+    assert progress.told == 2 * 3 * 20
+    assert progress.best["ridge"].value < 0.2
+
+
+def test_the_sweep_file_is_valid():
+    from harness.sweep import parse_sweep
+
+    sweep = parse_sweep(blocks("yaml")[0], "first.yaml")
+    assert sweep.name == "first"
+    assert len(sweep.studies) == 2 * 3 * 3
+
+
+def test_the_demo_is_valid():
+    from harness.sweep import load_sweep
+
+    sweep = load_sweep(ROOT / "docs" / "sweeps" / "demo.yaml")
+    assert len(sweep.studies) == 2 * 4 * 5
+
+
+def test_every_file_it_names_exists():
+    named = set(re.findall(r"\]\(([^)#:]+)\)", README)) | set(
+        re.findall(r"`((?:docs|tasks|searchers|tests)/[\w./-]+)`", README)
+    )
+    assert named
+    assert [name for name in sorted(named) if not (ROOT / name).exists()] == []
+
+
+def test_every_command_it_shows_exists():
+    from typer.main import get_command
+
+    from harness.cli import app
+
+    commands = set(get_command(app).commands)
+    shown = set(re.findall(r"derby (\w+)", " ".join(blocks("sh"))))
+    assert shown == {"plan", "run", "status", "report", "export"}
+    assert shown <= commands
+
+
+def test_every_field_of_a_sweep_is_in_its_table():
+    from harness.sweep import SweepSpec
+
+    table = set(re.findall(r"^\| `(\w+)` \|", README, re.MULTILINE))
+    assert table == set(SweepSpec.model_fields) - {"description"}
