@@ -304,7 +304,8 @@ def _provenance(provenance: Mapping[str, Any]) -> dict[str, Any]:
 
     def line(value: Any) -> str:
         if isinstance(value, Mapping):
-            return ", ".join(f"{key}: {line(item)}" for key, item in value.items())
+            parts = {key: f"({line(v)})" if isinstance(v, Mapping) else line(v) for key, v in value.items()}
+            return ", ".join(f"{key}: {part}" for key, part in parts.items())
         return str(value)
 
     return {

@@ -159,7 +159,7 @@ def test_names_of_any_shape_can_be_drawn(rows, make, tmp_path):
     assert legend == ["$x^{$", "<b>&", "_hidden", "a" * 25 + "…"]
 
 
-@pytest.mark.parametrize("count", [1, 3, 4, 5, 7, 11])
+@pytest.mark.parametrize("count", [1, 4, 11])
 @pytest.mark.parametrize("test", [True, False])
 def test_nothing_is_clipped_or_covers_anything(rows, make, count, test):
     names = [*style.LOOKS][::-1][:count]

@@ -27,13 +27,23 @@ CASES = {
         "settings": {"num_initial_points": 4},
         "steps": 6,
         "race": 12,
-        "spaces": ("continuous", "conditional", "tiny", "single point", "partly fixed", "one int", "one choice"),
+        "spaces": (
+            "continuous",
+            "conditional",
+            "tiny",
+            "single point",
+            "partly fixed",
+            "one int",
+            "one choice",
+        ),
     },
     "optuna_tpe": {"settings": TPE, "race": 60},
     "optuna_tpe-group": {"settings": {**TPE, "group": True}, "race": 60},
     "optuna_tpe-univariate": {"settings": {**TPE, "multivariate": False, "constant_liar": False}, "race": 60},
     # Not raced: on a smooth function of two parameters, the library's forest is no better than random
     # search within 90 evaluations.
+    "pyswarms_pso": {"settings": {"n_particles": 5}, "race": 80, "race_seeds": 16},
+    "pyswarms_pso-maximin": {"settings": {"n_particles": 8, "init": "maximin_lhs"}, "race": 0},
     "skopt_forest": {"settings": {"n_initial_points": 4, "n_points": 500}, "steps": 7, "race": 0},
     "skopt_gp": {"settings": GP, "steps": 7, "race": 14},
     "skopt_gp-hedge": {

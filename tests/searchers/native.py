@@ -2,10 +2,14 @@
 
 import math
 
-from harness import registry
-from harness.space import Choice, Condition, Float, Int, Space
-from harness.trial import Budget, Curve, Evaluation, Fidelity, Objective, Problem, Status
-from searchers.conformance import one_thread
+import pytest
+
+pytest.register_assert_rewrite("searchers.conformance")
+
+from harness import registry  # noqa: E402
+from harness.space import Choice, Condition, Float, Int, Space  # noqa: E402
+from harness.trial import Budget, Curve, Evaluation, Fidelity, Objective, Problem, Status  # noqa: E402
+from searchers.conformance import one_thread  # noqa: E402
 
 CONTINUOUS = Space(
     {"rate": Float(1e-5, 1e-1, log=True), "share": Float(-2.0, 3.0)},

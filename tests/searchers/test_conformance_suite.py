@@ -71,7 +71,7 @@ class GlobalReader(Good):
     """Draws from numpy's global generator."""
 
     def _ask(self):
-        return Suggestion(self.problem.space.from_unit(np.random.random(len(self.problem.space)).tolist()))  # noqa: NPY002
+        return Suggestion(self.problem.space.from_unit(np.random.random(len(self.problem.space)).tolist()))
 
 
 class GlobalWriter(Good):

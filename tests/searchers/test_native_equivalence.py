@@ -2,7 +2,11 @@
 
 import contextlib
 import math
+import os
+import subprocess
+import sys
 import warnings
+from pathlib import Path
 
 import pytest
 from native import (
@@ -15,6 +19,7 @@ from native import (
     objective,
     ours,
     plain,
+    start,
 )
 
 from harness import registry
@@ -228,7 +233,7 @@ def hyperopt_fmin(algorithm, space, seed, evaluations, *, first=None, **options)
     import numpy as np
 
     def run(values):
-        if isinstance(values["optimizer"] if "optimizer" in values else None, dict):
+        if isinstance(values.get("optimizer"), dict):
             values = {**values, **values["optimizer"]}
         seen.append(plain(space, values))
         return objective(seen[-1])
@@ -292,8 +297,8 @@ def gpyopt_run(space, seed, evaluations, *, eps=1e-8, initial_design_numdata=5, 
         config = {}
         for (name, domain), value in zip(space.parameters.items(), x[0], strict=True):
             if isinstance(domain, Float | Int):
-                value = min(max(math.exp(value), domain.low), domain.high) if domain.log else value
-                config[name] = round(value) if isinstance(domain, Int) else float(value)
+                own = min(max(math.exp(value), domain.low), domain.high) if domain.log else value
+                config[name] = round(own) if isinstance(domain, Int) else float(own)
             else:
                 config[name] = domain.values[int(value)]
         seen.append(space.active_part(config))
@@ -312,7 +317,7 @@ def gpyopt_run(space, seed, evaluations, *, eps=1e-8, initial_design_numdata=5, 
             ends = tuple(map(math.log, ends)) if domain.log else ends
             domains.append({"name": name, "type": "continuous", "domain": ends})
     seen = []
-    np.random.seed(seed)  # noqa: NPY002 - what the library draws from
+    np.random.seed(seed)
     search = BayesianOptimization(
         run, domain=domains, initial_design_numdata=initial_design_numdata, **options
     )
@@ -437,3 +442,76 @@ def test_kerastuner_hyperband(epochs, settings, seed, tmp_path):
     assert (epochs == 1) == all(past is None for _, _, past in native)  # some are continued
     ours = kerastuner_ours("kerastuner_hyperband", MIXED, seed, 10**6, epochs=epochs, **settings)
     assert ours == native
+
+
+# pyswarms
+
+
+def pyswarms_optimize(space, seed, generations, *, n_particles=10, init_pos=None, **options):
+    """Return what `GlobalBestPSO.optimize` evaluates on the unit cube, particle by particle."""
+    import numpy as np
+
+    from searchers.pyswarms import _logging_untouched
+
+    def run(positions):
+        configs = [space.from_unit(position.tolist()) for position in positions]
+        seen.extend(configs)
+        return np.array([objective(config) for config in configs])
+
+    seen = []
+    np.random.seed(seed)
+    with _logging_untouched():
+        from pyswarms.single import GlobalBestPSO
+
+        search = GlobalBestPSO(
+            n_particles,
+            len(space),
+            options={
+                key: options.pop(key, value)
+                for key, value in (("c1", 1.49618), ("c2", 1.49618), ("w", 0.7298))
+            },
+            bounds=(np.zeros(len(space)), np.ones(len(space))),
+            init_pos=init_pos,
+            **options,
+        )
+        search.optimize(run, generations, verbose=False)
+    return seen
+
+
+@pytest.mark.parametrize(("space", "seed"), GRID)
+def test_pyswarms_pso(space, seed):
+    space = SPACES[space]
+    assert ours("pyswarms_pso", space, seed, 60) == pyswarms_optimize(space, seed, 6)
+
+
+@pytest.mark.parametrize("bh_strategy", ["nearest", "random", "shrink", "reflective", "intermediate"])
+@pytest.mark.parametrize("vh_strategy", ["unmodified", "adjust", "invert", "zero"])
+def test_pyswarms_pso_settings(bh_strategy, vh_strategy):
+    common = {"n_particles": 7, "bh_strategy": bh_strategy, "vh_strategy": vh_strategy, "c1": 1.5, "w": 0.7}
+    native = pyswarms_optimize(CONDITIONAL, 3, 6, velocity_clamp=(-0.4, 0.4), **common)
+    assert ours("pyswarms_pso", CONDITIONAL, 3, 42, velocity_clamp=0.4, **common) == native
+
+
+def test_pyswarms_pso_from_a_maximin_design():
+    searcher = start("pyswarms_pso", MIXED, 3, 60, init="maximin_lhs", n_particles=8)
+    design = searcher._search.swarm.position.copy()
+    assert ours("pyswarms_pso", MIXED, 3, 48, init="maximin_lhs", n_particles=8) == pyswarms_optimize(
+        MIXED, 3, 6, n_particles=8, init_pos=design
+    )
+    for column in design.T:  # one point in each of eight intervals
+        assert sorted((column * 8).astype(int)) == list(range(8))
+
+
+def test_pyswarms_leaves_logging_and_the_folder_alone(tmp_path):
+    code = (
+        "import logging, pathlib; logging.basicConfig(level=logging.WARNING); root = logging.getLogger()\n"
+        "before = list(root.handlers), root.level\n"
+        "from native import *; ours('pyswarms_pso', CONTINUOUS, 0, 25)\n"
+        "assert (list(root.handlers), root.level) == before\n"
+        "assert not list(pathlib.Path.cwd().iterdir())\n"
+    )
+    here = Path(__file__)
+    path = os.pathsep.join([str(here.parent), str(here.parents[2])])
+    subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env={**os.environ, "PYTHONPATH": path}, check=True
+    )
