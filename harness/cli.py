@@ -183,11 +183,19 @@ def run(
         writer.write_sweep(checked.name, checked.text, checked.as_plan())
         writer.write_run(checked.name, about)
         progress = Progress(len(checked.studies), _expected_evaluations(checked))
+        display = Display(console, progress)
         engine = make_executor()
+        driver = Driver(
+            checked,
+            writer,
+            engine,
+            progress,
+            tick=display.tick,
+            on_data=lambda digests: writer.write_run(checked.name, {**about, "data": digests}),
+            restart=restart,
+        )
         interrupted = False
         try:
-            display = Display(console, progress)
-            driver = Driver(checked, writer, engine, progress, tick=display.tick, restart=restart)
             with display.shown():
                 driver.run()
         except KeyboardInterrupt:
@@ -196,10 +204,8 @@ def run(
             engine.close()
             for note in writer.notes:
                 console.print(f"note: {note}", style="yellow", markup=False, highlight=False, soft_wrap=True)
-        writer.write_run(
-            checked.name,
-            {**about, "ended": now(), "counts": _counts(progress), "data": driver.data_digests},
-        )
+        ended = {"ended": now(), "counts": _counts(progress), "data": driver.data_digests}
+        writer.write_run(checked.name, {**about, **ended})
     if interrupted:
         console.print(
             f"interrupted; everything recorded is safe. To go on: derby run {sweep}",

@@ -56,6 +56,7 @@ class Driver:
         executor: Where evaluations run.
         progress: Counters to keep.
         tick: Called whenever something happened.
+        on_data: Called with the digest of every task's data, by label, when one was loaded.
         restart: Set aside the journal of a study whose replay differs, and run it anew.
     """
 
@@ -67,6 +68,7 @@ class Driver:
         progress: Progress,
         *,
         tick: Callable[[], None] = lambda: None,
+        on_data: Callable[[dict[str, str]], None] = lambda _: None,
         restart: bool = False,
     ) -> None:
         self._sweep = sweep
@@ -74,6 +76,7 @@ class Driver:
         self._executor = executor
         self._progress = progress
         self._tick = tick
+        self._on_data = on_data
         self._restart = restart
         self._active: set[_Active] = set()
         self._in_flight: dict[tuple[str, float | None], list[_InFlight]] = {}
@@ -252,6 +255,7 @@ class Driver:
             return error
         self._executor.add_data(key.task, data)
         self.data_digests[task.label] = data_digest(data)
+        self._on_data(self.data_digests)
         return None
 
     def _take(self, finished: Finished) -> None:

@@ -1,15 +1,17 @@
-"""The machine a training ran on: everything its numbers depend on besides its key."""
+"""This machine: what the numbers of a training depend on besides its key, and which libraries it has."""
 
 from __future__ import annotations
 
+import importlib.util
 import platform
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from harness.errors import MissingLibraryError
 from harness.keys import digest
 
 
@@ -63,3 +65,18 @@ def versions(distributions: Iterable[str]) -> dict[str, str]:
         except PackageNotFoundError:
             found[name] = "not installed"
     return found
+
+
+def require_libraries(owner: str, libraries: Mapping[str, str]) -> None:
+    """Check that libraries are installed, without importing them.
+
+    Args:
+        owner: Who needs them, for the message.
+        libraries: Module to distribution.
+
+    Raises:
+        MissingLibraryError: One is not installed; says what to install.
+    """
+    for module, distribution in libraries.items():
+        if importlib.util.find_spec(module) is None:
+            raise MissingLibraryError(f"{owner} needs {distribution}: run `pip install {distribution}`")

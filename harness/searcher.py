@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import random
 import time
 from abc import ABC, abstractmethod
@@ -16,11 +15,11 @@ import numpy as np
 from harness.errors import (
     DerbyError,
     IncompatibleError,
-    MissingLibraryError,
     ProtocolError,
     SearcherError,
     SpaceError,
 )
+from harness.machine import require_libraries
 from harness.options import Options
 from harness.space import Choice, Domain, Float, Int
 from harness.trial import Budget, Evaluation, Problem, Proposal
@@ -146,11 +145,7 @@ class Searcher(ABC):
     @classmethod
     def require_libraries(cls) -> None:
         """Raise `MissingLibraryError` unless the method's libraries are installed."""
-        for module, distribution in cls.libraries.items():
-            if importlib.util.find_spec(module) is None:
-                raise MissingLibraryError(
-                    f"searcher {cls.name!r} needs {distribution}: run `pip install {distribution}`"
-                )
+        require_libraries(f"searcher {cls.name!r}", cls.libraries)
 
     @final
     def ask(self) -> Proposal | None:

@@ -205,6 +205,10 @@ def _tasks(spec: SweepSpec, problems: _Problems) -> dict[str, tuple[Task, Budget
         except ValidationError as error:
             problems.add_validation(error, (*place, "options"), kind.Options)
             continue
+        try:
+            kind.require_libraries()
+        except DerbyError as error:
+            problems.add(place, str(error))
         label = task.label
         if label in tasks:
             problems.add(place, f"task {label!r} is listed twice")

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.keys import TaskKey
+from harness.machine import require_libraries
 from harness.options import Options
 from harness.space import Config, Space
 from harness.trial import Curve, Evaluation, Fidelity, Objective, Problem
@@ -93,6 +94,11 @@ class Task(ABC):
         """
         del threads  # for subclasses
         return "cpu"
+
+    @classmethod
+    def require_libraries(cls) -> None:
+        """Raise `MissingLibraryError` unless the task's libraries are installed."""
+        require_libraries(f"task {cls.name!r}", cls.libraries)
 
     @property
     def key(self) -> TaskKey:

@@ -1,4 +1,4 @@
-"""The two baselines that need no library: random search and grid search."""
+"""The two baselines that need no search library: random search and grid search."""
 
 from __future__ import annotations
 
@@ -17,20 +17,31 @@ from harness.trial import Budget, Problem
 LARGEST_GRID: Final = 1_000_000
 """Grids of more points than this are refused: they are a mistake, and would not fit in memory."""
 
+LARGEST_SOBOL: Final = 21_201
+"""Dimensions for which Sobol' direction numbers are known."""
+
 
 class Random(Searcher):
-    """Random search: independent draws, uniform on each parameter's own scale.
+    """Random search: points of the unit cube, uniform on each parameter's own scale.
 
     A log-scaled parameter is uniform in its logarithm, an integer one gives every value the same
     width on its scale, a categorical one gives every category the same probability. A conditional
-    parameter is drawn where it is active. Draws are with replacement: in a small finite space
-    configurations repeat.
+    parameter is drawn where it is active. In a small finite space configurations repeat.
 
-    One numpy ``Generator`` (PCG64) is seeded with the study's search seed; every proposal takes one
-    number per parameter of the space, active or not, in the space's order.
+    The ``design`` says how the points are spread, from a seeded generator:
 
-    Reference: J. Bergstra and Y. Bengio, "Random Search for Hyper-Parameter Optimization", Journal
-    of Machine Learning Research 13 (2012) 281–305.
+    * ``uniform``: independent draws, from a numpy ``Generator`` (PCG64) seeded with the study's search seed. Every
+      proposal takes one number per parameter of the space, active or not, in the space's order.
+    * ``sobol``: a scrambled Sobol' sequence, which fills the space evenly at any length (best at
+      powers of two). For 21 201 parameters at most.
+    * ``lhs``: a Latin hypercube with as many points as the budget pays for at full fidelity: each parameter
+      takes each of as many intervals once. Where evaluations cost less than was foreseen, another
+      hypercube follows. A study that stops early has seen an unbiased part of it.
+
+    References: J. Bergstra and Y. Bengio, "Random Search for Hyper-Parameter Optimization", Journal
+    of Machine Learning Research 13 (2012) 281–305; A. Owen, "Scrambling Sobol' and Niederreiter-Xing
+    Points", 1998; M. McKay, R. Beckman and W. Conover, "A Comparison of Three Methods for Selecting
+    Values of Input Variables", 1979.
 
     Example:
         >>> from harness.trial import Budget, Fidelity, Objective, Problem
@@ -38,7 +49,7 @@ class Random(Searcher):
         >>> problem = Problem(space, Fidelity(1, 1), Objective("val_loss", "min", failure=10.0))
         >>> proposal = Random(problem, seed=1, budget=Budget("evaluations", 5)).ask()
         >>> proposal.trial, proposal.epochs, f"{proposal.config['lr']:.6f}"
-        (0, 1, '0.003432')
+        (0, 1, '0.003431')
     """
 
     name = "random"
@@ -46,15 +57,50 @@ class Random(Searcher):
     parallel: ClassVar[bool] = True
     learns: ClassVar[bool] = False
 
+    class Settings(Options):
+        """Settings of random search."""
+
+        design: Literal["uniform", "sobol", "lhs"] = Field(
+            "uniform", description="independent draws, a scrambled Sobol' sequence, or Latin hypercubes"
+        )
+
+    settings: Settings
+
+    @classmethod
+    def incompatibilities(cls, problem: Problem, budget: Budget, settings: Options) -> list[str]:
+        """Refuse, besides, more parameters than Sobol' sequences have dimensions."""
+        reasons = super().incompatibilities(problem, budget, settings)
+        parameters = len(problem.space)
+        if isinstance(settings, cls.Settings) and settings.design == "sobol" and parameters > LARGEST_SOBOL:
+            reasons.append(f"{parameters} parameters are more than the {LARGEST_SOBOL} of a Sobol' sequence")
+        return reasons
+
     def _start(self) -> None:
-        self._generator = np.random.default_rng(self.seed)
+        self._points = self._spread(np.random.default_rng(self.seed))
+
+    def _spread(self, generator: np.random.Generator) -> Iterator[list[float]]:
+        """Yield points of the unit cube, each of shape (parameters,), without end."""
+        dimensions = len(self.problem.space)
+        if self.settings.design == "uniform":
+            while True:
+                yield generator.random(dimensions).tolist()
+        from scipy.stats import qmc
+
+        if self.settings.design == "sobol":
+            # 62 bits: a sequence of 2³⁰ points, the default, would end within reach of a cheap task.
+            sobol = qmc.Sobol(dimensions, scramble=True, bits=62, rng=generator)
+            while True:
+                yield sobol.random(1)[0].tolist()
+        planned = max(self.budget.full_evaluations(self.problem.fidelity), 1)
+        hypercubes = qmc.LatinHypercube(dimensions, rng=generator)
+        while True:
+            yield from hypercubes.random(min(planned, LARGEST_GRID)).tolist()
 
     def _ask(self) -> Suggestion:
-        space = self.problem.space
-        return Suggestion(space.from_unit(self._generator.random(len(space)).tolist()))
+        return Suggestion(self.problem.space.from_unit(next(self._points)))
 
     def _tell(self, suggestion: Suggestion, loss: float) -> None:
-        """Learn nothing: draws are independent."""
+        """Learn nothing: the points are fixed."""
 
 
 class Grid(Searcher):

@@ -221,7 +221,7 @@ def race_margin(seeds: int, error: float = RACE_ERROR) -> float:
 
     Example:
         >>> round(race_margin(6), 3), round(race_margin(16), 3)
-        (0.158, 0.278)
+        (0.158, 0.282)
     """
 
     def probability(mean: float) -> float:

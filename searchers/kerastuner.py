@@ -133,8 +133,9 @@ class KerasTunerRandom(_KerasTunerSearcher):
     Every parameter of every trial is drawn by a generator of its own, seeded with successive numbers. It
     proposes exactly what the ``RandomSearch`` tuner does with the same seed.
 
-    Surprises of the library: see `_KerasTunerSearcher`. It never repeats a configuration, so that a
-    small finite space ends the search.
+    Surprises of the library: it imports TensorFlow; a draw that was tried before is drawn again, 20 times,
+    then the space counts as exhausted and the search ends; a seed of 0 counts as no seed, and one is drawn
+    from Python's global generator (seeded, and isolated, here).
 
     Reference: J. Bergstra and Y. Bengio, 2012; T. O'Malley et al., Keras Tuner, 2019.
     """
@@ -182,7 +183,7 @@ class KerasTunerBayes(_KerasTunerSearcher):
     It proposes exactly what the ``BayesianOptimization`` tuner does with the same seed and as many
     threads.
 
-    Surprises of the library, besides those of `_KerasTunerSearcher`:
+    Surprises of the library, besides those of ``kerastuner_random``:
 
     * Categories are ordered by their position. One length scale serves all parameters.
     * The acquisition's gradient is found by finite differences, which takes seconds where there are many
@@ -224,8 +225,9 @@ class KerasTunerHyperband(_KerasTunerSearcher):
     It proposes exactly what the ``Hyperband`` tuner does with the same seed, with ``max_epochs`` the
     task's full fidelity: configurations, epochs, and which trial is continued.
 
-    Surprises of the library, besides those of `_KerasTunerSearcher`:
+    Surprises of the library, besides those of ``kerastuner_random``:
 
+    * Its tuner compares trials by their *best* epoch so far; here every searcher is told the last one.
     * Its own default is a single iteration over the brackets; here it iterates until the budget is
       spent.
     * Brackets are sized differently from the paper's, and a trial is promoted as soon as its place among

@@ -17,7 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,9 +26,6 @@ from harness.errors import DerbyError
 from harness.keys import derive_seed
 from harness.task import Checkpoint, Data
 from harness.trial import Evaluation, Status
-
-if TYPE_CHECKING:
-    from tasks.datasets import Arrays
 
 LIBRARIES: Final = {"keras": "keras", "tensorflow": "tensorflow"}
 """Module to distribution of what the engine imports."""
@@ -452,7 +449,7 @@ def _libraries() -> tuple[Any, Any]:
     return importlib.import_module("tensorflow"), importlib.import_module("keras")
 
 
-def download(name: str) -> Arrays:
+def download(name: str) -> dict[str, NDArray[Any]]:
     """Download ``mnist`` or ``fashion_mnist`` into Keras's cache and return it.
 
     Raises:

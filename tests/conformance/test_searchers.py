@@ -17,6 +17,8 @@ GPY = {"initial_design_numdata": 3, "optimize_restarts": 1}
 TPE = {"n_startup_trials": 5}
 CASES = {
     "random": {"steps": 12},
+    "random-lhs": {"settings": {"design": "lhs"}, "steps": 12},
+    "random-sobol": {"settings": {"design": "sobol"}, "steps": 12},
     "grid": {"steps": 12},
     "grid-lexicographic": {"settings": {"order": "lexicographic", "resolution": 2}, "seeded": False},
     "gpyopt_gp": {"settings": {**GPY, "eps": -1.0}, "steps": 6, "race": 14},
@@ -42,7 +44,7 @@ CASES = {
     "optuna_tpe-univariate": {"settings": {**TPE, "multivariate": False, "constant_liar": False}, "race": 60},
     # Not raced: on a smooth function of two parameters, the library's forest is no better than random
     # search within 90 evaluations.
-    "pyswarms_pso": {"settings": {"n_particles": 5}, "race": 80, "race_seeds": 16},
+    "pyswarms_pso": {"settings": {"n_particles": 8}, "race": 100, "race_seeds": 16},
     "pyswarms_pso-maximin": {"settings": {"n_particles": 8, "init": "maximin_lhs"}, "race": 0},
     "skopt_forest": {"settings": {"n_initial_points": 4, "n_points": 500}, "steps": 7, "race": 0},
     "skopt_gp": {"settings": GP, "steps": 7, "race": 14},
@@ -59,8 +61,14 @@ def case_of(label):
     return Case(registry.searcher(label.partition("-")[0]), **CASES.get(label, {}))
 
 
+LABELS = sorted({*CASES, *registry.searchers()})
+SLOW = {"kerastuner_bayes"}
+
+
 class TestSearchers(SearcherConformance):
-    @pytest.fixture(params=sorted({*CASES, *registry.searchers()}))
+    @pytest.fixture(
+        params=[pytest.param(label, marks=pytest.mark.slow if label in SLOW else ()) for label in LABELS]
+    )
     def case(self, request):
         return case_of(request.param)
 

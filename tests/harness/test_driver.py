@@ -164,10 +164,7 @@ def test_a_failed_study_is_retried_from_where_it_failed(run_sweep, plugin, monke
 
 def test_a_broken_searcher_fails_its_study_and_names_the_trial(run_sweep, plugin):
     progress = run_sweep(trouble("none", "{name: breaking, settings: {at: 3}}, random"))
-    assert sorted(progress.failed) == [
-        f"breaking on troublesome, repetition {i}"
-        for i in range(2)
-    ]
+    assert sorted(progress.failed) == [f"breaking on troublesome, repetition {i}" for i in range(2)]
     assert all(
         "'breaking' failed to propose a configuration after 3 trials: ArithmeticError: the library broke" in m
         for m in progress.failed.values()

@@ -176,3 +176,14 @@ def test_several_workers_need_parallel_searchers(monkeypatch):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(SweepError, match="cannot read sweep file .*none.yaml"):
         load_sweep(tmp_path / "none.yaml")
+
+
+def test_a_missing_library_is_known_before_anything_runs(monkeypatch):
+    from harness import registry
+
+    monkeypatch.setattr(registry.task("mnist_mlp"), "libraries", {"no_such_module": "no-such-thing"})
+    monkeypatch.setattr(registry.searcher("grid"), "libraries", {"no_such_module": "no-such-thing"})
+    with pytest.raises(SweepError) as caught:
+        parse_sweep(GOOD, "s.yaml")
+    assert "line 7, tasks[1]: task 'mnist_mlp' needs no-such-thing: run `pip install" in str(caught.value)
+    assert "line 12, searchers[1]: searcher 'grid' needs no-such-thing: run `pip install" in str(caught.value)

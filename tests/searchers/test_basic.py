@@ -83,6 +83,44 @@ def test_random_parameters_are_independent():
     assert stats.pearsonr([c["x"] for c in drawn], [c["y"] for c in drawn]).pvalue > 1e-4
 
 
+def test_latin_hypercube_takes_each_interval_once_and_then_begins_another():
+    drawn = random(Space({"x": Float(0, 1), "y": Float(0, 1)}), 16, design="lhs")
+    for name in ("x", "y"):
+        assert sorted(int(c[name] * 16) for c in drawn) == list(range(16))
+    searcher = Random(
+        problem(Space({"x": Float(0, 1)}), epochs=10), seed=0, budget=Budget("epochs", 45), design="lhs"
+    )
+    drawn = [c["x"] for c in configs(searcher, 8)]
+    assert sorted(int(x * 4) for x in drawn[:4]) == sorted(int(x * 4) for x in drawn[4:]) == [0, 1, 2, 3]
+    assert drawn[:4] != drawn[4:]
+
+
+def test_sobol_fills_every_quarter_of_each_plane_evenly():
+    drawn = random(Space({k: Float(0, 1) for k in "xyz"}), 64, design="sobol")
+    for a, b in ("xy", "xz", "yz"):
+        quarters = Counter((int(c[a] * 4), int(c[b] * 4)) for c in drawn)
+        assert len(quarters) == 16
+        assert max(quarters.values()) - min(quarters.values()) <= 4
+    for name in "xyz":
+        assert sorted(int(c[name] * 64) for c in drawn) == list(range(64))
+
+
+def test_uniform_design_is_independent_of_the_budget_and_lhs_is_not():
+    space = Space({"x": Float(0, 1)})
+    for design, same in (("uniform", True), ("sobol", True), ("lhs", False)):
+        runs = [
+            configs(Random(problem(space), seed=0, budget=Budget("evaluations", n), design=design), 5)
+            for n in (5, 50)
+        ]
+        assert (runs[0] == runs[1]) is same
+
+
+def test_sobol_dimensions_are_limited():
+    space = Space({f"x{i}": Float(0, 1) for i in range(21_202)})
+    with pytest.raises(IncompatibleError, match="21202 parameters"):
+        random(space, 1, design="sobol")
+
+
 # Grid search.
 
 SHAPES = st.lists(

@@ -420,7 +420,7 @@ def test_kerastuner(name, space, seed, tmp_path):
 
 @pytest.mark.parametrize(("space", "seed"), SLOW_GRID)
 def test_kerastuner_bayes(space, seed, tmp_path):
-    space, evaluations = SPACES[space], 20 if seed == SEEDS[0] else 40
+    space, evaluations = SPACES[space], 18 if seed == SEEDS[0] else 40
     native = kerastuner_search("BayesianOptimization", space, seed, tmp_path, max_trials=evaluations)
     assert kerastuner_ours("kerastuner_bayes", space, seed, evaluations) == native
 
@@ -429,6 +429,7 @@ def test_kerastuner_bayes(space, seed, tmp_path):
     "settings", [{"num_initial_points": 5, "alpha": 1e-2}, {"num_initial_points": 6, "beta": 0.5}]
 )
 @pytest.mark.parametrize("space", [CONDITIONAL, CATEGORICAL], ids=["conditional", "categorical"])
+@pytest.mark.slow
 def test_kerastuner_bayes_settings(space, settings, tmp_path):
     native = kerastuner_search("BayesianOptimization", space, 3, tmp_path, max_trials=9, **settings)
     assert kerastuner_ours("kerastuner_bayes", space, 3, 9, **settings) == native
