@@ -6,6 +6,7 @@ replays each unfinished study through a fresh searcher against its journal, and 
 
 from __future__ import annotations
 
+import time
 import traceback
 from collections import deque
 from collections.abc import Callable
@@ -203,6 +204,7 @@ class Driver:
     def _count(self, active: _Active, told: Told) -> None:
         progress = self._progress
         progress.told += 1
+        progress.paced_from = progress.paced_from or time.monotonic()
         progress.search_seconds += told.tell_seconds
         progress.statuses[told.status.value] += 1
         if told.status is Status.OK and told.value is not None:

@@ -47,6 +47,7 @@ class Progress:
         train_seconds: Seconds of the trainings of this run.
         search_seconds: Seconds of ask and tell in this run.
         best: Best value by task label.
+        paced_from: When the first evaluation was told, since starting up says nothing about the pace.
     """
 
     studies: int
@@ -64,6 +65,7 @@ class Progress:
     search_seconds: float = 0.0
     best: dict[str, Best] = field(default_factory=dict)
     started: float = field(default_factory=time.monotonic)
+    paced_from: float | None = None
 
     @property
     def elapsed(self) -> float:
@@ -73,8 +75,10 @@ class Progress:
     @property
     def remaining(self) -> float | None:
         """Expected seconds to the end at the pace so far; ``None`` before there is a pace."""
-        left = self.evaluations - self.told - self.told_before
-        return self.elapsed / self.told * max(left, 0) if self.told else None
+        if self.paced_from is None or self.told < 2:
+            return None
+        left = max(self.evaluations - self.told - self.told_before, 0)
+        return (time.monotonic() - self.paced_from) / (self.told - 1) * left
 
     def summary(self) -> str:
         """Return the counters as one line."""

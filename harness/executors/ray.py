@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import socket
 from collections import deque
@@ -132,6 +133,9 @@ class RayExecutor:
     def _connect(self, address: str | None) -> None:
         if address is not None:
             _check_answers(address)
+        else:
+            # "Token authentication is enabled": nothing to act on for a cluster that ends with the driver.
+            logging.getLogger("ray._private.authentication").setLevel(logging.ERROR)
         # Without the override, work that asked for no GPU would see them all.
         environment = {"env_vars": {"RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1"}}
         try:
