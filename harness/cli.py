@@ -6,6 +6,7 @@ Everything but the command line's own library is imported where it is used: ``de
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -208,7 +209,7 @@ def run(
         writer.write_run(checked.name, {**about, **ended})
     if interrupted:
         console.print(
-            f"interrupted; everything recorded is safe. To go on: derby run {sweep}",
+            f"interrupted; everything recorded is safe. To go on: {shlex.join(['derby', *sys.argv[1:]])}",
             markup=False,
             highlight=False,
         )
