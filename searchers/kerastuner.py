@@ -152,12 +152,16 @@ class KerasTunerRandom(_KerasTunerSearcher):
 class KerasTunerGrid(_KerasTunerSearcher):
     """Grid search, by Keras Tuner's ``GridSearchOracle``.
 
-    In lexicographic order, the last parameter fastest; a `Choice` and a linear integer take every
-    value, a real and a logarithmic integer ten, from the lower bound up without the upper one. It proposes
-    exactly what the ``GridSearch`` tuner does.
+    Every combination once, the last parameter fastest. A `Choice` and a linear integer take every value; a
+    real and a logarithmic integer take their lower bound and the middles of ten equal intervals. It
+    proposes exactly what the ``GridSearch`` tuner does.
 
-    Surprises of the library: a budget smaller than the grid sees one corner of it, whatever the seed. Of
-    several workers, at most two ever have work.
+    Surprises of the library:
+
+    * A budget smaller than the grid sees one corner of it, whatever the seed.
+    * The upper bound of a real parameter is not on the grid, and its values come in no particular order.
+    * However many workers there are, at most two ever have work.
+    * It imports TensorFlow.
 
     Reference: T. O'Malley et al., Keras Tuner, 2019.
     """

@@ -1,19 +1,21 @@
-"""Optuna's samplers: the tree-structured Parzen estimator."""
+"""Optuna's samplers: the tree-structured Parzen estimator, CMA-ES and quasi-random sequences."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
 from harness.options import Options
 from harness.searcher import Searcher, Suggestion
-from harness.space import Choice, Float, Scalar
+from harness.space import Choice, Domain, Float, Int, Scalar
 from harness.trial import Budget, Problem
 from searchers import _adapt
+
+START: Final = "begin with the space's first reference configuration (`enqueue_trial`)"
 
 
 @contextmanager
@@ -28,7 +30,7 @@ def _quiet() -> Iterator[None]:
         logger.setLevel(level)
 
 
-class _OptunaSearcher(Searcher):
+class OptunaSearcher(Searcher):
     """A single-objective, in-memory Optuna study behind ask and tell.
 
     `Study.optimize` is a loop of `Study.ask`, the objective's suggest calls, and `Study.tell`. This is
@@ -37,6 +39,9 @@ class _OptunaSearcher(Searcher):
 
     Categories are given to Optuna as their positions, because it looks categories up with ``==``,
     which takes ``1``, ``1.0`` and ``True`` for the same; its samplers use the position only.
+
+    A subclass whose settings have ``start_at_reference`` can begin at the space's first reference
+    configuration.
     """
 
     libraries: ClassVar[dict[str, str]] = {"optuna": "optuna"}
@@ -47,11 +52,34 @@ class _OptunaSearcher(Searcher):
         """Return the Optuna sampler, seeded."""
         raise NotImplementedError
 
+    def _pruner(self) -> Any:
+        """Return the Optuna pruner: none prunes, unless a subclass says otherwise."""
+        import optuna
+
+        return optuna.pruners.NopPruner()
+
+    def _study_name(self) -> str:
+        """Return the study's name in Optuna, which some of its pruners draw from."""
+        return f"{self.name}-{self.seed}"
+
+    @classmethod
+    def incompatibilities(cls, problem: Problem, budget: Budget, settings: Options) -> list[str]:
+        """Refuse, besides, to start at a reference configuration that the space doesn't have."""
+        reasons = super().incompatibilities(problem, budget, settings)
+        if getattr(settings, "start_at_reference", False):
+            reasons += _adapt.missing_reference(problem)
+        return reasons
+
     def _start(self) -> None:
         import optuna
 
         with _quiet(), _adapt.ignored_warnings(optuna.exceptions.ExperimentalWarning):
-            self._study = optuna.create_study(sampler=self._sampler(), direction="minimize")
+            self._study = optuna.create_study(
+                sampler=self._sampler(),
+                pruner=self._pruner(),
+                study_name=self._study_name(),
+                direction="minimize",
+            )
             if getattr(self.settings, "start_at_reference", False):
                 self._study.enqueue_trial(self._encoded(_adapt.reference(self.problem)))
 
@@ -64,9 +92,13 @@ class _OptunaSearcher(Searcher):
 
     def _ask(self) -> Suggestion:
         trial = self._study.ask()
+        return Suggestion(self._suggested(trial), handle=trial)
+
+    def _suggested(self, trial: Any) -> dict[str, Scalar]:
+        """Return the values that Optuna suggests for a trial, of the parameters that are searched."""
         config: dict[str, Scalar] = {}
         for name, domain in self.problem.space.parameters.items():
-            if not self.problem.space.is_active(name, config):
+            if not (self.drops_inactive or self.problem.space.is_active(name, config)):
                 continue
             if isinstance(domain, Choice):
                 config[name] = domain.values[trial.suggest_categorical(name, range(len(domain.values)))]
@@ -75,13 +107,34 @@ class _OptunaSearcher(Searcher):
                 config[name] = _adapt.clipped(domain, value)
             else:
                 config[name] = trial.suggest_int(name, domain.low, domain.high, log=domain.log)
-        return Suggestion(config, handle=trial)
+        return config
 
     def _tell(self, suggestion: Suggestion, loss: float) -> None:
         self._study.tell(suggestion.handle, loss)
 
 
-class OptunaTPE(_OptunaSearcher):
+class TPEOptions(Options):
+    """Settings of Optuna's TPE; each has the name and the default of `TPESampler`'s argument."""
+
+    n_startup_trials: int = Field(10, ge=0, description="random trials before the model is used")
+    n_ei_candidates: int = Field(24, ge=1, description="draws from l(x) that compete for each proposal")
+    multivariate: bool | None = Field(
+        None, description="model parameters jointly; null leaves it to Optuna, which does so since 5.0"
+    )
+    group: bool = Field(
+        False,
+        description="in conditional spaces, model jointly each set of parameters that occur together",
+    )
+    constant_liar: bool = Field(True, description="take running trials for bad ones")
+
+    @model_validator(mode="after")
+    def _group_is_multivariate(self) -> Self:
+        if self.group and self.multivariate is False:
+            raise ValueError("group: true needs multivariate: true (or null)")
+        return self
+
+
+class OptunaTPE(OptunaSearcher):
     """Tree-structured Parzen estimator, by Optuna's ``TPESampler``.
 
     The best of the finished trials and the rest are each modelled by a mixture of Gaussians (of
@@ -110,41 +163,138 @@ class OptunaTPE(_OptunaSearcher):
 
     name = "optuna_tpe"
 
-    class Settings(Options):
-        """Settings of Optuna's TPE; each has the name and the default of `TPESampler`'s argument."""
+    class Settings(TPEOptions):
+        """Settings of Optuna's TPE, and where to start."""
 
-        n_startup_trials: int = Field(10, ge=0, description="random trials before the model is used")
-        n_ei_candidates: int = Field(24, ge=1, description="draws from l(x) that compete for each proposal")
-        multivariate: bool | None = Field(
-            None, description="model parameters jointly; null leaves it to Optuna, which does so since 5.0"
-        )
-        group: bool = Field(
-            False,
-            description="in conditional spaces, model jointly each set of parameters that occur together",
-        )
-        constant_liar: bool = Field(True, description="take running trials for bad ones")
-        start_at_reference: bool = Field(
-            False, description="begin with the space's first reference configuration (`enqueue_trial`)"
-        )
-
-        @model_validator(mode="after")
-        def _group_is_multivariate(self) -> OptunaTPE.Settings:
-            if self.group and self.multivariate is False:
-                raise ValueError("group: true needs multivariate: true (or null)")
-            return self
+        start_at_reference: bool = Field(False, description=START)
 
     settings: Settings
-
-    @classmethod
-    def incompatibilities(cls, problem: Problem, budget: Budget, settings: Options) -> list[str]:
-        """Refuse, besides, to start at a reference configuration that the space doesn't have."""
-        reasons = super().incompatibilities(problem, budget, settings)
-        if isinstance(settings, cls.Settings) and settings.start_at_reference:
-            reasons += _adapt.missing_reference(problem)
-        return reasons
 
     def _sampler(self) -> Any:
         import optuna
 
         options = self.settings.model_dump(exclude={"start_at_reference"})
         return optuna.samplers.TPESampler(seed=self.seed, **options)
+
+
+class OptunaQMC(OptunaSearcher):
+    """A quasi-random (low-discrepancy) sequence, by Optuna's ``QMCSampler``.
+
+    A Sobol' or Halton sequence fills the unit cube more evenly than independent draws do. Each of
+    its points becomes a configuration: real and whole numbers on their own scale, a category by the
+    interval that its coordinate lies in. It learns nothing from losses.
+
+    It proposes exactly what ``Study.optimize`` does with the same seed, for an objective that
+    suggests every parameter. The sequence has one fixed dimension for each of these, so that
+    conditional parameters are searched as if they were always active, and dropped from a proposal
+    where they aren't.
+
+    Surprises of the library:
+
+    * The first trial isn't of the sequence: it is random, because Optuna learns the parameters from
+      it. ``start_at_reference`` puts the reference configuration in its place.
+    * ``scramble`` is off by default. The sequence is then the same whatever the seed, only the first,
+      random, trial differs, and its first point is the corner where every number is at its lower
+      bound. To compare repetitions, set ``scramble: true``.
+    * A Sobol' sequence is balanced after a power of two of its points: budgets of 2ᵏ + 1 trials,
+      the random one included.
+
+    References: I. M. Sobol', "On the Distribution of Points in a Cube and the Approximate Evaluation
+    of Integrals", USSR Computational Mathematics and Mathematical Physics 7 (1967) 86–112; J. H.
+    Halton, "On the Efficiency of Certain Quasi-Random Sequences of Points in Evaluating
+    Multi-Dimensional Integrals", Numerische Mathematik 2 (1960) 84–90; J. Bergstra and Y. Bengio,
+    "Random Search for Hyper-Parameter Optimization", Journal of Machine Learning Research 13 (2012)
+    281–305. Defaults are those of Optuna 5.0.
+    """
+
+    name = "optuna_qmc"
+    conditional: ClassVar[bool] = False
+    drops_inactive: ClassVar[bool] = True
+    learns: ClassVar[bool] = False
+
+    class Settings(Options):
+        """Settings of Optuna's quasi-random search, under the names of `QMCSampler`'s arguments."""
+
+        qmc_type: Literal["sobol", "halton"] = Field("sobol", description="which sequence")
+        scramble: bool = Field(False, description="randomise the sequence by the seed")
+        start_at_reference: bool = Field(False, description=START)
+
+    settings: Settings
+
+    def _sampler(self) -> Any:
+        import optuna
+
+        options = self.settings.model_dump(exclude={"start_at_reference"})
+        return optuna.samplers.QMCSampler(seed=self.seed, **options)
+
+
+class OptunaCMAES(OptunaSearcher):
+    """Covariance matrix adaptation evolution strategy, by Optuna's ``CmaEsSampler`` on ``cmaes``.
+
+    Each generation of ``popsize`` configurations is drawn from a multivariate normal distribution
+    over the unit cube, whose mean, step size and covariance then move towards the better half. It
+    begins at the middle of the space with a step size of a sixth of its width.
+
+    It proposes exactly what ``Study.optimize`` does with the same seed.
+
+    It searches real and whole numbers only. Optuna would draw categories, and parameters that are
+    not always active, at random by another sampler: such spaces are refused, instead.
+
+    Surprises of the library:
+
+    * The first ``n_startup_trials`` trials, one by default, are random, and take no part in the
+      first generation. With several workers, so are all that are asked before as many are told.
+    * It still begins at the middle of the space where ``start_at_reference`` is set: the reference
+      configuration only takes the place of the first random trial.
+    * Of several workers' trials, those of a generation beyond the first ``popsize`` told are
+      wasted. It never takes a running trial into account.
+    * There is no restart: once converged, it proposes much the same to the end.
+    * Without ``with_margin``, a whole number is rounded from a real one, and the step size can
+      shrink until it cannot change any more.
+
+    References: N. Hansen, "The CMA Evolution Strategy: A Tutorial", arXiv:1604.00772; R. Ros and
+    N. Hansen, "A Simple Modification in CMA-ES Achieving Linear Time and Space Complexity", PPSN 2008
+    (separable); R. Hamano et al., "CMA-ES with Margin", GECCO 2022; M. Nomura et al., "CMA-ES with
+    Learning Rate Adaptation", GECCO 2023; M. Nomura and M. Shibata, "cmaes: A Simple yet Practical
+    Python Library for CMA-ES", arXiv:2402.01373. Defaults are those of Optuna 5.0.
+    """
+
+    name = "optuna_cmaes"
+    libraries: ClassVar[dict[str, str]] = {"optuna": "optuna", "cmaes": "cmaes"}
+    domains: ClassVar[tuple[type[Domain], ...]] = (Float, Int)
+    conditional: ClassVar[bool] = False
+
+    class Settings(Options):
+        """Settings of Optuna's CMA-ES, under the names of `CmaEsSampler`'s arguments."""
+
+        n_startup_trials: int = Field(1, ge=0, description="random trials before the first generation")
+        popsize: int | None = Field(
+            None, ge=2, description="trials in a generation; null: 4 + ⌊3 ln n⌋ for n parameters"
+        )
+        use_separable_cma: bool = Field(False, description="learn variances only, no covariances")
+        with_margin: bool = Field(False, description="keep whole numbers from freezing at one value")
+        lr_adapt: bool = Field(False, description="adapt the learning rate, for noisy losses")
+        start_at_reference: bool = Field(False, description=START)
+
+        @model_validator(mode="after")
+        def _one_variant(self) -> Self:
+            if self.use_separable_cma + self.with_margin + self.lr_adapt > 1:
+                raise ValueError("set at most one of use_separable_cma, with_margin and lr_adapt")
+            return self
+
+    settings: Settings
+
+    @classmethod
+    def incompatibilities(cls, problem: Problem, budget: Budget, settings: Options) -> list[str]:
+        """Refuse, besides, the separable variant of a single parameter, which Optuna would ignore."""
+        reasons = super().incompatibilities(problem, budget, settings)
+        searched = sum(domain.size != 1 for domain in problem.space.parameters.values())
+        if getattr(settings, "use_separable_cma", False) and searched == 1:
+            reasons.append("use_separable_cma needs at least two parameters to search")
+        return reasons
+
+    def _sampler(self) -> Any:
+        import optuna
+
+        options = self.settings.model_dump(exclude={"start_at_reference"})
+        return optuna.samplers.CmaEsSampler(seed=self.seed, **options)

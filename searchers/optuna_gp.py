@@ -1,0 +1,60 @@
+"""Optuna's Gaussian-process sampler, for those who install PyTorch."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from harness.options import Options
+from searchers.optuna import START, OptunaSearcher
+
+
+class OptunaGP(OptunaSearcher):
+    """Bayesian optimisation with a Gaussian process, by Optuna's ``GPSampler``.
+
+    After random startup trials, a Gaussian process (Matérn 5/2, a length scale for each parameter,
+    categories compared by equality) is fitted to all finished trials, its hyperparameters at their
+    maximum a posteriori. The maximiser of log expected improvement is proposed, found by gradient
+    ascent on real parameters and by search over the values of the others.
+
+    It proposes exactly what ``Study.optimize`` does with the same seed, for an objective that
+    suggests every parameter: those that are conditional are searched as if they were always active,
+    and dropped from a proposal where they aren't. (Left out, Optuna would draw them at random.)
+
+    It needs PyTorch, which this project does not install: ``pip install torch``, of which the
+    version for processors is enough. Numbers may differ between versions of PyTorch.
+
+    Surprises of the library:
+
+    * Losses are standardised but not otherwise transformed, so that the loss of failed
+      evaluations, if it is far from the others, flattens all that the model sees.
+    * With several workers, running trials are taken into account by a quasi-Monte Carlo
+      estimate (qLogEI): proposals cost more, and differ from those of one worker.
+    * It uses the processor, whatever device PyTorch's default is, and one thread.
+
+    References: S. Ament et al., "Unexpected Improvements to Expected Improvement for Bayesian
+    Optimization", NeurIPS 2023; "Batch Acquisition Function Evaluations and Decouple
+    Optimizer Updates for Faster Bayesian Optimization", arXiv:2511.13625. Defaults are those of
+    Optuna 5.0.
+    """
+
+    name = "optuna_gp"
+    libraries: ClassVar[dict[str, str]] = {"optuna": "optuna", "torch": "torch"}
+    conditional: ClassVar[bool] = False
+    drops_inactive: ClassVar[bool] = True
+
+    class Settings(Options):
+        """Settings of Optuna's Gaussian process, under the names of `GPSampler`'s arguments."""
+
+        n_startup_trials: int = Field(10, ge=0, description="random trials before the model is used")
+        deterministic_objective: bool = Field(False, description="take losses for free of noise")
+        start_at_reference: bool = Field(False, description=START)
+
+    settings: Settings
+
+    def _sampler(self) -> Any:
+        import optuna
+
+        options = self.settings.model_dump(exclude={"start_at_reference"})
+        return optuna.samplers.GPSampler(seed=self.seed, **options)
