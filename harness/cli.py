@@ -153,6 +153,9 @@ def run(
     ] = False,
 ) -> None:
     """Run a sweep, or go on with it: what is recorded is never done twice."""
+    from harness.threads import begin_with_one
+
+    begin_with_one()  # before anything loads numpy
     from harness.driver import Driver
     from harness.executors.serial import SerialExecutor
     from harness.progress import Display, Progress

@@ -12,8 +12,6 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from threadpoolctl import threadpool_limits
-
 from harness import registry
 from harness.errors import DataError, DerbyError, RecordError, ReplayMismatchError
 from harness.evaluator import Bug, Job
@@ -25,6 +23,7 @@ from harness.progress import Best, Progress
 from harness.study import Study
 from harness.sweep import PlannedStudy, Sweep
 from harness.task import Task, data_digest, read_only
+from harness.threads import hold_to_one
 from harness.trial import Status
 from results.layout import read_study
 from results.writer import RecordWriter, StudyJournal
@@ -146,9 +145,9 @@ class Driver:
         return None
 
     def _limit_threads(self, name: str) -> None:
-        """Hold linear algebra to the sweep's threads: their number changes a surrogate's last digits."""
+        """Hold what a searcher's library has loaded to one thread; see `harness.threads`."""
         if name not in self._limited:
-            threadpool_limits(limits=self._sweep.spec.threads)
+            hold_to_one()
             self._limited.add(name)
 
     def _advance(self, active: _Active) -> None:

@@ -11,6 +11,7 @@ from harness import registry
 from harness.keys import EvaluationKey, TaskKey
 from harness.machine import Machine, describe_machine
 from harness.task import Checkpoint, Data, Task
+from harness.threads import held_to
 from harness.trial import Evaluation
 
 CHECKPOINTS_KEPT = 16
@@ -72,14 +73,15 @@ class Evaluator:
         try:
             task = self._task(job.key.task)
             checkpoint = self._checkpoints.pop(job.key.id, None) or Checkpoint.fresh()
-            evaluation = task.evaluate(
-                job.key.config,
-                epochs=job.epochs,
-                seed=job.key.seed,
-                data=self._data(job.key.task),
-                checkpoint=checkpoint,
-                deadline=job.deadline,
-            )
+            with held_to(self._threads):
+                evaluation = task.evaluate(
+                    job.key.config,
+                    epochs=job.epochs,
+                    seed=job.key.seed,
+                    data=self._data(job.key.task),
+                    checkpoint=checkpoint,
+                    deadline=job.deadline,
+                )
         except Exception as error:  # noqa: BLE001 - the boundary: a bug fails its study, not the sweep
             where = f"task {job.key.task.name!r} on {dict(job.key.config)}, seed {job.key.seed}"
             return Bug(f"{where}: {type(error).__name__}: {error}", traceback.format_exc())

@@ -22,8 +22,8 @@ class OptunaGP(OptunaSearcher):
     suggests every parameter: those that are conditional are searched as if they were always active,
     and dropped from a proposal where they aren't. (Left out, Optuna would draw them at random.)
 
-    It needs PyTorch, which this project does not install: ``pip install torch``, of which the
-    version for processors is enough. Numbers may differ between versions of PyTorch.
+    It needs PyTorch and greenlet, which this project does not install: ``pip install torch greenlet``,
+    of PyTorch the version for processors. Numbers may differ between versions of PyTorch.
 
     Surprises of the library:
 
@@ -31,6 +31,8 @@ class OptunaGP(OptunaSearcher):
       evaluations, if it is far from the others, flattens all that the model sees.
     * With several workers, running trials are taken into account by a quasi-Monte Carlo
       estimate (qLogEI): proposals cost more, and differ from those of one worker.
+    * Without greenlet, it would optimise one starting point after another instead of all at once,
+      with other rounding errors, and so other proposals: hence it is required here.
     * It uses the processor, whatever device PyTorch's default is, and one thread.
 
     References: S. Ament et al., "Unexpected Improvements to Expected Improvement for Bayesian
@@ -40,7 +42,7 @@ class OptunaGP(OptunaSearcher):
     """
 
     name = "optuna_gp"
-    libraries: ClassVar[dict[str, str]] = {"optuna": "optuna", "torch": "torch"}
+    libraries: ClassVar[dict[str, str]] = {"optuna": "optuna", "torch": "torch", "greenlet": "greenlet"}
     conditional: ClassVar[bool] = False
     drops_inactive: ClassVar[bool] = True
 

@@ -19,6 +19,7 @@ from harness.executors.base import Finished
 from harness.keys import TaskKey
 from harness.machine import Machine
 from harness.task import Data
+from harness.threads import VARIABLES
 from harness.trial import Curve, Evaluation, Status
 
 CONNECT_SECONDS = 10.0
@@ -137,7 +138,7 @@ class RayExecutor:
             # "Token authentication is enabled": nothing to act on for a cluster that ends with the driver.
             logging.getLogger("ray._private.authentication").setLevel(logging.ERROR)
         # Without the override, work that asked for no GPU would see them all.
-        environment = {"env_vars": {"RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1"}}
+        environment = {"env_vars": {"RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1", **VARIABLES}}
         try:
             ray.init(
                 address=address or "local",

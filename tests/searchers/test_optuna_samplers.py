@@ -181,7 +181,8 @@ def test_cmaes_refuses_variants_that_the_library_would_ignore():
 # Gaussian process
 
 
-needs_torch = pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="needs PyTorch")
+MISSING = [name for name in ("torch", "greenlet") if importlib.util.find_spec(name) is None]
+needs_torch = pytest.mark.skipif(bool(MISSING), reason=f"needs {MISSING}, which the project does not install")
 
 
 @needs_torch
@@ -214,9 +215,9 @@ def test_gp_starting_point():
     assert expected[0] == first
 
 
-@pytest.mark.skipif(importlib.util.find_spec("torch") is not None, reason="needs no PyTorch")
+@pytest.mark.skipif(not MISSING, reason="nothing is missing")
 def test_gp_says_what_to_install():
-    with pytest.raises(MissingLibraryError, match="pip install torch"):
+    with pytest.raises(MissingLibraryError, match=f"pip install {MISSING[0] if MISSING else ''}"):
         start("optuna_gp", CONTINUOUS, 1, 5)
 
 
