@@ -13,7 +13,7 @@ from harness.threads import begin_with_one
 begin_with_one()  # as the command line does, before anything loads numpy
 pytest.register_assert_rewrite("searchers.conformance")
 
-PLUGIN = Path(__file__).parent / "support" / "plugin"
+from records import PLUGIN  # noqa: E402
 
 
 @pytest.fixture

@@ -86,5 +86,14 @@ def test_every_command_it_shows_exists():
 def test_every_field_of_a_sweep_is_in_its_table():
     from harness.sweep import SweepSpec
 
-    table = set(re.findall(r"^\| `(\w+)` \|", README, re.MULTILINE))
+    section = README.split("A sweep file may hold:")[1].split("### ")[0]
+    table = set(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE))
     assert table == set(SweepSpec.model_fields) - {"description"}
+
+
+def test_every_searcher_is_in_its_table():
+    from harness import registry
+
+    section = README.split("### Searchers")[1].split("### ")[0]
+    rows = [row.split("|")[1] for row in section.splitlines() if row.startswith("| `")]
+    assert {name for row in rows for name in re.findall(r"`(\w+)`", row)} == set(registry.searchers())

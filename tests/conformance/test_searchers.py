@@ -5,10 +5,8 @@ import sys
 
 import pytest
 
-pytest.register_assert_rewrite("searchers.conformance")
-
-from harness import registry  # noqa: E402
-from searchers.conformance import Case, SearcherConformance  # noqa: E402
+from harness import registry
+from searchers.conformance import Case, SearcherConformance
 
 # Small initial designs get a search to its model within few evaluations. A searcher that is not
 # named here is tested with its defaults.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 import pytest
-from records import study_records
+from records import PLUGIN, study_records
 
 pytestmark = pytest.mark.ray
 
@@ -24,7 +24,6 @@ searchers: [{searchers}]
 def cluster():
     """A local cluster that knows the plug-in, shared by this module."""
     import ray
-    from conftest import PLUGIN
 
     before = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(PLUGIN), before]))

@@ -8,6 +8,9 @@ from typing import Any
 
 from results.schema import unmeasured
 
+PLUGIN = Path(__file__).parent / "plugin"
+"""A plug-in as it would be installed: put this folder on the path."""
+
 
 def study_records(root: Path) -> dict[str, list[dict[str, Any]]]:
     """Every study's events without what is measured, by study."""
