@@ -29,7 +29,14 @@ searchers: [random, grid, optuna_tpe]
 def start(sweep: Path, results: Path, plugin: Path) -> subprocess.Popen[bytes]:
     env = {**os.environ, "PYTHONPATH": str(plugin)}
     command = [sys.executable, "-m", "harness.cli", "run", str(sweep), "--results", str(results)]
-    return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    # A shell that runs the tests in the background has them, and so their children, ignore Ctrl-C.
+    return subprocess.Popen(
+        command,
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - no threads here
+    )
 
 
 @pytest.mark.parametrize("workers", [1, 4])
