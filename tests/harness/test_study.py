@@ -109,6 +109,14 @@ def test_an_epoch_budget_is_never_exceeded():
     assert cheaper[-1] == Done("budget", 3, 60)
 
 
+def test_what_is_running_is_reserved():
+    study = Study(Scripted([1, 2, 3], Budget("epochs", 60)), workers=3, cost=cost)
+    assert [event.number for event in study.advance()] == [0, 1]
+    for number in (0, 1):
+        study.deliver(number, value(1))
+    assert list(study.advance())[-1] == Done("budget", 2, 54)
+
+
 def test_epochs_a_divergence_did_not_use_are_given_back():
     outcomes = iter([diverged(2), value(2), value(3)])
     events = run(
