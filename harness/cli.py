@@ -48,6 +48,7 @@ class ExecutorName(StrEnum):
 SweepFile = Annotated[Path, typer.Argument(metavar="SWEEP", help="A sweep file (YAML).")]
 SweepName = Annotated[str, typer.Argument(metavar="SWEEP", help="A sweep's name, or its file.")]
 Results = Annotated[Path, typer.Option(envvar="DERBY_RESULTS", help="The results folder.")]
+Out = Annotated[Path | None, typer.Option(help="Folder to write; in the sweep's folder by default.")]
 DEFAULT_RESULTS = Path("results/local")
 
 
@@ -207,17 +208,13 @@ def run(
         finally:
             engine.close()
             for note in writer.notes:
-                console.print(f"note: {note}", style="yellow", markup=False, highlight=False, soft_wrap=True)
+                _say(f"note: {note}", style="yellow")
         ended = {"ended": now(), "counts": _counts(progress), "data": driver.data_digests}
         writer.write_run(checked.name, {**about, **ended})
     if interrupted:
-        console.print(
-            f"interrupted; everything recorded is safe. To go on: {shlex.join(['derby', *sys.argv[1:]])}",
-            markup=False,
-            highlight=False,
-        )
+        _say(f"interrupted; everything recorded is safe. To go on: {shlex.join(['derby', *sys.argv[1:]])}")
         raise typer.Exit(INTERRUPTED)
-    _report_end(console, checked, progress, results)
+    _report_end(checked, progress, results)
     raise typer.Exit(SOME_FAILED if progress.failed else DONE)
 
 
@@ -225,40 +222,37 @@ def run(
 def status(sweep: SweepName, results: Results = DEFAULT_RESULTS) -> None:
     """Show how far a sweep is; works while it runs, from another terminal."""
     from results.layout import Layout
-    from results.summary import failures_of, machines_of, state_counts
+    from results.summary import failures_of, machines_of, read_records, state_counts
     from results.writer import holder_of, is_held
 
     name = _sweep_name(sweep)
-    recorded = Layout(results).plan(name)
-    console = _console()
-    counts = state_counts(results, recorded)
+    records = read_records(results, Layout(results).plan(name))
+    counts = state_counts(records)
     states = ("done", "running", "failed", "missing")
     rows = [
         (task, searcher, *(str(count[state]) for state in states), str(count["evaluations"]))
         for (task, searcher), count in counts.items()
     ]
     _table(("task", "searcher", *states, "evaluations"), rows)
-    for failure in failures_of(results, recorded):
-        console.print(f"failed: {failure}", style="red", markup=False, highlight=False, soft_wrap=True)
-    machines = machines_of(results, recorded)
+    for failure in failures_of(records):
+        _say(f"failed: {failure}", style="red")
+    machines = machines_of(results, records)
     if len(machines) > 1:
-        console.print(
+        _say(
             f"\nTrained on {len(machines)} different machines; numbers are only identical on one kind:",
             style="yellow",
         )
         for machine in machines:
-            console.print(f"  {machine}", markup=False, highlight=False, soft_wrap=True)
+            _say(f"  {machine}")
     running = f"being written by {holder_of(results)}" if is_held(results) else "not being written now"
-    console.print(f"\n{results} is {running}", markup=False, highlight=False, soft_wrap=True)
+    _say(f"\n{results} is {running}")
 
 
 @app.command()
 def report(
     sweep: SweepName,
     results: Results = DEFAULT_RESULTS,
-    out: Annotated[
-        Path | None, typer.Option(help="Folder to write; in the sweep's folder by default.")
-    ] = None,
+    out: Out = None,
 ) -> None:
     """Draw a sweep's figures and write its report page."""
     from analysis.report import build
@@ -267,16 +261,14 @@ def report(
 
     name = _sweep_name(sweep)
     page = build(read_tables(results, name), out or Layout(results).sweep(name) / "report")
-    _console().print(f"report: {page.resolve()}", markup=False, highlight=False, soft_wrap=True)
+    _say(f"report: {page.resolve()}")
 
 
 @app.command()
 def export(
     sweep: SweepName,
     results: Results = DEFAULT_RESULTS,
-    out: Annotated[
-        Path | None, typer.Option(help="Folder to write; in the sweep's folder by default.")
-    ] = None,
+    out: Out = None,
 ) -> None:
     """Write a sweep's tables as Parquet."""
     from results.layout import Layout
@@ -285,7 +277,7 @@ def export(
 
     name = _sweep_name(sweep)
     for path in write(read_tables(results, name), out or Layout(results).sweep(name) / "export"):
-        _console().print(str(path), markup=False, highlight=False, soft_wrap=True)
+        _say(str(path))
 
 
 def main() -> None:
@@ -301,6 +293,11 @@ def _console() -> Console:
     from rich.console import Console
 
     return Console()
+
+
+def _say(text: str, style: str | None = None) -> None:
+    """Print a line as it is: brackets are no markup, and a long one is left for the terminal to wrap."""
+    _console().print(text, style=style, markup=False, highlight=False, soft_wrap=True)
 
 
 def _table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
@@ -368,7 +365,7 @@ def _counts(progress: Progress) -> dict[str, Any]:
     }
 
 
-def _report_end(console: Console, sweep: Sweep, progress: Progress, results: Path) -> None:
+def _report_end(sweep: Sweep, progress: Progress, results: Path) -> None:
     from harness.progress import duration
 
     if progress.complete == progress.studies:
@@ -380,16 +377,12 @@ def _report_end(console: Console, sweep: Sweep, progress: Progress, results: Pat
             f"{duration(progress.elapsed)}; {trained}, reused {progress.reused} recorded ones, merged "
             f"{progress.merged} equal requests"
         )
-    console.print(text, markup=False, highlight=False, soft_wrap=True)
+    _say(text)
     for label, message in progress.failed.items():
-        console.print(
-            f"failed: {label}: {message}", style="red", markup=False, highlight=False, soft_wrap=True
-        )
+        _say(f"failed: {label}: {message}", style="red")
     if progress.failed:
-        console.print(f"{len(progress.failed)} studies failed; run again to retry them")
-    console.print(
-        f"next: derby report {sweep.name} --results {results}", markup=False, highlight=False, soft_wrap=True
-    )
+        _say(f"{len(progress.failed)} studies failed; run again to retry them")
+    _say(f"next: derby report {sweep.name} --results {results}")
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,39 +32,38 @@ class Cost:
     seconds: float | None
 
 
-def _records(root: Path, plan: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], StudyRecord]]:
+Records = Sequence[tuple[Mapping[str, Any], StudyRecord]]
+"""The studies of a plan, each with what its journal says."""
+
+
+def read_records(root: Path, plan: Mapping[str, Any]) -> Records:
+    """Read the journals of a plan's studies, once for all that is asked of them."""
     layout = Layout(root)
-    for planned in plan["studies"]:
-        yield planned, read_study(layout.study(planned["study"]))
+    return [(planned, read_study(layout.study(planned["study"]))) for planned in plan["studies"]]
 
 
-def state_counts(root: Path, plan: Mapping[str, Any]) -> dict[tuple[str, str], Counter[str]]:
+def state_counts(records: Records) -> dict[tuple[str, str], Counter[str]]:
     """Count studies by state, and evaluations told, for each task and searcher."""
     counts: dict[tuple[str, str], Counter[str]] = {}
-    for planned, record in _records(root, plan):
+    for planned, record in records:
         count = counts.setdefault((planned["task"], planned["searcher"]), Counter())
         count[record.state] += 1
-        count["evaluations"] += sum(event["event"] == "told" for event in record.events)
+        count["evaluations"] += len(_told(record))
     return counts
 
 
-def failures_of(root: Path, plan: Mapping[str, Any]) -> list[str]:
+def failures_of(records: Records) -> list[str]:
     """Name the failed studies and say why each failed."""
     return [
         f"{planned['searcher']} on {planned['task']}, repetition {planned['repetition']}: {record.reason}"
-        for planned, record in _records(root, plan)
+        for planned, record in records
         if record.state == "failed"
     ]
 
 
-def machines_of(root: Path, plan: Mapping[str, Any]) -> list[str]:
+def machines_of(root: Path, records: Records) -> list[str]:
     """Describe the machines a sweep was trained on."""
-    ids = {
-        event["machine"]
-        for _, record in _records(root, plan)
-        for event in record.events
-        if event["event"] == "told" and event["machine"]
-    }
+    ids = {event["machine"] for _, record in records for event in _told(record)} - {""}
     layout = Layout(root)
     described = []
     for machine in sorted(ids):
@@ -78,7 +77,7 @@ def machines_of(root: Path, plan: Mapping[str, Any]) -> list[str]:
 def expected_cost(root: Path, plan: Mapping[str, Any]) -> dict[str, Cost]:
     """Return what a sweep takes, by task label."""
     grouped: dict[str, list[StudyRecord]] = {label: [] for label in plan["tasks"]}
-    for planned, record in _records(root, plan):
+    for planned, record in read_records(root, plan):
         grouped[planned["task"]].append(record)
     return {label: _cost(records, plan["tasks"][label]) for label, records in grouped.items()}
 
@@ -86,11 +85,11 @@ def expected_cost(root: Path, plan: Mapping[str, Any]) -> dict[str, Cost]:
 def _cost(records: list[StudyRecord], task: Mapping[str, Any]) -> Cost:
     full, amount = task["full_epochs"], task["budget_amount"]
     in_evaluations = task["budget_unit"] == "evaluations"
-    told = [event for record in records for event in record.events if event["event"] == "told"]
-    epochs = len(records) * (amount * full if in_evaluations else amount)
+    each = amount * full if in_evaluations else amount
+    told = [event for record in records for event in _told(record)]
     spent = sum(event["epochs"] for event in told)
     left = sum(
-        max((amount * full if in_evaluations else amount) - _spent(record), 0)
+        max(each - sum(event["epochs"] for event in _told(record)), 0)
         for record in records
         if record.state != "done"
     )
@@ -100,10 +99,10 @@ def _cost(records: list[StudyRecord], task: Mapping[str, Any]) -> Cost:
         studies_done=sum(record.state == "done" for record in records),
         evaluations=len(records) * (amount if in_evaluations else amount // full),
         evaluations_told=len(told),
-        epochs=epochs,
+        epochs=len(records) * each,
         seconds=left * seconds / spent if spent else (0.0 if not left else None),
     )
 
 
-def _spent(record: StudyRecord) -> int:
-    return sum(event["epochs"] for event in record.events if event["event"] == "told")
+def _told(record: StudyRecord) -> list[dict[str, Any]]:
+    return [event for event in record.events if event["event"] == "told"]
