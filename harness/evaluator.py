@@ -89,15 +89,16 @@ class Evaluator:
             self._checkpoints[job.key.id] = checkpoint
             while len(self._checkpoints) > CHECKPOINTS_KEPT:
                 self._checkpoints.popitem(last=False)
+        if evaluation.at(job.epochs) is None:
+            return Bug(f"task {task.name!r} trained {evaluation.epochs} epochs of {job.epochs}", "")
         machine = self._machines[task.name]
         return Evaluated(replace(evaluation, machine=machine.id), machine)
 
     def _task(self, key: TaskKey) -> Task:
-        identity = key.id
-        if identity not in self._tasks:
+        if key.id not in self._tasks:
             task = task_of(key)
             if task.name not in self._machines:
                 device = task.prepare(self._threads)
                 self._machines[task.name] = describe_machine(device, self._threads, task.libraries.values())
-            self._tasks[identity] = task
-        return self._tasks[identity]
+            self._tasks[key.id] = task
+        return self._tasks[key.id]

@@ -142,6 +142,14 @@ def test_a_bug_in_a_task_fails_its_studies_and_no_other(run_sweep, plugin):
     assert {state for label, state in states.items() if "troublesome" in label} == {"failed"}
 
 
+@pytest.mark.parametrize("workers", [1, 4])
+def test_an_evaluation_that_stops_short_is_a_bug_and_not_recorded(run_sweep, plugin, workers):
+    progress = run_sweep(trouble("short", "grid", extra=f"workers: {workers}"), executor=Shuffled(1))
+    assert len(progress.failed) == 2
+    assert set(progress.failed.values()) == {"task 'troublesome' trained 8 epochs of 9"}
+    assert not list(run_sweep.root.glob("evaluations/*/*.jsonl"))
+
+
 def test_a_failed_study_is_retried_from_where_it_failed(run_sweep, plugin, monkeypatch):
     text = trouble("raise")
     run_sweep(text)

@@ -27,7 +27,7 @@ class Troublesome(Task):
     class Options(Options):
         """What trouble it makes."""
 
-        trouble: Literal["none", "raise", "die", "die_once", "diverge", "no_data", "sleep"] = "none"
+        trouble: Literal["none", "raise", "die", "die_once", "diverge", "no_data", "sleep", "short"] = "none"
         folder: str = Field("", description="where die_once leaves its mark and none counts its trainings")
 
     def _define(self):
@@ -47,6 +47,8 @@ class Troublesome(Task):
                 file.write(f"{x} {config['n']} {epochs} {seed}\n")
         if trouble == "sleep":
             time.sleep(0.02)
+        if trouble == "short":
+            epochs -= 1
         if x > 0.5:
             if trouble == "raise":
                 raise ZeroDivisionError("a bug in the task")
