@@ -1,0 +1,138 @@
+"""What a training is: layers, optimiser and loss, described by values alone.
+
+The engine (`tasks.training`) trains what stands here. Two descriptions that differ only in numbers that
+change no array's rank (widths, rates, penalties, batch size) share one compiled program.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Activation = Literal["linear", "relu", "sigmoid", "tanh", "leaky_relu"]
+"""Keras's name of an activation; ``leaky_relu`` has Keras's default slope of 0.2."""
+
+
+@dataclass(frozen=True, slots=True)
+class Normal:
+    """Kernels drawn from a normal distribution."""
+
+    mean: float
+    sd: float
+
+
+Initializer = Literal["glorot_uniform", "he_normal"] | Normal
+"""Keras's name of a kernel's initialiser, or a distribution. Biases start at 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dense:
+    """A fully connected layer; inputs of more dimensions are flattened first.
+
+    Args:
+        units: Outputs.
+        activation: What the outputs pass through.
+        initializer: Of the kernel.
+        l1: The loss grows by ``l1`` times the sum of the kernel's absolute values.
+        l2: The loss grows by ``l2`` times the sum of the kernel's squares.
+    """
+
+    units: int
+    activation: Activation = "relu"
+    initializer: Initializer = "glorot_uniform"
+    l1: float = 0.0
+    l2: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Conv:
+    """A convolution of images (height, width, channels) with stride 1, padded to keep height and width.
+
+    Args:
+        filters: Output channels.
+        kernel: Height and width of a filter.
+        activation: What the outputs pass through.
+        initializer: Of the kernel.
+    """
+
+    filters: int
+    kernel: int
+    activation: Activation = "relu"
+    initializer: Initializer = "glorot_uniform"
+
+
+@dataclass(frozen=True, slots=True)
+class MaxPool:
+    """The maximum of each ``size`` × ``size`` square; what does not fill a square is dropped."""
+
+    size: int = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Dropout:
+    """Training only: each input is set to 0 with probability ``rate``, the others grow by 1 / (1 - rate)."""
+
+    rate: float
+
+
+Layer = Dense | Conv | MaxPool | Dropout
+
+
+@dataclass(frozen=True, slots=True)
+class Optimizer:
+    """An optimiser with Keras's defaults for what is not given.
+
+    Args:
+        name: The update rule; SGD with ``momentum`` above 0 is the classical (not Nesterov's) one.
+        lr: Learning rate.
+        momentum: Of ``"sgd"`` only.
+        rho: Decay of the squared gradients' average, of ``"rmsprop"`` only.
+    """
+
+    name: Literal["sgd", "rmsprop", "adam"]
+    lr: float
+    momentum: float = 0.0
+    rho: float = 0.9
+
+
+@dataclass(frozen=True, slots=True)
+class CenterLoss:
+    """Pulls the last layer's inputs (the features) of a class together; Wen et al., ECCV 2016.
+
+    The loss grows by ``weight`` times the batch's mean squared distance of a feature vector from its
+    class's centre. Centres start at 0; after each batch a class's centre moves by ``rate`` times the sum of
+    (feature - centre) over the batch's examples of the class, divided by their count + 1.
+
+    Args:
+        weight: λ, 0 … 1; 0 is plain cross-entropy.
+        rate: α, 0 … 1.
+    """
+
+    weight: float
+    rate: float = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """A classifier and how it is trained, but for the number of epochs and the seed.
+
+    The loss is the categorical cross-entropy of the softmax of the last layer's outputs, plus penalties.
+
+    Args:
+        layers: The network; the last one is `Dense` with one unit for each class and no activation
+            (``"linear"``).
+        optimizer: The optimiser.
+        batch: Training examples in a batch; the last of an epoch holds what remains.
+        shuffle: Whether each epoch has its own random order; otherwise always the data's.
+        balance: Remedy for classes of unequal size: ``"weights"`` multiplies an example's cross-entropy
+            by examples / (classes · examples of its class); ``"resample"`` draws each epoch's examples
+            with replacement, every class equally likely (which shuffles, whatever ``shuffle`` says).
+        center: An additional loss on the features.
+    """
+
+    layers: tuple[Layer, ...]
+    optimizer: Optimizer
+    batch: int
+    shuffle: bool = True
+    balance: Literal["none", "weights", "resample"] = "none"
+    center: CenterLoss | None = None
