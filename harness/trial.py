@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Literal
@@ -174,6 +174,10 @@ class Curve(Mapping[str, tuple[float, ...]]):
         return Curve({name: (*values, row[name]) for name, values in self._columns.items()})
 
 
+ConfusionMatrix = tuple[tuple[int, ...], ...]
+"""Examples counted by true class (row) and predicted class (column)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Evaluation:
     """What training one configuration gave.
@@ -187,6 +191,8 @@ class Evaluation:
         message: Why a failed evaluation failed, for people.
         deadline: Of a timeout, the limit in seconds that it ran into.
         machine: Digest of the machine description recorded beside it; empty until recorded.
+        confusion: Confusion matrices after the last epoch of the curve, by part (``"val"``, ``"test"``);
+            empty where a task has none, or where the evaluation is cut out of a longer one.
     """
 
     status: Status
@@ -197,6 +203,7 @@ class Evaluation:
     message: str = ""
     deadline: float | None = None
     machine: str = ""
+    confusion: Mapping[str, ConfusionMatrix] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.status is Status.OK and self.epochs != self.curve.epochs:
@@ -217,6 +224,7 @@ class Evaluation:
                 lost_seconds=0.0,
                 message="",
                 deadline=None,
+                confusion=self.confusion if epochs == self.curve.epochs else {},
             )
         return None if self.status is Status.OK else self
 

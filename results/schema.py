@@ -8,7 +8,7 @@ from harness.events import Asked, Done, Event, Told
 from harness.keys import EvaluationKey, StudyKey
 from harness.trial import Curve, Evaluation, Status
 
-FORMAT = 1
+FORMAT = 2
 """Version of the record's layout; a record of another version is refused, never guessed at."""
 
 MEASURED = frozenset({"ask_seconds", "tell_seconds", "seconds", "machine", "versions"})
@@ -80,6 +80,7 @@ def evaluation_as_json(key: EvaluationKey, evaluation: Evaluation) -> dict[str, 
         "message": evaluation.message,
         "deadline": evaluation.deadline,
         "machine": evaluation.machine,
+        "confusion": dict(evaluation.confusion),
     }
 
 
@@ -99,4 +100,5 @@ def evaluation_from_json(value: dict[str, Any]) -> Evaluation:
         message=value["message"],
         deadline=value["deadline"],
         machine=value["machine"],
+        confusion={part: tuple(map(tuple, rows)) for part, rows in value["confusion"].items()},
     )

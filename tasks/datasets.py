@@ -188,6 +188,6 @@ def _idx(path: Path) -> NDArray[np.uint8]:
 
 
 def _download(name: str) -> Arrays:
-    from tasks import training  # the one module that imports Keras
+    from tasks import backend  # the one module that imports Keras
 
-    return training.download(name)
+    return backend.download(name)

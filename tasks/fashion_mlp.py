@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
+from harness.experiment import Experiment
 from harness.space import Choice, Condition, Config, Float, Space
 from tasks.images import ImageClassifier, Variant, VariantName, output_layer
-from tasks.training import Dense, Optimizer, Training
+from tasks.network import Dense, Optimizer, Training
 
 REPORT = (
     'S1, "Comparing metaheuristics for optimising the coefficients of a neural network" (university report)'
@@ -40,6 +41,7 @@ class FashionMlp(ImageClassifier):
     """
 
     name = "fashion_mlp"
+    version = 2
     source = REPORT
     data_set = "fashion_mnist"
     validation_first = True
@@ -48,6 +50,22 @@ class FashionMlp(ImageClassifier):
         "small": Variant(train=5500, val=500, test=1000, epochs=10, subset=True),
         "tiny": Variant(train=550, val=50, test=100, epochs=3, subset=True),
     }
+
+    experiments = tuple(
+        Experiment(
+            "S1",
+            label,
+            reference=reference,
+            published={"test_accuracy": accuracy, "test_macro_f1": f1},
+            per_class=True,
+        )
+        for label, reference, accuracy, f1 in (
+            ("SGD", "sgd", "0.89", "0.88"),
+            ("SGD with momentum", "momentum", "0.89", "0.90"),
+            ("RMSprop", "rmsprop", "0.87", "0.87"),
+            ("Adam", "adam", "0.89", "0.89"),
+        )
+    )
 
     def _define(self) -> None:
         super()._define()

@@ -1,4 +1,4 @@
-"""What the image classifiers share: variants of a data set, splitting, loading and evaluating."""
+"""What the image classifiers share: variants of a data set, splitting, loading, evaluating, and cost."""
 
 from __future__ import annotations
 
@@ -12,13 +12,34 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from harness.space import Config
-from harness.task import Checkpoint, Data, Task
+from harness.task import Checkpoint, Data, Inspection, Task
 from harness.trial import Evaluation, Fidelity, Objective
-from tasks import training
-from tasks.datasets import CLASSES, PIXELS, Arrays, load_full, load_small
-from tasks.training import Training, train
+from tasks import backend
+from tasks.datasets import CLASSES, Arrays, load_full, load_small
+from tasks.network import Dense, Initializer, Training, forward_flops
+from tasks.training import TrainingState, initial_state, layer_weights, predict, train
 
 VariantName = Literal["full", "small", "tiny"]
+IMAGE: Final = (28, 28, 1)
+"""Height, width and channels of an image."""
+CLASS_NAMES: Final[Mapping[str, tuple[str, ...]]] = {
+    "mnist": tuple("0123456789"),
+    "fashion_mnist": (
+        "T-shirt/top",
+        "Trouser",
+        "Pullover",
+        "Dress",
+        "Coat",
+        "Sandal",
+        "Shirt",
+        "Sneaker",
+        "Bag",
+        "Ankle boot",
+    ),
+}
+"""Names of the classes by data set, as its makers give them."""
+SHOWN: Final = 40
+"""Test images that an inspection shows; S1 shows as many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,17 +62,17 @@ class Variant:
 
 
 class ImageClassifier(Task):
-    """A task that trains a dense classifier on flattened 28 × 28 images scaled to 0 … 1.
+    """A task that trains a classifier of 28 × 28 grey images in ten classes.
 
     A subclass names its data set, its variants and where its validation images lie, and describes the
     training of a configuration in `training`.
     """
 
-    libraries = training.LIBRARIES
+    libraries = backend.LIBRARIES
     scoring_options = frozenset({"objective", "epochs"})
     data_set: ClassVar[Literal["mnist", "fashion_mnist"]]
     variants: ClassVar[Mapping[VariantName, Variant]]
-    validation_first: ClassVar[bool]
+    validation_first: ClassVar[bool] = False
     """Whether validation images are the first ones of the original training set; otherwise the last."""
 
     class Options(Task.Options):
@@ -59,7 +80,7 @@ class ImageClassifier(Task):
 
         variant: VariantName = Field(
             default="full",
-            description="full: the source's data and epochs; small: the embedded subset, about ten epochs; "
+            description="full: the source's data and epochs; small: the embedded subset, at most ten epochs; "
             "tiny: a few hundred images, for tests",
         )
         objective: Literal["val_accuracy", "val_macro_f1"] = Field(
@@ -81,8 +102,8 @@ class ImageClassifier(Task):
     @classmethod
     def prepare(cls, threads: int) -> str:
         """Start TensorFlow in this process; see `Task.prepare`."""
-        training.configure_threads(threads)
-        return training.device()
+        backend.configure_threads(threads)
+        return backend.device()
 
     def _define(self) -> None:
         metric = self.options.objective
@@ -95,7 +116,7 @@ class ImageClassifier(Task):
         """Describe the training of a configuration."""
 
     def load(self) -> Data:
-        """Return images, float32 (count, 784) in 0 … 1, and labels, uint8 (count,), of the three splits."""
+        """Return images, uint8 (count, 28, 28, 1), and labels, uint8 (count,), of the three splits."""
         arrays = load_small(self.data_set) if self.variant.subset else load_full(self.data_set)
         return split(arrays, self.variant, validation_first=self.validation_first)
 
@@ -119,41 +140,68 @@ class ImageClassifier(Task):
             deadline=deadline,
         )
 
+    def inspect(self, config: Config, *, seed: int, data: Data, checkpoint: Checkpoint) -> Inspection | None:
+        """Return kernels before and after training, and what is predicted for the test images."""
+        del config, seed  # the state knows them
+        return inspection(checkpoint.state, data, CLASS_NAMES[self.data_set])
+
     def cost(self, config: Config) -> float:
         """Return the floating-point operations of one epoch.
 
-        A training step is counted as three forward passes (one forward, two backward); every validation
-        and test image adds one.
+        A training step is counted as three forward passes (one forward, two backward), an image that is
+        measured as one.
         """
-        passes = _PASSES_OF_A_STEP * self.variant.train + self.variant.val + self.variant.test
-        return passes * self.training(config).forward_flops(PIXELS)
+        trained, measured = self.epoch_images()
+        passes = _PASSES_OF_A_STEP * trained + measured
+        return passes * forward_flops(self.training(config).layers, IMAGE)
+
+    def epoch_images(self) -> tuple[int, int]:
+        """Return how many images an epoch trains on and how many it then measures."""
+        return self.variant.train, self.variant.val + self.variant.test
 
 
 _PASSES_OF_A_STEP: Final = 3
 
 
-def output_layer(initializer: training.Initializer = "glorot_uniform") -> training.Dense:
+def inspection(state: TrainingState | None, data: Data, classes: tuple[str, ...]) -> Inspection | None:
+    """Look into a trained network; ``None`` where a failed training left no state."""
+    if state is None:
+        return None
+    images = np.asarray(data["x_test"][:SHOWN])
+    return Inspection(
+        before=layer_weights(initial_state(state.training, state.seed, data)),
+        after=layer_weights(state),
+        images=images[..., 0] if images.shape[-1] == 1 else images,
+        labels=np.asarray(data["y_test"]),
+        predicted=predict(state, data["x_test"]),
+        classes=classes,
+    )
+
+
+def output_layer(initializer: Initializer = "glorot_uniform") -> Dense:
     """Return the last layer of a ten-class network; the loss applies the softmax."""
-    return training.Dense(CLASSES, "linear", initializer)
+    return Dense(CLASSES, "linear", initializer)
 
 
-def split(arrays: Arrays, variant: Variant, *, validation_first: bool) -> dict[str, NDArray[np.generic]]:
+def split(arrays: Arrays, variant: Variant, *, validation_first: bool) -> dict[str, NDArray[np.uint8]]:
     """Cut a data set into training, validation and test images of a variant's sizes.
 
     Training and validation images are the first ``train + val`` of the original training set, in its
     order, test images the first ``test`` of the original test set.
+
+    Returns:
+        ``x_train``, ``x_val`` and ``x_test``, (count, height, width, 1), and ``y_…``, (count,).
     """
     used = variant.train + variant.val
     edge = variant.val if validation_first else variant.train
     first, second = slice(0, edge), slice(edge, used)
     val, fit = (first, second) if validation_first else (second, first)
-    out: dict[str, NDArray[np.generic]] = {}
+    out: dict[str, NDArray[np.uint8]] = {}
     for name, part, chosen in (
         ("train", "train", fit),
         ("val", "train", val),
         ("test", "test", slice(0, variant.test)),
     ):
-        images = arrays[f"x_{part}"][chosen]
-        out[f"x_{name}"] = (images.reshape(len(images), PIXELS) / np.float32(255)).astype(np.float32)
+        out[f"x_{name}"] = arrays[f"x_{part}"][chosen, ..., np.newaxis].copy()
         out[f"y_{name}"] = arrays[f"y_{part}"][chosen].copy()
     return out

@@ -6,8 +6,14 @@ change no array's rank (widths, rates, penalties, batch size) share one compiled
 
 from __future__ import annotations
 
+import math
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
+
+Shape = tuple[int, ...]
+"""Of one example, without the batch."""
 
 Activation = Literal["linear", "relu", "sigmoid", "tanh", "leaky_relu"]
 """Keras's name of an activation; ``leaky_relu`` has Keras's default slope of 0.2."""
@@ -97,11 +103,12 @@ class Optimizer:
 
 @dataclass(frozen=True, slots=True)
 class CenterLoss:
-    """Pulls the last layer's inputs (the features) of a class together; Wen et al., ECCV 2016.
+    """Pulls the features of a class together; Wen et al., ECCV 2016.
 
-    The loss grows by ``weight`` times the batch's mean squared distance of a feature vector from its
-    class's centre. Centres start at 0; after each batch a class's centre moves by ``rate`` times the sum of
-    (feature - centre) over the batch's examples of the class, divided by their count + 1.
+    Features are what the layer before the last one gives, before any dropout. The training loss grows by
+    ``weight`` times the batch's mean squared distance of a feature vector from its class's centre; losses
+    of validation and test are without it. Centres start at 0; after each batch a class's centre moves by
+    ``rate`` times the sum of (feature - centre) over the batch's examples of the class, divided by their count + 1.
 
     Args:
         weight: λ, 0 … 1; 0 is plain cross-entropy.
@@ -136,3 +143,71 @@ class Training:
     shuffle: bool = True
     balance: Literal["none", "weights", "resample"] = "none"
     center: CenterLoss | None = None
+
+
+def forward_flops(layers: Sequence[Layer], shape: Shape) -> float:
+    """Return the floating-point operations of one example's forward pass.
+
+    A multiplication and an addition for each weight, at each place it is applied: 2 · in · out for
+    `Dense`, 2 · height · width · kernel² · channels · filters for `Conv`. Biases, activations, pooling and
+    dropout are not counted.
+
+    Args:
+        layers: The network.
+        shape: Of one example; see `walk`.
+    """
+    total = 0
+    for _, layer, inside, outside in walk(layers, shape):
+        match layer:
+            case Dense():
+                total += 2 * inside[0] * outside[0]
+            case Conv(kernel=kernel):
+                total += 2 * kernel**2 * inside[-1] * math.prod(outside)
+    return float(total)
+
+
+def named_layers(layers: Sequence[Layer]) -> list[tuple[str, Layer]]:
+    """Give every layer a name: its kind and its number among the layers of that kind, from 1."""
+    seen: Counter[str] = Counter()
+    named = []
+    for layer in layers:
+        kind = type(layer).__name__.lower()
+        seen[kind] += 1
+        named.append((f"{kind}_{seen[kind]}", layer))
+    return named
+
+
+def walk(layers: Sequence[Layer], shape: Shape) -> Iterator[tuple[str, Layer, Shape, Shape]]:
+    """Yield each layer's name, itself, and the shapes that go in and come out.
+
+    Args:
+        layers: A network.
+        shape: Of one example: (height, width, channels), or (inputs,) where no layer needs an image.
+
+    Raises:
+        ValueError: A `Conv` or a `MaxPool` comes where there is no image any more.
+    """
+    for name, layer in named_layers(layers):
+        outside: Shape
+        match layer, shape:
+            case Dense(units), _:
+                shape, outside = (math.prod(shape),), (units,)
+            case Conv(filters), (height, width, _):
+                outside = height, width, filters
+            case MaxPool(size), (height, width, channels):
+                outside = height // size, width // size, channels
+            case Dropout(), _:
+                outside = shape
+            case _:
+                raise ValueError(f"{name}, {layer}, needs (height, width, channels), got {shape}")
+        yield name, layer, shape, outside
+        shape = outside
+
+
+def kernel_shapes(layers: Sequence[Layer], shape: Shape) -> dict[str, tuple[Dense | Conv, Shape]]:
+    """Return the layers that have weights by name, each with its kernel's shape; see `walk`."""
+    return {
+        name: (layer, (*((layer.kernel,) * 2 if isinstance(layer, Conv) else ()), inside[-1], outside[-1]))
+        for name, layer, inside, outside in walk(layers, shape)
+        if isinstance(layer, Dense | Conv)
+    }
