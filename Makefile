@@ -29,8 +29,9 @@ check: $(READY)  ## format, lint, types, import rules
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(READY)  ## what the harness itself costs
+bench: $(READY)  ## what the harness costs, and how quickly it trains
 	$(BIN)/python tests/bench/harness_cost.py
+	PYTHONPATH=tests/support $(BIN)/python tests/bench/training_speed.py
 
 lock: $(READY)  ## write the versions installed now into the lock file
 	$(BIN)/python -m pip freeze --exclude-editable | grep -E '^[A-Za-z0-9._-]+==[^ ]+$$' > requirements.lock

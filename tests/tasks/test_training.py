@@ -8,6 +8,7 @@ import random
 
 import keras
 import numpy as np
+import plain_keras
 import pytest
 from scipy import stats
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score
@@ -30,7 +31,6 @@ from tasks.training import (
     scores,
     train,
 )
-from tests.support import notebook
 
 SIDE, CLASSES = 6, 4
 SGD = Optimizer("sgd", 0.05)
@@ -60,7 +60,7 @@ def without_seconds(curve):
     return {name: values for name, values in curve.items() if name != "seconds"}
 
 
-CONVOLUTIONAL = (Conv(5, 3), MaxPool(), Conv(4, 5, "tanh"), MaxPool())
+CONVOLUTIONAL = (MaxPool(1), Conv(5, 3), Conv(4, 5, "tanh"), MaxPool(), Conv(3, 1, "leaky_relu"), MaxPool(3))
 
 
 @pytest.mark.parametrize(
@@ -84,13 +84,13 @@ def test_trains_as_keras_does(settings, data):
     """Against ``Model.fit`` from the same initial weights, in the data's own order: weights and history."""
     description = network(**settings, shuffle=False)
     start = initial_state(description, 5, data)
-    model = notebook.model_of(description, (SIDE, SIDE, 1))
-    notebook.begin_like(model, start)
+    model = plain_keras.model_of(description, (SIDE, SIDE, 1))
+    plain_keras.begin_like(model, start)
     checkpoint = Checkpoint.fresh()
     for epochs in (1, 3):
         curve = train(description, epochs=epochs, seed=5, data=data, checkpoint=checkpoint).curve
-        history = notebook.fit(model, description, data, epochs - 1 or 1)
-        for name, theirs in notebook.weights_of(model).items():
+        history = plain_keras.fit(model, description, data, epochs - 1 or 1)
+        for name, theirs in plain_keras.weights_of(model).items():
             assert checkpoint.state.variables[name] == pytest.approx(theirs, rel=1e-5, abs=1e-5), name
         for ours, theirs in (
             ("train_loss", "loss"),
@@ -122,8 +122,8 @@ def test_final_accuracies_are_distributed_as_keras_are():
     for seed in range(20):
         ours.append(train(description, epochs=4, seed=seed, data=hard).curve["val_accuracy"][-1])
         keras.utils.set_random_seed(seed)
-        model = notebook.model_of(description, (SIDE, SIDE, 1), seed)
-        theirs.append(notebook.fit(model, description, hard, 4)["val_accuracy"][-1])
+        model = plain_keras.model_of(description, (SIDE, SIDE, 1), seed)
+        theirs.append(plain_keras.fit(model, description, hard, 4)["val_accuracy"][-1])
     assert stats.ks_2samp(ours, theirs).pvalue > 0.001, (ours, theirs)
     assert np.mean(ours) == pytest.approx(np.mean(theirs), abs=0.01)
     assert np.std(ours) > 0
@@ -178,7 +178,8 @@ def test_weights_before_and_after(data):
     shapes = {
         "conv_1/kernel": (3, 3, 1, 5),
         "conv_2/kernel": (5, 5, 5, 4),
-        "dense_1/kernel": (4, 16),
+        "conv_3/kernel": (1, 1, 4, 3),
+        "dense_1/kernel": (3, 16),
         "dense_2/kernel": (16, 4),
     }
     assert {name: w.shape for name, w in before.items()} == shapes == {n: w.shape for n, w in after.items()}
