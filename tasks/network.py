@@ -9,8 +9,11 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
+
+from tasks import densenet
+from tasks.augmentation import Augmentation
 
 Shape = tuple[int, ...]
 """Of one example, without the batch."""
@@ -81,7 +84,23 @@ class Dropout:
     rate: float
 
 
-Layer = Dense | Conv | MaxPool | Dropout
+@dataclass(frozen=True, slots=True)
+class DenseNet:
+    """DenseNet without its top, then global average pooling; a backbone whose weights are given with the data.
+
+    Its inputs, 0 … 1, are normalised by ImageNet's mean and standard deviation. Its batch normalisations use
+    the statistics given, in training too: Keras's advice for fine-tuning. Comes first in a network, if at all.
+
+    Args:
+        blocks: Layers in each of the dense blocks.
+        frozen: Whether its weights stay as given; otherwise they are trained with all others.
+    """
+
+    blocks: densenet.Blocks = densenet.DENSENET121
+    frozen: bool = True
+
+
+Layer = Dense | Conv | MaxPool | Dropout | DenseNet
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +139,19 @@ class CenterLoss:
 
 
 @dataclass(frozen=True, slots=True)
+class FineTuning:
+    """A second stage that trains the backbone's weights too, with an optimiser begun anew.
+
+    Args:
+        after: Epochs before it.
+        lr: Its learning rate.
+    """
+
+    after: int
+    lr: float
+
+
+@dataclass(frozen=True, slots=True)
 class Training:
     """A classifier and how it is trained, but for the number of epochs and the seed.
 
@@ -135,6 +167,8 @@ class Training:
             by examples / (classes · examples of its class); ``"resample"`` draws each epoch's examples
             with replacement, every class equally likely (which shuffles, whatever ``shuffle`` says).
         center: An additional loss on the features.
+        augmentation: Random changes of the training images, which are then given as pixels.
+        fine_tuning: A second stage; ``layers`` and ``optimizer`` are the first one's.
     """
 
     layers: tuple[Layer, ...]
@@ -143,27 +177,44 @@ class Training:
     shuffle: bool = True
     balance: Literal["none", "weights", "resample"] = "none"
     center: CenterLoss | None = None
+    augmentation: Augmentation | None = None
+    fine_tuning: FineTuning | None = None
+
+    @property
+    def backbone(self) -> DenseNet | None:
+        """The first layer, if its weights are given with the data."""
+        return self.layers[0] if isinstance(self.layers[0], DenseNet) else None
+
+    def stage(self, epoch: int) -> Training:
+        """Return the training of one stage that an epoch (from 1) belongs to."""
+        stage = replace(self, fine_tuning=None)
+        if self.fine_tuning is None or epoch <= self.fine_tuning.after or self.backbone is None:
+            return stage
+        layers = (replace(self.backbone, frozen=False), *self.layers[1:])
+        return replace(stage, layers=layers, optimizer=replace(self.optimizer, lr=self.fine_tuning.lr))
 
 
 def forward_flops(layers: Sequence[Layer], shape: Shape) -> float:
     """Return the floating-point operations of one example's forward pass.
 
     A multiplication and an addition for each weight, at each place it is applied: 2 · in · out for
-    `Dense`, 2 · height · width · kernel² · channels · filters for `Conv`. Biases, activations, pooling and
-    dropout are not counted.
+    `Dense`, 2 · height · width · kernel² · channels · filters for `Conv` and the convolutions of `DenseNet`.
+    Biases, activations, normalisations, pooling and dropout are not counted.
 
     Args:
         layers: The network.
         shape: Of one example; see `walk`.
     """
-    total = 0
+    total = 0.0
     for _, layer, inside, outside in walk(layers, shape):
         match layer:
             case Dense():
                 total += 2 * inside[0] * outside[0]
             case Conv(kernel=kernel):
                 total += 2 * kernel**2 * inside[-1] * math.prod(outside)
-    return float(total)
+            case DenseNet(blocks):
+                total += densenet.forward_flops(blocks, inside[0])
+    return total
 
 
 def named_layers(layers: Sequence[Layer]) -> list[tuple[str, Layer]]:
@@ -185,7 +236,7 @@ def walk(layers: Sequence[Layer], shape: Shape) -> Iterator[tuple[str, Layer, Sh
         shape: Of one example: (height, width, channels), or (inputs,) where no layer needs an image.
 
     Raises:
-        ValueError: A `Conv` or a `MaxPool` comes where there is no image any more.
+        ValueError: A `Conv`, a `MaxPool` or a `DenseNet` comes where there is no image any more.
     """
     for name, layer in named_layers(layers):
         outside: Shape
@@ -198,6 +249,8 @@ def walk(layers: Sequence[Layer], shape: Shape) -> Iterator[tuple[str, Layer, Sh
                 outside = height // size, width // size, channels
             case Dropout(), _:
                 outside = shape
+            case DenseNet(blocks), (_, _, _):
+                outside = (densenet.features(blocks),)
             case _:
                 raise ValueError(f"{name}, {layer}, needs (height, width, channels), got {shape}")
         yield name, layer, shape, outside

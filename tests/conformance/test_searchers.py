@@ -6,7 +6,10 @@ import sys
 import pytest
 
 from harness import registry
-from searchers.conformance import Case, SearcherConformance
+from harness.events import Asked, Told
+from harness.study import Study
+from harness.trial import Budget
+from searchers.conformance import Case, SearcherConformance, begun, evaluated, one_thread
 
 # Small initial designs get a search to its model within few evaluations. A searcher that is not
 # named here is tested with its defaults.
@@ -37,6 +40,7 @@ CASES = {
             "one choice",
         ),
     },
+    "kerastuner_hyperband": {"steps": 30},
     "optuna_cmaes": {"steps": 24, "race": 60},
     "optuna_cmaes-margin": {"settings": {"with_margin": True, "popsize": 5}, "steps": 24, "race": 60},
     "optuna_gp": {
@@ -55,12 +59,24 @@ CASES = {
     "optuna_tpe-group": {"settings": {**TPE, "group": True}, "race": 60},
     "optuna_tpe-univariate": {"settings": {**TPE, "multivariate": False, "constant_liar": False}, "race": 60},
     "pyswarms_pso": {"settings": {"n_particles": 8}, "race": 100, "race_seeds": 16},
+    "pyswarms_pso-pyramid": {
+        "settings": {"n_particles": 5, "topology": "pyramid"},
+        "race": 0,
+        "spaces": ("continuous", "mixed", "conditional", "tiny", "single point"),
+    },
+    "pyswarms_pso-random": {
+        "settings": {"n_particles": 8, "topology": "random", "oh_strategy": {"w": "nonlin_mod"}, "w": 0.9},
+        "race": 100,
+        "race_seeds": 16,
+    },
+    "pyswarms_pso-ring": {"settings": {"n_particles": 8, "topology": "ring"}, "race": 100, "race_seeds": 16},
     "pyswarms_pso-maximin": {"settings": {"n_particles": 8, "init": "maximin_lhs"}, "race": 0},
     "raytune_hyperopt": {"settings": {"n_initial_points": 5}, "race": 100, "race_seeds": 16},
     "raytune_optuna": {"race": 60},
     # Not raced: on a smooth function of two parameters, the library's forest is no better than random
     # search within 90 evaluations.
     "skopt_forest": {"settings": {"n_initial_points": 4, "n_points": 500}, "steps": 7, "race": 0},
+    "skopt_gbrt": {"settings": {"n_initial_points": 4, "n_points": 500}, "steps": 7, "race": 0},
     "skopt_gp": {"settings": GP, "steps": 7, "race": 14},
     "skopt_gp-hedge": {
         "settings": {**GP, "acq_func": "gp_hedge"},
@@ -79,15 +95,50 @@ LABELS = sorted({*CASES, *registry.searchers()})
 SLOW = {"kerastuner_bayes"}
 
 
+@pytest.fixture(
+    params=[pytest.param(label, marks=pytest.mark.slow if label in SLOW else ()) for label in LABELS]
+)
+def case(request):
+    case = case_of(request.param)
+    for library in {"torch", "greenlet"} & set(case.searcher.libraries):
+        pytest.importorskip(library, reason="not installed with the project")
+    return case
+
+
 class TestSearchers(SearcherConformance):
-    @pytest.fixture(
-        params=[pytest.param(label, marks=pytest.mark.slow if label in SLOW else ()) for label in LABELS]
-    )
-    def case(self, request):
-        case = case_of(request.param)
-        for library in {"torch", "greenlet"} & set(case.searcher.libraries):
-            pytest.importorskip(library, reason="not installed with the project")
-        return case
+    """The suite."""
+
+
+def test_the_starting_point_is_paid_by_the_budget(case):
+    if not case.can_begin:
+        return
+    started, space, first = begun(case, case.space(), 0.35)
+    problem = case.problem(space)
+    for budget in (Budget("evaluations", 2), Budget("epochs", 2 * problem.fidelity.high)):
+        searcher = started.searcher(problem, seed=1, budget=budget, **started.settings)
+        study = Study(searcher, workers=1, cost=lambda config: 1.0)
+        events = []
+        with one_thread():
+            while study.done is None:
+                for event in study.advance():
+                    events.append(event)
+                    if isinstance(event, Asked):
+                        study.deliver(event.number, evaluated(searcher, event.proposal))
+        asked = [event for event in events if isinstance(event, Asked)]
+        told = [event for event in events if isinstance(event, Told)]
+        assert dict(asked[0].proposal.config) == first
+        assert told[0].number == 0
+        assert told[0].epochs == asked[0].proposal.epochs
+        spent = len(told) if budget.unit == "evaluations" else sum(event.epochs for event in told)
+        assert spent <= budget.amount
+        assert spent == budget.amount or case.searcher.multi_fidelity or study.done.reason == "exhausted"
+
+
+def test_every_method_can_begin_at_a_reference_and_says_how():
+    cannot = {name for name, cls in registry.searchers().items() if not Case(cls).can_begin}
+    assert cannot <= {"references"}  # it searches nothing
+    silent = {name for name, cls in registry.searchers().items() if "start_at_reference" not in cls.__doc__}
+    assert silent == cannot
 
 
 def test_listing_searchers_loads_no_library():

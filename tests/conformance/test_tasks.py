@@ -1,4 +1,7 @@
-"""What every task must do, run over all registered ones in their cheapest variant."""
+"""The conformance suite for tasks: runs over all registered ones in their cheapest variant.
+
+Its cases, and how to write their fingerprints anew, are in `task_cases`.
+"""
 
 from __future__ import annotations
 
@@ -7,86 +10,47 @@ import math
 import random
 import subprocess
 import sys
-from functools import cache, cached_property
 from importlib import metadata
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 import pytest
+from task_cases import (
+    NAMES,
+    SEED,
+    case_of,
+    configurations,
+    corners,
+    differences,
+    fingerprint,
+    labels,
+    numbers,
+    read_fingerprints,
+)
 
-from harness import registry
 from harness.errors import SpaceError
 from harness.keys import TaskKey, canonical_json
 from harness.space import Choice
-from harness.task import Checkpoint, data_digest, read_only
+from harness.task import Checkpoint, data_digest
 from harness.trial import Status
 
-SEED = 1
-CHEAP_TO_EXPENSIVE = ("tiny", "small", "full")
-NAMES = sorted(registry.tasks())
+LABELS = tuple(labels())
+TRAINED = tuple(labels(cheap=False))
 
 
-class Case:
-    """A task, its data, and the evaluation of its first configuration that most tests compare with."""
-
-    def __init__(self, task):
-        task.prepare(1)
-        self.task = task
-        self.data = read_only(task.load())
-        self.digest = data_digest(self.data)
-        self.config = configurations(task)[0]
-        self.epochs = task.fidelity.high
-
-    def evaluate(self, config=None, *, epochs=None, seed=SEED, **rest):
-        config = self.config if config is None else config
-        return self.task.evaluate(config, epochs=epochs or self.epochs, seed=seed, data=self.data, **rest)
-
-    @cached_property
-    def whole(self):
-        return self.evaluate()
-
-
-def cheapest(cls):
-    if "variant" not in cls.Options.model_fields:
-        return cls()
-    variants = get_args(cls.Options.model_fields["variant"].annotation)
-    return cls(variant=next(v for v in CHEAP_TO_EXPENSIVE if v in variants))
-
-
-def configurations(task):
-    """The reference configurations, or the middle of the space where there are none."""
-    return [dict(c) for c in task.space.references.values()] or [
-        task.space.from_unit([0.5] * len(task.space))
-    ]
-
-
-def corners(task):
-    return [task.space.from_unit([u] * len(task.space)) for u in (0.0, 1.0)]
-
-
-def numbers(curve):
-    """What must be reproduced: everything but wall time."""
-    return {name: list(values) for name, values in curve.items() if name != "seconds"}
-
-
-@cache
-def case_of(name):
-    return Case(cheapest(registry.task(name)))
-
-
-@pytest.fixture(params=NAMES)
+@pytest.fixture(params=LABELS)
 def case(request):
     return case_of(request.param)
 
 
-@pytest.fixture(params=[name for name in NAMES if not registry.task(name).cheap])
+@pytest.fixture(params=TRAINED)
 def trained(request):
     return case_of(request.param)
 
 
 def test_tasks_are_registered():
-    assert {"branin", "hartmann6", "mixed", "mnist_mlp", "fashion_mlp"} <= set(NAMES)
+    functions, trained = {"branin", "hartmann6", "mixed"}, {"fashion_cnn", "fashion_mlp"}
+    assert functions | trained | {"mnist_mlp", "mnist_mlp_design", "mnist_net"} <= set(NAMES)
 
 
 def test_listing_tasks_loads_no_training_library():
@@ -148,11 +112,32 @@ def test_succeeds_at_every_reference(case):
 
 
 def test_survives_the_corners_of_its_space(case):
-    for config in corners(case.task):
+    for config in corners(case.task, turned=case.default):
         evaluation = case.evaluate(config)
         assert evaluation.status in (Status.OK, Status.DIVERGED), evaluation.message
         assert math.isfinite(case.task.objective.loss(evaluation))
         assert evaluation.epochs >= 1
+
+
+def test_works_on_read_only_arrays(case):
+    """As they are when they come from shared memory; see also the last test."""
+    assert not any(array.flags.writeable for array in case.data.values())
+    assert case.evaluate(epochs=1).status is Status.OK
+
+
+def test_gives_the_numbers_checked_in(trained, request):
+    """A changed model, split, order or metric shows here; rounding on another processor does not."""
+    label = request.node.callspec.params["trained"]
+    how = f"tests/conformance/task_cases.py {label!r} writes its fingerprint"
+    recorded = read_fingerprints().get(label)
+    assert recorded is not None, f"{label} has no fingerprint: {how}"
+    configs = [each["config"] for each in recorded["evaluations"]]
+    found = list(differences(recorded, fingerprint(trained, configs)))
+    assert not found, "\n".join([*found, f"If this is meant, raise the task's version; {how} anew."])
+
+
+def test_no_fingerprint_is_left_over():
+    assert set(read_fingerprints()) <= set(TRAINED)
 
 
 def test_repeats_itself_whatever_the_global_generators_hold(case):
@@ -210,14 +195,14 @@ def test_repeats_itself_in_another_process(tmp_path):
     code = (
         "import json, sys\n"
         f"sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
-        "import test_tasks as t\n"
-        "cases = {name: t.case_of(name) for name in reversed(t.NAMES)}\n"
-        "print(json.dumps({name: [t.numbers(c.whole.curve), c.digest] for name, c in cases.items()}))"
+        "import task_cases as t\n"
+        "cases = {label: t.case_of(label) for label in reversed([*t.labels()])}\n"
+        "print(json.dumps({label: [t.numbers(c.whole.curve), c.digest] for label, c in cases.items()}))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     there = json.loads(done.stdout.splitlines()[-1])
-    for name in NAMES:
-        assert there[name] == [numbers(case_of(name).whole.curve), case_of(name).digest], name
+    for label in LABELS:
+        assert there[label] == [numbers(case_of(label).whole.curve), case_of(label).digest], label
 
 
 def test_data_are_left_as_they_were(case):

@@ -1,4 +1,4 @@
-"""The documented tasks against their reports."""
+"""What the documented image classifiers share, and the two perceptron tasks against their reports."""
 
 from __future__ import annotations
 
@@ -9,10 +9,15 @@ from pydantic import ValidationError
 from harness import registry
 from tasks import images
 from tasks.datasets import load_small
+from tasks.fashion_cnn import FashionCnn
 from tasks.fashion_mlp import FashionMlp
 from tasks.images import Variant, split
 from tasks.mnist_mlp import MnistMlp
-from tasks.training import Optimizer
+from tasks.mnist_mlp_design import MnistMlpDesign
+from tasks.mnist_net import MnistNet
+from tasks.network import Conv, Dense, Dropout, MaxPool, Optimizer, forward_flops
+
+TASKS = (FashionCnn, FashionMlp, MnistMlp, MnistMlpDesign, MnistNet)
 
 
 def weights(training, inputs=784):
@@ -22,9 +27,9 @@ def weights(training, inputs=784):
     return total
 
 
-def test_registered():
-    assert registry.task("mnist_mlp") is MnistMlp
-    assert registry.task("fashion_mlp") is FashionMlp
+@pytest.mark.parametrize("task", TASKS)
+def test_registered(task):
+    assert registry.task(task.name) is task
 
 
 @pytest.mark.parametrize(
@@ -32,15 +37,26 @@ def test_registered():
     [
         (MnistMlp(), (48_000, 12_000, 10_000, 100)),
         (MnistMlp(variant="small"), (4800, 1200, 1000, 9)),
+        (MnistMlpDesign(), (48_000, 12_000, 10_000, 100)),
+        (MnistMlpDesign(variant="small"), (4800, 1200, 1000, 9)),
         (FashionMlp(), (55_000, 5000, 10_000, 30)),
         (FashionMlp(variant="small"), (5500, 500, 1000, 10)),
+        (FashionCnn(), (50_000, 10_000, 10_000, 3)),
+        (FashionCnn(variant="small"), (5000, 1000, 1000, 3)),
+        (MnistNet(validation="split"), (50_000, 10_000, 10_000, 3)),
+        (MnistNet(validation="split", base="conv"), (50_000, 10_000, 10_000, 1)),
+        (MnistNet(validation="split", base="conv", variant="small"), (5000, 1000, 1000, 1)),
     ],
+    ids=lambda value: value.label if hasattr(value, "label") else "",
 )
 def test_sizes(task, sizes):
     variant = task.variant
     assert (variant.train, variant.val, variant.test, task.fidelity.high) == sizes
     assert task.fidelity.low == 1
     assert task.on_subset == (task.options.variant != "full")
+    assert type(task)(variant="tiny").variant.train < 600
+    # one training image more than there are would be taken silently as one less
+    assert variant.train + variant.val <= (60_000 if task.options.variant == "full" else 6000)
 
 
 def test_mnist_space_is_the_reports():
@@ -71,12 +87,19 @@ def test_fashion_references_are_the_reports():
     assert (training.batch, training.shuffle) == (32, True)
 
 
-def test_objective_is_a_matter_of_scoring():
-    accuracy, f1 = MnistMlp(), MnistMlp(objective="val_macro_f1")
+@pytest.mark.parametrize("task", TASKS)
+def test_objective_is_a_matter_of_scoring(task):
+    accuracy, f1, longer = task(), task(objective="val_macro_f1"), task(epochs=200)
     assert (f1.objective.metric, f1.objective.test_metric) == ("val_macro_f1", "test_macro_f1")
     assert (accuracy.objective.metric, accuracy.objective.test_metric) == ("val_accuracy", "test_accuracy")
-    assert accuracy.key.training == f1.key.training != MnistMlp(shuffle=False).key.training
-    assert accuracy.key != f1.key
+    assert accuracy.key.training == f1.key.training == longer.key.training
+    assert longer.fidelity.high == 200
+    assert accuracy.key != f1.key != longer.key != accuracy.key
+
+
+def test_order_is_a_matter_of_training():
+    for task in (MnistMlp, MnistMlpDesign):
+        assert task().key.training != task(shuffle=False).key.training
 
 
 def test_bad_options_are_refused():
@@ -95,7 +118,17 @@ def test_cost_by_hand():
     assert task.cost(wide) == 2 * (784 * 128 + 128 * 512 + 512 * 10) * (3 * 4800 + 1200 + 1000)
 
 
-@pytest.mark.parametrize(("task", "first"), [(MnistMlp, False), (FashionMlp, True)])
+def test_forward_flops_by_hand():
+    """On a 7 × 5 image with 3 channels; pooling by 2 drops the last row and column."""
+    convolution, dense = 2 * 7 * 5 * 3 * 3 * 3 * 4, 2 * (3 * 2 * 4) * 6
+    layers = (Conv(4, 3), MaxPool(2), Dropout(0.5), Dense(6))
+    assert forward_flops(layers, (7, 5, 3)) == convolution + dense
+    assert forward_flops((Dense(6), Dropout(0.5), Dense(2)), (5,)) == 2 * 5 * 6 + 2 * 6 * 2
+    with pytest.raises(ValueError, match=r"conv_1.* needs \(height, width, channels\), got \(6,\)"):
+        forward_flops((Dense(6), Conv(4, 3)), (7, 5, 3))
+
+
+@pytest.mark.parametrize(("task", "first"), [(MnistMlp, False), (FashionMlp, True), (FashionCnn, False)])
 def test_loaded_arrays(task, first):
     task = task(variant="small")
     data, arrays = task.load(), load_small(task.data_set)
@@ -103,14 +136,14 @@ def test_loaded_arrays(task, first):
     shapes = {"train": v.train, "val": v.val, "test": v.test}
     for part, count in shapes.items():
         x, y = data[f"x_{part}"], data[f"y_{part}"]
-        assert (x.shape, x.dtype, y.shape, y.dtype) == ((count, 784), np.float32, (count,), np.uint8)
+        assert (x.shape, x.dtype, y.shape, y.dtype) == ((count, 28, 28, 1), np.uint8, (count,), np.uint8)
         assert x.flags.c_contiguous
-        assert (x.min(), x.max()) == (0.0, 1.0)
+        assert (x.min(), x.max()) == (0, 255)
     val, train = (slice(0, v.val), slice(v.val, None)) if first else (slice(v.train, None), slice(0, v.train))
     for part, chosen in (("val", val), ("train", train)):
-        expected = arrays["x_train"][chosen].reshape(-1, 784)
-        assert np.array_equal(np.rint(data[f"x_{part}"] * 255).astype(np.uint8), expected)
+        assert np.array_equal(data[f"x_{part}"][..., 0], arrays["x_train"][chosen])
         assert np.array_equal(data[f"y_{part}"], arrays["y_train"][chosen])
+    assert np.array_equal(data["x_test"][..., 0], arrays["x_test"])
     assert np.array_equal(data["y_test"], arrays["y_test"])
 
 
@@ -130,7 +163,8 @@ def test_only_the_full_variant_needs_the_full_data(monkeypatch):
         raise AssertionError(name)
 
     monkeypatch.setattr(images, "load_full", absent)
-    for variant in ("small", "tiny"):
-        MnistMlp(variant=variant).load()
-    with pytest.raises(AssertionError, match="fashion_mnist"):
-        FashionMlp().load()
+    for task in TASKS:
+        for variant in ("small", "tiny"):
+            task(variant=variant).load()
+        with pytest.raises(AssertionError, match=task.data_set):
+            task().load()
