@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, final
 
 import numpy as np
+from pydantic import Field
 
 from harness.errors import (
     DerbyError,
@@ -21,7 +22,7 @@ from harness.errors import (
 )
 from harness.machine import require_libraries
 from harness.options import Options
-from harness.space import Choice, Domain, Float, Int
+from harness.space import Choice, Config, Domain, Float, Int
 from harness.trial import Budget, Evaluation, Problem, Proposal
 
 
@@ -42,6 +43,25 @@ class Suggestion:
     continues: Suggestion | None = None
 
 
+class SearcherOptions(Options):
+    """The settings that every method has. A method's own `Settings` derive from it, and add to it."""
+
+    start_at_reference: bool = Field(
+        False,
+        description="begin with the space's first reference configuration: the first evaluation, paid by the "
+        "budget, and told to the method like any other",
+    )
+
+    def own(self) -> dict[str, Any]:
+        """Return the method's own settings by name, without those that every method has."""
+        return self.model_dump(exclude=set(SearcherOptions.model_fields))
+
+
+def _starts_at_reference(settings: Options) -> bool:
+    """Whether a search begins with a reference configuration; a plug-in's settings need not know of it."""
+    return isinstance(settings, SearcherOptions) and settings.start_at_reference
+
+
 class Searcher(ABC):
     """One HPO method behind ask/tell. Minimises.
 
@@ -53,6 +73,9 @@ class Searcher(ABC):
     losses (see `Objective.loss`: every method is told the same for the same failure), times ask and
     tell, and keeps global random state apart. A library's exception becomes a `SearcherError` that
     names the trial; nothing ever falls back to another method.
+
+    Where ``start_at_reference`` is set, the base class sees to it that the first proposal is the
+    space's first reference configuration, exactly: see `_ask_at`.
 
     Args:
         problem: Space, fidelities and objective.
@@ -88,7 +111,7 @@ class Searcher(ABC):
     learns: ClassVar[bool] = True
     """Whether the new configurations it proposes depend on the losses it was told."""
 
-    class Settings(Options):
+    class Settings(SearcherOptions):
         """The method's settings."""
 
     settings: Options
@@ -106,6 +129,10 @@ class Searcher(ABC):
         """Duration of the latest ask."""
         self.tell_seconds = 0.0
         """Duration of the latest tell."""
+        self.starting_point: Config | None = None
+        """What the search begins with, if that is given."""
+        if _starts_at_reference(self.settings):
+            self.starting_point = dict(next(iter(problem.space.references.values())))
         self._trials: dict[Suggestion, int] = {}
         self._trial_count = 0
         self._pending: dict[tuple[int, int], Suggestion] = {}
@@ -122,6 +149,16 @@ class Searcher(ABC):
     def _ask(self) -> Suggestion | None:
         """Return the next suggestion; ``None`` when there is none until something is told, or ever."""
 
+    def _ask_at(self, config: Config) -> Suggestion | None:
+        """Return the suggestion of the starting point; called once, for the first ask of a search that has one.
+
+        It should take part in the method like the method's own proposals do. As it stands, `_tell` gets
+        a suggestion without a handle, which is enough for a method that goes by configurations
+        and losses. An adapter gives the point to its library here, or in `_start`, where
+        `starting_point` is known already.
+        """
+        return Suggestion(config)
+
     @abstractmethod
     def _tell(self, suggestion: Suggestion, loss: float) -> None:
         """Take the finite loss of a suggestion, the same object that `_ask` returned."""
@@ -129,7 +166,7 @@ class Searcher(ABC):
     @classmethod
     def incompatibilities(cls, problem: Problem, budget: Budget, settings: Options) -> list[str]:
         """Return why the method cannot handle this problem; empty when it can. Extend it, don't replace it."""
-        del budget, settings  # for subclasses
+        del budget  # for subclasses
         reasons = []
         for name, domain in problem.space.parameters.items():
             if not isinstance(domain, cls.domains):
@@ -138,6 +175,8 @@ class Searcher(ABC):
         if problem.space.conditions and not (cls.conditional or cls.drops_inactive):
             names = ", ".join(repr(name) for name in problem.space.conditions)
             reasons.append(f"it cannot search conditional parameters ({names})")
+        if _starts_at_reference(settings) and not problem.space.references:
+            reasons.append("start_at_reference is set, but this space has no reference configuration")
         return reasons
 
     # What everyone else calls.
@@ -159,11 +198,17 @@ class Searcher(ABC):
         began = time.perf_counter()
         action = f"failed to propose a configuration after {self._trial_count} trials"
         with self._isolated(), self._library_errors(action):
-            suggestion = self._ask()
+            start = None if self._trial_count else self.starting_point
+            suggestion = self._ask() if start is None else self._ask_at(start)
         if suggestion is None:
             self.ask_seconds = time.perf_counter() - began
             return None
         proposal = self._proposal(suggestion)
+        if start is not None and dict(proposal.config) != start:
+            raise SearcherError(
+                f"searcher {self.name!r} should begin with the reference configuration {start}, and its "
+                f"library proposed {dict(proposal.config)}"
+            )
         self._pending[proposal.trial, proposal.epochs] = suggestion
         self.ask_seconds = time.perf_counter() - began
         return proposal

@@ -7,8 +7,7 @@ import warnings
 from collections.abc import Iterator
 from typing import Final
 
-from harness.space import Float, Scalar
-from harness.trial import Problem
+from harness.space import Choice, Config, Domain, Float, Scalar, Space
 
 ROUNDING: Final = 1e-9
 """How far outside its bounds a library's value may lie, relative to the bound, and still be rounding."""
@@ -26,27 +25,35 @@ def clipped(domain: Float, value: float) -> float:
     return value
 
 
-def missing_reference(problem: Problem) -> list[str]:
-    """Return why a search cannot start at the space's first reference configuration, if so."""
-    if problem.space.references:
-        return []
-    return ["start_at_reference is set, but this space has no reference configuration"]
+def completed(space: Space, config: Config) -> dict[str, Scalar]:
+    """Return a configuration in which inactive parameters have a value, too: the middle of their domain.
 
-
-def reference(problem: Problem, *, complete: bool = False) -> dict[str, Scalar]:
-    """Return the space's first reference configuration, a copy.
-
-    Args:
-        problem: The problem, whose space has a reference configuration.
-        complete: Give inactive parameters a value, too, the middle of their domain: for libraries
-            that know no conditions.
+    It is how a starting point is given to a library that knows no conditions.
     """
-    config = next(iter(problem.space.references.values()))
     return {
         name: config[name] if name in config else domain.from_unit(0.5)
-        for name, domain in problem.space.parameters.items()
-        if complete or name in config
+        for name, domain in space.parameters.items()
     }
+
+
+def encoded(domain: Domain, value: Scalar) -> Scalar:
+    """Return a value as libraries are given it: a category as its position, anything else as it is."""
+    return domain.index(value) if isinstance(domain, Choice) else value
+
+
+def coincide(space: Space, a: Config, b: Config) -> bool:
+    """Whether two configurations are the same, real parameters up to `ROUNDING` of their range."""
+    for name, domain in space.parameters.items():
+        if (name in a) != (name in b):
+            return False
+        if name not in a:
+            continue
+        if isinstance(domain, Float):
+            if abs(domain.to_unit(a[name]) - domain.to_unit(b[name])) > ROUNDING:
+                return False
+        elif type(a[name]) is not type(b[name]) or a[name] != b[name]:
+            return False
+    return True
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""The two baselines that need no search library: random search and grid search."""
+"""What needs no search library: random search, grid search, and configurations given by name or in full."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from functools import lru_cache
 from typing import ClassVar, Final, Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from harness.errors import SpaceError, nearest
 from harness.options import Options
-from harness.searcher import Searcher, Suggestion
+from harness.searcher import Searcher, SearcherOptions, Suggestion
 from harness.space import Float, Int, Scalar, Space
 from harness.trial import Budget, Problem
+from searchers import _adapt
 
 LARGEST_GRID: Final = 1_000_000
 """Grids of more points than this are refused: they are a mistake, and would not fit in memory."""
@@ -38,6 +40,9 @@ class Random(Searcher):
       takes each of as many intervals once. Where evaluations cost less than was foreseen, another
       hypercube follows. A study that stops early has seen an unbiased part of it.
 
+    With ``start_at_reference`` the reference configuration comes first, and the design after it, as it would
+    have begun without; a Latin hypercube has one point less, so that the budget still pays for all of it.
+
     References: J. Bergstra and Y. Bengio, "Random Search for Hyper-Parameter Optimization", Journal
     of Machine Learning Research 13 (2012) 281–305; A. Owen, "Scrambling Sobol' and Niederreiter-Xing
     Points", 1998; M. McKay, R. Beckman and W. Conover, "A Comparison of Three Methods for Selecting
@@ -57,7 +62,7 @@ class Random(Searcher):
     parallel: ClassVar[bool] = True
     learns: ClassVar[bool] = False
 
-    class Settings(Options):
+    class Settings(SearcherOptions):
         """Settings of random search."""
 
         design: Literal["uniform", "sobol", "lhs"] = Field(
@@ -91,7 +96,7 @@ class Random(Searcher):
             sobol = qmc.Sobol(dimensions, scramble=True, bits=62, rng=generator)
             while True:
                 yield sobol.random(1)[0].tolist()
-        planned = max(self.budget.full_evaluations(self.problem.fidelity), 1)
+        planned = max(_affordable(self.problem, self.budget, self.settings), 1)
         hypercubes = qmc.LatinHypercube(dimensions, rng=generator)
         while True:
             yield from hypercubes.random(min(planned, LARGEST_GRID)).tolist()
@@ -123,6 +128,10 @@ class Grid(Searcher):
     which parameters happen to be listed. In the ``lexicographic`` order the last parameter varies
     fastest, whatever the seed.
 
+    With ``start_at_reference`` the reference configuration comes first. Where it is a point of the grid,
+    up to rounding, it is not proposed again in its turn. A grid fitted to the budget is fitted to one
+    evaluation less.
+
     It searches at most `LARGEST_GRID` points. The shuffled order holds them all in memory (about
     250 MB for the largest).
     """
@@ -132,7 +141,7 @@ class Grid(Searcher):
     parallel: ClassVar[bool] = True
     learns: ClassVar[bool] = False
 
-    class Settings(Options):
+    class Settings(SearcherOptions):
         """Settings of grid search."""
 
         resolution: int | None = Field(
@@ -169,6 +178,9 @@ class Grid(Searcher):
             points = list(grid)
             order = np.random.default_rng(self.seed).permutation(len(points)).tolist()
             self._points = (points[i] for i in order)
+        if self.starting_point is not None:
+            start = self.starting_point
+            self._points = (point for point in self._points if not _adapt.coincide(space, point, start))
 
     def _ask(self) -> Suggestion | None:
         point = next(self._points, None)
@@ -178,13 +190,85 @@ class Grid(Searcher):
         """Learn nothing: the grid is fixed."""
 
 
+class References(Searcher):
+    """The task's named reference configurations, each once, in the task's order, at full fidelity.
+
+    It searches nothing: it evaluates what a source published, or any other configurations that are given in full.
+    When all have been proposed, the search ends. A configuration given twice is proposed twice.
+
+    It needs a space with reference configurations, unless ``configurations`` are given.
+    """
+
+    name = "references"
+    conditional: ClassVar[bool] = True
+    parallel: ClassVar[bool] = True
+    seeded: ClassVar[bool] = False
+    learns: ClassVar[bool] = False
+
+    class Settings(Options):
+        """Which configurations."""
+
+        names: list[str] | None = Field(
+            None, min_length=1, description="names of reference configurations, in this order; null: all"
+        )
+        configurations: list[dict[str, Scalar]] | None = Field(
+            None, min_length=1, description="configurations in full, instead of named ones"
+        )
+
+        @model_validator(mode="after")
+        def _one_of_them(self) -> References.Settings:
+            if self.names is not None and self.configurations is not None:
+                raise ValueError("give names or configurations, not both")
+            return self
+
+    settings: Settings
+
+    @classmethod
+    def incompatibilities(cls, problem: Problem, budget: Budget, settings: Options) -> list[str]:
+        """Refuse, besides, names and configurations that the space does not have."""
+        reasons = super().incompatibilities(problem, budget, settings)
+        assert isinstance(settings, cls.Settings)  # noqa: S101 - tells the type checker; the base built it
+        references = problem.space.references
+        if settings.configurations is not None:
+            for config in settings.configurations:
+                try:
+                    problem.space.validate(config)
+                except SpaceError as error:
+                    reasons.append(f"configuration {config}: {error}")
+        elif not references:
+            reasons.append("this space has no reference configuration; give `configurations`")
+        for name in settings.names or ():
+            if name not in references:
+                reasons.append(f"no reference configuration is called {name!r}; {nearest(name, references)}")
+        return reasons
+
+    def _start(self) -> None:
+        references = self.problem.space.references
+        names = self.settings.names if self.settings.names is not None else list(references)
+        given = self.settings.configurations
+        configs = given if given is not None else [dict(references[name]) for name in names]
+        self._configs = iter(configs)
+
+    def _ask(self) -> Suggestion | None:
+        config = next(self._configs, None)
+        return None if config is None else Suggestion(config)
+
+    def _tell(self, suggestion: Suggestion, loss: float) -> None:
+        """Learn nothing: the configurations are given."""
+
+
+def _affordable(problem: Problem, budget: Budget, settings: SearcherOptions) -> int:
+    """Return how many configurations the budget pays for at full fidelity, besides a given starting point."""
+    return budget.full_evaluations(problem.fidelity) - settings.start_at_reference
+
+
 def _resolution(problem: Problem, budget: Budget, settings: Grid.Settings) -> dict[str, int]:
     """Return the grid resolution of each numeric parameter, for `Space.grid`."""
     numeric = {k: d for k, d in problem.space.parameters.items() if isinstance(d, Float | Int)}
     if settings.resolution is not None:
         return dict.fromkeys(numeric, settings.resolution)
-    affordable = min(budget.full_evaluations(problem.fidelity), LARGEST_GRID)
-    return fitted_resolution(problem.space, affordable)
+    affordable = _affordable(problem, budget, settings)
+    return fitted_resolution(problem.space, min(affordable, LARGEST_GRID))
 
 
 def fitted_resolution(space: Space, affordable: int) -> dict[str, int]:

@@ -11,7 +11,7 @@ import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any, Final
 
@@ -20,14 +20,23 @@ from pydantic import ValidationError
 from threadpoolctl import threadpool_limits
 
 from harness.errors import IncompatibleError, ProtocolError
-from harness.searcher import Searcher
+from harness.searcher import Searcher, SearcherOptions
 from harness.space import Choice, Condition, Config, Domain, Float, Int, Space
 from harness.trial import Budget, Curve, Evaluation, Fidelity, Objective, Problem, Proposal, Status
 
 FAILURE: Final = 50.0
 """The metric value that stands for a failed evaluation in the test problems."""
 
-SPACES: Final[Mapping[str, Space]] = {
+
+def _with_references(space: Space) -> Space:
+    """Return the space with 16 reference configurations: in the unit cube's corners and spread through it."""
+    points = [[float((i >> j % 2) & 1) for j in range(len(space))] for i in range(4)]
+    points += np.random.default_rng(5).random((12, len(space))).tolist()
+    references = {f"reference {i}": space.from_unit(point) for i, point in enumerate(points)}
+    return replace(space, references=references)
+
+
+_SPACES: Final[Mapping[str, Space]] = {
     "continuous": Space({"rate": Float(1e-5, 1e-1, log=True), "share": Float(-2.0, 3.0)}),
     "mixed": Space(
         {
@@ -65,7 +74,8 @@ SPACES: Final[Mapping[str, Space]] = {
     "one choice": Space({"a": Choice(("x", "y", "z"))}),
     "wide": Space({f"x{i}": Float(0.0, 1.0) if i % 3 else Int(0, 10) for i in range(30)}),
 }
-"""Search spaces that between them have every kind of parameter, and the awkward cases."""
+SPACES: Final[Mapping[str, Space]] = {name: _with_references(space) for name, space in _SPACES.items()}
+"""Search spaces that between them have every kind of parameter, and the awkward cases; with references."""
 
 RACE_SPACE: Final = Space({"rate": Float(1e-5, 1e-1, log=True), "share": Float(-2.0, 3.0)})
 RACE_ERROR: Final = 1e-3
@@ -95,6 +105,11 @@ class Case:
     spaces: tuple[str, ...] = tuple(SPACES)
     seeded: bool | None = None
 
+    @property
+    def can_begin(self) -> bool:
+        """Whether it can be given a starting point: its settings derive from those that every method has."""
+        return issubclass(self.searcher.Settings, SearcherOptions)
+
     def problem(self, space: Space | str) -> Problem:
         """Return a test problem on a space, with several fidelities for a method that wants them."""
         space = SPACES[space] if isinstance(space, str) else space
@@ -108,19 +123,36 @@ class Case:
 
     def supported(self) -> dict[str, Space]:
         """Return the test spaces that the searcher says it can handle."""
+        return {name: SPACES[name] for name in self.spaces if self.handles(name)}
+
+    def handles(self, space: Space | str) -> bool:
+        """Whether the searcher says that it can handle a space, with these settings."""
         budget = Budget("evaluations", self.steps)
         settings = self.searcher.Settings(**self.settings)
-        return {
-            name: SPACES[name]
-            for name in self.spaces
-            if not self.searcher.incompatibilities(self.problem(name), budget, settings)
-        }
+        return not self.searcher.incompatibilities(self.problem(space), budget, settings)
 
     def space(self) -> str:
         """Return the name of the richest test space that the searcher can handle."""
         supported = self.supported()
         assert supported, f"{self.searcher.name} handles none of the test spaces"
         return next(name for name in ("mixed", "continuous", "categorical", *supported) if name in supported)
+
+
+def begun(case: Case, space: str, start: float) -> tuple[Case, Space, dict[str, Any]]:
+    """Return a case that begins at a reference, the space that has it, and the reference configuration.
+
+    Args:
+        case: The case.
+        space: Name of the test space.
+        start: Where in each parameter's range the reference configuration is, 0 … 1.
+    """
+    own = SPACES[space]
+    # In the middle of a range, each parameter at another place.
+    unit = [start if start in (0.0, 1.0) else (start + 0.17 * i) % 1 for i in range(len(own))]
+    first = own.from_unit(unit)
+    references = {"zeta": first, "alpha": own.from_unit([0.5] * len(own))}
+    settings = {**case.settings, "start_at_reference": True}
+    return replace(case, settings=settings), Space(own.parameters, own.conditions, references), first
 
 
 def loss(space: Space, config: Config) -> float:
@@ -331,10 +363,11 @@ class SearcherConformance:
 
     def test_every_category_can_come_back(self, case: Case) -> None:
         """Categories that look alike (1, 1.0, True, "1") are told apart."""
-        if Choice not in case.searcher.domains:
-            return
         values = (1, 1.0, True, "1", 0.0, False)
-        proposals = search(case.start(Space({"lookalike": Choice(values)}), steps=40), 40)
+        space = _with_references(Space({"lookalike": Choice(values)}))
+        if not case.handles(space):
+            return
+        proposals = search(case.start(space, steps=40), 40)
         seen = {(type(p.config["lookalike"]), p.config["lookalike"]) for p in proposals}
         assert len(seen) >= len(values) - 2, f"only {seen} were ever proposed"
 
@@ -357,6 +390,43 @@ class SearcherConformance:
             reached = {proposal.epochs for proposal in trials.values()}
             assert full in reached, f"never trained in full: {reached}"
             assert min(reached) < full, "declares multi_fidelity, and always trained in full"
+
+    def test_starting_point(self, case: Case) -> None:
+        """Started at the space's first reference configuration, it proposes exactly that first, and goes on."""
+        if not case.can_begin:
+            return
+        for name in case.supported():
+            for start in (0.0, 0.35, 1.0):
+                started, space, first = begun(case, name, start)
+                proposals = search(started.start(space), 3)
+                assert repr(dict(proposals[0].config)) == repr(first), (name, start)
+                assert proposals[0].trial == 0
+                without = search(case.start(name), 3)
+                assert len(proposals) in {3, len(without)}, (name, start)
+
+    def test_starting_point_is_deterministic(self, case: Case) -> None:
+        """The same seed gives the same search from the same start, one by one or several at a time."""
+        if not case.can_begin:
+            return
+        started, space, first = begun(case, case.space(), 0.35)
+        runs = [search(started.start(space, seed=3), case.steps) for _ in range(2)]
+        assert runs[0] == runs[1]
+        if case.searcher.parallel:
+            runs = [
+                interleaved(started.start(space, seed=3), case.steps, workers=3, schedule=8) for _ in range(2)
+            ]
+            assert runs[0] == runs[1]
+            assert dict(runs[0][0].config) == first
+
+    def test_no_reference_to_start_at_is_refused(self, case: Case) -> None:
+        """A space without reference configurations is refused when it is constructed."""
+        import pytest
+
+        if not case.can_begin:
+            return
+        started, space, _ = begun(case, case.space(), 0.35)
+        with pytest.raises(IncompatibleError, match="reference"):
+            started.start(Space(space.parameters, space.conditions))
 
     # Same seed, same search.
 

@@ -7,8 +7,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from harness.options import Options
-from harness.searcher import Searcher, Suggestion
+from harness.searcher import Searcher, SearcherOptions, Suggestion
 from harness.space import Choice, Domain, Float, Scalar
 from searchers import _adapt
 
@@ -27,7 +26,8 @@ class GPyOptGP(Searcher):
     active, and dropped from the configuration where they are not.
 
     It proposes exactly what ``run_optimization`` does after ``numpy.random.seed(seed)``, with as
-    many threads.
+    many threads. With ``start_at_reference`` the reference configuration is the first row of the initial
+    design, as of the argument ``X``, before the random points.
 
     Surprises of the library:
 
@@ -51,7 +51,7 @@ class GPyOptGP(Searcher):
     drops_inactive: ClassVar[bool] = True
     global_random: ClassVar[bool] = True
 
-    class Settings(Options):
+    class Settings(SearcherOptions):
         """Settings of ``BayesianOptimization``, under its names."""
 
         acquisition_type: Literal["EI", "MPI", "LCB"] = Field(
@@ -87,6 +87,12 @@ class GPyOptGP(Searcher):
             self._variables = [_variable(name, parameters[name]) for name in self._names]
             space = Design_space(self._variables, None)
             self._design = initial_design("random", space, self.settings.initial_design_numdata)
+        if self.starting_point is not None:
+            import numpy as np
+
+            start = _adapt.completed(self.problem.space, self.starting_point)
+            row = [_encoded(parameters[name], start[name]) for name in self._names]
+            self._design = np.vstack((row, self._design))
 
     def _ask(self) -> Suggestion | None:
         if not self._names:  # the space is a single point
@@ -113,7 +119,7 @@ class GPyOptGP(Searcher):
         import numpy as np
         from GPyOpt.methods import BayesianOptimization
 
-        options = self.settings.model_dump(exclude={"eps"})
+        options = {name: value for name, value in self.settings.own().items() if name != "eps"}
         return BayesianOptimization(
             f=None, domain=self._variables, X=self._design, Y=np.array(self._losses)[:, None], **options
         )
@@ -136,6 +142,13 @@ def _variable(name: str, domain: Domain) -> dict[str, Any]:
         return {"name": name, "type": "continuous", "domain": (scaled(domain.low), scaled(domain.high))}
     values = tuple(scaled(value) for value in range(domain.low, domain.high + 1))
     return {"name": name, "type": "discrete", "domain": values}
+
+
+def _encoded(domain: Domain, value: Any) -> float:
+    """Return a value on the library's scale."""
+    if isinstance(domain, Choice):
+        return float(domain.index(value))
+    return math.log(value) if domain.log else float(value)
 
 
 def _decoded(domain: Domain, value: float) -> Scalar:

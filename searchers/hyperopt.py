@@ -9,18 +9,10 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from harness.options import Options
-from harness.searcher import Searcher, Suggestion
-from harness.space import Choice, Float, Int, Scalar
+from harness.searcher import Searcher, SearcherOptions, Suggestion
+from harness.space import Choice, Config, Float, Int, Scalar
 from harness.trial import Budget, Problem
 from searchers import _adapt
-
-
-class _HyperoptSettings(Options):
-    """Settings of every hyperopt search."""
-
-    start_at_reference: bool = Field(
-        False, description="begin with the space's first reference configuration (`points_to_evaluate`)"
-    )
 
 
 class _HyperoptSearcher(Searcher):
@@ -36,16 +28,13 @@ class _HyperoptSearcher(Searcher):
     * A whole number is a rounded real one from [low, high]: the two ends are drawn half as often as
       the others.
     * A running trial counts as one with an infinite loss, towards the number of start-up trials, too.
+
+    A starting point is given as ``points_to_evaluate``, which counts as one of the start-up trials.
     """
 
     libraries: ClassVar[dict[str, str]] = {"hyperopt": "hyperopt"}
     conditional: ClassVar[bool] = True
     parallel: ClassVar[bool] = True
-
-    class Settings(_HyperoptSettings):
-        """Settings of a hyperopt search."""
-
-    settings: _HyperoptSettings
 
     @classmethod
     def incompatibilities(cls, problem: Problem, budget: Budget, settings: Options) -> list[str]:
@@ -57,8 +46,6 @@ class _HyperoptSearcher(Searcher):
             for name, condition in problem.space.conditions.items()
             if not isinstance(parameters[condition.parent], Choice)
         ]
-        if isinstance(settings, _HyperoptSettings) and settings.start_at_reference:
-            reasons += _adapt.missing_reference(problem)
         return reasons
 
     def _algorithm(self) -> Any:
@@ -69,7 +56,6 @@ class _HyperoptSearcher(Searcher):
         import numpy as np
         from hyperopt import Trials
         from hyperopt.base import Domain
-        from hyperopt.fmin import generate_trial
 
         self._labels: list[str] = []
         tree = {name: self._node(name) for name in self._dependents(None)}
@@ -80,14 +66,6 @@ class _HyperoptSearcher(Searcher):
         self._domain = Domain(lambda config: 0.0, tree)
         self._trials_seen = Trials()
         self._generator = np.random.default_rng(self.seed)
-        self._first: list[Any] = []
-        if self.settings.start_at_reference:
-            config = _adapt.reference(self.problem)
-            point = {name: self._encoded(name, config[name]) for name in self._labels if name in config}
-            trial = generate_trial(0, point)
-            for name in set(self._labels) - set(point):  # its generate_trial forgets inactive parameters
-                trial["misc"]["idxs"][name] = trial["misc"]["vals"][name] = []
-            self._first.append(trial)
 
     def _dependents(self, parent: str | None, value: Scalar | None = None) -> list[str]:
         """Return the parameters active because of a parent's value (or always), seen through fixed ones."""
@@ -129,23 +107,35 @@ class _HyperoptSearcher(Searcher):
             options.append({name: i, **{child: nodes[child] for child in dependents}} if dependents else i)
         return hp.choice(name, options)
 
-    def _encoded(self, name: str, value: Scalar) -> Scalar:
-        domain = self.problem.space.parameters[name]
-        return domain.index(value) if isinstance(domain, Choice) else value
-
     def _ask(self) -> Suggestion:
+        if not self._labels:
+            return self._taken(None)
+        trials = self._trials_seen
+        new_ids = trials.new_trial_ids(1)
+        trials.refresh()
+        seed = self._generator.integers(2**31 - 1)
+        return self._taken(self._suggest(new_ids, self._domain, trials, seed))
+
+    def _ask_at(self, config: Config) -> Suggestion:
+        from hyperopt.fmin import generate_trial
+
+        if not self._labels:
+            return self._taken(None)
+        parameters = self.problem.space.parameters
+        point = {k: _adapt.encoded(parameters[k], config[k]) for k in self._labels if k in config}
+        trial = generate_trial(0, point)  # what `points_to_evaluate` becomes
+        for name in set(self._labels) - set(point):  # it forgets inactive parameters
+            trial["misc"]["idxs"][name] = trial["misc"]["vals"][name] = []
+        return self._taken([trial])
+
+    def _taken(self, documents: Any) -> Suggestion:
+        """Return the suggestion of a new trial, given as the library's documents; ``None``: nothing to search."""
         parameters = self.problem.space.parameters
         values: dict[str, Any] = {k: d.grid(1)[0] for k, d in parameters.items() if d.size == 1}
-        if not self._labels:
+        if documents is None:
             return Suggestion(self.problem.space.active_part(values))
         trials = self._trials_seen
-        if self._first:
-            trials.insert_trial_docs([self._first.pop()])
-        else:
-            new_ids = trials.new_trial_ids(1)
-            trials.refresh()
-            seed = self._generator.integers(2**31 - 1)
-            trials.insert_trial_docs(self._suggest(new_ids, self._domain, trials, seed))
+        trials.insert_trial_docs(documents)
         trials.refresh()
         trial = trials.trials[-1]
         trial["state"] = 1  # running
@@ -175,7 +165,8 @@ class HyperoptTPE(_HyperoptSearcher):
     ``n_EI_candidates`` draws from l, the one with the largest l(x) / g(x) is proposed. Losses of old trials
     are forgotten linearly. The first ``n_startup_jobs`` are random.
 
-    It proposes exactly what ``fmin`` does with ``rstate=numpy.random.default_rng(seed)``.
+    It proposes exactly what ``fmin`` does with ``rstate=numpy.random.default_rng(seed)``, and with
+    ``start_at_reference`` the reference configuration as ``points_to_evaluate``: a start-up trial.
 
     Surprises of the library, besides those of all its algorithms (whole numbers at the ends of their
     range are drawn half as often; running trials count as infinitely bad): parameters are modelled
@@ -188,7 +179,7 @@ class HyperoptTPE(_HyperoptSearcher):
 
     name = "hyperopt_tpe"
 
-    class Settings(_HyperoptSettings):
+    class Settings(SearcherOptions):
         """Settings of ``tpe.suggest``, under its names."""
 
         n_startup_jobs: int = Field(20, ge=1, description="random trials before the model is used")
@@ -203,8 +194,7 @@ class HyperoptTPE(_HyperoptSearcher):
     def _algorithm(self) -> Any:
         from hyperopt import tpe
 
-        options = self.settings.model_dump(exclude={"start_at_reference"})
-        return partial(tpe.suggest, verbose=False, **options)
+        return partial(tpe.suggest, verbose=False, **self.settings.own())
 
 
 class HyperoptAnneal(_HyperoptSearcher):
@@ -213,15 +203,16 @@ class HyperoptAnneal(_HyperoptSearcher):
     A draw near one of the best trials: its rank is geometric with mean ``avg_best_idx``, and the width
     around it is that of the prior divided by 1 + ``shrink_coef`` · n. There is no temperature.
 
-    It proposes exactly what ``fmin`` does with ``rstate=numpy.random.default_rng(seed)``. Whole numbers
-    at the ends of their range are drawn half as often as others.
+    It proposes exactly what ``fmin`` does with ``rstate=numpy.random.default_rng(seed)``, and with
+    ``start_at_reference`` the reference configuration as ``points_to_evaluate``. Whole numbers at the ends of
+    their range are drawn half as often as others.
 
     Reference: J. Bergstra, hyperopt's ``anneal.py``. Defaults are those of hyperopt 0.3.
     """
 
     name = "hyperopt_anneal"
 
-    class Settings(_HyperoptSettings):
+    class Settings(SearcherOptions):
         """Settings of ``anneal.suggest``, under its names."""
 
         avg_best_idx: float = Field(2.0, ge=1, description="mean rank of the trial to draw near")
@@ -232,14 +223,15 @@ class HyperoptAnneal(_HyperoptSearcher):
     def _algorithm(self) -> Any:
         from hyperopt import anneal
 
-        return partial(anneal.suggest, **self.settings.model_dump(exclude={"start_at_reference"}))
+        return partial(anneal.suggest, **self.settings.own())
 
 
 class HyperoptRandom(_HyperoptSearcher):
     """Random search, by hyperopt's ``rand.suggest``: each trial has a generator of its own.
 
-    It proposes exactly what ``fmin`` does with ``rstate=numpy.random.default_rng(seed)``. Whole numbers are
-    rounded reals, those at the ends of their range drawn half as often: not quite what ``random`` does.
+    It proposes exactly what ``fmin`` does with ``rstate=numpy.random.default_rng(seed)``, and with
+    ``start_at_reference`` the reference configuration as ``points_to_evaluate``. Whole numbers are rounded
+    reals, those at the ends of their range drawn half as often: not quite what ``random`` does.
 
     Reference: J. Bergstra and Y. Bengio, "Random Search for Hyper-Parameter Optimization", 2012.
     """

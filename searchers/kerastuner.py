@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from harness.options import Options
-from harness.searcher import Searcher, Suggestion
-from harness.space import Choice, Float, Int, Scalar
+from harness.searcher import Searcher, SearcherOptions, Suggestion
+from harness.space import Choice, Config, Float, Int, Scalar
 from harness.trial import Budget, Problem
 from searchers import _adapt
 
@@ -30,6 +30,9 @@ class _KerasTunerSearcher(Searcher):
     * A tuner scores a trial by its *best* epoch; here a searcher is told the last one, whatever the library.
     * A random draw that was tried before is drawn again, 20 times; then the space counts as
       exhausted, and the search ends.
+
+    The library has no way of its own to begin at a given point, but for its grid search. The starting
+    point takes the place of the first random draw, so that the oracle treats it as one of its own trials.
     """
 
     libraries: ClassVar[dict[str, str]] = {"keras_tuner": "keras-tuner", "tensorflow": "tensorflow"}
@@ -63,26 +66,42 @@ class _KerasTunerSearcher(Searcher):
 
         space = self.problem.space
         hyperparameters = HyperParameters()
+        defaults = self._defaults()
         for name, domain in space.parameters.items():
+            default = defaults.get(name)
             scopes = []
             condition = space.conditions.get(name)
             while condition is not None:
-                values = [_encoded(space.parameters[condition.parent], value) for value in condition.values]
+                parent = space.parameters[condition.parent]
+                values = [_adapt.encoded(parent, value) for value in condition.values]
                 scopes.append((condition.parent, values))
                 condition = space.conditions.get(condition.parent)
             with contextlib.ExitStack() as stack:
-                for parent, values in reversed(scopes):
-                    stack.enter_context(hyperparameters.conditional_scope(parent, values))
+                for scope in reversed(scopes):
+                    stack.enter_context(hyperparameters.conditional_scope(*scope))
                 sampling = "log" if isinstance(domain, Float | Int) and domain.log else "linear"
                 if domain.size == 1:
-                    hyperparameters.Fixed(name, _encoded(domain, domain.grid(1)[0]))
+                    hyperparameters.Fixed(name, _adapt.encoded(domain, domain.grid(1)[0]))
                 elif isinstance(domain, Choice):
-                    hyperparameters.Choice(name, list(range(len(domain.values))), ordered=False)
-                elif isinstance(domain, Float):
-                    hyperparameters.Float(name, domain.low, domain.high, sampling=sampling)
+                    positions = list(range(len(domain.values)))
+                    hyperparameters.Choice(name, positions, ordered=False, default=default)
                 else:
-                    hyperparameters.Int(name, domain.low, domain.high, sampling=sampling)
+                    make = hyperparameters.Float if isinstance(domain, Float) else hyperparameters.Int
+                    make(name, domain.low, domain.high, sampling=sampling, default=default)
         return hyperparameters
+
+    def _defaults(self) -> dict[str, Scalar]:
+        """Return values that the library is given as its hyperparameters' defaults, by name."""
+        return {}
+
+    def _ask_at(self, config: Config) -> Suggestion | None:
+        parameters = self.problem.space.parameters
+        values = {name: _adapt.encoded(parameters[name], value) for name, value in config.items()}
+        self._search._random_values = lambda: values  # by which every oracle's first trial is drawn
+        try:
+            return self._ask()
+        finally:
+            del self._search._random_values
 
     def _ask(self) -> Suggestion | None:
         if self._ended:
@@ -114,10 +133,6 @@ class _KerasTunerSearcher(Searcher):
             self._search.end_trial(trial)
 
 
-def _encoded(domain: Float | Int | Choice, value: Scalar) -> Scalar:
-    return domain.index(value) if isinstance(domain, Choice) else value
-
-
 def _decoded(domain: Float | Int | Choice, value: Any) -> Scalar:
     if isinstance(domain, Choice):
         return domain.values[int(value)]
@@ -131,7 +146,8 @@ class KerasTunerRandom(_KerasTunerSearcher):
     """Random search without repetition, by Keras Tuner's ``RandomSearchOracle``.
 
     Every parameter of every trial is drawn by a generator of its own, seeded with successive numbers. It
-    proposes exactly what the ``RandomSearch`` tuner does with the same seed.
+    proposes exactly what the ``RandomSearch`` tuner does with the same seed. With ``start_at_reference`` the
+    reference configuration comes before the first draw.
 
     Surprises of the library: it imports TensorFlow; a draw that was tried before is drawn again, 20 times,
     then the space counts as exhausted and the search ends; a seed of 0 counts as no seed, and one is drawn
@@ -156,6 +172,10 @@ class KerasTunerGrid(_KerasTunerSearcher):
     real and a logarithmic integer take their lower bound and the middles of ten equal intervals. It
     proposes exactly what the ``GridSearch`` tuner does.
 
+    With ``start_at_reference`` the reference configuration's values are the library's ``default`` ones, with
+    which its grid search begins: each goes first on its axis, the other values after it. It comes once. A
+    value that isn't on its axis is then one more value there, in every combination.
+
     Surprises of the library:
 
     * A budget smaller than the grid sees one corner of it, whatever the seed.
@@ -175,6 +195,13 @@ class KerasTunerGrid(_KerasTunerSearcher):
 
         return GridSearchOracle(max_trials=None, **common)
 
+    def _defaults(self) -> dict[str, Scalar]:
+        parameters = self.problem.space.parameters
+        return {k: _adapt.encoded(parameters[k], value) for k, value in (self.starting_point or {}).items()}
+
+    def _ask_at(self, config: Config) -> Suggestion | None:
+        return self._ask()
+
 
 class KerasTunerBayes(_KerasTunerSearcher):
     """Bayesian optimisation with a Gaussian process, by Keras Tuner's ``BayesianOptimizationOracle``.
@@ -185,7 +212,7 @@ class KerasTunerBayes(_KerasTunerSearcher):
     proposed.
 
     It proposes exactly what the ``BayesianOptimization`` tuner does with the same seed and as many
-    threads.
+    threads. With ``start_at_reference`` the reference configuration is the first of the initial trials.
 
     Surprises of the library, besides those of ``kerastuner_random``:
 
@@ -202,7 +229,7 @@ class KerasTunerBayes(_KerasTunerSearcher):
 
     name = "kerastuner_bayes"
 
-    class Settings(Options):
+    class Settings(SearcherOptions):
         """Settings of ``BayesianOptimizationOracle``, under its names."""
 
         num_initial_points: int | None = Field(
@@ -216,7 +243,7 @@ class KerasTunerBayes(_KerasTunerSearcher):
     def _oracle(self, **common: Any) -> Any:
         from keras_tuner.oracles import BayesianOptimizationOracle
 
-        return BayesianOptimizationOracle(max_trials=None, **self.settings.model_dump(), **common)
+        return BayesianOptimizationOracle(max_trials=None, **self.settings.own(), **common)
 
 
 class KerasTunerHyperband(_KerasTunerSearcher):
@@ -227,15 +254,20 @@ class KerasTunerHyperband(_KerasTunerSearcher):
     fewer configurations and more epochs than the one before it.
 
     It proposes exactly what the ``Hyperband`` tuner does with the same seed, with ``max_epochs`` the
-    task's full fidelity: configurations, epochs, and which trial is continued.
+    task's full fidelity: configurations, epochs, and which trial is continued. With ``start_at_reference``
+    the reference configuration is the first one of the first bracket.
 
     Surprises of the library, besides those of ``kerastuner_random``:
 
     * Its tuner compares trials by their *best* epoch so far; here every searcher is told the last one.
     * Its own default is a single iteration over the brackets; here it iterates until the budget is
       spent.
-    * Brackets are sized differently from the paper's, and a trial is promoted as soon as its place among
-      the best of its round is certain, before the round is complete.
+    * Each bracket begins with as many configurations, at as many epochs, as in the paper; but of n that
+      begin the paper takes ⌊n / factorⁱ⌋ to round i, and the library rounds up a number that was not rounded
+      before. With R = 81 and factor 3, the brackets are 81, 27, 9, 3, 1 (as in the paper); 34, 12, 4, 2
+      (34, 11, 3, 1); 15, 5, 2 (15, 5, 1); 8, 3 (8, 2); and 5.
+    * A trial is promoted as soon as its place among the best of its round is certain, before the round is
+      complete. With several workers, a new bracket begins where the last one has to wait.
 
     Reference: L. Li et al., "Hyperband: A Novel Bandit-Based Approach to Hyperparameter Optimization",
     Journal of Machine Learning Research 18 (2018) 1–52; T. O'Malley et al., Keras Tuner, 2019.
@@ -245,7 +277,7 @@ class KerasTunerHyperband(_KerasTunerSearcher):
     multi_fidelity: ClassVar[bool] = True
     learns: ClassVar[bool] = False
 
-    class Settings(Options):
+    class Settings(SearcherOptions):
         """Settings of ``HyperbandOracle``, under its names."""
 
         factor: int = Field(3, ge=2, description="how many times fewer trials, and more epochs, each round")
@@ -267,4 +299,4 @@ class KerasTunerHyperband(_KerasTunerSearcher):
         from keras_tuner.oracles import HyperbandOracle
 
         fidelity = self.problem.fidelity
-        return HyperbandOracle(max_epochs=fidelity.high, **self.settings.model_dump(), **common)
+        return HyperbandOracle(max_epochs=fidelity.high, **self.settings.own(), **common)

@@ -5,17 +5,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, ClassVar, Final, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from harness.options import Options
-from harness.searcher import Searcher, Suggestion
-from harness.space import Choice, Domain, Float, Int, Scalar
+from harness.searcher import Searcher, SearcherOptions, Suggestion
+from harness.space import Choice, Config, Domain, Float, Int, Scalar
 from harness.trial import Budget, Problem
 from searchers import _adapt
-
-START: Final = "begin with the space's first reference configuration (`enqueue_trial`)"
 
 
 @contextmanager
@@ -40,8 +38,7 @@ class OptunaSearcher(Searcher):
     Categories are given to Optuna as their positions, because it looks categories up with ``==``,
     which takes ``1``, ``1.0`` and ``True`` for the same; its samplers use the position only.
 
-    A subclass whose settings have ``start_at_reference`` can begin at the space's first reference
-    configuration.
+    A starting point is enqueued, as by `Study.enqueue_trial`.
     """
 
     libraries: ClassVar[dict[str, str]] = {"optuna": "optuna"}
@@ -62,14 +59,6 @@ class OptunaSearcher(Searcher):
         """Return the study's name in Optuna, which some of its pruners draw from."""
         return f"{self.name}-{self.seed}"
 
-    @classmethod
-    def incompatibilities(cls, problem: Problem, budget: Budget, settings: Options) -> list[str]:
-        """Refuse, besides, to start at a reference configuration that the space doesn't have."""
-        reasons = super().incompatibilities(problem, budget, settings)
-        if getattr(settings, "start_at_reference", False):
-            reasons += _adapt.missing_reference(problem)
-        return reasons
-
     def _start(self) -> None:
         import optuna
 
@@ -80,19 +69,15 @@ class OptunaSearcher(Searcher):
                 study_name=self._study_name(),
                 direction="minimize",
             )
-            if getattr(self.settings, "start_at_reference", False):
-                self._study.enqueue_trial(self._encoded(_adapt.reference(self.problem)))
-
-    def _encoded(self, config: dict[str, Scalar]) -> dict[str, Scalar]:
-        domains = self.problem.space.parameters
-        return {
-            name: domain.index(value) if isinstance(domain := domains[name], Choice) else value
-            for name, value in config.items()
-        }
 
     def _ask(self) -> Suggestion:
         trial = self._study.ask()
         return Suggestion(self._suggested(trial), handle=trial)
+
+    def _ask_at(self, config: Config) -> Suggestion:
+        domains = self.problem.space.parameters
+        self._study.enqueue_trial({k: _adapt.encoded(domains[k], value) for k, value in config.items()})
+        return self._ask()
 
     def _suggested(self, trial: Any) -> dict[str, Scalar]:
         """Return the values that Optuna suggests for a trial, of the parameters that are searched."""
@@ -142,7 +127,8 @@ class OptunaTPE(OptunaSearcher):
     one with the largest l(x) / g(x) is proposed. The first ``n_startup_trials`` are random.
 
     It proposes exactly what ``Study.optimize`` does with the same seed. Trials asked while others
-    are running see these through Optuna's constant liar, which takes them for bad ones.
+    are running see these through Optuna's constant liar, which takes them for bad ones. With
+    ``start_at_reference`` the reference configuration is enqueued, and is one of the startup trials.
 
     Surprises of the library:
 
@@ -163,18 +149,15 @@ class OptunaTPE(OptunaSearcher):
 
     name = "optuna_tpe"
 
-    class Settings(TPEOptions):
-        """Settings of Optuna's TPE, and where to start."""
-
-        start_at_reference: bool = Field(False, description=START)
+    class Settings(TPEOptions, SearcherOptions):
+        """Settings of Optuna's TPE."""
 
     settings: Settings
 
     def _sampler(self) -> Any:
         import optuna
 
-        options = self.settings.model_dump(exclude={"start_at_reference"})
-        return optuna.samplers.TPESampler(seed=self.seed, **options)
+        return optuna.samplers.TPESampler(seed=self.seed, **self.settings.own())
 
 
 class OptunaQMC(OptunaSearcher):
@@ -212,20 +195,18 @@ class OptunaQMC(OptunaSearcher):
     drops_inactive: ClassVar[bool] = True
     learns: ClassVar[bool] = False
 
-    class Settings(Options):
+    class Settings(SearcherOptions):
         """Settings of Optuna's quasi-random search, under the names of `QMCSampler`'s arguments."""
 
         qmc_type: Literal["sobol", "halton"] = Field("sobol", description="which sequence")
         scramble: bool = Field(False, description="randomise the sequence by the seed")
-        start_at_reference: bool = Field(False, description=START)
 
     settings: Settings
 
     def _sampler(self) -> Any:
         import optuna
 
-        options = self.settings.model_dump(exclude={"start_at_reference"})
-        return optuna.samplers.QMCSampler(seed=self.seed, **options)
+        return optuna.samplers.QMCSampler(seed=self.seed, **self.settings.own())
 
 
 class OptunaCMAES(OptunaSearcher):
@@ -264,7 +245,7 @@ class OptunaCMAES(OptunaSearcher):
     domains: ClassVar[tuple[type[Domain], ...]] = (Float, Int)
     conditional: ClassVar[bool] = False
 
-    class Settings(Options):
+    class Settings(SearcherOptions):
         """Settings of Optuna's CMA-ES, under the names of `CmaEsSampler`'s arguments."""
 
         n_startup_trials: int = Field(1, ge=0, description="random trials before the first generation")
@@ -274,7 +255,6 @@ class OptunaCMAES(OptunaSearcher):
         use_separable_cma: bool = Field(False, description="learn variances only, no covariances")
         with_margin: bool = Field(False, description="keep whole numbers from freezing at one value")
         lr_adapt: bool = Field(False, description="adapt the learning rate, for noisy losses")
-        start_at_reference: bool = Field(False, description=START)
 
         @model_validator(mode="after")
         def _one_variant(self) -> Self:
@@ -296,5 +276,4 @@ class OptunaCMAES(OptunaSearcher):
     def _sampler(self) -> Any:
         import optuna
 
-        options = self.settings.model_dump(exclude={"start_at_reference"})
-        return optuna.samplers.CmaEsSampler(seed=self.seed, **options)
+        return optuna.samplers.CmaEsSampler(seed=self.seed, **self.settings.own())

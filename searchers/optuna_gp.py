@@ -6,8 +6,8 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from harness.options import Options
-from searchers.optuna import START, OptunaSearcher
+from harness.searcher import SearcherOptions
+from searchers.optuna import OptunaSearcher
 
 
 class OptunaGP(OptunaSearcher):
@@ -20,7 +20,8 @@ class OptunaGP(OptunaSearcher):
 
     It proposes exactly what ``Study.optimize`` does with the same seed, for an objective that
     suggests every parameter: those that are conditional are searched as if they were always active,
-    and dropped from a proposal where they aren't. (Left out, Optuna would draw them at random.)
+    and dropped from a proposal where they aren't. (Left out, Optuna would draw them at random.) With
+    ``start_at_reference`` the reference configuration is enqueued, and is one of the startup trials.
 
     It needs PyTorch and greenlet, which this project does not install: ``pip install torch greenlet``,
     of PyTorch the version for processors. Numbers may differ between versions of PyTorch.
@@ -46,17 +47,15 @@ class OptunaGP(OptunaSearcher):
     conditional: ClassVar[bool] = False
     drops_inactive: ClassVar[bool] = True
 
-    class Settings(Options):
+    class Settings(SearcherOptions):
         """Settings of Optuna's Gaussian process, under the names of `GPSampler`'s arguments."""
 
         n_startup_trials: int = Field(10, ge=0, description="random trials before the model is used")
         deterministic_objective: bool = Field(False, description="take losses for free of noise")
-        start_at_reference: bool = Field(False, description=START)
 
     settings: Settings
 
     def _sampler(self) -> Any:
         import optuna
 
-        options = self.settings.model_dump(exclude={"start_at_reference"})
-        return optuna.samplers.GPSampler(seed=self.seed, **options)
+        return optuna.samplers.GPSampler(seed=self.seed, **self.settings.own())

@@ -8,12 +8,12 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from harness.options import Options
-from harness.searcher import Suggestion
+from harness.searcher import SearcherOptions, Suggestion
 from harness.trial import Budget, Problem
-from searchers.optuna import START, OptunaSearcher, TPEOptions
+from searchers.optuna import OptunaSearcher, TPEOptions
 
 
-class _PrunerOptions(Options):
+class _PrunerOptions(SearcherOptions):
     """What the pruners have in common; each has the name of the pruner's argument."""
 
     reduction_factor: int = Field(
@@ -26,7 +26,6 @@ class _PrunerOptions(Options):
         0, ge=0, description="how many of a rung's trials, the first to reach it, are always pruned there"
     )
     sampler: Literal["tpe", "random"] = Field("tpe", description="what proposes new configurations")
-    start_at_reference: bool = Field(False, description=START)
 
     def lowest(self, problem: Problem) -> int:
         """Return the epochs of the lowest rung."""
@@ -148,7 +147,8 @@ class OptunaSHA(_OptunaRungs):
     is trained for 81.
 
     It proposes exactly what ``Study.optimize`` does with the same seed and one worker, for the
-    objective in `_OptunaRungs`.
+    objective in `_OptunaRungs`. With ``start_at_reference`` the reference configuration is enqueued: the
+    first to reach the first rung.
 
     Surprises of the library:
 
@@ -173,7 +173,7 @@ class OptunaSHA(_OptunaRungs):
     name = "optuna_sha"
 
     class Settings(_RungOptions):
-        """Settings of ``SuccessiveHalvingPruner``, of the sampler, and where to start."""
+        """Settings of ``SuccessiveHalvingPruner`` and of the sampler."""
 
         min_early_stopping_rate: int = Field(
             0, ge=0, description="how many of the lowest rungs are passed without a decision"
@@ -210,12 +210,17 @@ class OptunaHyperband(_OptunaRungs):
     begin at 1, 3, 9, 27 and 81 epochs; the last trains in full at once.
 
     It proposes exactly what ``Study.optimize`` does with the same seed and one worker, for the
-    objective in `_OptunaRungs`, in a study called ``optuna_hyperband-SEED``.
+    objective in `_OptunaRungs`, in a study called ``optuna_hyperband-SEED``. With
+    ``start_at_reference`` the reference configuration is enqueued: it is the first trial, in the bracket that
+    the first trial draws.
 
     Surprises of the library:
 
-    * A trial's bracket is drawn by a hash of the study's name and the trial's number, in proportion
-      to the brackets' sizes in the paper. The name holds the seed, so that repetitions differ.
+    * There is no schedule as in the paper, where one bracket of a fixed size follows another, and a round
+      is complete before its best go on. A trial's bracket is drawn by a hash of the study's name and the
+      trial's number, in proportion to the sizes with which the paper's brackets begin: 81, 34, 15, 8 and 5 for
+      the five above. The name holds the seed, so that repetitions differ. What goes on is decided by
+      the rule of `OptunaSHA`, which is more than 1/η where few have come before.
     * The number of brackets is computed from floating-point logarithms: r = 1, η = 3 and R = 243
       give five brackets, not six, and none begins at full fidelity.
     * Despite its documentation, TPE in Optuna 5.0 models all brackets' trials together, so that
@@ -231,7 +236,7 @@ class OptunaHyperband(_OptunaRungs):
     name = "optuna_hyperband"
 
     class Settings(_RungOptions):
-        """Settings of ``HyperbandPruner``, of the sampler, and where to start."""
+        """Settings of ``HyperbandPruner`` and of the sampler."""
 
         reduction_factor: int = Field(
             3, ge=2, description="how many times fewer trials, and more epochs, in each further rung"

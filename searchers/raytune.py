@@ -19,8 +19,8 @@ from pydantic import Field
 
 from harness.errors import IncompatibleError, ProtocolError, ReplayMismatchError
 from harness.options import Options
-from harness.searcher import Searcher, Suggestion
-from harness.space import Choice, Domain, Float, Scalar, Space
+from harness.searcher import Searcher, SearcherOptions, Suggestion
+from harness.space import Choice, Config, Domain, Float, Scalar, Space
 from harness.trial import Budget, Curve, Evaluation, Problem, Proposal, Status
 from searchers import _adapt
 
@@ -104,14 +104,6 @@ def _nested_names(problem: Problem) -> list[str]:
 # Ray Tune's searchers as ours.
 
 
-class TuneSettings(Options):
-    """Settings of every search by one of Ray Tune's searchers."""
-
-    start_at_reference: bool = Field(
-        False, description="begin with the space's first reference configuration (`points_to_evaluate`)"
-    )
-
-
 class RayTuneSearcher(Searcher):
     """Any ``ray.tune.search.Searcher``, driven as Ray Tune's controller drives it; to be subclassed.
 
@@ -125,6 +117,7 @@ class RayTuneSearcher(Searcher):
 
     What they share:
 
+    * With ``start_at_reference`` the reference configuration is given as ``points_to_evaluate``.
     * Losses are always minimised: a score to maximise arrives with its sign changed.
     * The domains know no conditions. Every parameter is searched as if it were always active, and
       those that aren't are dropped from what is evaluated; the library remembers its full proposal.
@@ -158,18 +151,10 @@ class RayTuneSearcher(Searcher):
     drops_inactive: ClassVar[bool] = True
     parallel: ClassVar[bool] = True
 
-    class Settings(TuneSettings):
-        """Settings of a search by one of Ray Tune's searchers."""
-
-    settings: TuneSettings
-
     @classmethod
     def incompatibilities(cls, problem: Problem, budget: Budget, settings: Options) -> list[str]:
-        """Refuse, besides, names with a slash, and to start at a reference that the space doesn't have."""
-        reasons = super().incompatibilities(problem, budget, settings) + _nested_names(problem)
-        if isinstance(settings, TuneSettings) and settings.start_at_reference:
-            reasons += _adapt.missing_reference(problem)
-        return reasons
+        """Refuse, besides, names with a slash."""
+        return super().incompatibilities(problem, budget, settings) + _nested_names(problem)
 
     @abstractmethod
     def _tune_searcher(self, points: list[dict[str, Any]] | None) -> Any:
@@ -188,15 +173,10 @@ class RayTuneSearcher(Searcher):
         if not domains:  # the space is a single point
             return
         points = None
-        if self.settings.start_at_reference:
-            config = _adapt.reference(self.problem, complete=True)
+        if self.starting_point is not None:
+            config = _adapt.completed(self.problem.space, self.starting_point)
             parameters = self.problem.space.parameters
-            points = [
-                {
-                    k: d.index(config[k]) if isinstance(d := parameters[k], Choice) else config[k]
-                    for k in domains
-                }
-            ]
+            points = [{name: _adapt.encoded(parameters[name], config[name]) for name in domains}]
         with _warnings_raised():
             self._search = self._tune_searcher(points)
             if not self._search.set_search_properties(LOSS, "min", domains):
@@ -218,6 +198,9 @@ class RayTuneSearcher(Searcher):
         self._suggested += 1
         return Suggestion(_complete(self.problem.space, suggested), handle=trial)
 
+    def _ask_at(self, config: Config) -> Suggestion | None:
+        return self._ask()  # the library has had it from the start
+
     def _tell(self, suggestion: Suggestion, loss: float) -> None:
         if self._search is None:
             return
@@ -233,7 +216,8 @@ class RayTuneOptuna(RayTuneSearcher):
 
     It proposes exactly what ``tune.Tuner`` does with ``OptunaSearch(seed=seed)`` and one concurrent trial. Its
     sampler is Optuna's ``TPESampler`` with that library's defaults, so that in a space without
-    conditions it agrees with ``optuna_tpe``; see there for the method, its surprises and references.
+    conditions it agrees with ``optuna_tpe``; see there for the method, its surprises and references. With
+    ``start_at_reference`` the reference configuration is given as ``points_to_evaluate``.
 
     Surprises of the library: all parameters of a trial are drawn at once, from fixed distributions, so
     that Optuna's own handling of conditional parameters plays no part; other settings of the sampler than
@@ -266,7 +250,8 @@ class RayTuneHyperopt(RayTuneSearcher):
     """Tree-structured Parzen estimator, by Ray Tune's ``HyperOptSearch``.
 
     It proposes exactly what ``tune.Tuner`` does with ``HyperOptSearch(random_state_seed=seed)`` and one
-    concurrent trial. The method is that of ``hyperopt_tpe``; see there for its surprises and references.
+    concurrent trial. The method is that of ``hyperopt_tpe``; see there for its surprises and references. With
+    ``start_at_reference`` the reference configuration is given as ``points_to_evaluate``.
     With the same seed it does not agree with ``hyperopt_tpe``, because Ray Tune draws hyperopt's seeds
     from an older kind of numpy generator than hyperopt's ``fmin`` does.
 
@@ -278,7 +263,7 @@ class RayTuneHyperopt(RayTuneSearcher):
     name = "raytune_hyperopt"
     libraries: ClassVar[dict[str, str]] = {**RayTuneSearcher.libraries, "hyperopt": "hyperopt"}
 
-    class Settings(TuneSettings):
+    class Settings(SearcherOptions):
         """Settings of ``HyperOptSearch``, under its names."""
 
         n_initial_points: int = Field(20, ge=1, description="random trials before the model is used")
@@ -321,7 +306,9 @@ class RayTuneASHA(Searcher):
     that it takes for trials that report every epoch, because with a whole ``reduction_factor`` it acts
     at rungs only. With one worker, one bracket and the same seed, it trains the same configurations for the
     same number of epochs as ``tune.Tuner`` with this scheduler, ``BasicVariantGenerator(random_state=seed,
-    max_concurrent=1)`` and a trainable without failures.
+    max_concurrent=1)`` and a trainable without failures. With ``start_at_reference`` the reference
+    configuration is that generator's ``points_to_evaluate``: the first to reach the first rung, in the bracket
+    that the first trial draws.
 
     Surprises of the library:
 
@@ -347,7 +334,7 @@ class RayTuneASHA(Searcher):
     global_random: ClassVar[bool] = True
     learns: ClassVar[bool] = False
 
-    class Settings(Options):
+    class Settings(SearcherOptions):
         """Settings of ``AsyncHyperBandScheduler``, under its names; ``max_t`` is the task's full fidelity."""
 
         grace_period: int | None = Field(
@@ -400,10 +387,16 @@ class RayTuneASHA(Searcher):
         from ray.tune.search.variant_generator import generate_variants
 
         _, sample = next(generate_variants({"config": self._domains}, random_state=self._generator))
+        return self._added(_complete(self.problem.space, sample["config"]))
+
+    def _ask_at(self, config: Config) -> Suggestion:
+        return self._added(config)  # a complete one takes no random number in Ray Tune, either
+
+    def _added(self, config: Config) -> Suggestion:
+        """Return a new trial's suggestion, up to its first rung."""
         trial = _Trial(f"{self._sampled:08d}")
         self._sampled += 1
         self._scheduler.on_trial_add(None, trial)
-        config = _complete(self.problem.space, sample["config"])
         return Suggestion(config, epochs=self._next_rung(trial, 0), handle=trial)
 
     def _next_rung(self, trial: _Trial, epochs: int) -> int:

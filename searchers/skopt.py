@@ -1,19 +1,18 @@
-"""scikit-optimize's sequential model-based searches: Gaussian processes and forests of trees."""
+"""scikit-optimize's sequential model-based searches: Gaussian processes, forests and boosted trees."""
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from harness.options import Options
-from harness.searcher import Searcher, Suggestion
-from harness.space import Choice, Domain, Float, Scalar
-from harness.trial import Budget, Problem
+from harness.searcher import Searcher, SearcherOptions, Suggestion
+from harness.space import Choice, Config, Domain, Float
 from searchers import _adapt
 
 
-class _SkoptSettings(Options):
+class _SkoptSettings(SearcherOptions):
     """Settings of every scikit-optimize search, named as in its ``*_minimize`` functions."""
 
     n_initial_points: int = Field(10, ge=1, description="points before the surrogate model is used")
@@ -23,10 +22,6 @@ class _SkoptSettings(Options):
     kappa: float = Field(1.96, ge=0, description="weight of the standard deviation, for LCB")
     xi: float = Field(0.01, ge=0, description="improvement asked over the best so far, for EI and PI")
     n_points: int = Field(10_000, ge=1, description="random candidates at which the acquisition is computed")
-    start_at_reference: bool = Field(
-        False,
-        description="begin with the space's first reference configuration (`x0`), before the initial points",
-    )
 
 
 class _SkoptSearcher(Searcher):
@@ -37,20 +32,12 @@ class _SkoptSearcher(Searcher):
     configuration where they are not, as a user of the library would write the objective.
     Categories are given to it as their positions: it turns lists of categories into numpy arrays,
     where ``[1, "a", True]`` would become three strings. Its models one-hot encode categories by
-    position, so this changes no proposal.
+    position, so this changes no proposal. A starting point is given as ``x0``, before the initial points.
     """
 
     libraries: ClassVar[dict[str, str]] = {"skopt": "scikit-optimize"}
     drops_inactive: ClassVar[bool] = True
     settings: _SkoptSettings
-
-    @classmethod
-    def incompatibilities(cls, problem: Problem, budget: Budget, settings: Options) -> list[str]:
-        """Refuse, besides, to start at a reference configuration that the space doesn't have."""
-        reasons = super().incompatibilities(problem, budget, settings)
-        if isinstance(settings, _SkoptSettings) and settings.start_at_reference:
-            reasons += _adapt.missing_reference(problem)
-        return reasons
 
     def _optimizer(self, dimensions: list[Any], n_initial_points: int) -> Any:
         """Return the library's optimizer over these dimensions, seeded."""
@@ -92,12 +79,9 @@ class _SkoptSearcher(Searcher):
         parameters = self.problem.space.parameters
         self._names = [name for name, domain in parameters.items() if domain.size != 1]
         self._fixed = {name: domain.grid(1)[0] for name, domain in parameters.items() if domain.size == 1}
-        self._first: list[dict[str, Scalar]] = []
-        if self.settings.start_at_reference:
-            self._first.append(_adapt.reference(self.problem, complete=True))
         if self._names:
             dimensions = [_dimension(parameters[name], name) for name in self._names]
-            n_initial_points = self.settings.n_initial_points + len(self._first)
+            n_initial_points = self.settings.n_initial_points + (self.starting_point is not None)
             with _adapt.ignored_warnings(UserWarning):  # Sobol' points in other than powers of two
                 self._search = self._optimizer(dimensions, n_initial_points)
 
@@ -105,17 +89,18 @@ class _SkoptSearcher(Searcher):
         if not self._names:  # the space is a single point
             return Suggestion(self._fixed)
         parameters = self.problem.space.parameters
-        if self._first:
-            config = self._first.pop()
-            return Suggestion(
-                config, handle=[_encoded(parameters[name], config.get(name)) for name in self._names]
-            )
         with _adapt.ignored_warnings(UserWarning):  # "evaluated at point ... before, using random point"
             x = self._search.ask()
         searched = {
             name: _decoded(parameters[name], value) for name, value in zip(self._names, x, strict=True)
         }
         config = {name: searched[name] if name in searched else self._fixed[name] for name in parameters}
+        return Suggestion(config, handle=x)
+
+    def _ask_at(self, config: Config) -> Suggestion:
+        parameters = self.problem.space.parameters
+        complete = _adapt.completed(self.problem.space, config)
+        x = [_adapt.encoded(parameters[name], complete[name]) for name in self._names]
         return Suggestion(config, handle=x)
 
     def _tell(self, suggestion: Suggestion, loss: float) -> None:
@@ -131,12 +116,6 @@ def _dimension(domain: Domain, name: str) -> Any:
         return Categorical(list(range(len(domain.values))), name=name)
     kind = Real if isinstance(domain, Float) else Integer
     return kind(domain.low, domain.high, prior="log-uniform" if domain.log else "uniform", name=name)
-
-
-def _encoded(domain: Domain, value: Scalar | None) -> Scalar:
-    """Return a value as the library is given it; the middle of the domain where a parameter is inactive."""
-    known = domain.from_unit(0.5) if value is None else value
-    return domain.index(known) if isinstance(domain, Choice) else known
 
 
 def _decoded(domain: Domain, value: Any) -> Any:
@@ -155,7 +134,8 @@ class SkoptGP(_SkoptSearcher):
     ``n_restarts_optimizer`` of these are then refined by gradient. The best is proposed.
 
     It proposes exactly what ``gp_minimize`` does with the same seed and as many threads: the
-    linear algebra library's thread count changes the last digits, and these grow.
+    linear algebra library's thread count changes the last digits, and these grow. With
+    ``start_at_reference`` the reference configuration is its ``x0``, evaluated before the initial points.
 
     Surprises of the library:
 
@@ -220,7 +200,8 @@ class SkoptForest(_SkoptSearcher):
     known. The trees' mean, and its spread over and within trees, give the acquisition function, whose
     best value among ``n_points`` random points is proposed.
 
-    It proposes exactly what ``forest_minimize`` does with the same seed.
+    It proposes exactly what ``forest_minimize`` does with the same seed. With ``start_at_reference`` the
+    reference configuration is its ``x0``, evaluated before the initial points.
 
     Surprises of the library: as for ``skopt_gp``; a forest is constant between its splits, so that
     many candidates tie, and the first of them is taken.
@@ -248,6 +229,91 @@ class SkoptForest(_SkoptSearcher):
         return self._base_optimizer(
             dimensions,
             self.settings.base_estimator,
+            n_initial_points,
+            self.seed,
+            acq_func=self.settings.acq_func,
+            acq_optimizer="sampling",
+            n_restarts_optimizer=5,
+        )
+
+
+@cache
+def mended_quantile_regressor() -> Any:
+    """Return scikit-optimize's quantile regressor, as a class that works with today's scikit-learn and numpy.
+
+    That of scikit-optimize 0.10.2 derives from scikit-learn's base classes in an order in which scikit-learn
+    does not take it for a regressor since 1.7, so that `skopt.Optimizer` refuses it; and its ``predict`` calls
+    ``numpy.in1d``, which numpy 2.4 no longer has. Nothing else differs.
+    """
+    from sklearn.utils import RegressorTags
+    from skopt.learning import GradientBoostingQuantileRegressor
+
+    class QuantileRegressor(GradientBoostingQuantileRegressor):  # type: ignore[misc]
+        def __sklearn_tags__(self) -> Any:
+            tags = super().__sklearn_tags__()
+            tags.estimator_type, tags.regressor_tags = "regressor", RegressorTags()
+            return tags
+
+        def predict(self, X: Any, return_std: bool = False, return_quantiles: bool = False) -> Any:  # noqa: N803
+            if not return_std:
+                return super().predict(X, return_quantiles=return_quantiles)
+            low, middle, high = (
+                self.regressors_[self.quantiles.index(quantile)].predict(X) for quantile in (0.16, 0.5, 0.84)
+            )
+            return middle, (high - low) / 2.0
+
+    return QuantileRegressor
+
+
+class SkoptGBRT(_SkoptSearcher):
+    """Sequential search with gradient-boosted trees as the model, by scikit-optimize's ``gbrt_minimize``.
+
+    After the initial points, each tell fits three ensembles of 30 boosted trees to everything known, for
+    the quantiles 0.16, 0.5 and 0.84 of the loss. The median stands for the mean, and half the distance of
+    the other two for the standard deviation, in the acquisition function, whose best value among
+    ``n_points`` random points is proposed.
+
+    It proposes exactly what ``gbrt_minimize`` does with the same seed, once its model is mended: see
+    below. With ``start_at_reference`` the reference configuration is its ``x0``, evaluated before the
+    initial points.
+
+    Surprises of the library, besides those of ``skopt_forest``:
+
+    * ``gbrt_minimize`` of scikit-optimize 0.10.2 fails with scikit-learn 1.7 and later, which does not
+      take its model for a regressor, and with numpy 2.4, of which it calls a removed function. Here the same
+      model is used with these two faults mended (`mended_quantile_regressor`).
+    * The quantiles are fitted each by itself and can cross: a standard deviation can be zero or
+      negative. With EI and PI such a candidate counts for nothing.
+
+    Reference: J. Friedman, "Greedy Function Approximation: A Gradient Boosting Machine", Annals of
+    Statistics 29 (2001) 1189–1232; T. Head et al., scikit-optimize. Defaults are those of
+    ``gbrt_minimize`` in scikit-optimize 0.10.
+    """
+
+    name = "skopt_gbrt"
+
+    class Settings(_SkoptSettings):
+        """Settings of ``gbrt_minimize``, under its names."""
+
+        acq_func: Literal["EI", "LCB", "PI", "gp_hedge"] = Field(
+            "LCB", description="acquisition function; gp_hedge chooses among the other three as it goes"
+        )
+
+    settings: Settings
+
+    def _optimizer(self, dimensions: list[Any], n_initial_points: int) -> Any:
+        import numpy as np
+        from sklearn.ensemble import GradientBoostingRegressor
+
+        # What gbrt_minimize makes of the name of its model.
+        estimator = mended_quantile_regressor()(
+            base_estimator=GradientBoostingRegressor(n_estimators=30, loss="quantile"),
+            n_jobs=1,
+            random_state=np.random.RandomState(self.seed),
+        )
+        return self._base_optimizer(
+            dimensions,
+            estimator,
             n_initial_points,
             self.seed,
             acq_func=self.settings.acq_func,

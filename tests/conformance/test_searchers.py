@@ -76,7 +76,12 @@ CASES = {
     # Not raced: on a smooth function of two parameters, the library's forest is no better than random
     # search within 90 evaluations.
     "skopt_forest": {"settings": {"n_initial_points": 4, "n_points": 500}, "steps": 7, "race": 0},
-    "skopt_gbrt": {"settings": {"n_initial_points": 4, "n_points": 500}, "steps": 7, "race": 0},
+    "skopt_gbrt": {
+        "settings": {"n_initial_points": 4, "n_points": 500},
+        "steps": 6,
+        "race": 0,
+        "spaces": ("continuous", "conditional", "tiny", "single point", "partly fixed"),
+    },
     "skopt_gp": {"settings": GP, "steps": 7, "race": 14},
     "skopt_gp-hedge": {
         "settings": {**GP, "acq_func": "gp_hedge"},

@@ -1,13 +1,11 @@
-"""What adapters share: rounding at the bounds, and the starting point."""
+"""What adapters share: rounding at the bounds, and configurations as libraries are given them."""
 
 import math
 import warnings
 
 import pytest
 
-from harness.errors import IncompatibleError
 from harness.space import Choice, Condition, Float, Int, Space
-from harness.trial import Budget, Fidelity, Objective, Problem
 from searchers import _adapt
 
 
@@ -23,24 +21,38 @@ def test_what_is_further_out_is_left_to_be_refused(value):
     assert _adapt.clipped(Float(1e-5, 0.1, log=True), value) == value
 
 
-@pytest.mark.parametrize("name", ["optuna_tpe", "skopt_gp"])
-def test_no_reference_to_start_at_is_an_error(name):
-    from harness import registry
-
-    problem = Problem(Space({"x": Float(0, 1)}), Fidelity(1, 1), Objective("e", "min", failure=1.0))
-    with pytest.raises(IncompatibleError, match="no reference configuration"):
-        registry.searcher(name)(problem, seed=0, budget=Budget("evaluations", 5), start_at_reference=True)
+SPACE = Space(
+    {"kind": Choice(("a", "b", 1, 1.0, True)), "n": Int(1, 9), "x": Float(1e-4, 1, log=True)},
+    conditions={"n": Condition("kind", ("b",))},
+)
 
 
-def test_reference_is_completed_for_libraries_without_conditions():
-    space = Space(
-        {"kind": Choice(("a", "b")), "n": Int(1, 9), "x": Float(0, 1)},
-        conditions={"n": Condition("kind", ("b",))},
-        references={"published": {"kind": "a", "x": 0.25}},
-    )
-    problem = Problem(space, Fidelity(1, 1), Objective("e", "min", failure=1.0))
-    assert _adapt.reference(problem) == {"kind": "a", "x": 0.25}
-    assert list(_adapt.reference(problem, complete=True).items()) == [("kind", "a"), ("n", 5), ("x", 0.25)]
+def test_configurations_are_completed_for_libraries_without_conditions():
+    completed = _adapt.completed(SPACE, {"kind": "a", "x": 0.25})
+    assert list(completed.items()) == [("kind", "a"), ("n", 5), ("x", 0.25)]
+
+
+@pytest.mark.parametrize(
+    ("other", "same"),
+    [
+        ({"kind": "b", "n": 3, "x": 0.01}, True),
+        ({"kind": "b", "n": 3, "x": math.nextafter(0.01, 1)}, True),
+        ({"kind": "b", "n": 3, "x": 0.010001}, False),
+        ({"kind": "b", "n": 4, "x": 0.01}, False),
+        ({"kind": "a", "x": 0.01}, False),
+    ],
+)
+def test_configurations_coincide_up_to_rounding(other, same):
+    assert _adapt.coincide(SPACE, {"kind": "b", "n": 3, "x": 0.01}, other) is same
+
+
+def test_categories_that_look_alike_do_not_coincide():
+    lookalikes = [{"kind": value, "x": 0.01} for value in (1, 1.0, True)]
+    assert [[_adapt.coincide(SPACE, a, b) for a in lookalikes] for b in lookalikes] == [
+        [True, False, False],
+        [False, True, False],
+        [False, False, True],
+    ]
 
 
 def test_warnings_are_ignored_inside_only():

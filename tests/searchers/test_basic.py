@@ -1,4 +1,4 @@
-"""Random and grid search: the distributions drawn, the grid fitted to the budget, its order and its end."""
+"""Random and grid search, and references: distributions drawn, the grid fitted to the budget, orders and ends."""
 
 import math
 from collections import Counter
@@ -11,7 +11,7 @@ from scipy import stats
 from harness.errors import IncompatibleError
 from harness.space import Choice, Condition, Float, Int, Space
 from harness.trial import Budget, Fidelity, Objective, Problem
-from searchers.basic import LARGEST_GRID, Grid, Random, fitted_resolution
+from searchers.basic import LARGEST_GRID, Grid, Random, References, fitted_resolution
 
 
 def problem(space, epochs=1):
@@ -36,6 +36,15 @@ def random(space, n, seed=0, **options):
 CONDITIONAL = Space(
     {"kind": Choice(("a", "b", "c")), "p": Float(1.0, 3.0), "q": Int(1, 2), "r": Float(1e-4, 1.0, log=True)},
     conditions={"p": Condition("kind", ("a", "b")), "q": Condition("kind", ("b",))},
+)
+
+
+STARTED = Space(
+    {"x": Float(0, 1), "rate": Float(1e-4, 1e-2, log=True), "n": Int(1, 9), "kind": Choice((1, True))},
+    references={
+        "published": {"x": 0.25, "rate": 1e-3, "n": 5, "kind": True},
+        "other": {"x": 0.5, "rate": 1e-2, "n": 5, "kind": True},
+    },
 )
 
 
@@ -119,6 +128,19 @@ def test_sobol_dimensions_are_limited():
     space = Space({f"x{i}": Float(0, 1) for i in range(21_202)})
     with pytest.raises(IncompatibleError, match="21202 parameters"):
         random(space, 1, design="sobol")
+
+
+@pytest.mark.parametrize("design", ["uniform", "sobol"])
+def test_random_goes_on_after_its_starting_point_as_it_would_have_begun(design):
+    drawn = random(STARTED, 9, start_at_reference=True, design=design)
+    assert drawn[0] == STARTED.references["published"]
+    assert drawn[1:] == random(STARTED, 8, design=design)
+
+
+def test_latin_hypercube_fits_what_the_starting_point_leaves_of_the_budget():
+    drawn = random(STARTED, 9, start_at_reference=True, design="lhs")
+    assert drawn[0] == STARTED.references["published"]
+    assert sorted(int(c["x"] * 8) for c in drawn[1:]) == list(range(8))
 
 
 # Grid search.
@@ -209,6 +231,39 @@ def test_conditional_grid_has_each_active_combination_once():
     assert len(visited) == len({tuple(c.items()) for c in visited}) == 2 * 2 + 2 * 2 * 2 + 2
 
 
+@pytest.mark.parametrize("order", ["shuffled", "lexicographic"])
+@pytest.mark.parametrize(("resolution", "on_the_grid"), [(5, True), (3, False)])
+def test_grid_starts_at_a_point_and_does_not_repeat_it(resolution, on_the_grid, order):
+    options = {"resolution": resolution, "order": order}
+    visited, without = grid(STARTED, **options, start_at_reference=True), grid(STARTED, **options)
+    start = dict(STARTED.references["published"])
+    assert visited[0] == start
+    own = [config for config in without if config["kind"] is not True or config != pytest.approx(start)]
+    assert len(own) == len(without) - on_the_grid
+    assert visited[1:] == own
+    # exp(log) gives it a last digit of its own on the grid, which makes no other point of it.
+    assert STARTED.parameters["rate"].grid(5)[2] != start["rate"]
+
+
+@pytest.mark.parametrize("evaluations", [1, 2, 7, 60, 1000])
+def test_grid_fits_what_the_starting_point_leaves_of_the_budget(evaluations):
+    visited = grid(STARTED, evaluations, start_at_reference=True)
+    assert visited[0] == STARTED.references["published"]
+    assert len(visited) <= max(evaluations, 3)  # both categories, even if they cannot be paid for
+    assert len({repr(config) for config in visited}) == len(visited)
+    fitted = grid(STARTED, max(evaluations - 1, 1), order="lexicographic")
+    assert len(fitted) <= len(visited) <= len(fitted) + 1
+
+
+def test_grid_starts_at_a_conditional_configuration():
+    space = Space(
+        CONDITIONAL.parameters, CONDITIONAL.conditions, references={"published": {"kind": "c", "r": 1.0}}
+    )
+    visited = grid(space, resolution=2, start_at_reference=True)
+    assert visited[0] == {"kind": "c", "r": 1.0}
+    assert len(visited) == len({tuple(c.items()) for c in visited}) == 14
+
+
 def test_shuffled_is_a_permutation_from_the_seed_and_lexicographic_is_not():
     space = Space({"a": Float(0, 1), "b": Float(0, 1)})
     lexicographic = grid(space, resolution=5, order="lexicographic")
@@ -248,3 +303,48 @@ def test_huge_grids_are_refused_before_they_are_built(space, options):
 def test_fitting_a_large_budget_is_quick():
     space = Space({"a": Int(1, 1000, log=True), "b": Float(0, 1), "c": Choice(("x", "y"))})
     assert 99_000 < space.grid_size(fitted_resolution(space, 100_000)) <= 100_000
+
+
+# References.
+
+
+def references(space=STARTED, **settings):
+    return configs(References(problem(space), seed=0, budget=Budget("evaluations", 99), **settings))
+
+
+def test_references_are_proposed_once_in_the_spaces_order():
+    assert references() == [dict(config) for config in STARTED.references.values()]
+
+
+def test_references_can_be_chosen_and_ordered_by_name():
+    published, other = (dict(config) for config in STARTED.references.values())
+    assert references(names=["other", "published"]) == [other, published]
+
+
+def test_configurations_can_be_given_in_full():
+    given = {"x": 0, "rate": 1e-2, "n": 9, "kind": 1}
+    (config,) = references(configurations=[given])
+    assert config == given
+    assert [type(value) for value in config.values()] == [float, float, int, int]
+    assert references(CONDITIONAL, configurations=[{"kind": "c", "r": 0.5}]) == [{"kind": "c", "r": 0.5}]
+
+
+@pytest.mark.parametrize(
+    ("space", "settings", "words"),
+    [
+        (CONDITIONAL, {}, "no reference configuration"),
+        (STARTED, {"names": ["publisht"]}, "did you mean 'published'"),
+        (STARTED, {"configurations": [{"x": 2.0, "rate": 1e-2, "n": 9, "kind": 1}]}, "parameter 'x'"),
+        (CONDITIONAL, {"configurations": [{"kind": "c", "p": 2.0, "r": 0.5}]}, "not active"),
+    ],
+)
+def test_references_that_the_space_does_not_have_are_refused(space, settings, words):
+    with pytest.raises(IncompatibleError, match=words):
+        references(space, **settings)
+
+
+def test_references_are_named_or_given_not_both():
+    with pytest.raises(ValueError, match="not both"):
+        references(names=["other"], configurations=[{"x": 0.5, "rate": 1e-2, "n": 5, "kind": True}])
+    with pytest.raises(ValueError, match="names"):
+        references(names=[])

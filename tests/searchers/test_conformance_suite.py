@@ -142,6 +142,39 @@ class NoConditions(Good):
         return []
 
 
+class StartsElsewhere(Good):
+    """Begins as always, whatever it is given."""
+
+    def _ask_at(self, config):
+        return self._ask()
+
+
+class StartsOnce(Good):
+    """Depends, after its start, on what the process did before."""
+
+    def _ask_at(self, config):
+        self._points = self._spread(np.random.default_rng([self.seed, next(SERIAL)]))
+        return super()._ask_at(config)
+
+
+class StopsAtTheStart(Good):
+    """Ends after the starting point."""
+
+    def _ask(self):
+        return super()._ask() if self.starting_point is None else None
+
+
+class StartsAnyway(Good):
+    """Declares that it can begin at a reference that there isn't."""
+
+    @classmethod
+    def incompatibilities(cls, problem, budget, settings):
+        return []
+
+    def __init__(self, problem, **options):
+        super().__init__(problem, **{**options, "start_at_reference": bool(problem.space.references)})
+
+
 class Undescribed(Searcher):
     name = "undescribed"
 
@@ -168,6 +201,10 @@ BROKEN = [
     (OneAtATime, "test_parallel_asks"),
     (Resurrected, "test_ends_cleanly"),
     (LearnsNothing, "test_beats_random_search"),
+    (StartsElsewhere, "test_starting_point"),
+    (StopsAtTheStart, "test_starting_point"),
+    (StartsOnce, "test_starting_point_is_deterministic"),
+    (StartsAnyway, "test_no_reference_to_start_at_is_refused"),
     (NoConditions, "test_unsupported_space_is_refused"),
     (Undescribed, "test_describes_itself"),
 ]

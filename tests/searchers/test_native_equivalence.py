@@ -1,6 +1,7 @@
 """Each adapter proposes exactly what its library's own loop would, under the same seed and losses."""
 
 import contextlib
+import itertools
 import math
 import os
 import subprocess
@@ -23,11 +24,13 @@ from native import (
 )
 
 from harness import registry
-from harness.space import Float, Int
+from harness.errors import IncompatibleError
+from harness.space import Float, Int, Space
 from harness.trial import Budget, Curve, Evaluation, Fidelity, Objective, Problem, Status
 from searchers.conformance import one_thread
 
-# Of the slow ones, only the first seed runs without the slow tests.
+# Of the slow ones, only the first seed runs without the slow tests. Where 40 evaluations would take minutes, it runs
+# fewer, with every default, and the other seeds run all 40 with settings that make them cheaper.
 GRID = [(space, seed) for space in SPACES for seed in SEEDS]
 SLOW_GRID = [
     pytest.param(space, seed, marks=() if seed == SEEDS[0] else pytest.mark.slow) for space, seed in GRID
@@ -191,6 +194,59 @@ def test_skopt_forest_settings(space, settings):
     )
 
 
+@pytest.fixture
+def mended_gbrt(monkeypatch):
+    """Have the library's own model work: give numpy back what it lost, and tell scikit-learn what it is."""
+    import numpy as np
+    from sklearn.base import BaseEstimator
+    from sklearn.utils import RegressorTags
+    from skopt.learning import GradientBoostingQuantileRegressor
+
+    def tags(self):
+        own = BaseEstimator.__sklearn_tags__(self)
+        own.estimator_type, own.regressor_tags = "regressor", RegressorTags()
+        return own
+
+    monkeypatch.setattr(np, "in1d", np.isin, raising=False)
+    monkeypatch.setattr(GradientBoostingQuantileRegressor, "__sklearn_tags__", tags)
+
+
+@pytest.mark.parametrize(("space", "seed"), SLOW_GRID)
+def test_skopt_gbrt(space, seed, mended_gbrt):
+    space, evaluations = SPACES[space], 20 if seed == SEEDS[0] else 40
+    native = skopt_minimize("gbrt_minimize", space, seed, evaluations)
+    assert ours("skopt_gbrt", space, seed, evaluations) == native
+
+
+@pytest.mark.parametrize(
+    ("space", "settings"),
+    [
+        (CONDITIONAL, {"acq_func": "EI", "xi": 0.1, "n_points": 300}),
+        (MIXED, {"acq_func": "gp_hedge", "initial_point_generator": "lhs", "n_points": 300}),
+        (CATEGORICAL, {"acq_func": "PI", "n_points": 300}),
+    ],
+)
+def test_skopt_gbrt_settings(space, settings, mended_gbrt):
+    settings = {"n_initial_points": 5, **settings}
+    assert ours("skopt_gbrt", space, 3, 12, **settings) == skopt_minimize(
+        "gbrt_minimize", space, 3, 12, **settings
+    )
+
+
+def test_skopt_gbrt_is_mended_where_the_library_fails():
+    with pytest.raises(ValueError, match="has to be a regressor"):
+        skopt_minimize("gbrt_minimize", CONTINUOUS, 3, 12)
+
+
+@pytest.mark.parametrize("name", ["forest", "gbrt"])
+def test_skopt_trees_starting_point(name, mended_gbrt):
+    first = dict(MIXED.references["published"])
+    settings = {"n_initial_points": 4, "n_points": 300}
+    proposed = ours(f"skopt_{name}", MIXED, 3, 9, start_at_reference=True, **settings)
+    assert proposed == skopt_minimize(f"{name}_minimize", MIXED, 3, 9, first=first, **settings)
+    assert proposed[0] == first
+
+
 # hyperopt
 
 
@@ -289,9 +345,11 @@ def test_hyperopt_starting_point(name):
 # GPyOpt
 
 
-def gpyopt_run(space, seed, evaluations, *, eps=1e-8, initial_design_numdata=5, **options):
+def gpyopt_run(space, seed, evaluations, *, eps=1e-8, initial_design_numdata=5, first=None, **options):
     """Return what `BayesianOptimization` and its `run_optimization` evaluate."""
     import numpy as np
+    from GPyOpt.core.task.space import Design_space
+    from GPyOpt.experiment_design import initial_design
     from GPyOpt.methods import BayesianOptimization
 
     def run(x):
@@ -302,6 +360,7 @@ def gpyopt_run(space, seed, evaluations, *, eps=1e-8, initial_design_numdata=5, 
                 config[name] = round(own) if isinstance(domain, Int) else float(own)
             else:
                 config[name] = domain.values[int(value)]
+        config = first if first and not seen else config  # without the rounding of exp(log(x))
         seen.append(space.active_part(config))
         return objective(seen[-1])
 
@@ -319,18 +378,27 @@ def gpyopt_run(space, seed, evaluations, *, eps=1e-8, initial_design_numdata=5, 
             domains.append({"name": name, "type": "continuous", "domain": ends})
     seen = []
     np.random.seed(seed)
+    if first is not None:
+        row = []
+        for name, domain in space.parameters.items():
+            value = domain.index(first[name]) if hasattr(domain, "index") else first[name]
+            row.append(math.log(value) if getattr(domain, "log", False) else value)
+        random = initial_design("random", Design_space(domains), initial_design_numdata)
+        options["X"] = np.vstack((row, random))
     search = BayesianOptimization(
         run, domain=domains, initial_design_numdata=initial_design_numdata, **options
     )
-    search.run_optimization(max_iter=evaluations - initial_design_numdata, eps=eps)
+    search.run_optimization(max_iter=evaluations - len(seen), eps=eps)
     return seen
 
 
 @pytest.mark.parametrize(("space", "seed"), SLOW_GRID)
 def test_gpyopt_gp(space, seed):
     space = SPACES[space]
-    evaluations = 16 if seed == SEEDS[0] else 40
-    assert ours("gpyopt_gp", space, seed, evaluations) == gpyopt_run(space, seed, evaluations)
+    evaluations, settings = (16, {}) if seed == SEEDS[0] else (40, {"optimize_restarts": 1})
+    native = gpyopt_run(space, seed, evaluations, **settings)
+    assert ours("gpyopt_gp", space, seed, evaluations, **settings) == native
+    assert len(native) == evaluations
 
 
 @pytest.mark.parametrize(
@@ -347,10 +415,19 @@ def test_gpyopt_gp_settings(space, settings):
     assert ours("gpyopt_gp", space, 3, 12, **settings) == gpyopt_run(space, 3, 12, **settings)
 
 
+@pytest.mark.parametrize("space", SPACES)
+def test_gpyopt_gp_starting_point(space):
+    space = SPACES[space]
+    first, settings = dict(space.references["published"]), {"optimize_restarts": 1}
+    proposed = ours("gpyopt_gp", space, 3, 12, start_at_reference=True, **settings)
+    assert proposed == gpyopt_run(space, 3, 12, first=first, **settings)
+    assert proposed[0] == first
+
+
 # Keras Tuner
 
 
-def kerastuner_search(tuner, space, seed, directory, **options):
+def kerastuner_search(tuner, space, seed, directory, *, first=None, **options):
     """Return what a tuner's `search` trains: configuration, epochs, and the trial it continues."""
     import random
 
@@ -374,11 +451,13 @@ def kerastuner_search(tuner, space, seed, directory, **options):
         if condition is not None:
             scope = parameters.conditional_scope(condition.parent, list(condition.values))
         with scope:
+            default = first[name] if first and tuner == "GridSearch" else None
             if isinstance(domain, Float | Int):
                 make = parameters.Float if isinstance(domain, Float) else parameters.Int
-                make(name, domain.low, domain.high, sampling="log" if domain.log else "linear")
+                sampling = "log" if domain.log else "linear"
+                make(name, domain.low, domain.high, sampling=sampling, default=default)
             else:
-                parameters.Choice(name, list(domain.values))
+                parameters.Choice(name, list(domain.values), default=default)
     seen = []
     random.seed(seed)
     search = Tuner(
@@ -389,8 +468,27 @@ def kerastuner_search(tuner, space, seed, directory, **options):
         overwrite=True,
         **options,
     )
+    if first and tuner != "GridSearch":
+        kerastuner_begin(search.oracle, first)
     search.search(verbose=0)
     return seen
+
+
+def kerastuner_begin(oracle, first):
+    """Have the library's oracle begin at a point, by the method that its subclasses write."""
+
+    def begin(trial_id):
+        oracle.populate_space = populate
+        values = dict(first)
+        if hasattr(oracle, "_brackets"):
+            (bracket,) = oracle._brackets
+            bracket["rounds"][0].append({"past_id": None, "id": trial_id})
+            number = bracket["bracket_num"]
+            values.update({"tuner/epochs": oracle._get_epochs(number, 0), "tuner/initial_epoch": 0})
+            values.update({"tuner/bracket": number, "tuner/round": 0})
+        return {"status": "RUNNING", "values": values}
+
+    populate, oracle.populate_space = oracle.populate_space, begin
 
 
 def kerastuner_ours(name, space, seed, evaluations, *, epochs=1, **settings):
@@ -422,11 +520,47 @@ def test_kerastuner(name, space, seed, tmp_path):
     assert kerastuner_ours(name, space, seed, 40) == native
 
 
+@pytest.mark.parametrize("name", ["kerastuner_random", "kerastuner_grid"])
+@pytest.mark.parametrize("space", SPACES)
+def test_kerastuner_starting_point(name, space, tmp_path):
+    space = SPACES[space]
+    first = dict(space.references["published"])
+    native = kerastuner_search(KERAS_TUNER[name], space, 3, tmp_path, first=first, max_trials=40)
+    proposed = kerastuner_ours(name, space, 3, 40, start_at_reference=True)
+    assert proposed == native
+    assert proposed[0][0] == first
+    assert [config for config, _, _ in proposed].count(first) == 1
+
+
+def test_kerastuner_bayes_starting_point(tmp_path):
+    first, settings = dict(CONTINUOUS.references["published"]), {"num_initial_points": 4}
+    native = kerastuner_search(
+        "BayesianOptimization", CONTINUOUS, 3, tmp_path, first=first, max_trials=6, **settings
+    )
+    proposed = kerastuner_ours("kerastuner_bayes", CONTINUOUS, 3, 6, start_at_reference=True, **settings)
+    assert proposed == native
+    assert proposed[0][0] == first
+
+
+def test_kerastuner_hyperband_starting_point(tmp_path):
+    first, settings = dict(MIXED.references["published"]), {"hyperband_iterations": 1}
+    native = kerastuner_search("Hyperband", MIXED, 3, tmp_path, first=first, max_epochs=9, **settings)
+    ours = kerastuner_ours(
+        "kerastuner_hyperband", MIXED, 3, 10**6, epochs=9, start_at_reference=True, **settings
+    )
+    assert ours == native
+    assert ours[0] == (first, 1, None)
+
+
 @pytest.mark.parametrize(("space", "seed"), SLOW_GRID)
 def test_kerastuner_bayes(space, seed, tmp_path):
-    space, evaluations = SPACES[space], 3 * len(SPACES[space]) + 3 if seed == SEEDS[0] else 40
-    native = kerastuner_search("BayesianOptimization", space, seed, tmp_path, max_trials=evaluations)
-    assert kerastuner_ours("kerastuner_bayes", space, seed, evaluations) == native
+    space = SPACES[space]
+    evaluations, settings = (3 * len(space) + 3, {}) if seed == SEEDS[0] else (40, {"num_initial_points": 32})
+    native = kerastuner_search(
+        "BayesianOptimization", space, seed, tmp_path, max_trials=evaluations, **settings
+    )
+    assert kerastuner_ours("kerastuner_bayes", space, seed, evaluations, **settings) == native
+    assert len(native) == evaluations
 
 
 def test_kerastuner_bayes_leaves_the_range():
@@ -463,11 +597,101 @@ def test_kerastuner_hyperband(epochs, settings, seed, tmp_path):
     assert ours == native
 
 
+def brackets(searcher):
+    """Return Hyperband's schedule as it is run: by each bracket's first epochs, how many trials reach which epochs.
+
+    Promotions are checked on the way: those that go on are the best of their round.
+    """
+    rounds, losses = {}, {}
+    while (proposal := searcher.ask()) is not None:
+        loss = objective(proposal.config) + math.sin(proposal.trial * proposal.epochs)
+        losses.setdefault(proposal.trial, {})[proposal.epochs] = loss
+        rounds.setdefault(min(losses[proposal.trial]), {}).setdefault(proposal.epochs, []).append(
+            proposal.trial
+        )
+        curve = Curve({"error": (9.0,) * (proposal.epochs - 1) + (loss,)})
+        searcher.tell(proposal, Evaluation(Status.OK, curve, proposal.epochs))
+    for reached in rounds.values():
+        for (epochs, trials), following in itertools.pairwise([*reached.items(), (None, [])]):
+            ranked = sorted(trials, key=lambda trial: losses[trial][epochs])
+            assert following[0] is None or set(following[1]) == set(ranked[: len(following[1])])
+    return {
+        first: {epochs: len(trials) for epochs, trials in reached.items()}
+        for first, reached in rounds.items()
+    }
+
+
+# Algorithm 1 of Li et al. (2018) at R = 81 and η = 3: ⌈5 · 3ˢ / (s + 1)⌉ begin, and of n, ⌊n / 3ⁱ⌋ reach round i.
+PUBLISHED = {
+    1: {1: 81, 3: 27, 9: 9, 27: 3, 81: 1},
+    3: {3: 34, 9: 11, 27: 3, 81: 1},
+    9: {9: 15, 27: 5, 81: 1},
+    27: {27: 8, 81: 2},
+    81: {81: 5},
+}
+
+
+def test_kerastuner_hyperband_schedule():
+    """The published brackets and rounds, but that the library rounds up wherever the paper rounds down."""
+    problem = Problem(CONTINUOUS, Fidelity(1, 81), Objective("error", "min", failure=1e9))
+    schedule = brackets(
+        registry.searcher("kerastuner_hyperband")(
+            problem, seed=1, budget=Budget("evaluations", 1), hyperband_iterations=1
+        )
+    )
+    assert list(schedule) == list(PUBLISHED)  # the most aggressive bracket first
+    for number, (first, published) in enumerate(PUBLISHED.items()):
+        s = 4 - number
+        assert schedule[first] == {
+            epochs: math.ceil(5 / (s + 1) * 3 ** (s - i)) for i, epochs in enumerate(published)
+        }
+        assert schedule[first][first] == published[first]
+        for epochs, trials in schedule[first].items():
+            assert published[epochs] <= trials <= published[epochs] + 1
+    assert schedule[1] == PUBLISHED[1]
+
+
 # pyswarms
 
 
-def pyswarms_optimize(space, seed, generations, *, n_particles=10, init_pos=None, **options):
-    """Return what `GlobalBestPSO.optimize` evaluates on the unit cube, particle by particle."""
+@contextlib.contextmanager
+def pyswarms_topology(name, static):
+    """Yield one of the library's own topologies, which may put arrays of unequal length into one, as it used to."""
+    import numpy as np
+    from pyswarms.backend import topology
+
+    class Numpy:
+        def __getattr__(self, name):
+            return getattr(np, name)
+
+        def array(self, values):
+            try:
+                return np.array(values)
+            except ValueError:
+                return np.array(values, dtype=object)
+
+    kind = {
+        "star": "Star",
+        "ring": "Ring",
+        "von_neumann": "VonNeumann",
+        "pyramid": "Pyramid",
+        "random": "Random",
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        for module in ("pyramid", "random"):
+            patch.setattr(f"pyswarms.backend.topology.{module}.np", Numpy())
+        yield getattr(topology, kind[name])(static=static)
+
+
+def pyswarms_optimize(
+    space, seed, generations, *, n_particles=10, init_pos=lambda: None, general=False, **options
+):
+    """Return what the library's `optimize` evaluates on the unit cube, particle by particle.
+
+    Args:
+        init_pos: Returns the initial positions; called once the seed is set.
+        general: Use its general optimizer for the global and the local best, too, which have their own.
+    """
     import numpy as np
 
     from searchers.pyswarms import _logging_untouched
@@ -479,18 +703,25 @@ def pyswarms_optimize(space, seed, generations, *, n_particles=10, init_pos=None
 
     seen = []
     np.random.seed(seed)
-    with _logging_untouched():
-        from pyswarms.single import GlobalBestPSO
+    with _logging_untouched(), contextlib.ExitStack() as stack:
+        from pyswarms import single
 
-        search = GlobalBestPSO(
+        coefficients = {"c1": 1.49618, "c2": 1.49618, "w": 0.7298}
+        coefficients = {key: options.pop(key, value) for key, value in coefficients.items()}
+        coefficients |= {key: options.pop(key) for key in ("k", "p", "r") if key in options}
+        topology = options.pop("topology", "star")
+        if general or topology not in ("star", "ring"):
+            optimizer = single.GeneralOptimizerPSO
+            static = options.pop("static", False)
+            options["topology"] = stack.enter_context(pyswarms_topology(topology, static))
+        else:
+            optimizer = single.GlobalBestPSO if topology == "star" else single.LocalBestPSO
+        search = optimizer(
             n_particles,
             len(space),
-            options={
-                key: options.pop(key, value)
-                for key, value in (("c1", 1.49618), ("c2", 1.49618), ("w", 0.7298))
-            },
+            options=coefficients,
             bounds=(np.zeros(len(space)), np.ones(len(space))),
-            init_pos=init_pos,
+            init_pos=init_pos(),
             **options,
         )
         search.optimize(run, generations, verbose=False)
@@ -511,11 +742,141 @@ def test_pyswarms_pso_settings(bh_strategy, vh_strategy):
     assert ours("pyswarms_pso", CONDITIONAL, 3, 42, velocity_clamp=0.4, **common) == native
 
 
+TOPOLOGIES = [
+    {"topology": "ring", "k": 3, "p": 2},
+    {"topology": "ring", "k": 4, "p": 1, "static": True},
+    {"topology": "von_neumann", "p": 1, "r": 1, "n_particles": 20},
+    {"topology": "pyramid"},
+    {"topology": "pyramid", "static": True},
+    {"topology": "random", "k": 3},
+    {"topology": "random", "k": 2, "static": True},
+]
+
+
+@pytest.mark.parametrize("settings", TOPOLOGIES, ids=lambda x: "-".join(map(str, x.values())))
+@pytest.mark.parametrize(("space", "seed"), GRID)
+def test_pyswarms_pso_topologies(space, seed, settings):
+    space, particles = SPACES[space], settings.get("n_particles", 10)
+    proposed = ours("pyswarms_pso", space, seed, 6 * particles, **settings)
+    assert proposed == pyswarms_optimize(space, seed, 6, **settings)
+    if settings["topology"] == "ring":
+        assert proposed == pyswarms_optimize(space, seed, 6, general=True, **settings)
+    assert proposed != ours("pyswarms_pso", space, seed, 6 * particles, n_particles=particles)
+
+
+@pytest.mark.parametrize("strategy", ["exp_decay", "lin_variation", "nonlin_mod"])
+@pytest.mark.parametrize("topology", [{}, {"topology": "random", "k": 3}], ids=["star", "random"])
+def test_pyswarms_pso_varies_its_coefficients(strategy, topology):
+    settings = {"oh_strategy": {"w": strategy, "c1": "lin_variation"}, "w": 0.9, **topology}
+    native = pyswarms_optimize(MIXED, 3, 6, **settings)
+    assert ours("pyswarms_pso", MIXED, 3, 60, **settings) == native
+    assert ours("pyswarms_pso", MIXED, 3, 60, w=0.9, **topology) != native
+
+
+@pytest.mark.parametrize("topology", ["pyramid", "random"])
+def test_pyswarms_topologies_are_mended_where_the_library_fails(topology):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(f"{__name__}.pyswarms_topology", unmended)
+        with pytest.raises(ValueError, match="inhomogeneous"):
+            pyswarms_optimize(
+                CONTINUOUS, 3, 6, topology=topology, **({"k": 3} if topology == "random" else {})
+            )
+
+
+@contextlib.contextmanager
+def unmended(name, static):
+    from pyswarms.backend import topology
+
+    yield {"pyramid": topology.Pyramid, "random": topology.Random}[name](static=static)
+
+
+def test_pyswarms_pyramid_is_the_delaunay_triangulation():
+    """On a line of a grid's points, neighbours are those of the triangulation, not the particle itself."""
+    import numpy as np
+
+    from searchers.pyswarms import _logging_untouched, topologies
+
+    with _logging_untouched():
+        from pyswarms.backend import create_swarm
+
+    corners_and_middle = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 1.0], [0.45, 0.55]])
+    swarm = create_swarm(5, 2, init_pos=corners_and_middle)
+    swarm.pbest_cost = np.array([3.0, 2.0, 4.0, 5.0, 1.0])
+    with _logging_untouched():
+        topology = topologies()["pyramid"]()
+    positions, cost = topology.compute_gbest(swarm)
+    assert [sorted(each.tolist()) for each in topology.neighbor_idx] == [
+        [1, 2, 4],
+        [0, 3, 4],
+        [0, 3, 4],
+        [1, 2, 4],
+        [0, 1, 2, 3],
+    ]
+    assert cost == 1.0
+    assert positions.tolist() == [[0.45, 0.55]] * 4 + [[1.0, 0.0]]
+
+
+@pytest.mark.parametrize("settings", [{}, {"topology": "ring", "k": 3, "p": 2}], ids=["star", "ring"])
+@pytest.mark.parametrize("init", ["uniform", "maximin_lhs"])
+@pytest.mark.parametrize("space", SPACES)
+def test_pyswarms_pso_starting_point(space, init, settings):
+    import numpy as np
+
+    space = SPACES[space]
+    first = dict(space.references["published"])
+
+    def initial():
+        if init == "uniform":
+            positions = np.random.random((10, len(space)))
+        else:
+            positions = start("pyswarms_pso", space, 3, 60, init=init)._search.swarm.position.copy()
+        positions[0] = space.to_unit(first)
+        return positions
+
+    proposed = ours("pyswarms_pso", space, 3, 60, start_at_reference=True, init=init, **settings)
+    native = pyswarms_optimize(space, 3, 6, init_pos=initial, **settings)
+    assert proposed[0] == first
+    assert space.to_unit(native[0]) == pytest.approx(space.to_unit(first))
+    assert proposed[1:] == native[1:]
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ({"topology": "star", "k": 4}, "k is a setting of topology: ring, random, and it is star"),
+        ({"topology": "ring", "r": 2}, "r is a setting of topology: von_neumann"),
+        (
+            {"topology": "von_neumann", "static": True},
+            "static is a setting of topology: ring, pyramid, random",
+        ),
+        ({"topology": "ring", "k": 1}, "a ring needs 2 <= k"),
+        ({"topology": "ring", "k": 11}, "k = 11 of 10"),
+        ({"topology": "random", "k": 10}, "need more than 10 particles"),
+    ],
+)
+def test_pyswarms_refuses_settings_without_effect_or_sense(settings, reason):
+    with pytest.raises(ValueError, match=reason):
+        start("pyswarms_pso", MIXED, 1, 10, **settings)
+
+
+@pytest.mark.parametrize(
+    ("space", "settings", "reason"),
+    [
+        (MIXED, {"topology": "von_neumann"}, "needs n_particles >= 11, got 10"),
+        (CONTINUOUS, {"topology": "von_neumann", "r": 2}, "needs n_particles >= 13, got 10"),
+        (Space({"a": Float(0, 1)}), {"topology": "pyramid"}, "at least two parameters"),
+    ],
+)
+def test_pyswarms_refuses_spaces_that_a_topology_cannot_span(space, settings, reason):
+    with pytest.raises(IncompatibleError, match=reason):
+        start("pyswarms_pso", space, 1, 10, **settings)
+
+
 def test_pyswarms_pso_from_a_maximin_design():
     searcher = start("pyswarms_pso", MIXED, 3, 60, init="maximin_lhs", n_particles=8)
     design = searcher._search.swarm.position.copy()
     assert ours("pyswarms_pso", MIXED, 3, 48, init="maximin_lhs", n_particles=8) == pyswarms_optimize(
-        MIXED, 3, 6, n_particles=8, init_pos=design
+        MIXED, 3, 6, n_particles=8, init_pos=lambda: design
     )
     for column in design.T:  # one point in each of eight intervals
         assert sorted((column * 8).astype(int)) == list(range(8))

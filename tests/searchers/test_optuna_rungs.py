@@ -237,7 +237,9 @@ def test_hyperband_rungs():
     for _, epochs in trials:
         first = schedule.index(epochs[0])
         assert epochs == schedule[first : first + len(epochs)]
-    sizes = dict(zip(schedule, (81, 34, 15, 8, 5), strict=True))  # ⌈5 · 3ˢ / (s + 1)⌉
+    sizes = dict(zip(schedule, (81, 34, 15, 8, 5), strict=True))  # of Li et al.: ⌈5 · 3ˢ / (s + 1)⌉
+    pruner = started("optuna_hyperband", full=81, sampler="random")._study.pruner
+    assert pruner._trial_allocation_budgets == list(sizes.values())
     for epochs, size in sizes.items():
         assert starts[epochs] / 400 == pytest.approx(size / 143, abs=0.07)
     # About a third of a rung's trials goes on to the next.

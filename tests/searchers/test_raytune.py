@@ -361,6 +361,37 @@ def test_asha_trains_what_a_tuner_does(cluster, tmp_path):
     assert {epochs for _, epochs in expected} == {1, 3, 9}
 
 
+@pytest.mark.parametrize("brackets", [1, 3])
+def test_asha_starting_point(brackets, tmp_path):
+    """Ray Tune's own generator, given the point, makes the same trials; the first is the first at the first rung."""
+    from ray.tune.experiment import Experiment
+    from ray.tune.search import BasicVariantGenerator
+
+    first = dict(MIXED.references["published"])
+    settings = {"reduction_factor": 3, "brackets": brackets, "start_at_reference": True}
+    asked, told = asha_study(Fidelity(1, 9), 1, 60, **settings)
+    made = {proposal.trial: dict(proposal.config) for proposal in asked}
+    generator = BasicVariantGenerator(points_to_evaluate=[dict(first)], random_state=4)
+    generator.add_configurations(
+        [
+            Experiment(
+                "asha",
+                run=lambda config: None,
+                config=domains(MIXED),
+                num_samples=len(made),
+                storage_path=str(tmp_path),
+            )
+        ]
+    )
+    expected = [plain(MIXED, generator.next_trial().config) for _ in made]
+    assert [made[number] for number in range(len(made))] == expected
+    assert made[0] == first
+    assert told[0][0].trial == 0
+    reached = [proposal.epochs for proposal in asked if proposal.trial == 0]
+    assert reached[-1] == 9  # nothing to be compared with
+    assert brackets > 1 or reached == [1, 3, 9]
+
+
 @pytest.mark.parametrize("grace_period", [1, 10])
 def test_asha_refuses_a_first_rung_that_cannot_be_trained_for(grace_period):
     with pytest.raises(IncompatibleError, match=f"grace_period = {grace_period}"):
