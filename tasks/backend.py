@@ -18,8 +18,9 @@ import os
 import re
 import tempfile
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cache, partial
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -27,10 +28,13 @@ from numpy.typing import NDArray
 
 from harness.errors import DerbyError
 from harness.keys import derive_seed
+from harness.task import Data
+from tasks import densenet
 from tasks.network import (
     Activation,
     Conv,
     Dense,
+    DenseNet,
     Dropout,
     Initializer,
     MaxPool,
@@ -50,6 +54,12 @@ ARRAYS_KEPT: Final = 32
 """Arrays of data a process keeps converted, those used last."""
 MEASURED_AT_ONCE: Final = 1000
 """Examples measured in one call: bounds the memory of a convolution's outputs."""
+BACKBONE_AT_ONCE: Final = 100
+"""The same where a backbone is passed through."""
+FEATURES_KEPT: Final = 6
+"""Sets of images whose features a process keeps, those used last: training, validation and test of two tasks."""
+
+_NOTHING: Final[Data] = {}
 
 Variables = Mapping[str, NDArray[Any]]
 """Every number a training changes, by name: ``dense_1/kernel``, ``dense_1/bias``, … and the optimiser's."""
@@ -61,11 +71,15 @@ class Program:
     Args:
         training: Any training of the structure to compile.
         rank: Dimensions of the examples' array.
-        dtype: Of the examples; ``uint8`` pixels are divided by 255.
+        dtype: Of the examples; ``uint8`` pixels are divided by 255. Where the network begins with a backbone,
+            an array of two dimensions holds its outputs.
         classes: Classes to tell apart.
+        measured: The same, rank and dtype, of the examples to measure.
     """
 
-    def __init__(self, training: Training, rank: int, dtype: str, classes: int) -> None:
+    def __init__(
+        self, training: Training, rank: int, dtype: str, classes: int, measured: tuple[int, str]
+    ) -> None:
         tf, _ = _libraries()
         self._tf, self._classes = tf, classes
         self._layers, self._rule = named_layers(training.layers), _rule(training)
@@ -75,6 +89,10 @@ class Program:
         for name in self._kernels:
             self._weights[f"{name}/kernel"] = self._variable(4 if name.startswith("conv") else 2)
             self._weights[f"{name}/bias"] = self._variable(1)
+        if training.backbone is not None and not training.backbone.frozen:
+            self._weights[_BACKBONE] = self._variable(1)
+        self._augmented = training.augmentation is not None
+        self._at_once = MEASURED_AT_ONCE if training.backbone is None else BACKBONE_AT_ONCE
         self._slots = {
             f"{name}/{slot}": self._variable(len(weight.shape))
             for name, weight in self._weights.items()
@@ -86,11 +104,18 @@ class Program:
         x, scalar = tf.TensorSpec([None] * rank, dtype), partial(tf.TensorSpec, [])
         y = rows = tf.TensorSpec([None], tf.int32)
         class_weights = tf.TensorSpec([classes], tf.float32)
+        given = _given(training, rank)
+        if self._augmented:
+            given["transforms"] = 2
+        self._given = given, _given(training, measured[0])
+        arrays = [
+            {name: tf.TensorSpec([None] * rank, tf.float32) for name, rank in g.items()} for g in self._given
+        ]
         self._train = tf.function(self._epoch, autograph=False).get_concrete_function(
-            x, y, rows, scalar(tf.int32), scalar(tf.int64), class_weights, numbers
+            x, y, rows, scalar(tf.int32), scalar(tf.int64), class_weights, {**numbers, **arrays[0]}
         )
         self._measure = tf.function(self._measured, autograph=False).get_concrete_function(
-            x, y, rows, numbers
+            tf.TensorSpec([None] * measured[0], measured[1]), y, rows, {**numbers, **arrays[1]}
         )
 
     # Variables.
@@ -122,6 +147,7 @@ class Program:
         order: NDArray[np.int32],
         seed: int,
         class_weights: NDArray[np.float32],
+        given: Data = _NOTHING,
     ) -> tuple[float, NDArray[np.int64]]:
         """Train on the examples ``order`` names, in that order.
 
@@ -132,6 +158,8 @@ class Program:
             order: Rows to visit, (visits,).
             seed: Of the training, for dropout.
             class_weights: What an example of each class counts, (classes,); used where the training says.
+            given: A backbone's vectors, see `tasks.densenet.Vectors`, and where images are augmented
+                ``transforms``, (visits, 8): see `augmented`.
 
         Returns:
             The mean loss and the confusion matrix, both running over the epoch.
@@ -144,26 +172,38 @@ class Program:
             tf.constant(training.batch),
             tf.constant(derive_seed(seed, "dropout"), tf.int64),
             tf.constant(class_weights),
-            self._inputs(training),
+            self._inputs(training, given, self._given[0]),
         )
         return float(loss) / len(order), np.rint(confusion.numpy()).astype(np.int64)
 
     def measure(
-        self, training: Training, x: NDArray[Any], y: NDArray[Any], rows: NDArray[np.int32]
+        self,
+        training: Training,
+        x: NDArray[Any],
+        y: NDArray[Any],
+        rows: NDArray[np.int32],
+        given: Data = _NOTHING,
     ) -> tuple[float, NDArray[np.int64]]:
         """Return the mean loss over the rows of ``x`` and the class predicted for each, (rows,)."""
-        inputs, total, predicted = self._inputs(training), 0.0, []
-        for begin in range(0, len(rows), MEASURED_AT_ONCE):
-            chosen = self._tf.constant(rows[begin : begin + MEASURED_AT_ONCE])
+        inputs, total, predicted = self._inputs(training, given, self._given[1]), 0.0, []
+        for begin in range(0, len(rows), self._at_once):
+            chosen = self._tf.constant(rows[begin : begin + self._at_once])
             entropy, penalty, classes = self._measure(_resident(x), _resident(y, np.int32), chosen, inputs)
             total += float(entropy)
             predicted.append(classes.numpy().astype(np.int64))
         return total / len(rows) + float(penalty), np.concatenate(predicted)
 
-    def _inputs(self, training: Training) -> dict[str, Any]:
-        return {
-            name: self._tf.constant(value, self._tf.float32) for name, value in _numbers(training).items()
+    def _inputs(
+        self, training: Training, given: Data = _NOTHING, names: Iterable[str] = ()
+    ) -> dict[str, Any]:
+        """Return what a program is given but for the examples: numbers, and those arrays it needs."""
+        tf = self._tf
+        numbers = {name: tf.constant(value, tf.float32) for name, value in _numbers(training).items()}
+        arrays = {
+            name: tf.constant(given[name]) if name == "transforms" else _resident(given[name])
+            for name in names
         }
+        return {**numbers, **arrays}
 
     # What is compiled.
 
@@ -184,7 +224,10 @@ class Program:
             labels = tf.one_hot(tf.gather(y, chosen), self._classes)
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 tape.watch(list(self._weights.values()))
-                features, logits = self._forward(tf.gather(x, chosen), numbers, (seed, self._steps))
+                inputs = tf.gather(x, chosen)
+                if self._augmented:
+                    inputs = augmented(_scaled(tf, inputs), numbers["transforms"][begin : begin + batch])
+                features, logits = self._forward(inputs, numbers, (seed, self._steps))
                 entropy = tf.nn.softmax_cross_entropy_with_logits(labels=labels, logits=logits)
                 if self._weighted:
                     entropy *= tf.linalg.matvec(labels, class_weights)
@@ -224,7 +267,7 @@ class Program:
     def _forward(self, x: Any, numbers: Mapping[str, Any], noise: tuple[Any, Any] | None) -> tuple[Any, Any]:
         """Return the last layer's inputs and outputs; without ``noise`` as when measured."""
         tf = self._tf
-        h = features = tf.cast(x, tf.float32) / 255 if x.dtype == tf.uint8 else x
+        h = features = _scaled(tf, x)
         for position, (name, layer) in enumerate(self._layers):
             last = position == len(self._layers) - 1
             match layer:
@@ -233,9 +276,16 @@ class Program:
                     h = _activate(tf, activation, tf.nn.bias_add(h, self._weights[f"{name}/bias"]))
                 case Conv(activation=activation):
                     h = tf.nn.conv2d(h, self._weights[f"{name}/kernel"], 1, "SAME")
+                    if not last and isinstance(pool := self._layers[position + 1][1], MaxPool):
+                        # A maximum passes through a bias and any of the activations, which all rise:
+                        # the same outputs from a fraction of the work.
+                        h = tf.nn.max_pool2d(h, pool.size, pool.size, "VALID")
                     h = _activate(tf, activation, tf.nn.bias_add(h, self._weights[f"{name}/bias"]))
-                case MaxPool(size):
+                case MaxPool(size) if position == 0 or not isinstance(self._layers[position - 1][1], Conv):
                     h = tf.nn.max_pool2d(h, size, size, "VALID")
+                case DenseNet(blocks, frozen) if h.shape.rank == 4:  # else its outputs are given
+                    weights = numbers["backbone"] if frozen else self._weights[_BACKBONE]
+                    h = _densenet(tf, blocks, h, weights, numbers["statistics"])
                 case Dropout() if noise is not None:
                     seed, step = noise
                     kept = tf.random.stateless_uniform(
@@ -295,6 +345,9 @@ class Program:
                     )
 
 
+_BACKBONE: Final = "densenet_1/weights"
+_TRAINED: Final = ("/kernel", "/bias", "/weights", "centers")
+"""Ends of the names of all variables but an optimiser's."""
 _EPSILON: Final = 1e-7
 _BETAS: Final = (0.9, 0.999)
 """Keras's defaults."""
@@ -327,13 +380,22 @@ def _numbers(training: Training) -> dict[str, float]:
     return numbers
 
 
+def _given(training: Training, rank: int) -> dict[str, int]:
+    """Return the arrays that passing examples of a rank through a network needs besides them, with their ranks."""
+    backbone = training.backbone
+    if backbone is None or rank != 4:
+        return {}
+    return {"statistics": 1, **({"backbone": 1} if backbone.frozen else {})}
+
+
 def _structure(training: Training) -> tuple[Any, ...]:
     """Return what decides the operations of a training, as opposed to their inputs."""
     kinds = tuple(
         (name, getattr(layer, "activation", None), getattr(layer, "size", None))
         for name, layer in named_layers(training.layers)
     )
-    return kinds, tuple(_numbers(training)), _rule(training), training.balance == "weights"
+    flags = training.balance == "weights", training.augmentation is not None
+    return kinds, tuple(_numbers(training)), _rule(training), training.backbone, *flags
 
 
 def _flat(tf: Any, h: Any) -> Any:
@@ -350,11 +412,136 @@ def _activate(tf: Any, activation: Activation, h: Any) -> Any:
             return getattr(tf.nn, activation)(h)
 
 
-def program(training: Training, x: NDArray[Any], classes: int) -> Program:
-    """Return the compiled program of a training's structure, compiling it when none is kept."""
-    key = (_structure(training), x.ndim, x.dtype.name, classes)
+def _scaled(tf: Any, x: Any) -> Any:
+    return tf.cast(x, tf.float32) / 255 if x.dtype == tf.uint8 else x
+
+
+def augmented(images: Any, transforms: Any) -> Any:
+    """Return images changed by affine maps; what lies outside an image is filled with its nearest pixel.
+
+    Args:
+        images: float32 (count, height, width, channels).
+        transforms: float32 (count, 8): see `tasks.augmentation.affine`.
+    """
+    tf, _ = _libraries()
+    return tf.raw_ops.ImageProjectiveTransformV3(
+        images=images,
+        transforms=transforms,
+        output_shape=tf.shape(images)[1:3],
+        fill_value=0.0,
+        interpolation="BILINEAR",
+        fill_mode="NEAREST",
+    )
+
+
+def _densenet(tf: Any, blocks: densenet.Blocks, images: Any, weights: Any, statistics: Any) -> Any:
+    """Pass images, 0 … 1, through DenseNet to its pooled outputs, (images, outputs).
+
+    Normalisation is written out because its fused gradient has no reproducible form on a GPU.
+    """
+    layers = list(densenet.layers(blocks))
+    norms = [layer.shape[0] for layer in layers if len(layer.shape) == 1]
+    pieces = iter(tf.split(weights, densenet.pieces(blocks)))
+    moments = iter(tf.split(statistics, [size for size in norms for _ in range(2)]))
+    kernels = (layer.shape for layer in layers if len(layer.shape) > 1)
+
+    def conv(h: Any, stride: int = 1, padding: str = "SAME") -> Any:
+        return tf.nn.conv2d(h, tf.reshape(next(pieces), next(kernels)), stride, padding)
+
+    def norm(h: Any) -> Any:
+        gamma, beta, mean, variance = next(pieces), next(pieces), next(moments), next(moments)
+        scale = gamma * tf.math.rsqrt(variance + densenet.EPSILON)
+        return tf.nn.relu(h * scale + (beta - mean * scale))
+
+    def padded(h: Any, width: int) -> Any:
+        return tf.pad(h, [[0, 0], [width, width], [width, width], [0, 0]])
+
+    h = (images - tf.constant(densenet.MEAN)) / tf.constant(densenet.SD)
+    h = norm(conv(padded(h, 3), 2, "VALID"))
+    h = tf.nn.max_pool2d(padded(h, 1), 3, 2, "VALID")
+    for number, count in enumerate(blocks):
+        for _ in range(count):
+            new = conv(norm(h))
+            h = tf.concat([h, conv(norm(new))], -1)
+        if number < len(blocks) - 1:
+            h = tf.nn.avg_pool2d(conv(norm(h)), 2, 2, "VALID")
+    return tf.reduce_mean(norm(h), [1, 2])
+
+
+def examples(training: Training, data: Data) -> dict[str, NDArray[Any]]:
+    """Return what a training's program is given of each part: the examples, or a frozen backbone's outputs.
+
+    What a frozen backbone makes of an image that is never changed is computed once for as long as the
+    same arrays are given, and kept.
+    """
+    chosen = {part: data[f"x_{part}"] for part in ("train", "val", "test")}
+    backbone = training.backbone
+    if backbone is None or not backbone.frozen:
+        return chosen
+    return {
+        part: x if part == "train" and training.augmentation is not None else features(backbone, x, data)
+        for part, x in chosen.items()
+    }
+
+
+def features(backbone: DenseNet, images: NDArray[np.uint8], vectors: Data) -> NDArray[np.float32]:
+    """Return a backbone's outputs, (images, outputs).
+
+    Args:
+        backbone: Its layers.
+        images: Pixels, (images, height, width, 3).
+        vectors: Its weights: ``backbone`` and ``statistics``.
+    """
+    tf, _ = _libraries()
+    key = (backbone.blocks, id(images), id(vectors["backbone"]), id(vectors["statistics"]))
+    if key not in _features:
+        passed = _passed(backbone.blocks)
+        given = [_resident(vectors[name]) for name in ("backbone", "statistics")]
+        parts = [
+            passed(tf.constant(images[begin : begin + BACKBONE_AT_ONCE]), *given).numpy()
+            for begin in range(0, len(images), BACKBONE_AT_ONCE)
+        ]
+        # the entry holds the arrays, so that no others can have their identities
+        held = images, vectors["backbone"], vectors["statistics"]
+        _features[key] = np.concatenate(parts), held
+    _features.move_to_end(key)
+    while len(_features) > FEATURES_KEPT:
+        _features.popitem(last=False)
+    return _features[key][0]
+
+
+_features: OrderedDict[Any, tuple[NDArray[np.float32], Any]] = OrderedDict()
+
+
+@cache
+def _passed(blocks: densenet.Blocks) -> Callable[..., Any]:
+    """Return the compiled backbone: images, weights and statistics to outputs."""
+    tf, _ = _libraries()
+
+    def passed(images: Any, weights: Any, statistics: Any) -> Any:
+        return _densenet(tf, blocks, _scaled(tf, images), weights, statistics)
+
+    vector = tf.TensorSpec([None], tf.float32)
+    compiled = tf.function(passed, autograph=False)
+    return compiled.get_concrete_function(tf.TensorSpec([None] * 4, tf.uint8), vector, vector)  # type: ignore[no-any-return]
+
+
+def program(
+    training: Training, x: NDArray[Any], classes: int, measured: NDArray[Any] | None = None
+) -> Program:
+    """Return the compiled program of a training's structure, compiling it when none is kept.
+
+    Args:
+        training: One of the structure.
+        x: Examples like those to train on.
+        classes: Classes to tell apart.
+        measured: Examples like those to measure, if they are not like ``x``.
+    """
+    other = x if measured is None else measured
+    kind = other.ndim, other.dtype.name
+    key = (_structure(training), x.ndim, x.dtype.name, classes, kind)
     if key not in _programs:
-        _programs[key] = Program(training, x.ndim, x.dtype.name, classes)
+        _programs[key] = Program(training, x.ndim, x.dtype.name, classes, kind)
     _programs.move_to_end(key)
     while len(_programs) > PROGRAMS_KEPT:
         _programs.popitem(last=False)
@@ -378,14 +565,30 @@ def initial_variables(training: Training, seed: int, shape: Shape) -> dict[str, 
         draw = _initializer(keras, layer.initializer, derive_seed(seed, "weights", name))
         variables[f"{name}/kernel"] = np.asarray(draw(kernel), np.float32)
         variables[f"{name}/bias"] = np.zeros(kernel[-1], np.float32)
+    if training.center is not None:
+        width, classes = kernel[-2:]  # the last layer's
+        variables["centers"] = np.zeros((classes, width), np.float32)
+    return begun(training, variables)
+
+
+def begun(training: Training, variables: Variables, given: Data = _NOTHING) -> dict[str, NDArray[Any]]:
+    """Return the variables with which a stage begins: what was trained before, and an optimiser's memory of nothing.
+
+    Args:
+        training: The stage.
+        variables: At least the network's weights and centres.
+        given: Where the stage trains a backbone: its weights, ``backbone``.
+    """
+    kept = {name: value for name, value in variables.items() if name.endswith(_TRAINED)}
+    if "backbone" in given and training.backbone is not None and not training.backbone.frozen:
+        kept.setdefault(_BACKBONE, given["backbone"])
     slots = {
         f"{name}/{slot}": np.zeros_like(weight)
-        for name, weight in variables.items()
+        for name, weight in kept.items()
         for slot in _SLOTS[_rule(training)]
+        if name != "centers"
     }
-    features, classes = kernel[-2:]  # the last layer's
-    centers = {} if training.center is None else {"centers": np.zeros((classes, features), np.float32)}
-    return {**variables, **slots, "steps": np.zeros((), np.int64), **centers}
+    return {**kept, **slots, "steps": np.zeros((), np.int64)}
 
 
 def _initializer(keras: Any, initializer: Initializer, seed: int) -> Callable[..., Any]:
@@ -507,6 +710,16 @@ def _libraries() -> tuple[Any, Any]:
     if _threads is None:
         configure_threads(1)
     return importlib.import_module("tensorflow"), importlib.import_module("keras")
+
+
+def download_file(name: str, url: str, md5: str) -> Path:
+    """Download a file of weights into Keras's cache and return where it is.
+
+    Raises:
+        Exception: Whatever Keras raises when there is no network, or the checksum is another.
+    """
+    _, keras = _libraries()
+    return Path(keras.utils.get_file(name, url, cache_subdir="models", file_hash=md5))
 
 
 def download(name: str) -> dict[str, NDArray[Any]]:

@@ -64,6 +64,14 @@ class FashionCnn(ImageClassifier):
         ),
         Experiment(
             "S4",
+            "report's best",
+            reference="published_best",
+            options={"protocol": "published"},
+            published={"test_accuracy": "0.9098"},
+            note="the report's figure is the best of 60 such accuracies, ours a mean: chance made the former higher",
+        ),
+        Experiment(
+            "S4",
             "GP-EI, best of 60",
             search=Search(
                 "skopt_gp",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +18,11 @@ from harness.keys import derive_seed
 from harness.task import Checkpoint, Data
 from harness.trial import ConfusionMatrix, Evaluation, Status
 from tasks import backend
+from tasks.augmentation import transforms
 from tasks.backend import Variables
 from tasks.network import Dense, Training
+
+_NOTHING: Final[Data] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +69,8 @@ def train(
         seed: Training seed, 0 … 2³² - 1.
         data: ``x_train``, ``x_val``, ``x_test``, float32 (examples, …) or uint8 pixels, which are divided by
             255, and whole-number labels ``y_train``, ``y_val``, ``y_test``, (examples,); may be read-only.
-            Arrays are converted once for as long as the same objects are given.
+            Arrays are converted once for as long as the same objects are given. Where the network begins with
+            a backbone also its ``backbone`` and ``statistics``: see `tasks.densenet.Vectors`.
         checkpoint: Where this training and seed stand; updated in place when the epochs asked for or the
             deadline are reached, and left as it was by a failure, so that trying again fails the same.
         deadline: Seconds this call may take; checked after each epoch but the last one asked for, since
@@ -92,6 +96,7 @@ def train(
     setup_seconds, epoch_start = 0.0, start
     try:
         run = _Run(training, seed, data, split, checkpoint.state)
+        run.prepare(curve.epochs + 1, epochs)
         setup_seconds = time.perf_counter() - start
         status, message = Status.OK, ""
         while curve.epochs < epochs and status is Status.OK:
@@ -149,8 +154,8 @@ class _Run:
             )
         self._training, self._seed, self._data = training, seed, data
         self._classes = _classes(training)
-        self._program = backend.program(training, data["x_train"], self._classes)
-        self._program.assign(state.variables)
+        self._variables: Variables = state.variables
+        self._program: backend.Program | None = None
         rows = {part: np.arange(len(data[f"y_{part}"]), dtype=np.int32) for part in ("train", "val", "test")}
         self._rows = rows["train"] if split is None else split.train
         self._measured = {
@@ -161,17 +166,38 @@ class _Run:
         self._class_weights = class_weights(self._labels, self._classes)
         self._confusion = state.confusion
 
+    def prepare(self, *epochs: int) -> None:
+        """Do once what the stages of these epochs need: it is set-up, and not charged to an epoch."""
+        for epoch in epochs:
+            self._compiled(self._training.stage(epoch))
+
     def epoch(self, epoch: int) -> dict[str, float]:
         """Train for one epoch and return its row, without the seconds."""
-        data = self._data
-        order = self._rows[epoch_order(self._training, self._seed, epoch, self._labels)]
-        loss, confusion = self._program.epoch(
-            self._training, data["x_train"], data["y_train"], order, self._seed, self._class_weights
+        stage = self._training.stage(epoch)
+        program, examples = self._enter(epoch, stage)
+        order = self._rows[epoch_order(stage, self._seed, epoch, self._labels)]
+        given = dict(self._data)
+        if stage.augmentation is not None:
+            given["transforms"] = transforms(
+                stage.augmentation,
+                seed=self._seed,
+                epoch=epoch,
+                count=len(order),
+                side=examples["train"].shape[1],
+            )
+        loss, confusion = program.epoch(
+            stage,
+            examples["train"],
+            self._data["y_train"],
+            order,
+            self._seed if stage == self._training.stage(1) else derive_seed(self._seed, "fine-tuning"),
+            self._class_weights,
+            given,
         )
         row = {"train_loss": loss, **_prefixed("train", scores(confusion))}
         for part, (where, rows) in self._measured.items():
-            x, y = data[f"x_{where}"], data[f"y_{where}"]
-            loss, predicted = self._program.measure(self._training, x, y, rows)
+            x, y = examples[where], self._data[f"y_{where}"]
+            loss, predicted = program.measure(stage, x, y, rows, given)
             confusion = confusion_matrix(np.asarray(y)[rows], predicted, self._classes)
             row |= {f"{part}_loss": loss, **_prefixed(part, scores(confusion))}
             self._confusion = {**self._confusion, part: tuple(map(tuple, confusion.tolist()))}
@@ -179,7 +205,23 @@ class _Run:
 
     def state(self) -> TrainingState:
         """Copy out what training goes on from."""
-        return TrainingState(self._training, self._seed, self._program.variables(), self._confusion)
+        variables = self._variables if self._program is None else self._program.variables()
+        return TrainingState(self._training, self._seed, variables, self._confusion)
+
+    def _compiled(self, stage: Training) -> tuple[backend.Program, dict[str, NDArray[Any]]]:
+        """Return a stage's program and the examples it is given, by part."""
+        examples = backend.examples(stage, self._data)
+        return backend.program(stage, examples["train"], self._classes, examples["val"]), examples
+
+    def _enter(self, epoch: int, stage: Training) -> tuple[backend.Program, dict[str, NDArray[Any]]]:
+        """Return what `_compiled` does, with the variables as they stand before an epoch."""
+        begins = epoch == 1 or stage != self._training.stage(epoch - 1)
+        program, examples = self._compiled(stage)
+        if begins or program is not self._program:
+            variables = self._variables if self._program is None else self._program.variables()
+            program.assign(backend.begun(stage, variables, self._data) if begins else variables)
+        self._program = program
+        return program, examples
 
 
 def initial_state(training: Training, seed: int, data: Data) -> TrainingState:
@@ -193,12 +235,18 @@ def layer_weights(state: TrainingState) -> dict[str, NDArray[np.float32]]:
     return {name: value for name, value in state.variables.items() if name.endswith("/kernel")}
 
 
-def predict(state: TrainingState, x: NDArray[Any]) -> NDArray[np.int64]:
-    """Return the class a trained network predicts for each example, (examples,)."""
+def predict(state: TrainingState, x: NDArray[Any], given: Data = _NOTHING) -> NDArray[np.int64]:
+    """Return the class a trained network predicts for each example, (examples,).
+
+    Args:
+        state: Of the network, described as in the stage it is in.
+        x: Examples.
+        given: A backbone's vectors, where it is passed through.
+    """
     program = backend.program(state.training, x, _classes(state.training))
     program.assign(state.variables)
     rows = np.arange(len(x), dtype=np.int32)
-    return program.measure(state.training, x, np.zeros(len(x), np.int32), rows)[1]
+    return program.measure(state.training, x, np.zeros(len(x), np.int32), rows, given)[1]
 
 
 def _classes(training: Training) -> int:
