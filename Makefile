@@ -31,6 +31,7 @@ check: $(READY)  ## format, lint, types, import rules
 
 bench: $(READY)  ## what the harness costs, and how quickly it trains
 	$(BIN)/python tests/bench/harness_cost.py
+	$(BIN)/python tests/bench/record_cost.py
 	PYTHONPATH=tests/support $(BIN)/python tests/bench/training_speed.py
 
 lock: $(READY)  ## write the versions installed now into the lock file

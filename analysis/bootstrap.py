@@ -1,11 +1,13 @@
-"""Means with percentile bootstrap intervals, resampling whole units (repetitions or tasks)."""
+"""Bootstrap intervals by resampling whole units: repetitions, tasks, or repetitions inside tasks."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
 Floats = NDArray[np.float64]
 
@@ -25,15 +27,51 @@ class Estimate(NamedTuple):
     high: Floats
 
 
+def tail(units: int, level: float = LEVEL) -> float:
+    r"""Return the probability below and above a percentile interval that is expanded for few units.
+
+    The plain interval's tails are too short by a factor :math:`\sqrt{(n - 1) / n}` and it ignores that the
+    spread itself is estimated; the tails :math:`\Phi(-\sqrt{n / (n - 1)}\, t_{n - 1})` make up for both.
+
+    Args:
+        units: n, at least 2.
+        level: Coverage of the interval, inside (0, 1).
+
+    Source: T. C. Hesterberg, "What teachers should know about the bootstrap", The American Statistician 69 (2015).
+    """
+    quantile = stats.t.ppf((1 + level) / 2, units - 1)
+    return float(stats.norm.cdf(-np.sqrt(units / (units - 1)) * quantile))
+
+
+def _checked_level(level: float) -> None:
+    if not 0 < level < 1:
+        raise ValueError(f"an interval's level lies inside (0, 1), got {level}")
+
+
+def quantiles(resampled: Floats, units: int, level: float = LEVEL) -> Floats:
+    """Return the ends of the expanded percentile interval of resampled statistics.
+
+    Args:
+        resampled: Shape ``(..., resamples)``.
+        units: How many units each resample drew; at least 2.
+        level: Coverage of the interval, inside (0, 1).
+
+    Returns:
+        Shape ``(2, ...)``.
+    """
+    below = tail(units, level)
+    return np.asarray(np.quantile(resampled, [below, 1 - below], axis=-1), dtype=float)
+
+
 def mean_interval(
     values: Floats, *, level: float = LEVEL, resamples: int = RESAMPLES, seed: int = SEED
 ) -> Estimate:
-    """Return the mean over the first axis with its percentile bootstrap interval.
+    """Return the mean over the first axis with its expanded percentile bootstrap interval.
 
     Whole units are resampled, the same draws for every column, so that a curve's interval is that of
-    resampled curves and does not jump between neighbouring costs. With few units the percentile
-    interval is narrower than its level says (of 5 normal values it covers the mean in about 84 % of
-    samples, of 20 in about 93 %).
+    resampled curves and does not jump between neighbouring costs. Expanded by `tail`, the interval of the mean
+    of normal values covers it in 95 % of samples of 20 and more, in 94 % of samples of 8 and in 92 % of samples
+    of 5, because no resample leaves their range.
 
     Args:
         values: Shape ``(n, ...)``, one row per unit; n at least 1.
@@ -42,17 +80,17 @@ def mean_interval(
         seed: Seed of the draws; equal seeds and values give equal intervals.
 
     Returns:
-        Mean and interval ends of shape ``(...)``; a column with a NaN has NaN for all three.
+        Mean and interval ends of shape ``(...)``; a column with a NaN or an infinity has NaN for all three.
 
     Raises:
         ValueError: There is no unit, or the level is outside (0, 1).
     """
     if values.ndim < 1 or values.shape[0] < 1:
         raise ValueError(f"mean_interval needs at least one unit, got shape {values.shape}")
-    if not 0 < level < 1:
-        raise ValueError(f"an interval's level lies inside (0, 1), got {level}")
+    _checked_level(level)
     n, shape = values.shape[0], values.shape[1:]
     columns = values.reshape(n, -1)
+    columns = np.where(np.isfinite(columns), columns, np.nan)
     # Differences from the first unit are exactly 0 where all units agree, and so is their interval's width.
     first = columns[0]
     differences = columns - first
@@ -63,13 +101,39 @@ def mean_interval(
     # Steps repeat: each run of equal neighbouring columns is resampled once.
     changed = np.ones(columns.shape[1], dtype=bool)
     changed[1:] = (columns[:, 1:] != columns[:, :-1]).any(axis=0)
-    distinct = differences[:, changed]
+    distinct = np.ascontiguousarray(differences[:, changed].T)
     weights = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=resamples) / n
-    tails = np.array([(1 - level) / 2, (1 + level) / 2])
-    ends = np.empty((2, distinct.shape[1]))
+    ends = np.empty((2, distinct.shape[0]))
     width = max(_CHUNK // resamples, 1)
-    for begin in range(0, distinct.shape[1], width):
+    for begin in range(0, distinct.shape[0], width):
         part = slice(begin, begin + width)
-        ends[:, part] = np.quantile(weights @ distinct[:, part], tails, axis=0)
+        ends[:, part] = quantiles(distinct[part] @ weights.T, n, level)
     ends = ends[:, np.cumsum(changed) - 1] + first
     return Estimate(mean.reshape(shape), ends[0].reshape(shape), ends[1].reshape(shape))
+
+
+def stratified_draws(
+    sizes: Sequence[int], *, resamples: int = RESAMPLES, seed: int = SEED
+) -> list[NDArray[np.intp]]:
+    """Return draws with replacement inside strata: repetitions inside tasks.
+
+    All methods share a draw: within a task and a repetition they are paired by common random numbers.
+
+    Args:
+        sizes: Units of each stratum, at least 1 each.
+        resamples: Number of resamples.
+        seed: Seed of the draws.
+
+    Returns:
+        For each stratum the unit indices drawn, shape ``(resamples, size)``.
+    """
+    generator = np.random.default_rng(seed)
+    return [generator.integers(0, size, (resamples, size)) for size in sizes]
+
+
+def counted(draws: NDArray[np.intp], size: int) -> Floats:
+    """Return drawn indices as weights of the units, shape ``(resamples, size)``, each row adding up to 1."""
+    resamples = draws.shape[0]
+    flat = (draws + size * np.arange(resamples)[:, None]).ravel()
+    counts = np.bincount(flat, minlength=resamples * size).reshape(resamples, size)
+    return np.asarray(counts / draws.shape[1], dtype=float)

@@ -8,20 +8,22 @@ import pandas as pd
 
 from analysis.bootstrap import LEVEL, RESAMPLES
 from analysis.ranks import DECIMALS, SIGNIFICANT_DIGITS
+from analysis.steps import GRID_LIMIT
 
 COST_LABELS: Mapping[str, str] = {
     "evaluations": "evaluations",
     "spent_epochs": "epochs trained",
     "train_seconds": "training seconds",
     "total_seconds": "training + search seconds",
+    "virtual_time": "virtual time (task's own cost unit)",
 }
 
 FEW_TASKS = 6
 """Below this many tasks an interval over tasks says little about tasks in general."""
 
-SUBSET = "Data subset: not comparable with published figures."
+SUBSET = "Data subset or stand-in: not comparable with published figures."
 
-_INTERVAL = f"{LEVEL:.0%}".replace("%", " %") + " percentile bootstrap intervals"
+_INTERVAL = f"{LEVEL:.0%}".replace("%", " %") + " expanded percentile bootstrap intervals"
 
 
 def plural(count: int, word: str) -> str:
@@ -117,7 +119,8 @@ def convergence_caption(
     return joined(
         f"Best so far on {task} over {axis}; {'smaller' if direction == 'min' else 'larger'} is better.",
         what,
-        f"Lines: mean over repetitions, in exact steps ({repetition_counts(repetitions)}, 1 task).",
+        f"Lines: mean over repetitions, in exact steps read at up to {GRID_LIMIT} costs "
+        f"({repetition_counts(repetitions)}, 1 task).",
         f"Bands: {_INTERVAL} of the mean, resampling repetitions ({RESAMPLES} resamples)."
         if enough
         else "One repetition per method: no interval.",
@@ -179,7 +182,8 @@ def task_rank_caption(
     return joined(
         f"Mean rank on {task} over {axis}.",
         _ranking(methods, test, "repetition"),
-        f"Lines: mean over {plural(repetitions, 'repetition')} of 1 task, in exact steps.",
+        f"Lines: mean over {plural(repetitions, 'repetition')} of 1 task, in exact steps "
+        f"read at up to {GRID_LIMIT} costs.",
         f"Bands: {_INTERVAL} of the mean, resampling repetitions ({RESAMPLES} resamples)."
         if repetitions > 1
         else "One repetition: no interval.",
@@ -230,7 +234,8 @@ def overall_rank_caption(
     return joined(
         f"Mean rank over {plural(count, 'task')} and {axis}.",
         _ranking(methods, bool(test_tasks), "task and repetition"),
-        f"Lines: mean over repetitions, then over tasks ({plural(count, 'task')}, {repetitions}), in exact steps.",
+        f"Lines: mean over repetitions, then over tasks ({plural(count, 'task')}, {repetitions}), in exact steps "
+        f"read at up to {GRID_LIMIT} costs.",
         interval,
         test,
         _RANGE.replace("ranked repetition;", "ranked repetition of every task;"),

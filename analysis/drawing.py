@@ -151,17 +151,17 @@ def draw_convergence(
     with style.applied():
         figure, panels = _panels(title, list(metrics) if len(metrics) > 1 else [""])
         for (measure, metric), axes in zip(metrics.items(), panels, strict=True):
-            _draw_steps(axes, data[data["measure"] == measure], looks)
-            _cost_axis(axes, data, cost_label)
+            draw_steps(axes, data[data["measure"] == measure], looks)
+            cost_axis(axes, data, cost_label)
             axes.set_ylabel(shortened(metric, 40))
         if values.log:
             panels[0].set_yscale("log")
             for axes in panels:
-                axes.yaxis.set_major_formatter(FuncFormatter(_plain))
+                axes.yaxis.set_major_formatter(FuncFormatter(plain))
                 axes.yaxis.set_minor_formatter(NullFormatter())
         panels[0].set_ylim(values.low, values.high)
-        _legend(figure, data, looks)
-        _settle(figure)
+        add_legend(figure, data, looks)
+        settle(figure)
     return figure
 
 
@@ -180,14 +180,14 @@ def draw_ranks(
     with style.applied():
         figure, panels = _panels(title, list(titles.values()))
         for measure, axes in zip(titles, panels, strict=True):
-            _draw_steps(axes, data[data["measure"] == measure], looks)
-            _cost_axis(axes, data, cost_label)
+            draw_steps(axes, data[data["measure"] == measure], looks)
+            cost_axis(axes, data, cost_label)
             axes.set_ylabel("mean rank")
         worst = data["searcher"].nunique()
         panels[0].yaxis.set_major_locator(FixedLocator(range(1, worst + 1, math.ceil(worst / 7))))
         panels[0].set_ylim(worst + 0.15, 0.85)
-        _legend(figure, data, looks)
-        _settle(figure)
+        add_legend(figure, data, looks)
+        settle(figure)
     return figure
 
 
@@ -204,13 +204,13 @@ def _panels(title: str, titles: Sequence[str]) -> tuple[Figure, Sequence[Axes]]:
     return figure, panels
 
 
-def _settle(figure: Figure) -> None:
+def settle(figure: Figure) -> None:
     """Lay a figure out once, for all formats: saving it does not move anything any more."""
     figure.draw_without_rendering()
     figure.set_layout_engine(None)
 
 
-def _legend(figure: Figure, data: pd.DataFrame, looks: Mapping[str, Look]) -> None:
+def add_legend(figure: Figure, data: pd.DataFrame, looks: Mapping[str, Look]) -> None:
     """Add the legend below the panels, in as many columns as fit, and make the figure taller by it."""
     names = style.ordered(str(name) for name in data["searcher"])
     labels = [shortened(name, 26) for name in names]
@@ -218,17 +218,21 @@ def _legend(figure: Figure, data: pd.DataFrame, looks: Mapping[str, Look]) -> No
         Line2D([], [], color=look.color, linestyle=look.linestyle, marker=look.marker)
         for look in (looks[name] for name in names)
     ]
-    for columns in range(len(names), 0, -1):
+    columns = len(names)
+    while True:
         legend = figure.legend(handles, [""] * len(names), loc="outside lower center", ncols=columns)
         for text, label in zip(legend.get_texts(), labels, strict=True):
             text.set_text(label)  # given at once, labels that begin with an underscore would be dropped
-        if columns == 1 or legend.get_window_extent().width <= figure.bbox.width:
+        width = legend.get_window_extent().width
+        if columns == 1 or width <= figure.bbox.width:
             break
         legend.remove()
+        # Columns are about as wide as those just tried: no need to try every number.
+        columns = max(min(columns - 1, int(figure.bbox.width * columns / width) + 1), 1)
     figure.set_figheight(_PANEL_HEIGHT + _LEGEND_ROW * math.ceil(len(names) / columns))
 
 
-def _draw_steps(axes: Axes, data: pd.DataFrame, looks: Mapping[str, Look]) -> None:
+def draw_steps(axes: Axes, data: pd.DataFrame, looks: Mapping[str, Look]) -> None:
     """Draw mean and interval of every method as right-continuous steps."""
     names = style.ordered(str(name) for name in data["searcher"])
     for index, name in enumerate(names):
@@ -258,16 +262,16 @@ def _draw_steps(axes: Axes, data: pd.DataFrame, looks: Mapping[str, Look]) -> No
         )
 
 
-def _plain(value: float, _: object = None) -> str:
+def plain(value: float, _: object = None) -> str:
     """Return a number for a tick: ``0.01``, ``200``, ``1e6``."""
     return f"{value:.6g}".replace("e+0", "e").replace("e-0", "e-").replace("-", "−")
 
 
-def _cost_axis(axes: Axes, data: pd.DataFrame, label: str) -> None:
+def cost_axis(axes: Axes, data: pd.DataFrame, label: str) -> None:
     """Make the horizontal axis logarithmic over the range drawn; linear where a cost is 0."""
     low, high = float(data["cost"].min()), float(data["cost"].max())
     axes.set_xlabel(label)
-    axes.xaxis.set_major_formatter(FuncFormatter(_plain))
+    axes.xaxis.set_major_formatter(FuncFormatter(plain))
     if low <= 0:
         axes.set_xlim(low, high * 1.03)
         return
@@ -279,7 +283,7 @@ def _cost_axis(axes: Axes, data: pd.DataFrame, label: str) -> None:
     else:
         subs = (1, 2, 5) if ratio < 100 else (1, 3) if ratio < 3000 else (1,)
         axes.xaxis.set_major_locator(LogLocator(10, subs=subs, numticks=12))
-    axes.xaxis.set_major_formatter(FuncFormatter(_plain))
+    axes.xaxis.set_major_formatter(FuncFormatter(plain))
     axes.xaxis.set_minor_formatter(NullFormatter())
     margin = (high / low) ** 0.03 if high > low else 1.1
     axes.set_xlim(low / margin, high * margin)

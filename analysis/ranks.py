@@ -48,14 +48,19 @@ class Blocks:
     left_out: tuple[str, ...]
 
 
-def complete_blocks(tables: SweepTables, task: str) -> Blocks:
+def complete_blocks(tables: SweepTables, task: str, usable: pd.DataFrame | None = None) -> Blocks:
     """Return the complete (task, repetition) blocks of a task, and what was left out to get them.
 
     A method without one finished study on the task is left out; then a repetition that one of the
     other methods did not finish.
+
+    Args:
+        tables: The sweep.
+        task: Label of the task.
+        usable: What `analysis.steps.usable_studies` returns for the tables, where it is known already.
     """
     plan = tables.studies[tables.studies["task"] == task]
-    done = usable_studies(tables)
+    done = usable_studies(tables) if usable is None else usable
     done = done[done["task"] == task]
     finished = {(str(s), int(r)) for s, r in zip(done["searcher"], done["repetition"], strict=True)}
     state = {
@@ -96,7 +101,8 @@ def rankable(tables: SweepTables) -> Field:
     Every method with a finished study anywhere is ranked, and a task that lacks one of them is left
     out: a mean over tasks is of the same methods on each.
     """
-    blocks = {str(task): complete_blocks(tables, str(task)) for task in sorted(tables.tasks.index)}
+    usable = usable_studies(tables)
+    blocks = {str(task): complete_blocks(tables, str(task), usable) for task in sorted(tables.tasks.index)}
     searchers = tuple(sorted({name for block in blocks.values() for name in block.searchers}))
     tasks: dict[str, Blocks] = {}
     left_out = [

@@ -1,11 +1,13 @@
-"""The report of a sweep: one self-contained page with its figures, tables, gaps and provenance."""
+"""The report of a sweep: one self-contained page with its figures, tables, gaps and provenance, and its trials."""
 
 from __future__ import annotations
 
-import base64
+import dataclasses
 import json
 import math
-from collections.abc import Mapping, Sequence
+import multiprocessing
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,43 +15,45 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from analysis import captions, figures, style
+from analysis import captions, exploration, figures, gaps, latex, style
 from analysis.bootstrap import LEVEL, RESAMPLES
 from analysis.curves import final_results
-from analysis.drawing import Plot, file_names, save
-from analysis.facts import task_facts
-from analysis.ranks import SIGNIFICANT_DIGITS, rankable
-from analysis.steps import COSTS, incumbents, unusable_studies, usable_studies
+from analysis.drawing import file_names
+from analysis.inputs import Inputs, prepare
+from analysis.overall import few_tasks, probability
+from analysis.pictures import Picture, picture
+from analysis.ranking import Comparison, comparable, compare, ranking
+from analysis.ranks import SIGNIFICANT_DIGITS
+from analysis.steps import COSTS, unusable_studies, usable_studies
+from analysis.summary import interval, notices, number, summary
+from analysis.trialpages import LIMIT, page_data, shown_trials, write_csv
 from results.tables import SweepTables
 
-STATUSES = ("ok", "diverged", "crashed", "timeout")
+MANY_TASKS = 8
+"""With more tasks, the figures of each are over the budget's cost and total seconds only."""
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
-    """A saved figure as the page shows it: texts, the image as a data URI, and download links by format."""
+class Placed:
+    """A picture in its place: a section of `figures.SECTIONS`, the task it belongs to, and whether it is read first."""
 
-    id: str
-    title: str
-    caption: str
-    alt: str
-    image: str
-    size: str
-    width: int
-    height: int
-    downloads: Mapping[str, str]
+    section: str
+    task: str | None
+    primary: bool
+    picture: Picture
 
 
-def build(tables: SweepTables, folder: Path, *, costs: Sequence[str] = COSTS) -> Path:
-    """Write the report of a sweep: ``report.html``, ``figures/`` and ``tables/`` in a folder.
+def build(tables: SweepTables, folder: Path, *, processes: int = 1) -> Path:
+    """Write the report of a sweep: ``report.html``, ``figures/``, ``tables/`` and ``trials/`` in a folder.
 
-    The page needs nothing else to be read; its links lead to the figures as PDF, SVG, PNG and CSV. The
-    same tables give the same bytes.
+    The page needs nothing else to be read; its links lead to the figures as PDF, SVG, PNG and CSV, to
+    the tables as CSV, and to a page of trials for each task. The same tables give the same bytes.
 
     Args:
         tables: The sweep, finished or not; unfinished studies are named and not used.
         folder: Where to write; made if absent. Files of an earlier report are overwritten.
-        costs: Cost axes to draw besides that of the budget: any of `COSTS`.
+        processes: How many processes draw; with more than one, a script that calls this needs the usual
+            ``if __name__ == "__main__":``.
 
     Returns:
         Path of ``report.html``.
@@ -57,81 +61,59 @@ def build(tables: SweepTables, folder: Path, *, costs: Sequence[str] = COSTS) ->
     Raises:
         AnalysisError: Nothing was told yet, or two studies share a (task, searcher, repetition).
     """
-    best = incumbents(tables)
-    results = final_results(tables, best)
-    failures = evaluation_statuses(tables)
-    tasks = [str(task) for task in sorted(tables.tasks.index) if task in set(tables.studies["task"])]
-    names = file_names(tasks)
-    primary = primary_cost(tables, tasks)
-    others = [cost for cost in costs if cost != primary]
-    drawn = {task: distinct_costs(best[best["task"] == task], [primary, *others]) for task in tasks}
-
-    def picture(plot: Plot | None, stem: str) -> Picture | None:
-        if plot is None:
-            return None
-        paths = save(plot, folder / "figures", stem)
-        image = base64.b64encode(paths["png"].read_bytes()).decode()
-        downloads = {ending.upper(): f"figures/{path.name}" for ending, path in paths.items()}
-        width, height = (round(float(inches) * style.PNG_DPI) for inches in plot.figure.get_size_inches())
-        return Picture(
-            id=stem,
-            title=plot.title,
-            caption=plot.caption,
-            alt=plot.alt,
-            image=f"data:image/png;base64,{image}",
-            size="page" if plot.figure.get_figwidth() > style.COLUMN_WIDTH else "column",
-            width=width,
-            height=height,
-            downloads=downloads,
-        )
-
-    def of_task(task: str, cost: str) -> list[Picture]:
-        plots = {
-            "convergence": figures.convergence(tables, best, task, cost),
-            "rank": figures.task_rank(tables, best, task, cost),
-        }
-        pictures = [picture(plot, f"{kind}_{names[task]}_{cost}") for kind, plot in plots.items()]
-        return [item for item in pictures if item is not None]
-
-    compared = [primary, *(cost for cost in distinct_costs(best, [primary, *others]) if cost != primary)]
-    ranks = {cost: figures.overall_rank(tables, best, cost) for cost in compared}
-
-    def overall(costs: Sequence[str]) -> list[Picture]:
-        pictures = [picture(ranks[cost], f"rank_all-tasks_{cost}") for cost in costs]
-        return [item for item in pictures if item is not None]
-
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "tables").mkdir(exist_ok=True)
-    for stem, frame in {"final_results": results, "statuses": failures}.items():
+    inputs = prepare(tables)
+    comparison = compare(inputs) if comparable(inputs) else None
+    results = final_results(tables, inputs.best)
+    failures = gaps.failures(tables)
+    frames = {"final_results": results, "statuses": failures}
+    if comparison is not None:
+        frames["paired"] = comparison.within
+    printed = latex.all_tables(inputs, comparison) if usable_studies(tables).size else []
+    for part in ("figures", "tables", "trials"):
+        (folder / part).mkdir(parents=True, exist_ok=True)
+    for stem, frame in frames.items():
         frame.to_csv(folder / "tables" / f"{stem}.csv", index=False, lineterminator="\n")
+    for table in printed:
+        latex.save_table(table, folder / "tables")
 
-    page = _template().render(
+    names = file_names(inputs.facts)
+    placed = list(_drawn(inputs, comparison, folder, processes))
+    environment = _environment()
+    for task in inputs.facts:
+        _write_trials(environment, inputs, task, names[task], folder)
+    page = environment.get_template("report.html").render(
         name=tables.name,
-        summary=summary(tables, results, failures, ranks[primary]),
-        notices=notices(tables),
-        overall=overall([primary]),
-        overall_other=overall(compared[1:]),
-        field=rankable(tables),
+        summary=summary(inputs, comparison),
+        notices=notices(inputs),
+        sections=_sections(placed),
+        few=few_tasks(comparison) if comparison is not None else "",
+        ranking=_ranking_rows(comparison) if comparison is not None else [],
+        left_out=inputs.field.left_out,
+        paired=_paired_rows(comparison) if comparison is not None else [],
+        control=comparison.control if comparison is not None else "",
         tasks=[
             {
                 "label": task,
                 "id": f"task-{names[task]}",
-                "facts": task_facts(tables, task),
-                "rows": _result_rows(tables, results[results["task"] == task]),
-                "main": of_task(task, primary),
-                "other": [item for cost in drawn[task] if cost != primary for item in of_task(task, cost)],
-                "same": [
-                    captions.COST_LABELS[cost] for cost in [primary, *others] if cost not in drawn[task]
+                "file": names[task],
+                "facts": facts,
+                "rows": _result_rows(facts.sign, results[results["task"] == task]),
+                "main": [p.picture for p in placed if (p.section, p.task) == ("task", task) and p.primary],
+                "other": [
+                    p.picture for p in placed if (p.section, p.task) == ("task", task) and not p.primary
                 ],
+                "tried": [p.picture for p in placed if (p.section, p.task) == ("tried", task)],
             }
-            for task in tasks
+            for task, facts in inputs.facts.items()
         ],
         failures=failure_rows(failures),
-        statuses=STATUSES,
+        statuses=gaps.STATUSES,
         completeness=completeness(tables),
         missing=unusable_studies(tables).to_dict("records"),
         provenance=_provenance(tables.provenance),
-        primary=captions.COST_LABELS[primary],
+        tables=sorted(frames),
+        printed=printed,
+        subset_words=captions.SUBSET,
         interval=f"{LEVEL * 100:g} %",
         resamples=RESAMPLES,
         digits=SIGNIFICANT_DIGITS,
@@ -141,91 +123,169 @@ def build(tables: SweepTables, folder: Path, *, costs: Sequence[str] = COSTS) ->
     return path
 
 
-def primary_cost(tables: SweepTables, tasks: Sequence[str]) -> str:
-    """Return the cost in which the tasks' budgets are counted; epochs where they differ."""
-    units = set(tables.tasks.loc[list(tasks), "budget_unit"])
-    return "evaluations" if units == {"evaluations"} else "spent_epochs"
+def _drawn(inputs: Inputs, comparison: Comparison | None, folder: Path, processes: int) -> Iterator[Placed]:
+    """Draw and save every figure: those over tasks first, then those of each task."""
+    tasks = list(inputs.facts)
+    if len(tasks) > MANY_TASKS:
+        kept = tuple(cost for cost in inputs.axes if cost == "total_seconds")
+        each = dataclasses.replace(inputs, axes=kept)
+    else:
+        each = inputs
+    if processes < 2 or len(tasks) < 2:
+        yield from draw(inputs, comparison, folder)
+        for task in tasks:
+            yield from draw(each.of_task(task), comparison, folder, task)
+        return
+    if comparison is not None:
+        _ = comparison.within  # computed once, and sent along
+    # A fresh interpreter each: forking one that has threads is not safe.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(processes - 1, mp_context=context) as pool:
+        jobs = {
+            task: pool.submit(_draw_task, _slim(each.of_task(task)), comparison, folder, task)
+            for task in tasks
+        }
+        yield from draw(inputs, comparison, folder)
+        done = {}
+        # Meanwhile this process draws what no other has begun, from the end.
+        for task in reversed(tasks):
+            if jobs[task].cancel():
+                done[task] = list(draw(each.of_task(task), comparison, folder, task))
+        for task in tasks:
+            yield from done[task] if task in done else jobs[task].result()
 
 
-def distinct_costs(best: pd.DataFrame, costs: Sequence[str]) -> list[str]:
-    """Return the costs worth drawing for these rows: without those that repeat an earlier one or are 0 throughout."""
-    kept: list[str] = []
-    for cost in costs:
-        if not any(best[cost].eq(best[other]).all() for other in kept) and bool((best[cost] > 0).any()):
-            kept.append(cost)
-    return kept
+def _slim(inputs: Inputs) -> Inputs:
+    """Return inputs without what no figure needs and what cannot be sent to another process."""
+    tables = dataclasses.replace(inputs.tables, provenance={}, read_epochs=pd.DataFrame)
+    return dataclasses.replace(inputs, tables=tables)
 
 
-def summary(
-    tables: SweepTables, results: pd.DataFrame, failures: pd.DataFrame, ranks: Plot | None
-) -> list[str]:
-    """Return the report in a few sentences, one paragraph each."""
-    plan, used = tables.studies, usable_studies(tables)
-    searchers = style.ordered(str(name) for name in plan["searcher"])
-    tasks = sorted({str(task) for task in plan["task"]})
-    told, failed = int(failures[list(STATUSES)].to_numpy().sum()), int(failures["failed"].sum())
-    paragraphs = [
-        f"{captions.plural(len(searchers), 'method')} ({captions.listed(searchers)}) on "
-        f"{captions.plural(len(tasks), 'task')}: {len(used)} of {len(plan)} planned studies finished, "
-        f"{captions.plural(told, 'evaluation')} told, {failed} of them failed."
-    ]
-    if used.empty:
-        return [*paragraphs, "No study is finished yet, so that there are no results to show."]
-    winners = []
-    for task in tasks:
-        rows = results[(results["task"] == task) & results["validation"].notna()]
-        if len(rows) > 1:
-            row, metric = rows.to_dict("records")[0], task_facts(tables, task).metrics["validation"]
-            winners.append(f"{row['searcher']} on {task} ({metric} {_number(row['validation'])})")
-    if winners:
-        paragraphs.append(f"Best mean final validation value: {'; '.join(winners)}.")
-    if ranks is not None:
-        final = ranks.data[ranks.data["measure"] == "validation"].groupby("searcher")["mean"].last()
-        order = sorted(final.index, key=lambda name: (final[name], str(name)))
-        count = captions.plural(int(ranks.data["tasks"].iloc[0]), "task")
-        words = ", ".join(f"{name} {final[name]:.2f}" for name in order)
-        paragraphs.append(f"Mean rank by validation value at the end, over {count}: {words}.")
-    paragraphs.append(
-        "These are observed means without a test of significance: a small difference does not say that one "
-        "method is better than another."
-    )
-    return paragraphs
+def _draw_task(inputs: Inputs, comparison: Comparison | None, folder: Path, task: str) -> list[Placed]:
+    return list(draw(inputs, comparison, folder, task))
 
 
-def notices(tables: SweepTables) -> list[str]:
-    """Return what a reader must know before believing a number."""
-    items = []
-    subsets = [str(task) for task in sorted(tables.tasks.index[tables.tasks["subset"].astype(bool)])]
-    if subsets:
-        items.append(f"{captions.SUBSET[:-1]}: {', '.join(subsets)}.")
-    absent = len(unusable_studies(tables))
-    if absent:
-        items.append(
-            f"Incomplete: {absent} of {len(tables.studies)} planned studies are not finished and not used; "
-            "they are listed under Completeness and named in the captions."
-        )
-    machines = tables.provenance.get("machines") or []
-    if len(machines) > 1:
-        items.append(
-            f"Measured numbers of this one sweep come from {len(machines)} different machines: compare seconds with "
-            "care, and expect trainings to repeat exactly on the same kind of machine only."
-        )
-    return items
+def draw(
+    inputs: Inputs, comparison: Comparison | None, folder: Path, task: str | None = None
+) -> Iterator[Placed]:
+    """Draw and save the figures of one task, or those over tasks.
 
-
-def evaluation_statuses(tables: SweepTables) -> pd.DataFrame:
-    """Return how many evaluations ended how, for every planned task and method, unfinished studies included.
-
-    Returns:
-        Columns ``task``, ``searcher``, one per status, and ``failed``, their sum but for ``ok``.
+    Args:
+        inputs: Of the whole sweep; with a task, those of that task are enough.
+        comparison: Of the whole sweep, where there is anything to compare.
+        folder: The report's folder.
+        task: Label of the task; the figures over tasks when ``None``.
     """
-    plan = tables.studies[["task", "searcher"]].drop_duplicates().sort_values(["task", "searcher"])
-    trials = tables.trials
-    counts = pd.crosstab([trials["task"], trials["searcher"]], trials["status"])
-    counts = counts.reindex(pd.MultiIndex.from_frame(plan), fill_value=0)
-    counts = counts.reindex(columns=list(STATUSES), fill_value=0).astype(int)
-    counts["failed"] = counts[list(STATUSES[1:])].sum(axis=1)
-    return counts.reset_index()
+    if inputs.best.empty:  # no study is finished
+        return
+    tasks = [] if task is None else [task]
+    for listed in figures.all_plots(inputs, tasks=tasks, over_tasks=task is None, comparison=comparison):
+        yield Placed(listed.section, listed.task, listed.primary, picture(listed.plot, folder, listed.stem))
+    if task is not None:
+        name = file_names(inputs.facts)[task]
+        looks = style.looks(str(searcher) for searcher in inputs.tables.studies["searcher"])
+        for kind, plot in exploration.plots(inputs.tables, task, looks):
+            yield Placed("tried", task, False, picture(plot, folder, f"{kind}_{name}"))
+
+
+def _sections(placed: Sequence[Placed]) -> list[dict[str, Any]]:
+    """Return the sections of figures over tasks, in the order of the report, without empty ones."""
+    sections = []
+    for key, heading in figures.SECTIONS.items():
+        own = [item for item in placed if item.section == key and key != "task"]
+        if own or key == "paired":
+            sections.append(
+                {
+                    "id": f"section-{key}",
+                    "key": key,
+                    "heading": heading,
+                    "main": [item.picture for item in own if item.primary],
+                    "other": [item.picture for item in own if not item.primary],
+                }
+            )
+    return sections
+
+
+def _write_trials(environment: Environment, inputs: Inputs, task: str, name: str, folder: Path) -> None:
+    """Write the page of a task's trials and its CSV."""
+    trials = inputs.tables.trials
+    own = trials[trials["task"] == task]
+    shown = shown_trials(own, inputs.facts[task].direction == "min")
+    write_csv(shown, folder / "tables" / f"trials_{name}.csv")
+    page = environment.get_template("trials.html").render(
+        sweep=inputs.tables.name,
+        task=task,
+        file=name,
+        facts=inputs.facts[task],
+        data=page_data(shown),
+        total=len(own),
+        shown=len(shown),
+        limit=LIMIT,
+        subset_words=captions.SUBSET,
+        searchers=style.ordered(str(s) for s in own["searcher"]),
+        statuses=[status for status in gaps.STATUSES if status in set(own["status"])],
+    )
+    (folder / "trials" / f"{name}.html").write_text(page, encoding="utf-8", newline="\n")
+
+
+def _ranking_rows(comparison: Comparison) -> list[dict[str, Any]]:
+    """Return the final ranking as text with what its columns sort by; without scores where there are none."""
+    rows = []
+    for values in ranking(comparison).to_dict("records"):
+        row = {str(key): value for key, value in values.items()}
+        cells: list[tuple[str, float, str, str]] = [
+            (
+                "Mean rank",
+                row["rank"],
+                number(row["rank"], 3),
+                interval(row["rank_low"], row["rank_high"], 3),
+            ),
+            ("Wins", row["wins"], str(row["wins"]), ""),
+            ("Ties", row["ties"], str(row["ties"]), ""),
+            ("Losses", row["losses"], str(row["losses"]), ""),
+        ]
+        for title, column in (("Regret (IQM)", "regret"), ("Anytime (IQM)", "anytime")):
+            ends = interval(row[f"{column}_low"], row[f"{column}_high"], 3)
+            cells.append((title, row[column], number(row[column], 3), ends))
+        cells += [
+            ("P(better than best)", row["improvement"], number(row["improvement"], 2), ""),
+            ("Effect against best", row["effect"], number(row["effect"], 2), ""),
+        ]
+        p = row["p_holm"]
+        cells.append(("p (Holm)", p, probability(p) if math.isfinite(p) else "–", ""))
+        rows.append({"searcher": row["searcher"], "cells": cells})
+    empty = [
+        index
+        for index in range(len(rows[0]["cells"]))
+        if all(not math.isfinite(row["cells"][index][1]) for row in rows)
+    ]
+    for row in rows:
+        row["cells"] = [
+            {"title": title, "sort": value if math.isfinite(value) else "", "text": text, "interval": ends}
+            for index, (title, value, text, ends) in enumerate(row["cells"])
+            if index not in empty
+        ]
+    return rows
+
+
+def _paired_rows(comparison: Comparison) -> list[dict[str, Any]]:
+    """Return the comparisons within tasks as text, with what each column sorts by."""
+    rows = []
+    for values in comparison.within.to_dict("records"):
+        record = {str(key): value for key, value in values.items()}
+        rows.append(
+            {
+                **record,
+                "difference_text": number(record["difference"], 3),
+                "interval": interval(record["low"], record["high"], 3),
+                "a_text": number(record["a"], 2),
+                "p_text": probability(record["p_holm"]) if math.isfinite(record["p_holm"]) else "–",
+                "detectable_text": "none"
+                if math.isinf(record["detectable"])
+                else number(record["detectable"], 2),
+            }
+        )
+    return rows
 
 
 def failure_rows(failures: pd.DataFrame) -> list[dict[str, Any]]:
@@ -233,33 +293,33 @@ def failure_rows(failures: pd.DataFrame) -> list[dict[str, Any]]:
     rows = []
     for searcher in style.ordered(failures["searcher"]):
         own = failures[failures["searcher"] == searcher]
-        row: dict[str, Any] = {"searcher": searcher, **{s: int(own[s].sum()) for s in STATUSES}}
+        row: dict[str, Any] = {"searcher": searcher, **{s: int(own[s].sum()) for s in gaps.STATUSES}}
         where = [f"{task} ({n})" for task, n in zip(own["task"], own["failed"], strict=True) if n]
-        rows.append({**row, "told": sum(row[s] for s in STATUSES), "where": ", ".join(where) or "–"})
+        rows.append({**row, "told": sum(row[s] for s in gaps.STATUSES), "where": ", ".join(where) or "–"})
     return rows
 
 
 def completeness(tables: SweepTables) -> dict[str, Any]:
     """Return finished and planned repetitions of every (task, method) as a table for the page."""
-    used = set(usable_studies(tables)["study"])
+    used = tables.studies["study"].isin(usable_studies(tables)["study"])
     searchers = style.ordered(tables.studies["searcher"])
+    groups = {
+        (task, searcher): (int(used.loc[plan.index].sum()), len(plan))
+        for (task, searcher), plan in tables.studies.groupby(["task", "searcher"], sort=True)
+    }
     rows = []
-    for task, plan in tables.studies.groupby("task", sort=True):
+    for task in sorted(tables.studies["task"].unique()):
         cells = []
         for searcher in searchers:
-            own = plan[plan["searcher"] == searcher]
-            done = int(own["study"].isin(used).sum())
-            text = f"{done} of {len(own)}" if len(own) else "not planned"
-            cells.append({"text": text, "complete": done == len(own)})
+            done, planned = groups.get((task, searcher), (0, 0))
+            text = f"{done} of {planned}" if planned else "not planned"
+            cells.append({"text": text, "complete": done == planned})
         rows.append({"task": task, "cells": cells})
     return {"searchers": searchers, "rows": rows}
 
 
-def _result_rows(tables: SweepTables, results: pd.DataFrame) -> list[dict[str, Any]]:
+def _result_rows(sign: float, results: pd.DataFrame) -> list[dict[str, Any]]:
     """Return one task's final results as text; the best mean of each measure is marked."""
-    if results.empty:
-        return []
-    sign = task_facts(tables, str(results["task"].iloc[0])).sign
     lowest = {measure: (sign * results[measure]).min() for measure in ("validation", "test")}
     rows = []
     for row in results.to_dict("records"):
@@ -268,25 +328,27 @@ def _result_rows(tables: SweepTables, results: pd.DataFrame) -> list[dict[str, A
             done += f" ({row['unsuccessful']} without a success)"
         cells = {
             measure: {
-                "mean": _number(row[measure]),
-                "interval": _interval(row[f"{measure}_low"], row[f"{measure}_high"]),
+                "mean": number(row[measure]),
+                "sort": row[measure] if math.isfinite(row[measure]) else "",
+                "interval": interval(row[f"{measure}_low"], row[f"{measure}_high"]),
                 "best": sign * row[measure] == lowest[measure],
             }
             for measure in ("validation", "test")
         }
-        costs = {cost: _amount(row[cost]) for cost in COSTS}
-        rows.append({"searcher": row["searcher"], "repetitions": done, **cells, **costs})
+        costs = {
+            cost: {"text": _amount(row[cost]), "sort": row[cost] if math.isfinite(row[cost]) else ""}
+            for cost in COSTS
+        }
+        rows.append(
+            {
+                "searcher": row["searcher"],
+                "repetitions": done,
+                "finished": row["repetitions"],
+                **cells,
+                **costs,
+            }
+        )
     return rows
-
-
-def _number(value: float) -> str:
-    """Return a value with 5 significant digits, a dash where there is none."""
-    return f"{value:.5g}".replace("-", "−") if math.isfinite(value) else "–"
-
-
-def _interval(low: float, high: float) -> str:
-    """Return an interval's ends, or nothing where there is none."""
-    return f"[{_number(low)}, {_number(high)}]" if math.isfinite(low) and math.isfinite(high) else ""
 
 
 def _amount(value: float) -> str:
@@ -306,7 +368,7 @@ def _provenance(provenance: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(value, Mapping):
             parts = {key: f"({line(v)})" if isinstance(v, Mapping) else line(v) for key, v in value.items()}
             return ", ".join(f"{key}: {part}" for key, part in parts.items())
-        return str(value)
+        return " ".join(map(str, value)) if isinstance(value, list) else str(value)
 
     return {
         "revision": line(provenance.get("revision") or "not recorded"),
@@ -314,13 +376,19 @@ def _provenance(provenance: Mapping[str, Any]) -> dict[str, Any]:
         "versions": {str(k): line(v) for k, v in sorted((provenance.get("versions") or {}).items())},
         "machines": [line(machine) for machine in provenance.get("machines") or []],
         "data": {str(k): line(v) for k, v in sorted((provenance.get("data") or {}).items())},
+        "runs": [
+            {key: line(run[key]) for key in ("started", "ended", "host", "executor", "command") if key in run}
+            for run in provenance.get("runs") or []
+        ],
     }
 
 
-def _template() -> Any:
-    """Return the page's template; every value put into it is escaped."""
-    loader = FileSystemLoader(Path(__file__).parent)
-    environment = Environment(
-        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+def _environment() -> Environment:
+    """Return the templates' environment; every value put into them is escaped."""
+    return Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
-    return environment.get_template("report.html")

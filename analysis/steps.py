@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+import yaml
 
 from analysis.bootstrap import Floats
 from analysis.errors import AnalysisError
@@ -15,6 +16,9 @@ from results.tables import SweepTables
 
 COSTS = ("evaluations", "spent_epochs", "train_seconds", "total_seconds")
 """The cumulative costs a curve can be drawn over: columns of the trials table."""
+
+VIRTUAL_TIME = "virtual_time"
+"""The cost axis of parallel studies: their deterministic clock, in the task's own cost unit."""
 
 KEY = ["task", "searcher", "repetition"]
 """What names a study for people; unique within a sweep."""
@@ -56,6 +60,20 @@ class Steps:
         index = np.searchsorted(self.costs, grid, side="right") - 1
         return np.where(index >= 0, self.value[..., np.maximum(index, 0)], np.nan)
 
+    def average(self, end: float, before: float) -> Floats:
+        """Return the mean over costs from 0 to ``end``, shape ``(...)``, with a value to stand where none is defined.
+
+        Args:
+            end: Positive; the last value is held up to it, and what was found after it does not count.
+            before: The value before the first defined one.
+        """
+        if not end > 0:
+            raise ValueError(f"an average over costs needs a positive end, got {end}")
+        edges = np.clip(np.concatenate([[0.0], self.costs, [max(end, self.end)]]), 0.0, end)
+        held = np.concatenate([np.full((*self.value.shape[:-1], 1), np.nan), self.value], axis=-1)
+        mean = (np.where(np.isnan(held), before, held) * np.diff(edges)).sum(axis=-1) / end
+        return np.asarray(mean, dtype=float)
+
     def simplified(self) -> Steps:
         """Return the same function without the costs at which nothing changes; first and last cost stay."""
         last_of_equal = np.append(np.diff(self.costs) > 0, True)
@@ -67,10 +85,68 @@ class Steps:
         return Steps(costs[keep], values[..., keep])
 
 
-def union_grid(runs: Iterable[Steps], start: float) -> Floats:
-    """Return every cost at which one of the runs finishes something, from ``start`` on, ascending."""
+GRID_LIMIT = 300
+"""Costs at which a drawn curve is evaluated at most: closer than these, steps cannot be told apart in print."""
+
+
+def union_grid(runs: Iterable[Steps], start: float, limit: int = GRID_LIMIT) -> Floats:
+    """Return the costs at which one of the runs finishes something, from ``start`` on, ascending.
+
+    Where there are more than ``limit``, about that many of them are chosen, evenly spaced in the
+    logarithm of cost (in cost where it is 0 somewhere), first and last included. What is read there is exact.
+    """
     costs = np.unique(np.concatenate([run.costs for run in runs]))
-    return costs[costs >= start]
+    costs = costs[costs >= start]
+    if costs.size <= limit:
+        return costs
+    space = np.geomspace if costs[0] > 0 else np.linspace
+    # The last cost not beyond each place, so that a held value is never a later one.
+    chosen = np.searchsorted(costs, space(costs[0], costs[-1], limit), side="right") - 1
+    chosen[0], chosen[-1] = 0, costs.size - 1
+    return costs[np.unique(chosen)]
+
+
+def cost_axes(tables: SweepTables) -> tuple[str, ...]:
+    """Return the costs that the curves of a sweep can be drawn over: `COSTS`, and virtual time if it is parallel.
+
+    The number of virtual workers is the column ``workers`` of ``tables.studies`` where there is one,
+    else that of the sweep file in the provenance.
+    """
+    if "workers" in tables.studies:
+        parallel = bool((tables.studies["workers"] > 1).any())
+    else:
+        try:
+            sweep = yaml.safe_load(str(tables.provenance.get("sweep", "")))
+        except yaml.YAMLError:
+            sweep = None
+        workers = sweep.get("workers", 1) if isinstance(sweep, dict) else 1
+        parallel = isinstance(workers, int) and workers > 1
+    return (*COSTS, VIRTUAL_TIME) if parallel else COSTS
+
+
+def primary_cost(tables: SweepTables, tasks: Sequence[str]) -> str:
+    """Return the cost in which the tasks' budgets are counted; epochs where they differ."""
+    units = set(tables.tasks.loc[list(tasks), "budget_unit"])
+    return "evaluations" if units == {"evaluations"} else "spent_epochs"
+
+
+def distinct_costs(best: pd.DataFrame, costs: Sequence[str]) -> list[str]:
+    """Return the costs worth drawing for these rows.
+
+    A cost is left out that is 0 throughout, or a constant multiple of an earlier one: its curves
+    would look the same.
+    """
+    kept: list[str] = []
+    for cost in costs:
+        own = best[cost].to_numpy(dtype=float)
+        if own.size and own.max() > 0 and not any(_proportional(own, best[other]) for other in kept):
+            kept.append(cost)
+    return kept
+
+
+def _proportional(values: Floats, others: pd.Series) -> bool:
+    other = others.to_numpy(dtype=float)
+    return bool(np.allclose(values * other.max(), other * values.max(), rtol=1e-9, atol=0))
 
 
 def usable_studies(tables: SweepTables) -> pd.DataFrame:
@@ -117,7 +193,7 @@ def incumbents(tables: SweepTables) -> pd.DataFrame:
 
     Returns:
         One row per told evaluation, sorted by task, searcher, repetition, step, with these columns, the
-        costs of `COSTS`, ``validation`` (the incumbent's objective) and ``test`` (the test value of
+        costs of `COSTS` and virtual time, ``validation`` (the incumbent's objective) and ``test`` (the test value of
         that same evaluation, which may get worse with time). Both are NaN before the first success.
 
     Raises:
@@ -134,7 +210,7 @@ def incumbents(tables: SweepTables) -> pd.DataFrame:
     before = loss.groupby(study).cummin().groupby(study).shift(fill_value=np.inf)
     improved = pd.Series(np.where(loss < before, np.arange(len(trials)), -1))
     row = improved.groupby(study).cummax().to_numpy()
-    result = trials[[*KEY, "step", *COSTS]].copy()
+    result = trials[[*KEY, "step", *COSTS, VIRTUAL_TIME]].copy()
     result["validation"] = np.where(row >= 0, value[row], np.nan)
     result["test"] = np.where(row >= 0, trials["test"].to_numpy(dtype=float)[row], np.nan)
     return result
@@ -146,7 +222,7 @@ def study_steps(
     """Return the incumbent's value as a step function of cost, by (searcher, repetition).
 
     Args:
-        best: What `incumbents` returned.
+        best: What `incumbents` returned: sorted by task, searcher, repetition and step.
         task: Label of the task.
         cost: One of `COSTS`.
         measure: Whose value.
@@ -155,12 +231,14 @@ def study_steps(
     rows = best[best["task"] == task]
     if searchers is not None:
         rows = rows[rows["searcher"].isin(searchers)]
-    groups = rows.sort_values(["searcher", "repetition", "step"]).groupby(
-        ["searcher", "repetition"], sort=True
+    first = np.flatnonzero(~rows.duplicated(["searcher", "repetition"]).to_numpy())
+    names, numbers = rows["searcher"].iloc[first], rows["repetition"].iloc[first]
+    parts = zip(
+        np.split(rows[cost].to_numpy(dtype=float), first[1:]),
+        np.split(rows[measure].to_numpy(dtype=float), first[1:]),
+        strict=True,
     )
     return {
-        (str(group["searcher"].iloc[0]), int(group["repetition"].iloc[0])): Steps(
-            group[cost].to_numpy(dtype=float), group[measure].to_numpy(dtype=float)
-        )
-        for _, group in groups
+        (str(name), int(number)): Steps(costs, values)
+        for name, number, (costs, values) in zip(names, numbers, parts, strict=False)
     }

@@ -6,7 +6,6 @@ Everything but the command line's own library is imported where it is used: ``de
 from __future__ import annotations
 
 import os
-import shlex
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from harness.executors.base import Executor
     from harness.options import Options
     from harness.progress import Progress
     from harness.sweep import Sweep
@@ -49,7 +47,20 @@ SweepFile = Annotated[Path, typer.Argument(metavar="SWEEP", help="A sweep file (
 SweepName = Annotated[str, typer.Argument(metavar="SWEEP", help="A sweep's name, or its file.")]
 Results = Annotated[Path, typer.Option(envvar="DERBY_RESULTS", help="The results folder.")]
 Out = Annotated[Path | None, typer.Option(help="Folder to write; in the sweep's folder by default.")]
+Executors = Annotated[ExecutorName, typer.Option(help="Where evaluations run.")]
+DataFolder = Annotated[
+    Path | None,
+    typer.Option(envvar="DERBY_DATA", help="Folder of data: mnist.npz, fashion_mnist.npz, figs/."),
+]
+Address = Annotated[str | None, typer.Option(help="Ray: the cluster; a local one by default.")]
+Evaluators = Annotated[int | None, typer.Option(min=1, help="Ray: how many; as many as fit by default.")]
+GpuShare = Annotated[float, typer.Option(min=0.0, help="Ray: share of a GPU for each.")]
+Restart = Annotated[
+    bool, typer.Option("--restart", help="Run anew the studies whose replay differs from their journal.")
+]
+Published = Annotated[Path, typer.Option(help="Folder of published results.")]
 DEFAULT_RESULTS = Path("results/local")
+DEFAULT_PUBLISHED = Path("results/published")
 
 
 @app.command()
@@ -139,83 +150,97 @@ def plan(sweep: SweepFile, results: Results = DEFAULT_RESULTS) -> None:
 @app.command()
 def run(
     sweep: SweepFile,
-    executor: Annotated[ExecutorName, typer.Option(help="Where evaluations run.")] = ExecutorName.serial,
+    executor: Executors = ExecutorName.serial,
     results: Results = DEFAULT_RESULTS,
-    data: Annotated[
-        Path | None, typer.Option(envvar="DERBY_DATA", help="Folder with mnist.npz and fashion_mnist.npz.")
-    ] = None,
-    address: Annotated[str | None, typer.Option(help="Ray: the cluster; a local one by default.")] = None,
-    evaluators: Annotated[
-        int | None, typer.Option(min=1, help="Ray: how many; as many as fit by default.")
-    ] = None,
-    gpus_per_evaluator: Annotated[float, typer.Option(min=0.0, help="Ray: share of a GPU for each.")] = 0.0,
-    restart: Annotated[
-        bool, typer.Option("--restart", help="Run anew the studies whose replay differs from their journal.")
-    ] = False,
+    data: DataFolder = None,
+    address: Address = None,
+    evaluators: Evaluators = None,
+    gpus_per_evaluator: GpuShare = 0.0,
+    restart: Restart = False,
 ) -> None:
     """Run a sweep, or go on with it: what is recorded is never done twice."""
     from harness.threads import begin_with_one
 
     begin_with_one()  # before anything loads numpy
-    from harness.driver import Driver
-    from harness.executors.serial import SerialExecutor
-    from harness.progress import Display, Progress
-    from harness.provenance import now, provenance
+    from harness.launch import InterruptedRunError, Place, launch
     from harness.sweep import load_sweep
-    from results.writer import RecordWriter
 
     checked = load_sweep(sweep)
-    if executor is ExecutorName.serial and (address or evaluators or gpus_per_evaluator):
-        raise SweepError("--address, --evaluators and --gpus-per-evaluator need --executor ray")
+    place = Place(executor.value, address, evaluators, gpus_per_evaluator)
     if data is not None:
         os.environ["DERBY_DATA"] = str(data)
-    console = _console()
-    about = provenance(executor.value)
-
-    def make_executor() -> Executor:
-        if executor is ExecutorName.serial:
-            return SerialExecutor(checked.spec.threads)
-        from harness.executors.ray import RayExecutor
-
-        return RayExecutor(
-            checked.spec.threads,
-            address=address,
-            evaluators=evaluators,
-            gpus_per_evaluator=gpus_per_evaluator,
-        )
-
-    with RecordWriter(results, sweep=checked.name, host=about["host"], pid=os.getpid()) as writer:
-        writer.write_sweep(checked.name, checked.text, checked.as_plan())
-        writer.write_run(checked.name, about)
-        progress = Progress(len(checked.studies), _expected_evaluations(checked))
-        display = Display(console, progress)
-        engine = make_executor()
-        driver = Driver(
-            checked,
-            writer,
-            engine,
-            progress,
-            tick=display.tick,
-            on_data=lambda digests: writer.write_run(checked.name, {**about, "data": digests}),
-            restart=restart,
-        )
-        interrupted = False
-        try:
-            with display.shown():
-                driver.run()
-        except KeyboardInterrupt:
-            interrupted = True
-        finally:
-            engine.close()
-            for note in writer.notes:
-                _say(f"note: {note}", style="yellow")
-        ended = {"ended": now(), "counts": _counts(progress), "data": driver.data_digests}
-        writer.write_run(checked.name, {**about, **ended})
-    if interrupted:
-        _say(f"interrupted; everything recorded is safe. To go on: {shlex.join(['derby', *sys.argv[1:]])}")
-        raise typer.Exit(INTERRUPTED)
+    try:
+        progress = launch(checked, results, place, _console(), restart=restart)
+    except InterruptedRunError as interruption:
+        _say(str(interruption))
+        raise typer.Exit(INTERRUPTED) from None
     _report_end(checked, progress, results)
     raise typer.Exit(SOME_FAILED if progress.failed else DONE)
+
+
+@app.command()
+def reproduce(
+    report: Annotated[
+        str | None, typer.Argument(help="The report, such as S1; lists them when left out.")
+    ] = None,
+    variant: Annotated[str, typer.Option(help="Size of its tasks: full, small or tiny.")] = "full",
+    repetitions: Annotated[int, typer.Option(min=1, help="Seeded repetitions; one gives no interval.")] = 1,
+    only: Annotated[list[str] | None, typer.Option(help="Label of an experiment; may be repeated.")] = None,
+    option: Annotated[
+        list[str] | None, typer.Option(help="NAME=VALUE: an option of its tasks; may be repeated.")
+    ] = None,
+    plan: Annotated[bool, typer.Option("--plan", help="Show what running would take, and stop.")] = False,
+    pictures: Annotated[
+        bool,
+        typer.Option(
+            help="Draw weights and test images; a network trained before is then trained once more."
+        ),
+    ] = True,
+    seed: Annotated[int, typer.Option(min=0, help="Root of every seed.")] = 0,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of one evaluation.")] = 1,
+    executor: Executors = ExecutorName.serial,
+    results: Results = DEFAULT_RESULTS,
+    out: Out = None,
+    data: DataFolder = None,
+    address: Address = None,
+    evaluators: Evaluators = None,
+    gpus_per_evaluator: GpuShare = 0.0,
+    restart: Restart = False,
+) -> None:
+    """Run a source report's own experiments and set our figures beside the published ones."""
+    from harness.threads import begin_with_one
+
+    begin_with_one()  # before anything loads numpy
+    from harness import reproduce as engine
+    from harness.launch import InterruptedRunError, Place
+
+    if report is None:
+        _table(*engine.overview())
+        return
+    setting = engine.Setting(variant, repetitions, seed, threads, engine.parse_options(option or ()))
+    prepared = engine.prepare(report, setting, only or ())
+    if plan:
+        _table(engine.ESTIMATE, engine.estimate(prepared, results))
+        return
+    place = Place(executor.value, address, evaluators, gpus_per_evaluator)
+    if data is not None:
+        os.environ["DERBY_DATA"] = str(data)
+    try:
+        done = engine.run(prepared, results, place, _console(), restart=restart, pictures=pictures)
+    except InterruptedRunError as interruption:
+        _say(str(interruption))
+        raise typer.Exit(INTERRUPTED) from None
+    for heading, header, rows in engine.tables(done):
+        _say(f"\n{heading}")
+        _table(header, rows)
+    _say("")
+    for note in engine.notes(done):
+        _say(note)
+    page = engine.write(prepared, done, results, out)
+    _say(f"\nfigures and tables: {page.resolve()}")
+    for label, message in done.failed.items():
+        _say(f"failed: {label}: {message}", style="red")
+    raise typer.Exit(SOME_FAILED if done.failed else DONE)
 
 
 @app.command()
@@ -260,7 +285,9 @@ def report(
     from results.tables import read_tables
 
     name = _sweep_name(sweep)
-    page = build(read_tables(results, name), out or Layout(results).sweep(name) / "report")
+    page = build(
+        read_tables(results, name), out or Layout(results).sweep(name) / "report", processes=_cores()
+    )
     _say(f"report: {page.resolve()}")
 
 
@@ -280,6 +307,73 @@ def export(
         _say(str(path))
 
 
+@app.command()
+def compare(
+    folders: Annotated[
+        list[Path], typer.Argument(metavar="FOLDER FOLDER...", help="Results folders, or sweeps in them.")
+    ],
+    out: Annotated[Path | None, typer.Option(help="Folder to write.")] = None,
+) -> None:
+    """Report on several results folders together: two clusters, or two versions of a library."""
+    from analysis.report import build
+    from results.merge import merged, read_source, source_names
+
+    if len(folders) < 2:
+        raise SweepError(
+            f"expected two or more folders to compare, got {folders[0]}; for one use `derby report`"
+        )
+    names = source_names(folders)
+    tables = merged({name: read_source(folder) for name, folder in zip(names, folders, strict=True)})
+    for note in tables.provenance["merged"]:
+        _say(f"note: {note}")
+    target = out or DEFAULT_RESULTS / "compared" / "-".join(name.replace("/", "-") for name in names)
+    _say(f"report: {build(tables, target, processes=_cores()).resolve()}")
+
+
+@app.command()
+def publish(
+    sweep: SweepName,
+    results: Results = DEFAULT_RESULTS,
+    name: Annotated[
+        str | None, typer.Option("--as", help="Its published name; the sweep's by default.")
+    ] = None,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Replace what is published by that name.")
+    ] = False,
+    published: Published = DEFAULT_PUBLISHED,
+) -> None:
+    """Freeze a finished sweep: tables as Parquet, sweep file, report, figures, and a manifest of digests."""
+    import functools
+
+    from analysis.report import build
+    from results.published import publish as freeze
+    from results.tables import read_tables
+
+    own = _sweep_name(sweep)
+    draw = functools.partial(build, processes=_cores())
+    folder = freeze(read_tables(results, own), published, name or own, draw, replace=replace)
+    _say(f"published: {folder.resolve()}")
+
+
+@app.command()
+def verify(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="What was published.")],
+    published: Published = DEFAULT_PUBLISHED,
+) -> None:
+    """Rebuild a published sweep's figures from its tables: 0 if all is identical, 1 if not, each difference named."""
+    import functools
+
+    from analysis.report import build
+    from results.published import verify as check
+
+    problems = check(published, name, functools.partial(build, processes=_cores()))
+    for problem in problems:
+        _say(f"differs: {problem}", style="red")
+    if problems:
+        raise typer.Exit(SOME_FAILED)
+    _say(f"{published / name}: every file is as published, and every figure drawn again is identical")
+
+
 def main() -> None:
     """Run the command line; a `DerbyError` becomes a message and an exit code, never a traceback."""
     try:
@@ -287,6 +381,11 @@ def main() -> None:
     except DerbyError as error:
         print(f"derby: {error}", file=sys.stderr)  # noqa: T201 - the edge
         sys.exit(STOPPED if isinstance(error, RecordError) else UNUSABLE_INPUT)
+
+
+def _cores() -> int:
+    """Return how many processes draw: the cores there are, up to 8."""
+    return min(os.cpu_count() or 1, 8)
 
 
 def _console() -> Console:
@@ -307,7 +406,10 @@ def _table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
     table = Table(*header, box=None, pad_edge=False, header_style="bold")
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
-    _console().print(table)
+    console = _console()
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = 140  # a file or a pipe has no width that a table must be cut to
+    console.print(table)
 
 
 def _first_line(kind: type) -> str:
@@ -342,27 +444,6 @@ def _sweep_name(given: str) -> str:
 
         return load_sweep(Path(given)).name
     return given
-
-
-def _expected_evaluations(sweep: Sweep) -> int:
-    """Evaluations a sweep will tell; an estimate at full fidelity where the budget is in epochs."""
-    return sum(study.key.budget.full_evaluations(sweep.tasks[study.task].fidelity) for study in sweep.studies)
-
-
-def _counts(progress: Progress) -> dict[str, Any]:
-    return {
-        "studies": progress.studies,
-        "complete_before": progress.complete,
-        "done": progress.done,
-        "failed": dict(progress.failed),
-        "told": progress.told,
-        "trained": progress.trained,
-        "reused": progress.reused,
-        "merged": progress.merged,
-        "seconds": progress.elapsed,
-        "train_seconds": progress.train_seconds,
-        "search_seconds": progress.search_seconds,
-    }
 
 
 def _report_end(sweep: Sweep, progress: Progress, results: Path) -> None:

@@ -22,7 +22,7 @@ from harness.machine import versions
 from harness.progress import Best, Progress
 from harness.study import Study
 from harness.sweep import PlannedStudy, Sweep
-from harness.task import Task, data_digest, read_only
+from harness.task import Inspection, Task, data_digest, read_only
 from harness.threads import hold_to_one
 from harness.trial import Status
 from results.layout import read_study
@@ -58,6 +58,8 @@ class Driver:
         tick: Called whenever something happened.
         on_data: Called with the digest of every task's data, by label, when one was loaded.
         restart: Set aside the journal of a study whose replay differs, and run it anew.
+        inspect: Whether to look into the network of an evaluation when it is trained in this run.
+        on_inspection: Called with what was seen, and its job.
     """
 
     def __init__(
@@ -70,6 +72,8 @@ class Driver:
         tick: Callable[[], None] = lambda: None,
         on_data: Callable[[dict[str, str]], None] = lambda _: None,
         restart: bool = False,
+        inspect: Callable[[EvaluationKey], bool] = lambda _: False,
+        on_inspection: Callable[[Job, Inspection], None] = lambda *_: None,
     ) -> None:
         self._sweep = sweep
         self._writer = writer
@@ -78,6 +82,8 @@ class Driver:
         self._tick = tick
         self._on_data = on_data
         self._restart = restart
+        self._inspect = inspect
+        self._on_inspection = on_inspection
         self._active: set[_Active] = set()
         self._in_flight: dict[tuple[str, float | None], list[_InFlight]] = {}
         self._loaded: dict[str, DataError | None] = {}
@@ -235,7 +241,8 @@ class Driver:
             if not same:
                 del self._in_flight[key.id, deadline]
             raise
-        flight = _InFlight(Job(key, epochs, deadline), [(active, asked.number, epochs)])
+        job = Job(key, epochs, deadline, inspect=self._inspect(key))
+        flight = _InFlight(job, [(active, asked.number, epochs)])
         same.append(flight)
         self._executor.submit(flight.job)
 
@@ -277,6 +284,8 @@ class Driver:
         self._progress.trained += 1
         self._progress.train_seconds += outcome.evaluation.seconds() + outcome.evaluation.setup_seconds
         self._writer.add(job.key, outcome.evaluation, outcome.machine)
+        if outcome.inspection is not None:
+            self._on_inspection(job, outcome.inspection)
         for active, number, epochs in waiting:
             evaluation = outcome.evaluation.at(epochs)
             assert evaluation is not None  # noqa: S101 - who joins a job asks for no more than it trains

@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from harness import registry
 from harness.keys import EvaluationKey, TaskKey
 from harness.machine import Machine, describe_machine
-from harness.task import Checkpoint, Data, Task
+from harness.task import Checkpoint, Data, Inspection, Task
 from harness.threads import held_to
-from harness.trial import Evaluation
+from harness.trial import Evaluation, Status
 
 CHECKPOINTS_KEPT = 16
 """Checkpoints an evaluator keeps so that trials can be continued; a lost one costs time, never a result."""
@@ -20,19 +20,28 @@ CHECKPOINTS_KEPT = 16
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One evaluation to run."""
+    """One evaluation to run.
+
+    Args:
+        key: What to evaluate.
+        epochs: Epochs in all.
+        deadline: Seconds it may take.
+        inspect: Whether to look into the network when it succeeded; see `Task.inspect`.
+    """
 
     key: EvaluationKey
     epochs: int
     deadline: float | None = None
+    inspect: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluated:
-    """A job's evaluation and the machine it ran on."""
+    """A job's evaluation, the machine it ran on, and what was seen inside where that was asked."""
 
     evaluation: Evaluation
     machine: Machine
+    inspection: Inspection | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,16 +81,24 @@ class Evaluator:
         """Run one job; a bug in the task comes back as a `Bug`, never as an exception."""
         try:
             task = self._task(job.key.task)
+            data = self._data(job.key.task)
             checkpoint = self._checkpoints.pop(job.key.id, None) or Checkpoint.fresh()
+            if job.inspect and checkpoint.curve.epochs > job.epochs:
+                checkpoint = Checkpoint.fresh()  # it has gone on to other weights
+            inspection = None
             with held_to(self._threads):
                 evaluation = task.evaluate(
                     job.key.config,
                     epochs=job.epochs,
                     seed=job.key.seed,
-                    data=self._data(job.key.task),
+                    data=data,
                     checkpoint=checkpoint,
                     deadline=job.deadline,
                 )
+                if job.inspect and evaluation.status is Status.OK:
+                    inspection = task.inspect(
+                        job.key.config, seed=job.key.seed, data=data, checkpoint=checkpoint
+                    )
         except Exception as error:  # noqa: BLE001 - the boundary: a bug fails its study, not the sweep
             where = f"task {job.key.task.name!r} on {dict(job.key.config)}, seed {job.key.seed}"
             return Bug(f"{where}: {type(error).__name__}: {error}", traceback.format_exc())
@@ -92,7 +109,7 @@ class Evaluator:
         if evaluation.at(job.epochs) is None:
             return Bug(f"task {task.name!r} trained {evaluation.epochs} epochs of {job.epochs}", "")
         machine = self._machines[task.name]
-        return Evaluated(replace(evaluation, machine=machine.id), machine)
+        return Evaluated(replace(evaluation, machine=machine.id), machine, inspection)
 
     def _task(self, key: TaskKey) -> Task:
         if key.id not in self._tasks:

@@ -145,6 +145,8 @@ class Sweep:
                     "budget_unit": budgets[label].unit,
                     "budget_amount": budgets[label].amount,
                     "subset": task.on_subset,
+                    "regret_best": task.regret.best if task.regret else None,
+                    "regret_reference": task.regret.reference if task.regret else None,
                 }
                 for label, task in self.tasks.items()
             },

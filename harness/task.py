@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.experiment import Experiment
 from harness.keys import TaskKey
 from harness.machine import require_libraries
 from harness.options import Options
@@ -37,6 +38,42 @@ class Checkpoint:
         return cls(Curve())
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Inspection:
+    """A trained network looked into: what pictures of it need.
+
+    Attributes:
+        before: Weights by name (such as ``dense_1/kernel``) before the first epoch, of any shape.
+        after: The same weights after the last epoch.
+        images: The first test images, (count, height, width) or (count, height, width, 3), uint8.
+        labels: True classes of all test images, (test,), counted from 0.
+        predicted: Predicted classes of all test images, (test,).
+        classes: Name of every class.
+    """
+
+    before: Mapping[str, NDArray[Any]]
+    after: Mapping[str, NDArray[Any]]
+    images: NDArray[Any]
+    labels: NDArray[Any]
+    predicted: NDArray[Any]
+    classes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RegretScale:
+    """Where the regret of a task's objective, and of its test companion, is 0 and where it is 1.
+
+    Constants of the task, so that no method of a sweep changes another's regret, and never shown to a searcher.
+
+    Args:
+        best: The metric's best possible or best known value.
+        reference: What is had without a search, such as by guessing.
+    """
+
+    best: float
+    reference: float
+
+
 class Task(ABC):
     """A budgeted objective: what is searched, how a configuration is scored, what one epoch costs.
 
@@ -60,13 +97,21 @@ class Task(ABC):
     """Module to distribution, of every library the task imports."""
     scoring_options: ClassVar[frozenset[str]] = frozenset()
     """Options that choose the objective among recorded metrics and leave the training as it is."""
+    experiments: ClassVar[Sequence[Experiment]] = ()
+    """What the source ran and published, for ``derby reproduce``."""
     cheap: ClassVar[bool] = False
     """Whether an evaluation costs microseconds, less than handing it to another process."""
     on_subset: bool = False
-    """Whether it trains on a part of the source's data, so that its numbers never compare with published ones."""
+    """Whether it trains on other data than the source's (a part of it, or a stand-in) or from other weights.
+
+    Its numbers never compare with published ones then, and everything made from them says so.
+    """
 
     class Options(Options):
         """The task's options. Where a task comes in sizes, ``variant`` names them and ``full`` is the source's."""
+
+    regret: RegretScale | None = None
+    """Where regret is 0 and 1; a task without it is left out of what is averaged over tasks as regret."""
 
     options: Options
     space: Space
@@ -156,6 +201,18 @@ class Task(ABC):
         Raises:
             Exception: Only for a bug; the study then fails.
         """
+
+    def inspect(self, config: Config, *, seed: int, data: Data, checkpoint: Checkpoint) -> Inspection | None:
+        """Look into a trained network; ``None`` where there is nothing to show.
+
+        Args:
+            config: The configuration that was trained.
+            seed: Its training seed.
+            data: What `load` returned.
+            checkpoint: What `evaluate` left after a successful training; it is left as it is.
+        """
+        del config, seed, data, checkpoint  # for subclasses
+        return None
 
     @abstractmethod
     def cost(self, config: Config) -> float:

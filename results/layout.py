@@ -30,6 +30,7 @@ class Layout:
         studies/<id>.jsonl              a study's events
         evaluations/<task>/<run>.jsonl  the evaluations a run trained, by key, shared by all studies
         machines/<id>.json              what numbers of a training depend on besides their key
+        inspections/<task>/<id>-<n>.npz  networks looked into after n epochs, for pictures; not part of the record
         driver.lock, driver.json        who is writing
 
     Files are named by content or by run, so two folders merge by copying one into the other.
@@ -52,6 +53,10 @@ class Layout:
     def machine(self, machine_id: str) -> Path:
         """Description of a machine."""
         return self.root / "machines" / f"{checked_name('machine', machine_id)}.json"
+
+    def inspection(self, task: str, evaluation_id: str, epochs: int) -> Path:
+        """What was seen inside a network after so many epochs; can be made anew."""
+        return self.root / "inspections" / checked_name("task", task) / f"{evaluation_id}-{epochs}.npz"
 
     def sweep_names(self) -> list[str]:
         """Names of the recorded sweeps."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -12,7 +13,7 @@ from pydantic import Field, model_validator
 
 from harness.experiment import Experiment, Search
 from harness.space import Choice, Config, Float, Int, Space
-from harness.task import Checkpoint, Data, Inspection, Task
+from harness.task import Checkpoint, Data, Inspection, RegretScale, Task
 from harness.trial import Curve, Evaluation, Fidelity, Objective
 from tasks import backend
 from tasks.augmentation import Augmentation
@@ -291,6 +292,7 @@ class FigAugmentation(FigGrading):
     def _define(self) -> None:
         super()._define()
         self.objective = Objective("val_loss", "min", failure=2.8, test_metric="test_loss")
+        self.regret = RegretScale(best=0.0, reference=math.log(CLASSES))
         shift = Float(0.1, 0.4)
         self.space = Space(
             {
@@ -415,6 +417,7 @@ class FigHead(FigGrading):
         super()._define()
         metric = self.options.objective
         self.objective = Objective(metric, "max", failure=0.0, test_metric=metric.replace("val_", "test_"))
+        self.regret = RegretScale(best=1.0, reference=1 / CLASSES)
         tuned: Config = {"units": 11, "lambda": 0.1, "lr": 0.0020325, "dropout": 0.0, "remedy": "none"}
         self.space = Space(
             {

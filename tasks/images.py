@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from harness.space import Config
-from harness.task import Checkpoint, Data, Inspection, Task
+from harness.task import Checkpoint, Data, Inspection, RegretScale, Task
 from harness.trial import Evaluation, Fidelity, Objective
 from tasks import backend
 from tasks.datasets import CLASSES, Arrays, load_full, load_small
@@ -110,6 +110,7 @@ class ImageClassifier(Task):
         self.on_subset = self.variant.subset
         self.fidelity = Fidelity(1, self.options.epochs or self.variant.epochs)
         self.objective = Objective(metric, "max", failure=0.0, test_metric=metric.replace("val_", "test_"))
+        self.regret = RegretScale(best=1.0, reference=1 / CLASSES)
 
     @abstractmethod
     def training(self, config: Config) -> Training:

@@ -8,7 +8,7 @@ from abc import abstractmethod
 from typing import ClassVar, Final
 
 from harness.space import Choice, Config, Float, Int, Space
-from harness.task import Checkpoint, Data, Task
+from harness.task import Checkpoint, Data, RegretScale, Task
 from harness.trial import Curve, Evaluation, Fidelity, Objective, Status
 
 
@@ -22,6 +22,8 @@ class Function(Task):
     """A constant no smaller than the function anywhere on its domain; stands for a failure."""
     optimum: ClassVar[float]
     """The smallest value on the domain."""
+    typical: ClassVar[float]
+    """The median of 100 000 points drawn uniformly from the domain."""
     optimisers: ClassVar[tuple[Config, ...]]
     """The configurations that reach `optimum`, to the digits given."""
 
@@ -29,6 +31,7 @@ class Function(Task):
         self.space = self.parameters
         self.fidelity = Fidelity(1, 1)
         self.objective = Objective("value", "min", failure=self.upper)
+        self.regret = RegretScale(self.optimum, self.typical)
 
     def load(self) -> Data:
         """Return no data."""
@@ -84,6 +87,7 @@ class Branin(Function):
     parameters = Space({"x1": Float(-5.0, 10.0), "x2": Float(0.0, 15.0)})
     upper = 310.0
     optimum = 10.0 / (8.0 * math.pi)
+    typical = 35.3
     optimisers = (
         {"x1": -math.pi, "x2": 12.275},
         {"x1": math.pi, "x2": 2.275},
@@ -133,6 +137,7 @@ class Hartmann6(Function):
     parameters = Space({f"x{j}": Float(0.0, 1.0) for j in range(1, 7)})
     upper = 0.0
     optimum = -3.3223680114155147
+    typical = -0.104
     optimisers = (
         {
             "x1": 0.20168950909365746,
@@ -182,6 +187,7 @@ class Mixed(Function):
     )
     upper = 20.0
     optimum = 0.0
+    typical = 2.83
     optimisers = ({"rate": 10.0**-2.5, "depth": 3, "width": 64, "kind": "b"},)
 
     _SHIFT_AND_PENALTY: ClassVar = {"a": (-1.0, 0.2), "b": (0.0, 0.0), "c": (0.5, 0.1), "d": (1.0, 0.5)}

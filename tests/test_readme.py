@@ -79,8 +79,25 @@ def test_every_command_it_shows_exists():
 
     commands = set(get_command(app).commands)
     shown = set(re.findall(r"derby (\w+)", " ".join(blocks("sh"))))
-    assert shown == {"plan", "run", "status", "report", "export"}
+    assert shown == {
+        *("plan", "run", "status", "report", "export", "reproduce"),
+        *("compare", "publish", "verify"),
+    }
     assert shown <= commands
+
+
+def test_every_reproduction_it_shows_can_be_planned(tmp_path):
+    from typer.testing import CliRunner
+
+    from harness.cli import app
+
+    shown = re.findall(r"derby (reproduce[^#\n]*)", " ".join(blocks("sh")))
+    assert len(shown) == 4
+    for command in shown:
+        arguments = command.split()
+        extra = ["--plan", "--results", str(tmp_path)] if len(arguments) > 1 else []
+        done = CliRunner().invoke(app, [*arguments, *extra])
+        assert done.exit_code == 0, (command, done.output)
 
 
 def test_every_field_of_a_sweep_is_in_its_table():
@@ -97,3 +114,11 @@ def test_every_searcher_is_in_its_table():
     section = README.split("### Searchers")[1].split("### ")[0]
     rows = [row.split("|")[1] for row in section.splitlines() if row.startswith("| `")]
     assert {name for row in rows for name in re.findall(r"`(\w+)`", row)} == set(registry.searchers())
+
+
+def test_every_task_is_in_its_table():
+    from harness import registry
+
+    section = README.split("### Tasks")[1].split("### ")[0]
+    rows = [row.split("|")[1] for row in section.splitlines() if row.startswith("| `")]
+    assert {name for row in rows for name in re.findall(r"`(\w+)`", row)} == set(registry.tasks())

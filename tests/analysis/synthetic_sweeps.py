@@ -118,7 +118,7 @@ def tables_of(
     return SweepTables(
         name=name,
         trials=trials,
-        epochs=pd.DataFrame({"study": [], "step": [], "epoch": []}),
+        read_epochs=lambda: pd.DataFrame({"study": [], "step": [], "epoch": []}),
         studies=pd.DataFrame(studies, columns=columns),
         tasks=pd.DataFrame([{**NO_TASK, **about} for about in tasks.values()], index=list(tasks)),
         provenance=provenance or {},

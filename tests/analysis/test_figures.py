@@ -65,7 +65,10 @@ def test_rank_one_is_on_top(tables, best):
 def test_convergence_caption_says_statistic_interval_counts_and_gaps(tables, best):
     mnist = figures.convergence(tables, best, "mnist/small", "spent_epochs").caption
     assert "mean over repetitions" in mnist
-    assert "95 % percentile bootstrap intervals of the mean, resampling repetitions (2000 resamples)" in mnist
+    assert (
+        "95 % expanded percentile bootstrap intervals of the mean, resampling repetitions (2000 resamples)"
+        in mnist
+    )
     assert "repetitions: random 5, optuna_tpe 4, skopt_gp 5, hyperband 5, 1 task" in mnist
     assert "over epochs trained (log axis); larger is better" in mnist
     assert "Left out: optuna_tpe, repetition 4 (failed)." in mnist
@@ -75,7 +78,7 @@ def test_convergence_caption_says_statistic_interval_counts_and_gaps(tables, bes
     fashion = figures.convergence(tables, best, "fashion/small", "total_seconds").caption
     assert "smaller is better" in fashion
     assert "Left out: skopt_gp, repetition 3 (missing)." in fashion
-    assert "Data subset: not comparable with published figures." in fashion
+    assert "Data subset or stand-in: not comparable with published figures." in fashion
     branin = figures.convergence(tables, best, "branin/2d", "evaluations").caption
     assert "5 repetitions per method, 1 task" in branin
     assert "Left out" not in branin

@@ -183,6 +183,11 @@ def test_honours_its_deadline(trained):
     assert numbers(rest.curve) == numbers(trained.whole.curve)
 
 
+def test_regret_runs_from_better_to_worse(case):
+    scale, sign = case.task.regret, case.task.objective.sign
+    assert scale is None or sign * scale.best < sign * scale.reference
+
+
 def test_cost_is_positive_and_deterministic(case):
     for config in [*configurations(case.task), *corners(case.task)]:
         cost = case.task.cost(config)

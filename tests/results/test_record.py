@@ -16,6 +16,8 @@ from harness.machine import Machine
 from harness.trial import Curve, Evaluation, Status
 from results.journal import Appender, read_lines, torn_tail
 from results.layout import Layout, checked_name, read_study, write_atomically
+from results.reading import read_events
+from results.schema import FORMAT
 from results.tables import export, read_tables
 from results.writer import RecordWriter, is_held
 
@@ -187,8 +189,9 @@ def test_a_damaged_evaluation_is_named(tmp_path):
 def test_a_journal_of_another_format_is_refused(tmp_path):
     path = tmp_path / "a.jsonl"
     path.write_text('{"event":"opened","format":999}\n')
-    with pytest.raises(RecordError, match="expected a study journal of format 1"):
-        read_study(path)
+    for read in (read_study, read_events):
+        with pytest.raises(RecordError, match=f"expected a study journal of format {FORMAT}, got"):
+            read(path)
 
 
 def test_an_unreadable_file_is_named(tmp_path):

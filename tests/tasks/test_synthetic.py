@@ -31,6 +31,17 @@ def test_optimum_is_reached_and_never_beaten(function):
     assert max(values) <= task.upper == task.objective.failure
 
 
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_regret_runs_from_the_optimum_to_the_median_of_random_points(function):
+    task = function()
+    rng = np.random.default_rng(1)
+    values = [
+        task.value(task.space.from_unit(point)) for point in rng.random((20_000, len(task.space))).tolist()
+    ]
+    assert task.regret.best == task.optimum
+    assert np.mean(np.array(values) < task.regret.reference) == pytest.approx(0.5, abs=0.02)
+
+
 @pytest.mark.parametrize("function", [Branin, Hartmann6])
 def test_optimisers_are_local_minima(function):
     task = function()

@@ -1,0 +1,161 @@
+"""Write docs/example.md and its figures from the demo's results and report.
+
+``make demo``, then ``.venv/bin/python docs/make_example.py``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import textwrap
+from pathlib import Path
+
+from PIL import Image
+
+from analysis.drawing import file_names
+from analysis.gaps import completeness, failures_by_method
+from analysis.gaps import failures as failures_of
+from analysis.inputs import prepare
+from analysis.ranking import comparable, compare
+from analysis.summary import interval, notices, number, summary
+from results.tables import read_tables
+
+DOCS = Path(__file__).parent
+COLORS = 64
+
+
+def picture(report: Path, stem: str, words: str) -> str:
+    """Copy a figure of the report into docs/figures with few colours, and return the Markdown that shows it."""
+    with Image.open(report / "figures" / f"{stem}.png") as image:
+        small = image.convert("RGB").quantize(COLORS, dither=Image.Dither.NONE)
+        small.save(DOCS / "figures" / f"example_{stem}.png", optimize=True)
+    return f"![{words}](figures/example_{stem}.png)"
+
+
+def wrapped(text: str) -> str:
+    """Wrap a paragraph."""
+    return "\n".join(textwrap.wrap(text, 118, break_long_words=False, break_on_hyphens=False))
+
+
+def table(header: list[str], rows: list[list[str]]) -> str:
+    """Return a Markdown table."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def main() -> None:
+    """Write the page."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--results", type=Path, default=Path("results/local"))
+    parser.add_argument("--report", type=Path, help="the demo's report; in its sweep's folder by default")
+    given = parser.parse_args()
+    report = given.report or given.results / "sweeps" / "demo" / "report"
+    tables = read_tables(given.results, "demo")
+    inputs = prepare(tables)
+    if not comparable(inputs):
+        raise SystemExit("the demo is not finished: run `make demo` first")
+    comparison = compare(inputs)
+    names = file_names(inputs.facts)
+    first = next(iter(comparison.scores))
+    within = [
+        [
+            str(row["task"]),
+            str(row["first"]),
+            f"{number(row['difference'], 2)} {interval(row['low'], row['high'], 2)}",
+            f"{row['wins']} / {row['ties']} / {row['losses']}",
+            number(row["a"], 2),
+            number(row["p_holm"], 2),
+        ]
+        for row in comparison.within.to_dict("records")
+    ]
+    failed = failures_by_method(failures_of(tables))
+    planned = completeness(tables)
+    parts = [
+        "# A worked example: the demo",
+        "Written by `docs/make_example.py` from the demo's results, with the figures of its report.",
+        wrapped(
+            "`make demo` races four methods over two perceptron tasks, on embedded subsets of MNIST and "
+            "Fashion-MNIST: ten evaluations each, five seeded repetitions. `derby report demo` then writes "
+            "the page this one quotes. What follows shows how to read it; with two tasks and a data subset it "
+            "says little about the methods."
+        ),
+        "## The summary comes first",
+        "\n".join(f"> {wrapped(text)}".replace("\n", "\n> ") + "\n>" for text in notices(inputs)).rstrip(
+            "\n>"
+        )
+        + "\n>\n"
+        + "\n>\n".join(f"> {wrapped(text)}".replace("\n", "\n> ") for text in summary(inputs, comparison)),
+        wrapped(
+            "Fewer than six tasks make every test over tasks powerless, so that the report leads with "
+            "comparisons inside each task. Within a repetition all methods train with the same seeds: their "
+            "results are paired, and a difference is that of the methods, not of luckier initial weights."
+        ),
+        table(
+            [
+                "task",
+                "method",
+                f"loss minus that of {comparison.control}",
+                "wins / ties / losses",
+                "A",
+                "p (Holm)",
+            ],
+            within,
+        ),
+        wrapped(
+            "Negative differences are better. A is the probability that a run of the method beats one of "
+            f"{comparison.control}. The page says beside each figure how many repetitions a difference would "
+            "need."
+        ),
+        picture(
+            report,
+            f"paired_{names[first]}",
+            f"Differences from {comparison.control} on {first} with intervals",
+        ),
+        "## Progress",
+        wrapped(
+            "Left the value that selected the configuration, right what it is worth on the test set. Lines "
+            "are exact steps: a value counts from the evaluation that finished it."
+        ),
+        picture(
+            report,
+            f"convergence_{names[first]}_{inputs.primary}",
+            f"Mean best validation and test value on {first} over {inputs.primary}",
+        ),
+        picture(
+            report, f"rank_all-tasks_{inputs.primary}", f"Mean rank over both tasks over {inputs.primary}"
+        ),
+        "## What was tried",
+        wrapped(
+            "Importance is judged by random search alone: trials of a method that searches would tell what "
+            "that method believed. Slices and parallel coordinates show where each method went."
+        ),
+        *(
+            picture(report, f"{kind}_{names[first]}", f"{words} on {first}")
+            for kind, words in (
+                ("importance", "Importance of the parameters"),
+                ("slices", "Validation value over each parameter"),
+                ("coordinates", "Parallel coordinates of each method's configurations"),
+            )
+            if (report / "figures" / f"{kind}_{names[first]}.png").exists()
+        ),
+        "## What failed and what is missing",
+        table(
+            ["method", "told", "failed"],
+            [[str(r["searcher"]), str(r["told"]), str(r["failed"])] for r in failed.to_dict("records")],
+        ),
+        wrapped(
+            f"{int(planned['finished'].sum())} of {int(planned['planned'].sum())} planned studies are "
+            "finished. Every ranking names what it leaves out."
+        ),
+        "## From here",
+        wrapped(
+            "Every figure is in the report's folder as PDF, SVG, PNG, and CSV with exactly the numbers drawn. "
+            "`derby export demo` writes the [tables](tables.md). `derby publish demo` freezes all of it with "
+            "a manifest of digests, and `derby verify demo` draws the figures again and says whether they are "
+            "the same, byte for byte. `derby compare A B` reports on several results folders together."
+        ),
+    ]
+    (DOCS / "example.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,122 @@
+"""The columns of the tidy tables, each with its type and meaning: what `results.tables` makes and exports."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a tidy table.
+
+    Args:
+        dtype: Its pandas type; ``object`` holds str or ``None``.
+        meaning: What it holds: unit, range, and when it is empty.
+    """
+
+    dtype: str
+    meaning: str
+
+
+TRIALS: Mapping[str, Column] = MappingProxyType(
+    {
+        "task": Column("str", "task label, such as `mnist_mlp/small`"),
+        "searcher": Column("str", "searcher label as in the sweep file"),
+        "repetition": Column("int64", "0-based repetition"),
+        "study": Column("str", "study id, 16 hex digits"),
+        "step": Column("int64", "1-based order in which it was told, within the study"),
+        "trial": Column("int64", "0-based trial number; repeated where a trial was continued"),
+        "config": Column(
+            "str",
+            "the configuration as JSON, parameters in the order of the task's space: equal ones have equal texts",
+        ),
+        "epochs": Column("int64", "epochs of the evaluation, counted from the first"),
+        "status": Column("str", "`ok`, `diverged`, `crashed` or `timeout`"),
+        "value": Column("float64", "the objective's metric; NaN when it failed"),
+        "test": Column("float64", "the test companion; NaN when it failed or the task has none"),
+        "loss": Column("float64", "what the searcher was told, minimised; finite"),
+        "evaluations": Column("int64", "cumulative cost: evaluations told so far, this one included"),
+        "spent_epochs": Column("int64", "cumulative cost: epochs charged so far"),
+        "train_seconds": Column(
+            "float64", "cumulative cost: seconds of the charged epochs as first measured"
+        ),
+        "total_seconds": Column(
+            "float64", "cumulative cost: `train_seconds` plus the seconds of every ask and tell so far"
+        ),
+        "virtual_time": Column("float64", "virtual finishing time, in the task's cost unit"),
+        "machine": Column("str", "id of the machine it was trained on"),
+        "seconds": Column("float64", "training seconds charged for this evaluation alone, as first measured"),
+        "ask_seconds": Column("float64", "seconds the searcher took to propose it"),
+        "tell_seconds": Column("float64", "seconds the searcher took to be told of it"),
+        "virtual_start": Column("float64", "virtual time at which a worker took it"),
+        "evaluation": Column("str", "evaluation id, 16 hex digits; equal where studies share an evaluation"),
+    }
+)
+"""One row per evaluation told to a searcher, in the order told within each study."""
+
+EPOCHS: Mapping[str, Column] = MappingProxyType(
+    {
+        "study": Column("str", "study id, as in trials"),
+        "step": Column("int64", "step within the study, as in trials"),
+        "epoch": Column("int64", "1-based epoch"),
+    }
+)
+"""One row per epoch of every trials row; beside these a float64 column per metric of the curves, NaN where a
+task does not have it, among them ``seconds``, the epoch's own wall time."""
+
+STUDIES: Mapping[str, Column] = MappingProxyType(
+    {
+        "task": Column("str", "task label"),
+        "searcher": Column("str", "searcher label"),
+        "repetition": Column("int64", "0-based repetition"),
+        "study": Column("str", "study id"),
+        "state": Column("str", "`done`, `running` (begun and not ended), `failed` or `missing`"),
+        "reason": Column("str", "why it failed, or how it ended; empty before"),
+        "evaluations": Column("int64", "evaluations told so far"),
+        "method": Column("str", "registered name of the searcher behind the label; empty when missing"),
+        "workers": Column("int64", "virtual workers of the study; 0 when missing"),
+        "protocol": Column(
+            "str",
+            "what else decides the study, as JSON: task with version and options, budget, workers, deadline, root "
+            "seed, and the searcher's settings; empty when missing",
+        ),
+    }
+)
+"""One row per planned study, in the order planned."""
+
+TASKS: Mapping[str, Column] = MappingProxyType(
+    {
+        "name": Column("str", "registered name of the task"),
+        "source": Column("str", "where the task comes from"),
+        "metric": Column("str", "the objective's metric"),
+        "test_metric": Column("object", "its test companion; `None` where the task has no test set"),
+        "direction": Column("str", "`min` or `max`"),
+        "failure": Column("float64", "metric value that a failed evaluation is told as"),
+        "full_epochs": Column("int64", "epochs of full fidelity"),
+        "budget_unit": Column("str", "`evaluations` or `epochs`"),
+        "budget_amount": Column("int64", "what each study may spend, in that unit"),
+        "subset": Column(
+            "bool", "whether its numbers were made on a data subset: never compare with published ones"
+        ),
+        "regret_best": Column("float64", "metric value where regret is 0; NaN where the task declares none"),
+        "regret_reference": Column("float64", "metric value where regret is 1; NaN where it declares none"),
+    }
+)
+"""One row per task, indexed by its label (``task``)."""
+
+TABLES: Mapping[str, Mapping[str, Column]] = MappingProxyType(
+    {"trials": TRIALS, "epochs": EPOCHS, "studies": STUDIES, "tasks": TASKS}
+)
+
+
+def as_markdown() -> str:
+    """Return the columns of all tables as Markdown, one table each."""
+    parts = []
+    for name, columns in TABLES.items():
+        rows = [f"| `{column}` | {about.dtype} | {about.meaning} |" for column, about in columns.items()]
+        parts.append(
+            "\n".join([f"### {name}", "", "| column | type | meaning |", "| --- | --- | --- |", *rows])
+        )
+    return "\n\n".join(parts) + "\n"

@@ -1,0 +1,251 @@
+"""Several results folders as one sweep's tables: two clusters that shared a sweep, or two versions of a library."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from harness.errors import RecordError
+from results.layout import Layout
+from results.tables import SweepTables, read_exported, read_tables
+
+_STATES = ("done", "running", "failed", "missing")
+"""From the state whose study is used to the one that is only used when there is no other."""
+
+_REPEATED = ["step", "trial", "config", "epochs", "status", "value", "test", "loss"]
+"""Columns of trials that are the same whenever the same study is run by the same versions on the same machine."""
+
+
+def read_source(path: Path) -> SweepTables:
+    """Read tables from a results folder with one sweep, a sweep's folder in one, or a folder of exported tables.
+
+    Raises:
+        RecordError: It is none of these, holds several sweeps, or is damaged.
+    """
+    if (path / "provenance.json").exists():
+        return read_exported(path)
+    if (path / "plan.json").exists() and path.resolve().parent.name == "sweeps":
+        folder = path.resolve()
+        return read_tables(folder.parent.parent, folder.name)
+    names = Layout(path).sweep_names()
+    if len(names) == 1:
+        return read_tables(path, names[0])
+    if names:
+        choices = ", ".join(str(path / "sweeps" / name) for name in names)
+        raise RecordError(f"{path} holds {len(names)} sweeps; give the folder of one of them: {choices}")
+    raise RecordError(
+        f"{path} holds no sweep: expected a results folder (with sweeps/ in it), the folder of one sweep in it, or "
+        "tables written by `derby export` or `derby publish`"
+    )
+
+
+def source_names(paths: Sequence[Path]) -> list[str]:
+    """Return a short, different name for each folder: its own, with as many parents as it takes.
+
+    Raises:
+        RecordError: A folder is given twice.
+    """
+    resolved = [path.resolve() for path in paths]
+    # A sweep's folder is named after its results folder, which is what differs.
+    parts = [p.parts[:-2] if p.parent.name == "sweeps" else p.parts for p in resolved]
+    if len(set(resolved)) < len(resolved):
+        twice = next(path for path in resolved if resolved.count(path) > 1)
+        raise RecordError(f"{twice} is given twice; give each folder once")
+    for depth in range(1, max(len(part) for part in parts) + 1):
+        names = ["/".join(part[-depth:]) for part in parts]
+        if len(set(names)) == len(names):
+            return names
+    return [f"{'/'.join(part[-1:])}:{path.name}" for part, path in zip(parts, resolved, strict=True)]
+
+
+def merged(sources: Mapping[str, SweepTables]) -> SweepTables:
+    """Merge the tables of one protocol into one.
+
+    A method whose studies are the same in every folder, as far as they were run, stays one method:
+    of each study the copy that got furthest is used. A method whose studies differ (other settings,
+    other versions, another machine) becomes one method per folder, named ``label (folder)``.
+
+    Args:
+        sources: The tables by name of their folder, at least two.
+
+    Returns:
+        The merged tables. ``provenance["merged"]`` says in words what was done with each method.
+
+    Raises:
+        RecordError: The folders differ in tasks, data or protocol; the message spells out every difference.
+    """
+    _refuse_differences(sources)
+    studies: list[pd.DataFrame] = []
+    notes: list[str] = []
+    rows = {name: tables.trials.groupby("study", sort=False).indices for name, tables in sources.items()}
+    labels = sorted({str(label) for tables in sources.values() for label in tables.studies["searcher"]})
+    for label in labels:
+        own = {
+            name: tables.studies[tables.studies["searcher"] == label]
+            for name, tables in sources.items()
+            if (tables.studies["searcher"] == label).any()
+        }
+        difference = _difference(own, sources, rows)
+        if difference:
+            notes.append(f"{label} is shown once per folder: {difference}")
+            parts = [part.assign(source=name, searcher=f"{label} ({name})") for name, part in own.items()]
+        else:
+            every = pd.concat([part.assign(source=name) for name, part in own.items()])
+            # Stable, so that of equal ones the first folder's is used.
+            order = every["state"].map({state: i for i, state in enumerate(_STATES)})
+            every = every.assign(order=order).sort_values(
+                ["order", "evaluations"], ascending=[True, False], kind="stable"
+            )
+            parts = [every.drop_duplicates(["task", "repetition"]).drop(columns="order")]
+            if len(own) > 1:
+                counts = parts[0].loc[parts[0]["state"] != "missing", "source"].value_counts().sort_index()
+                notes.append(
+                    f"{label} is one method, its studies from "
+                    + ", ".join(f"{name} ({count})" for name, count in counts.items())
+                )
+        studies += parts
+    plan = pd.concat(studies).sort_values(["repetition", "task", "searcher"], kind="stable")
+    # The same study run by two versions is two studies here.
+    twice = plan.duplicated("study", keep=False)
+    plan["key"] = plan["study"].where(~twice, plan["study"] + " (" + plan["source"] + ")")
+    keys: dict[str, dict[str, str]] = {name: {} for name in sources}
+    labels_of: dict[str, dict[str, str]] = {name: {} for name in sources}
+    for study in plan.to_dict("records"):
+        keys[study["source"]][study["study"]] = study["key"]
+        labels_of[study["source"]][study["study"]] = study["searcher"]
+    trials = []
+    for name, tables in sources.items():
+        part = tables.trials[tables.trials["study"].isin(list(keys[name]))]
+        part = part.assign(searcher=part["study"].map(labels_of[name]), study=part["study"].map(keys[name]))
+        trials.append(part.astype({"searcher": "str", "study": "str"}))
+    first = next(iter(sources.values()))
+    return SweepTables(
+        name=" + ".join(dict.fromkeys(tables.name for tables in sources.values())),
+        trials=pd.concat(trials, ignore_index=True),
+        studies=plan.assign(study=plan["key"])[list(first.studies.columns)].reset_index(drop=True),
+        tasks=first.tasks,
+        provenance=_provenance(sources, notes),
+        read_epochs=functools.cache(lambda: _epochs(sources, keys)),
+    )
+
+
+def _refuse_differences(sources: Mapping[str, SweepTables]) -> None:
+    """Raise `RecordError` naming everything in which the folders' tasks, data or protocols differ."""
+    problems: list[str] = []
+    names = list(sources)
+    for (a, one), (b, other) in itertools.combinations(sources.items(), 2):
+        for name, tables, against in ((a, one, other), (b, other, one)):
+            only = sorted(set(tables.tasks.index) - set(against.tasks.index))
+            if only:
+                problems.append(
+                    f"only {name} has the task{'s' * (len(only) > 1)} {', '.join(map(str, only))}"
+                )
+        for task in sorted(set(one.tasks.index) & set(other.tasks.index)):
+            left, right = _protocol(one, task), _protocol(other, task)
+            problems += [
+                f"task {task}: {field} is {_words(left[field])} in {a} and {_words(right[field])} in {b}"
+                for field in sorted(left.keys() & right.keys())
+                if left[field] != right[field]
+            ]
+    if problems:
+        raise RecordError(
+            f"{', '.join(names)} cannot be compared, they differ in more than their methods:\n  "
+            + "\n  ".join(dict.fromkeys(problems))
+            + "\nCompare sweeps of the same tasks, budgets and seeds; run one of them again with the other's sweep file"
+        )
+
+
+def _protocol(tables: SweepTables, task: str) -> dict[str, Any]:
+    """Return what must agree on a task: its facts, its data, and the fields of its studies' keys."""
+    fields: dict[str, Any] = {
+        str(column): None if pd.isna(value) else getattr(value, "item", lambda value=value: value)()
+        for column, value in tables.tasks.loc[task].items()
+        if column != "source"
+    }
+    digest = (tables.provenance.get("data") or {}).get(task)
+    if digest is not None:
+        fields["data digest"] = digest
+    own = tables.studies[(tables.studies["task"] == task) & (tables.studies["protocol"] != "")]
+    keys = [json.loads(text) for text in own["protocol"].unique()]
+    for field in ("task", "workers", "deadline", "root_seed"):
+        values = {json.dumps(key.get(field), sort_keys=True) for key in keys}
+        if values:
+            fields["task definition" if field == "task" else field.replace("_", " ")] = sorted(values)
+    return fields
+
+
+def _words(value: Any) -> str:
+    return " and ".join(value) if isinstance(value, list) else repr(value)
+
+
+def _difference(
+    own: Mapping[str, pd.DataFrame],
+    sources: Mapping[str, SweepTables],
+    rows: Mapping[str, Mapping[Any, Any]],
+) -> str:
+    """Return how a method's studies differ between folders, in words; empty where they agree.
+
+    Args:
+        own: The method's planned studies by folder.
+        sources: The tables by folder.
+        rows: Positions in ``trials`` by folder and study.
+    """
+    for (a, left), (b, right) in itertools.combinations(own.items(), 2):
+        pairs = left.merge(right, on=["task", "repetition"], suffixes=("_a", "_b"))
+        for pair in pairs.to_dict("records"):
+            where = f"on {pair['task']}, repetition {pair['repetition']}"
+            if pair["study_a"] != pair["study_b"]:
+                return f"its settings differ between {a} and {b}"
+            found = [rows[a].get(pair["study_a"], ()), rows[b].get(pair["study_b"], ())]
+            length = min(map(len, found))
+            if not length:
+                continue
+            one, other = (
+                sources[name].trials[_REPEATED].iloc[place[:length]].reset_index(drop=True)
+                for name, place in zip((a, b), found, strict=True)
+            )
+            same = (one == other) | (one.isna() & other.isna())
+            if not bool(same.to_numpy().all()):
+                step = int((~same.all(axis=1)).to_numpy().argmax())
+                column = str(same.columns[~same.loc[step].to_numpy()][0])
+                return (
+                    f"{where}, step {step + 1}, its {column} is {one.loc[step, column]} in {a} and "
+                    f"{other.loc[step, column]} in {b}"
+                )
+    return ""
+
+
+def _epochs(sources: Mapping[str, SweepTables], keys: Mapping[str, Mapping[str, str]]) -> pd.DataFrame:
+    parts = []
+    for name, tables in sources.items():
+        part = tables.epochs[tables.epochs["study"].isin(list(keys[name]))]
+        parts.append(part.assign(study=part["study"].map(keys[name]).astype("str")))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _provenance(sources: Mapping[str, SweepTables], notes: list[str]) -> dict[str, Any]:
+    """Return what the folders have in common as it is, and what differs by folder."""
+    about = {name: tables.provenance for name, tables in sources.items()}
+    versions: dict[str, Any] = {}
+    for library in sorted({key for value in about.values() for key in value.get("versions") or {}}):
+        own = {name: (value.get("versions") or {}).get(library, "none") for name, value in about.items()}
+        versions[library] = next(iter(own.values())) if len(set(own.values())) == 1 else own
+    machines: dict[str, Any] = {}
+    for value in about.values():
+        for machine in value.get("machines") or []:
+            machines.setdefault(json.dumps(machine, sort_keys=True), machine)
+    return {
+        "sweep": "\n".join(f"# {name}\n{value.get('sweep', '')}" for name, value in about.items()),
+        "revision": {name: value.get("revision", "none") for name, value in about.items()},
+        "versions": versions,
+        "machines": list(machines.values()),
+        "data": {task: value for each in about.values() for task, value in (each.get("data") or {}).items()},
+        "runs": [{"folder": name, **run} for name, value in about.items() for run in value.get("runs") or []],
+        "merged": notes,
+    }

@@ -1,0 +1,166 @@
+"""Published results: a sweep frozen with its tables, figures and a manifest, and the check that they still agree."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from harness.errors import RecordError, nearest
+from results.layout import checked_name, make_folder, read_json, write_atomically
+from results.tables import SweepTables, export, read_exported
+
+MANIFEST = "manifest.json"
+FORMAT = 1
+DRAWN = ("figures", "tables")
+"""Folders whose files are drawn from the Parquet tables, and drawn again to verify them."""
+
+LIBRARIES = ("matplotlib", "numpy", "optuna", "pandas", "pyarrow", "scikit-learn", "scipy", "statsmodels")
+"""Libraries that the bytes of figures and tables may depend on."""
+
+Draw = Callable[[SweepTables, Path], object]
+"""Writes the report of a sweep into a folder: ``report.html``, ``figures/`` and ``tables/``."""
+
+
+def publish(tables: SweepTables, root: Path, name: str, draw: Draw, *, replace: bool = False) -> Path:
+    """Freeze a sweep's tables, sweep file, report and figures under a name.
+
+    The folder appears whole or not at all.
+
+    Args:
+        tables: The sweep; it must be finished.
+        root: Folder of published results.
+        name: Name of the new folder in it.
+        draw: Writes the report.
+        replace: Whether to replace a folder of that name.
+
+    Returns:
+        The folder.
+
+    Raises:
+        RecordError: The name is taken or leaves the folder, or the sweep is not finished.
+    """
+    target = folder_of(root, name)
+    if target.exists() and not replace:
+        raise RecordError(
+            f"{target} exists already; published results do not change: choose another name with --as, or say "
+            "--replace"
+        )
+    unfinished = tables.studies[tables.studies["state"] != "done"]
+    if not unfinished.empty:
+        counts = ", ".join(f"{count} {state}" for state, count in unfinished["state"].value_counts().items())
+        raise RecordError(
+            f"sweep {tables.name!r} is not finished: of {len(tables.studies)} studies {counts}; run it to its end "
+            "with `derby run` before publishing it"
+        )
+    make_folder(root)
+    draft = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=root))
+    try:
+        export(tables, draft)
+        (draft / "sweep.yaml").write_text(str(tables.provenance.get("sweep", "")), encoding="utf-8")
+        # From the tables as they are read back, which is all that verifying has.
+        draw(read_exported(draft), draft)
+        manifest = {
+            "format": FORMAT,
+            "name": name,
+            "sweep": tables.name,
+            "published": datetime.now(UTC).isoformat(timespec="seconds"),
+            "versions": _versions(),
+            "files": _digests(draft),
+        }
+        write_atomically(draft / MANIFEST, json.dumps(manifest, indent=1) + "\n")
+        draft.chmod(0o755)
+        if target.exists():
+            shutil.rmtree(target)
+        draft.replace(target)
+    except BaseException:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise
+    return target
+
+
+def verify(root: Path, name: str, draw: Draw) -> list[str]:
+    """Check a published folder against its manifest, and its figures against the Parquet tables.
+
+    Args:
+        root: Folder of published results.
+        name: Name of the folder in it.
+        draw: Writes the report.
+
+    Returns:
+        What differs, in words; empty where everything is identical, byte for byte.
+
+    Raises:
+        RecordError: There is no such folder, or it has no usable manifest or tables.
+    """
+    folder = folder_of(root, name)
+    if not folder.is_dir():
+        published = [path.name for path in root.glob("*") if (path / MANIFEST).exists()]
+        raise RecordError(f"nothing published as {name!r} in {root}; {nearest(name, published)}")
+    manifest = read_json(folder / MANIFEST)
+    recorded = manifest.get("files")
+    if manifest.get("format") != FORMAT or not isinstance(recorded, dict):
+        raise RecordError(
+            f"{folder / MANIFEST}: expected a manifest of format {FORMAT} with files, got format "
+            f"{manifest.get('format')!r}; it was written by another version of the project"
+        )
+    found = _digests(folder)
+    problems = _changes(recorded, found, "in the manifest", "in the folder")
+    with tempfile.TemporaryDirectory() as scratch:
+        draw(read_exported(folder), Path(scratch))
+        drawn = {path: digest for path, digest in _digests(Path(scratch)).items() if _is_drawn(path)}
+    kept = {path: digest for path, digest in found.items() if _is_drawn(path)}
+    redrawn = _changes(kept, drawn, "published", "drawn again from the tables")
+    if redrawn:
+        then, now = manifest.get("versions") or {}, _versions()
+        changed = [f"{k} {then.get(k)} → {v}" for k, v in now.items() if then.get(k) != v]
+        redrawn.append(
+            "libraries changed since: " + ", ".join(changed) if changed else "no library changed since"
+        )
+    return problems + redrawn
+
+
+def folder_of(root: Path, name: str) -> Path:
+    """Return the folder of a published name, or raise `RecordError` where it would lie outside ``root``."""
+    folder = root / checked_name("published", name)
+    if folder.resolve().parent != root.resolve():
+        raise RecordError(f"{folder} leads to {folder.resolve()}, outside {root}; remove the link")
+    return folder
+
+
+def _is_drawn(path: str) -> bool:
+    return path.split("/", 1)[0] in DRAWN
+
+
+def _changes(before: Mapping[str, Any], after: Mapping[str, Any], here: str, there: str) -> list[str]:
+    """Return in words which files of two sets of digests differ."""
+    return [
+        f"{path}: only {here}"
+        if path not in after
+        else f"{path}: only {there}"
+        if path not in before
+        else f"{path}: differs between what is {here} and what is {there}"
+        for path in sorted(before.keys() | after.keys())
+        if before.get(path) != after.get(path)
+    ]
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    """Return the SHA-256 of every file in a folder but its manifest, by its path in it."""
+    digests = {}
+    for path in sorted(folder.rglob("*")):
+        place = path.relative_to(folder).as_posix()
+        if path.is_file() and place != MANIFEST:
+            with path.open("rb") as file:
+                digests[place] = hashlib.file_digest(file, "sha256").hexdigest()
+    return digests
+
+
+def _versions() -> dict[str, str]:
+    return {name: version(name) for name in LIBRARIES}

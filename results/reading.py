@@ -1,0 +1,140 @@
+"""Reading journals in bulk: typed lines, decoded without a Python object for every field that nobody asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from harness.errors import RecordError
+from results.journal import parse_line
+from results.schema import FORMAT
+
+_CHUNK = 16 << 20
+"""Bytes of an evaluation file decoded at once."""
+
+
+class _Event(msgspec.Struct, tag_field="event", gc=False):
+    """A line of a study journal; fields that the tables do not need are skipped."""
+
+
+class Opened(_Event, tag="opened"):
+    """The first line."""
+
+    format: int
+    key: dict[str, Any] = {}
+
+
+class Asked(_Event, tag="asked"):
+    """A proposal. ``config`` is its JSON text as written."""
+
+    number: int
+    trial: int
+    config: msgspec.Raw
+    epochs: int
+    evaluation: str
+    start: float
+    ask_seconds: float
+
+
+class Told(_Event, tag="told"):
+    """An evaluation told."""
+
+    number: int
+    status: str
+    value: float | None
+    test: float | None
+    loss: float
+    epochs: int
+    finish: float
+    seconds: float
+    tell_seconds: float
+    machine: str
+
+
+class Done(_Event, tag="done"):
+    """The end of a study."""
+
+    reason: str
+
+
+class Failed(_Event, tag="failed"):
+    """The end of a try."""
+
+    message: str
+
+
+class Evaluated(msgspec.Struct, gc=False):
+    """A line of an evaluation file."""
+
+    id: str
+    status: str
+    curve: dict[str, list[float]]
+
+
+_EVENTS = msgspec.json.Decoder(Opened | Asked | Told | Done | Failed)
+_EVALUATIONS = msgspec.json.Decoder(Evaluated)
+
+
+def read_events(path: Path) -> Sequence[Opened | Asked | Told | Done | Failed]:
+    """Return the events of a study's journal; none where it does not exist.
+
+    A last line without its end is what a crash leaves, and is left out.
+
+    Raises:
+        RecordError: The journal cannot be read, is damaged (with its line), or of another format.
+    """
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return ()
+    except OSError as error:
+        raise RecordError(f"cannot read {path}: {error.strerror}; check its permissions") from error
+    events: list[Opened | Asked | Told | Done | Failed] = _decoded(
+        _EVENTS, data[: data.rfind(b"\n") + 1], path, 0
+    )
+    if events and not (isinstance(events[0], Opened) and events[0].format == FORMAT):
+        raise RecordError(
+            f"{path}: expected a study journal of format {FORMAT}, got {data[:80]!r}; "
+            "it was written by another version of the project or is no journal"
+        )
+    return events
+
+
+def read_evaluations(folder: Path) -> Iterator[Sequence[Evaluated]]:
+    """Yield the evaluations in a task's folder in bunches, oldest run first; torn last lines are left out.
+
+    Raises:
+        RecordError: A file cannot be read or is damaged (with its line).
+    """
+    for path in sorted(folder.glob("*.jsonl")):
+        try:
+            with path.open("rb") as file:
+                rest, before = b"", 0
+                while chunk := file.read(_CHUNK):
+                    whole, newline, rest = (rest + chunk).rpartition(b"\n")
+                    yield _decoded(_EVALUATIONS, whole, path, before)
+                    before += whole.count(b"\n") + len(newline)
+        except OSError as error:
+            raise RecordError(f"cannot read {path}: {error.strerror}; check its permissions") from error
+
+
+def _decoded(decoder: msgspec.json.Decoder[Any], data: bytes, path: Path, before: int) -> list[Any]:
+    """Decode lines, or raise `RecordError` naming the first bad one; ``before`` lines came earlier in the file."""
+    try:
+        lines: list[Any] = decoder.decode_lines(data)
+    except msgspec.DecodeError:
+        for number, line in enumerate(data.splitlines(), start=before + 1):
+            try:
+                decoder.decode(line)
+            except msgspec.DecodeError as error:
+                parse_line(line, path, number)
+                raise RecordError(
+                    f"{path}, line {number}: {error}, in {line[:60]!r}. The file was damaged after it was written, "
+                    "or written by another version of the project; restore it from a copy, or move it away to have "
+                    "what it held run again"
+                ) from error
+        raise
+    return lines

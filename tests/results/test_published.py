@@ -1,0 +1,147 @@
+"""Published results: frozen whole, never outside their folder, and verified byte for byte."""
+
+from __future__ import annotations
+
+import json
+
+import pandas as pd
+import pytest
+
+from harness.errors import RecordError
+from results.published import publish, verify
+from results.tables import read_tables
+
+SWEEP = """\
+name: release
+repetitions: 2
+budget: {evaluations: 4}
+tasks: [branin]
+searchers: [random]
+"""
+
+
+def draw(tables, folder):
+    """Stand for the report: a figure whose bytes are the data's."""
+    for name in ("figures", "tables"):
+        (folder / name).mkdir()
+    (folder / "figures" / "best.svg").write_text(str(tables.trials["value"].min()))
+    (folder / "tables" / "final.csv").write_text(str(len(tables.trials)))
+    (folder / "report.html").write_text("<html>")
+
+
+@pytest.fixture
+def tables(run_sweep):
+    run_sweep(SWEEP)
+    return read_tables(run_sweep.root, "release")
+
+
+@pytest.fixture
+def root(tmp_path):
+    return tmp_path / "published"
+
+
+@pytest.fixture
+def folder(tables, root):
+    return publish(tables, root, "first", draw)
+
+
+def test_what_was_published_verifies(folder, root):
+    assert verify(root, "first", draw) == []
+    manifest = json.loads((folder / "manifest.json").read_text())
+    names = {"trials.parquet", "epochs.parquet", "studies.parquet", "tasks.parquet", "provenance.json"}
+    drawn = {"figures/best.svg", "tables/final.csv", "report.html", "sweep.yaml"}
+    assert set(manifest["files"]) == names | drawn
+    assert (folder / "sweep.yaml").read_text() == SWEEP
+    assert [path.name for path in root.iterdir()] == ["first"]  # no draft is left
+
+
+def test_a_changed_figure_is_named(folder, root):
+    (folder / "figures" / "best.svg").write_text("painted over")
+    assert verify(root, "first", draw) == [
+        "figures/best.svg: differs between what is in the manifest and what is in the folder",
+        "figures/best.svg: differs between what is published and what is drawn again from the tables",
+        "no library changed since",
+    ]
+
+
+def test_changed_data_are_named_even_with_a_mended_manifest(folder, root):
+    path = folder / "trials.parquet"
+    frame = pd.read_parquet(path)
+    frame.assign(value=frame["value"] - 1).to_parquet(path)
+    problems = verify(root, "first", draw)
+    assert problems[:1] == [
+        "trials.parquet: differs between what is in the manifest and what is in the folder"
+    ]
+    assert any("best.svg: differs between what is published" in problem for problem in problems)
+
+
+def test_files_that_come_and_go_are_named(folder, root):
+    (folder / "figures" / "new.svg").write_text("")
+    (folder / "report.html").unlink()
+    problems = verify(root, "first", draw)
+    assert "figures/new.svg: only in the folder" in problems
+    assert "report.html: only in the manifest" in problems
+    assert "figures/new.svg: only published" in problems
+
+
+def test_another_library_is_named(folder, root):
+    path = folder / "manifest.json"
+    manifest = json.loads(path.read_text())
+    manifest["versions"]["matplotlib"] = "0.1"
+    path.write_text(json.dumps(manifest))
+    assert verify(root, "first", draw) == []
+    (folder / "figures" / "best.svg").write_text("x")
+    assert verify(root, "first", draw)[-1].startswith("libraries changed since: matplotlib 0.1 → ")
+
+
+@pytest.mark.parametrize("name", ["../x", "..", "a/b", "/etc", ".hidden", ""])
+def test_no_name_leaves_the_folder(tables, root, name):
+    with pytest.raises(RecordError, match="cannot be used"):
+        publish(tables, root, name, draw)
+    with pytest.raises(RecordError, match="cannot be used"):
+        verify(root, name, draw)
+    assert not root.exists()
+
+
+def test_a_link_out_of_the_folder_is_refused(tables, root, tmp_path):
+    root.mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    (root / "link").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(RecordError, match=r"outside .*published"):
+        publish(tables, root, "link", draw, replace=True)
+    with pytest.raises(RecordError, match="outside"):
+        verify(root, "link", draw)
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
+def test_a_taken_name_is_kept_unless_told_otherwise(tables, folder, root):
+    with pytest.raises(RecordError, match="exists already"):
+        publish(tables, root, "first", draw)
+    (folder / "stale").write_text("")
+    publish(tables, root, "first", draw, replace=True)
+    assert not (folder / "stale").exists()
+    assert verify(root, "first", draw) == []
+
+
+def test_an_unfinished_sweep_is_refused(run_sweep, tables, root):
+    next((run_sweep.root / "studies").glob("*.jsonl")).unlink()
+    with pytest.raises(RecordError, match="not finished: of 2 studies 1 missing"):
+        publish(read_tables(run_sweep.root, "release"), root, "first", draw)
+    assert not root.exists()
+
+
+def test_a_failure_leaves_nothing(tables, root):
+    def fail(tables, folder):
+        raise RuntimeError("no ink")
+
+    with pytest.raises(RuntimeError, match="no ink"):
+        publish(tables, root, "first", fail)
+    assert list(root.iterdir()) == []
+
+
+def test_an_unknown_name_gets_the_nearest(folder, root):
+    with pytest.raises(RecordError, match="nothing published as 'frist'.*did you mean 'first'"):
+        verify(root, "frist", draw)
+    (folder / "manifest.json").write_text('{"format": 99}')
+    with pytest.raises(RecordError, match="expected a manifest of format 1"):
+        verify(root, "first", draw)
