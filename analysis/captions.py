@@ -108,7 +108,7 @@ def convergence_caption(
     if test_metric is None:
         what = (
             f"Shown is the objective ({metric}) of the incumbent, the best finished evaluation so far; "
-            "the task has no test set."
+            "nothing is held out for a test."
         )
     else:
         what = (

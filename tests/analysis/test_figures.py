@@ -46,7 +46,7 @@ def test_a_task_without_test_has_one_panel(tables, best):
     plot = figures.convergence(tables, best, "branin/2d", "evaluations")
     assert len(plot.figure.axes) == 1
     assert plot.figure.get_figwidth() == style.COLUMN_WIDTH
-    assert "has no test set" in plot.caption
+    assert "nothing is held out for a test" in plot.caption
     assert "Right" not in plot.caption
 
 
