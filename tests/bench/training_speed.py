@@ -141,6 +141,10 @@ class Workers:
             context.Process(target=work, args=(theirs, threads), daemon=True).start()
             self.pipes[work.__name__] = ours
 
+    def close(self) -> None:
+        for pipe in self.pipes.values():
+            pipe.send(None)
+
     def run(self, who: str, training: Training, which: Any, epochs: int) -> tuple[float, float, float]:
         self.pipes[who].send((training, which, epochs))
         return self.pipes[who].recv()  # type: ignore[no-any-return]
@@ -191,10 +195,11 @@ def main() -> None:
             which = (data_set, (48_000, 12_000, 10_000))
             rounds = [dataclasses.replace(training)] * 3
             workers.compare(f"{name}, {reference}, one epoch", rounds, which, 1)
-        return
-    for title, trainings, epochs in short_trials():
-        workers.compare(title, trainings, ("fashion_mnist", (4800, 1200, 1000)), epochs)
-    memory(workers)
+    else:
+        for title, trainings, epochs in short_trials():
+            workers.compare(title, trainings, ("fashion_mnist", (4800, 1200, 1000)), epochs)
+        memory(workers)
+    workers.close()
 
 
 if __name__ == "__main__":
