@@ -92,6 +92,7 @@ def write(
                 "test_metric": "test_accuracy",
             },
             **{"direction": "max", "failure": 0.0, "full_epochs": EPOCHS, "subset": False},
+            **{"regret_best": 1.0, "regret_reference": 0.1},
             **{"budget_unit": "evaluations", "budget_amount": evaluations},
         }
         layout.evaluations(label).mkdir(parents=True)
