@@ -213,7 +213,7 @@ def _final_words(data: pd.DataFrame, what: str) -> str:
     parts = []
     for measure, group in data.groupby("measure", sort=False):
         last = group.groupby("searcher")["mean"].last()
-        values = ", ".join(f"{name} {last[name]:.4g}" for name in style.ordered(last.index))
+        values = captions.by_method(last, ".4g")
         parts.append(f"{str(measure).capitalize()}, {what}: {values}.")
     return " ".join(parts[::-1] if parts[0].startswith("Test") else parts)
 

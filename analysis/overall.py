@@ -327,9 +327,7 @@ def profiles(inputs: Inputs, comparison: Comparison) -> Plot | None:
     return Plot(
         title="Performance profile of final regret",
         caption=caption,
-        alt="Step curves. Share of runs with regret at most 0.1: "
-        + ", ".join(f"{name} {middle[name]:.2f}" for name in style.ordered(middle.index))
-        + ".",
+        alt="Step curves. Share of runs with regret at most 0.1: " + captions.by_method(middle, ".2f") + ".",
         figure=charts.draw_lines(
             data,
             "Performance profile",
@@ -395,9 +393,7 @@ def regret_curves(inputs: Inputs, comparison: Comparison) -> Plot | None:
     return Plot(
         title="Mean normalised regret over the budget",
         caption=caption,
-        alt="Step curves. At the end: "
-        + ", ".join(f"{name} {final[name]:.3g}" for name in style.ordered(final.index))
-        + ".",
+        alt="Step curves. At the end: " + captions.by_method(final, ".3g") + ".",
         figure=charts.draw_lines(
             shown if log else data,
             "Mean normalised regret over tasks",
@@ -439,9 +435,7 @@ def targets_reached(inputs: Inputs, comparison: Comparison, cost: str) -> Plot |
     return Plot(
         title=f"Targets reached over {label}",
         caption=caption,
-        alt="Step curves. Share reached at the end: "
-        + ", ".join(f"{name} {final[name]:.2f}" for name in style.ordered(final.index))
-        + ".",
+        alt="Step curves. Share reached at the end: " + captions.by_method(final, ".2f") + ".",
         figure=charts.draw_lines(
             data,
             "Targets reached",
@@ -608,17 +602,13 @@ def search_time(inputs: Inputs) -> Plot | None:
         "a spread "
         "and no interval. Both axes are logarithmic; neighbouring counts are pooled where they would overlap.",
         "As measured while the sweep ran, on whatever else the machine did.",
-        "Share of search in all seconds: "
-        + ", ".join(f"{name} {_percent(shares[name])}" for name in style.ordered(shares.index))
-        + ".",
+        "Share of search in all seconds: " + captions.by_method(shares.map(_percent)) + ".",
     )
     last = data.groupby("searcher")["mean"].last()
     return Plot(
         title="Time of the search itself",
         caption=caption,
-        alt="Step curves. Seconds per evaluation at the end: "
-        + ", ".join(f"{name} {last[name]:.2g}" for name in style.ordered(last.index))
-        + ".",
+        alt="Step curves. Seconds per evaluation at the end: " + captions.by_method(last, ".2g") + ".",
         figure=charts.draw_lines(
             shown,
             "Search time per evaluation",

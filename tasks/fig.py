@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar, Final, Literal
@@ -20,8 +19,18 @@ from tasks.augmentation import Augmentation
 from tasks.densenet import DENSENET121, Blocks, imagenet_weights, random_weights
 from tasks.figs import CLASSES, CLOTHES, StandIn, load_folder, load_stand_in
 from tasks.images import SHOWN
-from tasks.network import CenterLoss, Dense, DenseNet, Dropout, FineTuning, Optimizer, Training, forward_flops
-from tasks.training import TrainingState, initial_state, layer_weights, predict, train
+from tasks.network import (
+    PASSES_OF_A_STEP,
+    CenterLoss,
+    Dense,
+    DenseNet,
+    Dropout,
+    FineTuning,
+    Optimizer,
+    Training,
+    forward_flops,
+)
+from tasks.training import TrainedTask, TrainingState, initial_state, layer_weights, predict
 
 REPORT = 'S0, "Four-class fig grading with DenseNet121, GPyOpt, Keras Tuner and Optuna" (course report)'
 
@@ -30,7 +39,6 @@ VariantName = Literal["full", "small", "tiny"]
 
 FINE_TUNING_RATE: Final = 1e-5
 BATCH: Final = 32
-_PASSES_OF_A_STEP: Final = 3
 _REMEDIES: Final[Mapping[str, Balance]] = {"none": "none", "weights": "weights", "resample": "resample"}
 
 
@@ -65,7 +73,7 @@ def _is_finished(checkpoint: Checkpoint) -> bool:
     return isinstance(checkpoint.state, TrainingState) and not checkpoint.state.variables
 
 
-class FigGrading(Task):
+class FigGrading(TrainedTask):
     """What the two fig tasks share: images, backbone, stages, and cost."""
 
     source = REPORT
@@ -124,20 +132,10 @@ class FigGrading(Task):
         chosen = self.options.backbone_weights
         return self.options.variant == "tiny" if chosen is None else chosen == "none"
 
-    @classmethod
-    def prepare(cls, threads: int) -> str:
-        """Start TensorFlow in this process; see `Task.prepare`."""
-        backend.configure_threads(threads)
-        return backend.device()
-
     def _define(self) -> None:
         self.on_subset = self.options.images == "stand_in" or self._random_backbone
         self.fidelity = Fidelity(1, self.options.epochs or self.variant.epochs)
         self._finished: Checkpoint | None = None
-
-    @abstractmethod
-    def training(self, config: Config) -> Training:
-        """Describe the training of a configuration."""
 
     def load(self) -> Data:
         """Return images, labels and the backbone's weights.
@@ -169,13 +167,8 @@ class FigGrading(Task):
         checkpoint = Checkpoint.fresh() if checkpoint is None else checkpoint
         if epochs > checkpoint.curve.epochs and _is_finished(checkpoint):
             checkpoint.curve, checkpoint.state = Curve(), None
-        evaluation = train(
-            self.training(config),
-            epochs=epochs,
-            seed=seed,
-            data=data,
-            checkpoint=checkpoint,
-            deadline=deadline,
+        evaluation = super().evaluate(
+            config, epochs=epochs, seed=seed, data=data, checkpoint=checkpoint, deadline=deadline
         )
         if checkpoint.curve.epochs >= self.fidelity.high and checkpoint.state is not None:
             # Hardly anything goes on from here, and a fine-tuned backbone takes 84 MB with its optimiser's memory:
@@ -215,7 +208,7 @@ class FigGrading(Task):
         whole = forward_flops(training.layers, (side, side, 3))
         backbone = forward_flops(training.layers[:1], (side, side, 3))
         measured = counts["val"] + counts["test"]
-        passes = _PASSES_OF_A_STEP * counts["train"] + measured
+        passes = PASSES_OF_A_STEP * counts["train"] + measured
         seen = counts["train"] if training.augmentation else 0
         frozen = min(self.variant.frozen, self.fidelity.high)
         tuned = self.fidelity.high - frozen

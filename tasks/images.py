@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Final, Literal
@@ -13,11 +12,10 @@ from pydantic import Field
 
 from harness.space import Config
 from harness.task import Checkpoint, Data, Inspection, RegretScale, Task
-from harness.trial import Evaluation, Fidelity, Objective
-from tasks import backend
+from harness.trial import Fidelity, Objective
 from tasks.datasets import CLASSES, Arrays, load_full, load_small
-from tasks.network import Dense, Initializer, Training, forward_flops
-from tasks.training import TrainingState, initial_state, layer_weights, predict, train
+from tasks.network import PASSES_OF_A_STEP, Dense, Initializer, forward_flops
+from tasks.training import TrainedTask, TrainingState, initial_state, layer_weights, predict
 
 VariantName = Literal["full", "small", "tiny"]
 IMAGE: Final = (28, 28, 1)
@@ -61,14 +59,13 @@ class Variant:
     subset: bool
 
 
-class ImageClassifier(Task):
+class ImageClassifier(TrainedTask):
     """A task that trains a classifier of 28 × 28 grey images in ten classes.
 
     A subclass names its data set, its variants and where its validation images lie, and describes the
     training of a configuration in `training`.
     """
 
-    libraries = backend.LIBRARIES
     scoring_options = frozenset({"objective", "epochs"})
     data_set: ClassVar[Literal["mnist", "fashion_mnist"]]
     variants: ClassVar[Mapping[VariantName, Variant]]
@@ -99,12 +96,6 @@ class ImageClassifier(Task):
         """The chosen variant's sizes."""
         return self.variants[self.options.variant]
 
-    @classmethod
-    def prepare(cls, threads: int) -> str:
-        """Start TensorFlow in this process; see `Task.prepare`."""
-        backend.configure_threads(threads)
-        return backend.device()
-
     def _define(self) -> None:
         metric = self.options.objective
         self.on_subset = self.variant.subset
@@ -112,34 +103,10 @@ class ImageClassifier(Task):
         self.objective = Objective(metric, "max", failure=0.0, test_metric=metric.replace("val_", "test_"))
         self.regret = RegretScale(best=1.0, reference=1 / CLASSES)
 
-    @abstractmethod
-    def training(self, config: Config) -> Training:
-        """Describe the training of a configuration."""
-
     def load(self) -> Data:
         """Return images, uint8 (count, 28, 28, 1), and labels, uint8 (count,), of the three splits."""
         arrays = load_small(self.data_set) if self.variant.subset else load_full(self.data_set)
         return split(arrays, self.variant, validation_first=self.validation_first)
-
-    def evaluate(
-        self,
-        config: Config,
-        *,
-        epochs: int,
-        seed: int,
-        data: Data,
-        checkpoint: Checkpoint | None = None,
-        deadline: float | None = None,
-    ) -> Evaluation:
-        """Train a configuration; see `Task.evaluate`."""
-        return train(
-            self.training(config),
-            epochs=epochs,
-            seed=seed,
-            data=data,
-            checkpoint=checkpoint,
-            deadline=deadline,
-        )
 
     def inspect(self, config: Config, *, seed: int, data: Data, checkpoint: Checkpoint) -> Inspection | None:
         """Return kernels before and after training, and what is predicted for the test images."""
@@ -153,15 +120,12 @@ class ImageClassifier(Task):
         measured as one.
         """
         trained, measured = self.epoch_images()
-        passes = _PASSES_OF_A_STEP * trained + measured
+        passes = PASSES_OF_A_STEP * trained + measured
         return passes * forward_flops(self.training(config).layers, IMAGE)
 
     def epoch_images(self) -> tuple[int, int]:
         """Return how many images an epoch trains on and how many it then measures."""
         return self.variant.train, self.variant.val + self.variant.test
-
-
-_PASSES_OF_A_STEP: Final = 3
 
 
 def inspection(state: TrainingState | None, data: Data, classes: tuple[str, ...]) -> Inspection | None:

@@ -10,10 +10,13 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Final, Literal
 
 from tasks import densenet
 from tasks.augmentation import Augmentation
+
+PASSES_OF_A_STEP: Final = 3
+"""What a training step costs in forward passes: one forward, two backward."""
 
 Shape = tuple[int, ...]
 """Of one example, without the batch."""

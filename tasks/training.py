@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import math
 import time
+from abc import abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from harness.keys import derive_seed
-from harness.task import Checkpoint, Data
+from harness.space import Config
+from harness.task import Checkpoint, Data, Task
 from harness.trial import ConfusionMatrix, Evaluation, Status
 from tasks import backend
 from tasks.augmentation import transforms
@@ -309,3 +312,39 @@ def scores(confusion: NDArray[np.int64]) -> dict[str, float]:
 
 def _prefixed(part: str, values: dict[str, float]) -> dict[str, float]:
     return {f"{part}_{name}": value for name, value in values.items()}
+
+
+class TrainedTask(Task):
+    """A task whose evaluations are trainings by this engine; a subclass describes them in `training`."""
+
+    libraries: ClassVar[Mapping[str, str]] = backend.LIBRARIES
+
+    @classmethod
+    def prepare(cls, threads: int) -> str:
+        """Start TensorFlow in this process; see `Task.prepare`."""
+        backend.configure_threads(threads)
+        return backend.device()
+
+    @abstractmethod
+    def training(self, config: Config) -> Training:
+        """Describe the training of a configuration."""
+
+    def evaluate(
+        self,
+        config: Config,
+        *,
+        epochs: int,
+        seed: int,
+        data: Data,
+        checkpoint: Checkpoint | None = None,
+        deadline: float | None = None,
+    ) -> Evaluation:
+        """Train a configuration; see `Task.evaluate`."""
+        return train(
+            self.training(config),
+            epochs=epochs,
+            seed=seed,
+            data=data,
+            checkpoint=checkpoint,
+            deadline=deadline,
+        )

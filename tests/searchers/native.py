@@ -44,6 +44,21 @@ SPACES = {"continuous": CONTINUOUS, "mixed": MIXED}
 SEEDS = (0, 1, 2**32 - 1)
 
 
+def suggested(trial, space, *, conditions=True):
+    """Return a configuration that an Optuna trial suggests, define-by-run; all parameters without ``conditions``."""
+    config = {}
+    for name, domain in space.parameters.items():
+        if conditions and not space.is_active(name, config):
+            continue
+        if isinstance(domain, Float):
+            config[name] = trial.suggest_float(name, domain.low, domain.high, log=domain.log)
+        elif isinstance(domain, Int):
+            config[name] = trial.suggest_int(name, domain.low, domain.high, log=domain.log)
+        else:
+            config[name] = trial.suggest_categorical(name, domain.values)
+    return config
+
+
 def objective(config):
     """A deterministic loss of any of the spaces' configurations."""
     return (

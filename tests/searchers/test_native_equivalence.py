@@ -21,6 +21,7 @@ from native import (
     ours,
     plain,
     start,
+    suggested,
 )
 
 from harness import registry
@@ -52,16 +53,7 @@ def optuna_study(space, seed, evaluations, *, first=None, **options):
     import optuna
 
     def run(trial):
-        config = {}
-        for name, domain in space.parameters.items():
-            if not space.is_active(name, config):
-                continue
-            if isinstance(domain, Float):
-                config[name] = trial.suggest_float(name, domain.low, domain.high, log=domain.log)
-            elif isinstance(domain, Int):
-                config[name] = trial.suggest_int(name, domain.low, domain.high, log=domain.log)
-            else:
-                config[name] = trial.suggest_categorical(name, domain.values)
+        config = suggested(trial, space)
         seen.append(config)
         return objective(config)
 

@@ -8,12 +8,12 @@ from collections import Counter, defaultdict
 
 import optuna
 import pytest
-from native import CATEGORICAL, CONDITIONAL, CONTINUOUS, MIXED, SEEDS, SPACES, objective
+from native import CATEGORICAL, CONDITIONAL, CONTINUOUS, MIXED, SEEDS, SPACES, objective, suggested
 
 from harness import registry
 from harness.errors import IncompatibleError
 from harness.events import Asked, Told
-from harness.space import Float, Int, Space
+from harness.space import Float, Space
 from harness.study import Study
 from harness.trial import Budget, Curve, Evaluation, Fidelity, Objective, Problem, Status
 from searchers.conformance import one_thread
@@ -77,16 +77,7 @@ def native(pruner, space, seed, trials, *, full=27, report=None, study_name=None
     """
 
     def run(trial):
-        config = {}
-        for name, domain in space.parameters.items():
-            if not space.is_active(name, config):
-                continue
-            if isinstance(domain, Float):
-                config[name] = trial.suggest_float(name, domain.low, domain.high, log=domain.log)
-            elif isinstance(domain, Int):
-                config[name] = trial.suggest_int(name, domain.low, domain.high, log=domain.log)
-            else:
-                config[name] = trial.suggest_categorical(name, domain.values)
+        config = suggested(trial, space)
         seen.append([config, 0])
         for epoch in range(1, full + 1):
             seen[-1][1] = epoch

@@ -6,7 +6,18 @@ import warnings
 
 import optuna
 import pytest
-from native import CATEGORICAL, CONDITIONAL, CONTINUOUS, MIXED, SEEDS, SPACES, objective, ours, start
+from native import (
+    CATEGORICAL,
+    CONDITIONAL,
+    CONTINUOUS,
+    MIXED,
+    SEEDS,
+    SPACES,
+    objective,
+    ours,
+    start,
+    suggested,
+)
 
 from harness.errors import IncompatibleError, MissingLibraryError
 from harness.space import Condition, Float, Int, Space
@@ -39,14 +50,7 @@ def optimize(sampler, space, evaluations, *, first=None):
     """Return what `Study.optimize` evaluates, the objective suggesting every parameter of the space."""
 
     def run(trial):
-        config = {}
-        for name, domain in space.parameters.items():
-            if isinstance(domain, Float):
-                config[name] = trial.suggest_float(name, domain.low, domain.high, log=domain.log)
-            elif isinstance(domain, Int):
-                config[name] = trial.suggest_int(name, domain.low, domain.high, log=domain.log)
-            else:
-                config[name] = trial.suggest_categorical(name, domain.values)
+        config = suggested(trial, space, conditions=False)
         seen.append(space.active_part(config))
         return objective(seen[-1])
 
