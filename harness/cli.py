@@ -20,11 +20,12 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from harness.launch import Place
     from harness.options import Options
     from harness.progress import Progress
     from harness.sweep import Sweep
 
-DONE, SOME_FAILED, UNUSABLE_INPUT, STOPPED, INTERRUPTED = 0, 1, 2, 3, 130
+DONE, SOME_FAILED, UNUSABLE_INPUT, STOPPED = 0, 1, 2, 3
 """Exit codes: 3 is a run that stopped early (no room on the disk, another driver); run it again to go on."""
 
 app = typer.Typer(
@@ -53,8 +54,18 @@ DataFolder = Annotated[
     typer.Option(envvar="DERBY_DATA", help="Folder of data: mnist.npz, fashion_mnist.npz, figs/."),
 ]
 Address = Annotated[str | None, typer.Option(help="Ray: the cluster; a local one by default.")]
-Evaluators = Annotated[int | None, typer.Option(min=1, help="Ray: how many; as many as fit by default.")]
+Evaluators = Annotated[
+    str, typer.Option(metavar="N|auto", help="Ray: how many at most; auto: as many as there is room for.")
+]
 GpuShare = Annotated[float, typer.Option(min=0.0, help="Ray: share of a GPU for each.")]
+MemoryShare = Annotated[
+    float | None,
+    typer.Option(min=0.1, help="Ray: GB each may take; its share of a machine that runs short by default."),
+]
+SyncTo = Annotated[
+    str | None,
+    typer.Option(metavar="URI", help="Copy the results there meanwhile: s3://bucket/folder or a folder."),
+]
 Restart = Annotated[
     bool, typer.Option("--restart", help="Run anew the studies whose replay differs from their journal.")
 ]
@@ -154,19 +165,21 @@ def run(
     results: Results = DEFAULT_RESULTS,
     data: DataFolder = None,
     address: Address = None,
-    evaluators: Evaluators = None,
+    evaluators: Evaluators = "auto",
     gpus_per_evaluator: GpuShare = 0.0,
+    memory_per_evaluator: MemoryShare = None,
+    sync_to: SyncTo = None,
     restart: Restart = False,
 ) -> None:
     """Run a sweep, or go on with it: what is recorded is never done twice."""
     from harness.threads import begin_with_one
 
     begin_with_one()  # before anything loads numpy
-    from harness.launch import InterruptedRunError, Place, launch
+    from harness.launch import INTERRUPTED, InterruptedRunError, launch
     from harness.sweep import load_sweep
 
     checked = load_sweep(sweep)
-    place = Place(executor.value, address, evaluators, gpus_per_evaluator)
+    place = _place(executor, address, evaluators, gpus_per_evaluator, memory_per_evaluator, sync_to)
     if data is not None:
         os.environ["DERBY_DATA"] = str(data)
     try:
@@ -203,8 +216,10 @@ def reproduce(
     out: Out = None,
     data: DataFolder = None,
     address: Address = None,
-    evaluators: Evaluators = None,
+    evaluators: Evaluators = "auto",
     gpus_per_evaluator: GpuShare = 0.0,
+    memory_per_evaluator: MemoryShare = None,
+    sync_to: SyncTo = None,
     restart: Restart = False,
 ) -> None:
     """Run a source report's own experiments and set our figures beside the published ones."""
@@ -212,7 +227,7 @@ def reproduce(
 
     begin_with_one()  # before anything loads numpy
     from harness import reproduce as engine
-    from harness.launch import InterruptedRunError, Place
+    from harness.launch import INTERRUPTED, InterruptedRunError
 
     if report is None:
         _table(*engine.overview())
@@ -222,7 +237,7 @@ def reproduce(
     if plan:
         _table(engine.ESTIMATE, engine.estimate(prepared, results))
         return
-    place = Place(executor.value, address, evaluators, gpus_per_evaluator)
+    place = _place(executor, address, evaluators, gpus_per_evaluator, memory_per_evaluator, sync_to)
     if data is not None:
         os.environ["DERBY_DATA"] = str(data)
     try:
@@ -246,8 +261,9 @@ def reproduce(
 @app.command()
 def status(sweep: SweepName, results: Results = DEFAULT_RESULTS) -> None:
     """Show how far a sweep is; works while it runs, from another terminal."""
+    from harness.progress import SILENT_SECONDS, details, duration, headline
     from results.layout import Layout
-    from results.summary import failures_of, machines_of, read_records, state_counts
+    from results.summary import failures_of, heartbeat_of, machines_of, read_records, state_counts
     from results.writer import holder_of, is_held
 
     name = _sweep_name(sweep)
@@ -269,8 +285,27 @@ def status(sweep: SweepName, results: Results = DEFAULT_RESULTS) -> None:
         )
         for machine in machines:
             _say(f"  {machine}")
-    running = f"being written by {holder_of(results)}" if is_held(results) else "not being written now"
-    _say(f"\n{results} is {running}")
+    if not is_held(results):
+        _say(f"\n{results} is not being written now: no driver runs")
+        return
+    _say(f"\n{results} is being written by {holder_of(results)}")
+    heartbeat = heartbeat_of(results, name)
+    if heartbeat is None:
+        _say(f"sweep {name!r} is not running: that driver runs another")
+        return
+    seen, ago = heartbeat.snapshot, duration(heartbeat.age)
+    if heartbeat.age > SILENT_SECONDS:
+        _say(
+            f"it has said nothing for {ago}: it may hang, still be starting, or train one long evaluation itself",
+            style="yellow",
+        )
+    elif seen is None:
+        _say(f"it began {ago} ago and is starting")
+    if seen is not None:
+        left = "" if seen["remaining"] is None else f", about {duration(seen['remaining'])} left"
+        _say(f"{ago} ago, after {duration(seen['elapsed'])}{left}:")
+        for line in (headline(seen), *details(seen)):
+            _say(f"  {line}")
 
 
 @app.command()
@@ -381,6 +416,24 @@ def main() -> None:
     except DerbyError as error:
         print(f"derby: {error}", file=sys.stderr)  # noqa: T201 - the edge
         sys.exit(STOPPED if isinstance(error, RecordError) else UNUSABLE_INPUT)
+
+
+def _place(
+    executor: ExecutorName,
+    address: str | None,
+    evaluators: str,
+    gpus: float,
+    memory: float | None,
+    sync_to: str | None,
+) -> Place:
+    """Return where to run, from the options that all running commands have."""
+    from harness.launch import Place
+
+    if evaluators != "auto" and not (evaluators.isdecimal() and int(evaluators) > 0):
+        raise SweepError(f"--evaluators: expected auto or a number from 1, got {evaluators!r}")
+    count = None if evaluators == "auto" else int(evaluators)
+    nbytes = None if memory is None else int(memory * 1e9)
+    return Place(executor.value, address, count, gpus, nbytes, sync_to)
 
 
 def _cores() -> int:

@@ -1,4 +1,4 @@
-"""Drives a sweep: advances its studies, matches requests to the record, hands the rest to an executor.
+"""Drives a sweep: matches what its studies ask for to the record, hands the rest to an executor, records what comes.
 
 The driver is the only writer. Losing it costs the evaluations in flight and nothing else: running it again
 replays each unfinished study through a fresh searcher against its journal, and goes on.
@@ -8,25 +8,30 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections import deque
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from harness import registry
 from harness.errors import DataError, DerbyError, RecordError, ReplayMismatchError
-from harness.evaluator import Bug, Job
+from harness.evaluator import Bug, Cause, Evaluated, Job, Lost
 from harness.events import Asked, Done, Told
 from harness.executors.base import Executor, Finished
+from harness.host import Step, Stepped
 from harness.keys import EvaluationKey
-from harness.machine import versions
+from harness.machine import Machine, versions
 from harness.progress import Best, Progress
-from harness.study import Study
+from harness.schedule import EpochTimes, next_to_begin, next_to_submit
 from harness.sweep import PlannedStudy, Sweep
 from harness.task import Inspection, Task, data_digest, read_only
-from harness.threads import hold_to_one
-from harness.trial import Status
+from harness.trial import Curve, Evaluation, Proposal, Status
 from results.layout import read_study
+from results.logs import StudyLogs
 from results.writer import RecordWriter, StudyJournal
+
+ATTEMPTS = 2
+"""An evaluation that ends its process, or its memory, this many times is recorded as crashed."""
 
 
 @dataclass(slots=True, eq=False)
@@ -35,16 +40,35 @@ class _Active:
 
     plan: PlannedStudy
     task: Task
-    study: Study
     journal: StudyJournal
+    deaths: int = 0
+    """How often its searcher's process died at work on it."""
+    delivered: dict[int, Evaluation] = field(default_factory=dict)
+    """Evaluations it has not been handed yet, by the number of their proposal."""
+    proposals: dict[int, Proposal] = field(default_factory=dict)
+    """Proposals that have not been told."""
+    known: dict[int, Evaluation] = field(default_factory=dict)
+    """What was on record of those that its host evaluated itself."""
+    charged: Counter[int] = field(default_factory=Counter)
+    """Epochs charged, by trial."""
+    in_flight: int = 0
+    epochs_left: float = 0.0
+    """Epochs to come, at full fidelity where the budget is in evaluations."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _InFlight:
     """A job and who waits for it: the study, the number of its proposal, the epochs it asked for."""
 
     job: Job
-    waiting: list[tuple[_Active, int, int]] = field(default_factory=list)
+    waiting: list[tuple[_Active, int, int]]
+    submitted: bool = False
+    deaths: int = 0
+
+    @property
+    def owner(self) -> _Active:
+        """Who asked first."""
+        return self.waiting[0][0]
 
 
 class Driver:
@@ -53,20 +77,21 @@ class Driver:
     Args:
         sweep: The sweep.
         writer: The record.
-        executor: Where evaluations run.
         progress: Counters to keep.
-        tick: Called whenever something happened.
+        tick: Called whenever something happened, and now and then.
         on_data: Called with the digest of every task's data, by label, when one was loaded.
         restart: Set aside the journal of a study whose replay differs, and run it anew.
         inspect: Whether to look into the network of an evaluation when it is trained in this run.
         on_inspection: Called with what was seen, and its job.
+
+    Raises:
+        RecordError: The record cannot be read.
     """
 
     def __init__(
         self,
         sweep: Sweep,
         writer: RecordWriter,
-        executor: Executor,
         progress: Progress,
         *,
         tick: Callable[[], None] = lambda: None,
@@ -77,39 +102,66 @@ class Driver:
     ) -> None:
         self._sweep = sweep
         self._writer = writer
-        self._executor = executor
         self._progress = progress
         self._tick = tick
         self._on_data = on_data
         self._restart = restart
         self._inspect = inspect
         self._on_inspection = on_inspection
-        self._active: set[_Active] = set()
+        self._executor: Executor
+        self._logs = StudyLogs()
+        self._active: dict[str, _Active] = {}
+        self._stepping: set[str] = set()
+        """Studies whose hosts are at work on them, by id."""
         self._in_flight: dict[tuple[str, float | None], list[_InFlight]] = {}
+        self._queue: list[_InFlight] = []
+        self._submitted = 0
+        self._times = EpochTimes()
         self._loaded: dict[str, DataError | None] = {}
-        self._limited: set[str] = set()
         self.data_digests: dict[str, str] = {}
         """Digest of the data of every task that was trained, by label."""
+        unfinished = self._unfinished()
+        self._planned = [plan for plan in unfinished if not sweep.tasks[plan.task].cheap]
+        self._planned_cheap = [plan for plan in unfinished if sweep.tasks[plan.task].cheap]
 
-    def run(self) -> None:
+    @property
+    def unfinished(self) -> int:
+        """Studies that are not done."""
+        return len(self._planned) + len(self._planned_cheap) + len(self._active)
+
+    def run(
+        self,
+        executor: Executor,
+        wait: Callable[[], list[Finished | Stepped]] | None = None,
+    ) -> None:
         """Run until every study is done or has failed.
+
+        Args:
+            executor: Where evaluations and searchers run.
+            wait: Called in place of the executor's `wait`; for who must know when nothing is being written.
 
         Raises:
             RecordError: The record cannot be read or written; everything recorded is safe.
         """
-        planned = deque(self._unfinished())
-        while True:
-            while planned and self._jobs() < self._executor.slots:
-                active = self._open(planned.popleft(), restart=False)
-                if active is not None:
-                    self._advance(active)
+        self._executor = executor
+        wait = wait or executor.wait
+        try:
+            while True:
+                self._begin_studies()
+                self._submit()
                 self._writer.sync()
+                self._count_workforce()
+                self._logs.flush()
                 self._tick()
-            if not self._in_flight:
-                break
-            self._take(self._executor.wait())
-            self._writer.sync()
-            self._tick()
+                if not self._stepping and not self._in_flight:
+                    break
+                for report in wait():
+                    if isinstance(report, Stepped):
+                        self._take_step(report)
+                    else:
+                        self._take(report)
+        finally:
+            self._logs.close()
 
     def _unfinished(self) -> list[PlannedStudy]:
         unfinished = []
@@ -122,88 +174,220 @@ class Driver:
                 unfinished.append(plan)
         return unfinished
 
-    def _jobs(self) -> int:
-        return sum(len(jobs) for jobs in self._in_flight.values())
+    def _count_workforce(self) -> None:
+        force, progress = self._executor.workforce, self._progress
+        progress.evaluators_busy, progress.evaluators_idle = force.busy, force.idle
+        progress.evaluators_starting, progress.waiting = force.starting, len(self._queue)
+
+    def _log(self, plan: PlannedStudy, what: str, message: str = "") -> None:
+        layout = self._writer.layout
+        self._logs.line(layout.log(self._sweep.name, plan.label, plan.key.id), what, message)
 
     # Studies.
 
-    def _open(self, plan: PlannedStudy, *, restart: bool) -> _Active | None:
-        """Make a study with a fresh searcher; `None` when that failed, which its journal then says."""
-        kind = registry.searcher(plan.key.searcher)
+    def _begin_studies(self) -> None:
+        """Begin studies while evaluators, or for cheap tasks hosts, could do more."""
+        executor = self._executor
+        while True:
+            training = [active for active in self._active.values() if not active.task.cheap]
+            workers = self._sweep.spec.workers
+            executor.demand(
+                (len(self._planned) + len(training)) * workers,
+                len(self._planned_cheap) + len(self._active) - len(training),
+            )
+            if len(self._stepping) >= executor.step_slots:
+                return
+            if self._planned and self._submitted + len(self._queue) < executor.job_slots:
+                place = next_to_begin(self._planned, self._expected, near_end=2 * executor.job_slots)
+                plan = self._planned.pop(place)
+            elif self._planned_cheap:
+                plan = self._planned_cheap.pop(0)
+            else:
+                return
+            self._open(plan)
+
+    def _expected(self, plan: PlannedStudy) -> float:
+        return self._times.expected(plan.task, self._epochs(plan)) / plan.key.workers
+
+    def _epochs(self, plan: PlannedStudy) -> float:
+        """Return the epochs a study may train."""
+        budget, full = plan.key.budget, self._sweep.tasks[plan.task].fidelity.high
+        return budget.amount * full if budget.unit == "evaluations" else budget.amount
+
+    def _open(self, plan: PlannedStudy, *, restart: bool = False, deaths: int = 0) -> None:
+        """Let a study begin, or begin again, with a fresh searcher; what it did before is replayed."""
         task = self._sweep.tasks[plan.task]
-        libraries = versions(["hpo-derby", "numpy", "scipy", *kind.libraries.values()])
         journal: StudyJournal | None = None
         try:
+            kind = registry.searcher(plan.key.searcher)
+            libraries = versions(["hpo-derby", "numpy", "scipy", *kind.libraries.values()])
             journal = self._writer.journal(plan.key, libraries, restart=restart)
-            searcher = kind(
-                task.problem, seed=plan.key.search_seed, budget=plan.key.budget, **plan.key.settings
-            )
-            self._limit_threads(kind.name)
-            study = Study(searcher, workers=plan.key.workers, cost=task.cost)
+            if task.cheap:
+                self._load_data(task, plan)
+            recorded = self._recorded(plan, journal)
         except RecordError:
             raise
         except Exception as error:  # noqa: BLE001 - the boundary: a bug fails its study, not the sweep
-            self._fail(plan, journal, error)
-        else:
-            active = _Active(plan, task, study, journal)
-            self._active.add(active)
-            return active
-        return None
+            self._fail_for(plan, journal, error)
+            return
+        active = _Active(plan, task, journal, deaths, epochs_left=self._epochs(plan))
+        self._active[plan.key.id] = active
+        budget = plan.key.budget
+        self._log(
+            plan,
+            "opened",
+            f"{plan.label}: budget {budget.amount} {budget.unit}, search seed {plan.key.search_seed}, "
+            f"training seed {plan.key.training_seed}; {len(recorded)} evaluations recorded",
+        )
+        self._step(active, Step(plan.key, begin=True, recorded=recorded))
 
-    def _limit_threads(self, name: str) -> None:
-        """Hold what a searcher's library has loaded to one thread; see `harness.threads`."""
-        if name not in self._limited:
-            hold_to_one()
-            self._limited.add(name)
+    def _recorded(self, plan: PlannedStudy, journal: StudyJournal) -> dict[int, tuple[str, Evaluation]]:
+        """Return what a study's proposals of earlier runs came to, as far as that is on record."""
+        recorded = {}
+        for event in journal.recorded:
+            if event["event"] == "asked":
+                key = plan.key.evaluation(event["config"])
+                found = self._writer.find(key, event["epochs"], plan.key.deadline)
+                if found is not None:
+                    recorded[event["number"]] = (key.id, found)
+        return recorded
 
     def _advance(self, active: _Active) -> None:
-        """Let a study do all it can now."""
+        """Hand a study what it waits for, unless it is at work."""
+        if active.plan.key.id not in self._stepping and active.delivered:
+            delivered, active.delivered = active.delivered, {}
+            self._step(active, Step(active.plan.key, delivered=delivered))
+
+    def _step(self, active: _Active, step: Step) -> None:
+        self._stepping.add(active.plan.key.id)
+        self._executor.step(step, cheap=active.task.cheap)
+
+    def _take_step(self, stepped: Stepped) -> None:
+        """Record what happened in a study, and serve what it asks for."""
+        active = self._active.get(stepped.key.id)
+        if active is None:  # it failed meanwhile
+            return
+        self._stepping.discard(stepped.key.id)
         try:
-            for event in active.study.advance():
-                active.journal.record(event)
-                match event:
-                    case Asked():
-                        self._progress.search_seconds += event.ask_seconds
-                        self._request(active, event)
-                    case Told():
-                        self._count(active, event)
-                    case Done():
-                        self._close(active)
-                        self._progress.done += 1
+            for event in stepped.events:
+                self._take_event(active, event, stepped)
         except RecordError:
             raise
         except ReplayMismatchError as error:
-            if not self._restart:
-                self._fail(active.plan, active.journal, error, active=active)
-                return
-            self._close(active)
-            again = self._open(active.plan, restart=True)
-            if again is not None:
-                self._advance(again)
+            if self._restart:
+                self._executor.drop(active.plan.key)
+                self._close(active)
+                self._open(active.plan, restart=True)
+            else:
+                self._fail(active, error)
+            return
         except Exception as error:  # noqa: BLE001 - the boundary: a bug fails its study, not the sweep
-            self._fail(active.plan, active.journal, error, active=active)
+            self._fail(active, error)
+            return
+        if isinstance(stepped.problem, Bug):
+            self._fail(active, DerbyError(stepped.problem.message), details=stepped.problem.details)
+        elif stepped.problem is not None:
+            self._take_lost_study(active, stepped.problem)
+        elif stepped.done:
+            self._close(active)
+            self._progress.done += 1
+        elif stepped.more:
+            delivered, active.delivered = active.delivered, {}
+            self._step(active, Step(active.plan.key, delivered=delivered))
+        else:
+            self._advance(active)
+
+    def _take_event(self, active: _Active, event: Asked | Told | Done, stepped: Stepped) -> None:
+        plan, progress = active.plan, self._progress
+        # The log told of what is replayed when it happened, and a cheap task's trials are soon read in the journal.
+        logged = not active.task.cheap and not active.journal.replaying
+        match event:
+            case Asked(number, proposal):
+                active.journal.record(event)
+                active.proposals[number] = proposal
+                progress.search_seconds += event.ask_seconds
+                if logged:
+                    config = dict(proposal.config)
+                    self._log(
+                        plan, "asked", f"trial {proposal.trial}: {config}, up to {proposal.epochs} epochs"
+                    )
+                if number in stepped.recorded:
+                    progress.reused += 1
+                elif number in stepped.evaluated:
+                    self._take_own(active, event, stepped.evaluated[number])
+                else:
+                    self._request(active, event)
+            case Told():
+                proposal = active.proposals.pop(event.number)
+                if event.number in active.known:
+                    # What was recorded first is what everyone is charged.
+                    first = active.known.pop(event.number)
+                    seconds = first.seconds(after=active.charged[proposal.trial])
+                    event = replace(event, seconds=seconds, machine=first.machine)
+                active.charged[proposal.trial] += event.epochs
+                active.epochs_left -= event.epochs
+                active.journal.record(event)
+                self._count(active, event)
+                if logged:
+                    self._log(
+                        plan, "told", f"trial {proposal.trial}: {event.status.value}, loss {event.loss:g}"
+                    )
+            case Done():
+                active.journal.record(event)
+                self._log(
+                    plan, "done", f"{event.reason}: {event.evaluations} evaluations, {event.epochs} epochs"
+                )
+
+    def _take_own(self, active: _Active, asked: Asked, made: Evaluated) -> None:
+        """Record what a study's host evaluated itself, unless it is on record."""
+        key = active.plan.key.evaluation(asked.proposal.config)
+        found = self._writer.find(key, asked.proposal.epochs, active.plan.key.deadline)
+        if found is None:
+            self._record(active.plan, key, made)
+            return
+        reached = made.evaluation.at(asked.proposal.epochs)
+        if reached is None or _without_seconds(reached) != _without_seconds(found):
+            raise DerbyError(
+                f"task {key.task.name!r} does not repeat itself: {dict(key.config)} with seed {key.seed} gave "
+                f"{found.status.value} {dict(found.curve)} before and {dict(made.evaluation.curve)} now; an "
+                "evaluation must depend on nothing but configuration and seed"
+            )
+        self._progress.reused += 1
+        active.known[asked.number] = found
+
+    def _take_lost_study(self, active: _Active, lost: Lost) -> None:
+        """Begin a study again whose host is gone, unless it is to blame for that."""
+        deaths = active.deaths + (lost.cause is not Cause.NODE)
+        if deaths >= ATTEMPTS:
+            self._fail(active, DerbyError(f"{lost.message}; that {deaths} times"))
+            return
+        self._log(active.plan, "again", f"{lost.message}; beginning again from the record")
+        self._close(active)
+        self._open(active.plan, deaths=deaths)
 
     def _close(self, active: _Active) -> None:
-        self._active.discard(active)
+        if self._active.get(active.plan.key.id) is active:
+            del self._active[active.plan.key.id]
         self._writer.close_journal(active.journal)
 
-    def _fail(
-        self,
-        plan: PlannedStudy,
-        journal: StudyJournal | None,
-        error: Exception,
-        *,
-        details: str = "",
-        active: _Active | None = None,
+    def _fail(self, active: _Active, error: Exception, *, details: str = "") -> None:
+        """End a study that a bug, or a replay that differs, keeps from going on."""
+        del self._active[active.plan.key.id]
+        self._stepping.discard(active.plan.key.id)
+        self._executor.drop(active.plan.key)
+        self._fail_for(active.plan, active.journal, error, details=details)
+
+    def _fail_for(
+        self, plan: PlannedStudy, journal: StudyJournal | None, error: Exception, *, details: str = ""
     ) -> None:
         message = str(error) if isinstance(error, DerbyError) else f"{type(error).__name__}: {error}"
+        details = details or "".join(traceback.format_exception(error))
         if journal is not None:
             # A replay that differs leaves the journal as it is: what it holds is not in doubt.
             if not isinstance(error, ReplayMismatchError):
-                journal.fail(message, details or "".join(traceback.format_exception(error)))
+                journal.fail(message, details)
             self._writer.close_journal(journal)
-        if active is not None:
-            self._active.discard(active)
+        self._log(plan, "failed", f"{message}\n{details}")
         self._progress.failed[plan.label] = message
 
     def _count(self, active: _Active, told: Told) -> None:
@@ -222,74 +406,143 @@ class Driver:
 
     def _request(self, active: _Active, asked: Asked) -> None:
         """Serve a request from the record, join an equal one in flight, or start a job."""
-        key = active.plan.key.evaluation(asked.proposal.config)
-        epochs, deadline = asked.proposal.epochs, active.plan.key.deadline
+        plan, epochs = active.plan, asked.proposal.epochs
+        key, deadline = plan.key.evaluation(asked.proposal.config), plan.key.deadline
         found = self._writer.find(key, epochs, deadline)
         if found is not None:
             self._progress.reused += 1
-            active.study.deliver(asked.number, found)
+            self._log(plan, "reused", f"trial {asked.proposal.trial}: its evaluation is on record")
+            active.delivered[asked.number] = found
             return
-        same = self._in_flight.setdefault((key.id, deadline), [])
-        for flight in same:
+        for flight in self._in_flight.get((key.id, deadline), []):
             if flight.job.epochs >= epochs:
                 self._progress.merged += 1
+                self._log(plan, "joined", f"trial {asked.proposal.trial}: an equal evaluation is under way")
                 flight.waiting.append((active, asked.number, epochs))
                 return
-        try:
-            self._load_data(active.task, key)
-        except DataError:
-            if not same:
-                del self._in_flight[key.id, deadline]
-            raise
+        self._load_data(active.task, plan)
         job = Job(key, epochs, deadline, inspect=self._inspect(key))
         flight = _InFlight(job, [(active, asked.number, epochs)])
-        same.append(flight)
-        self._executor.submit(flight.job)
+        self._in_flight.setdefault((key.id, deadline), []).append(flight)
+        self._queue.append(flight)
 
-    def _load_data(self, task: Task, key: EvaluationKey) -> None:
-        """Hand a task's data to the executor before its first job."""
-        identity = key.task.id
+    def _submit(self) -> None:
+        """Hand over as many requests as the executor has a use for."""
+        while self._queue and self._submitted < self._executor.job_slots:
+            place = next_to_submit(
+                self._queue,
+                lambda flight: flight.owner.in_flight,
+                lambda flight: self._times.expected(flight.owner.plan.task, flight.owner.epochs_left),
+                ending=not self._planned,
+            )
+            flight = self._queue.pop(place)
+            if not any(self._is_active(active) for active, _, _ in flight.waiting):
+                self._forget(flight)  # all who waited have failed
+                continue
+            flight.submitted = True
+            flight.owner.in_flight += 1
+            self._submitted += 1
+            self._executor.submit(flight.job)
+
+    def _is_active(self, active: _Active) -> bool:
+        return self._active.get(active.plan.key.id) is active
+
+    def _load_data(self, task: Task, plan: PlannedStudy) -> None:
+        """Hand a task's data to the executor before they are needed; what went wrong is said to each study."""
+        identity = plan.key.task.id
         if identity not in self._loaded:
-            self._loaded[identity] = self._add_data(task, key)
+            self._loaded[identity] = self._add_data(task, plan)
         problem = self._loaded[identity]
         if problem is not None:
             raise problem
 
-    def _add_data(self, task: Task, key: EvaluationKey) -> DataError | None:
-        """Load a task's data once; what went wrong is kept, so that each of its studies says so."""
+    def _add_data(self, task: Task, plan: PlannedStudy) -> DataError | None:
         try:
             data = read_only(task.load())
         except DataError as error:
             return error
-        self._executor.add_data(key.task, data)
+        self._executor.add_data(plan.key.task, data)
         self.data_digests[task.label] = data_digest(data)
         self._on_data(self.data_digests)
         return None
 
-    def _take(self, finished: Finished) -> None:
-        """Record what came of a job and let those who waited go on."""
-        job, outcome = finished.job, finished.outcome
-        place = (job.key.id, job.deadline)
-        flight = next(flight for flight in self._in_flight[place] if flight.job == job)
+    def _forget(self, flight: _InFlight) -> None:
+        place = (flight.job.key.id, flight.job.deadline)
         self._in_flight[place].remove(flight)
         if not self._in_flight[place]:
             del self._in_flight[place]
-        waiting = [entry for entry in flight.waiting if entry[0] in self._active]
+
+    def _take(self, finished: Finished) -> None:
+        """Record what came of a job and let those who waited go on."""
+        job, outcome = finished.job, finished.outcome
+        flights = self._in_flight[job.key.id, job.deadline]
+        flight = next(flight for flight in flights if flight.submitted and flight.job == job)
+        self._submitted -= 1
+        flight.owner.in_flight -= 1
+        if isinstance(outcome, Lost):
+            self._progress.lost += 1
+            made = self._judged(flight, outcome, finished.where)
+            if made is None:
+                return
+            outcome = made
+        self._forget(flight)
+        waiting = [entry for entry in flight.waiting if self._is_active(entry[0])]
         if isinstance(outcome, Bug):
             for active, _, _ in waiting:
-                if active in self._active:
-                    error = DerbyError(outcome.message)
-                    self._fail(active.plan, active.journal, error, details=outcome.details, active=active)
+                if self._is_active(active):
+                    self._fail(active, DerbyError(outcome.message), details=outcome.details)
             return
-        self._progress.trained += 1
-        self._progress.train_seconds += outcome.evaluation.seconds() + outcome.evaluation.setup_seconds
-        self._writer.add(job.key, outcome.evaluation, outcome.machine)
+        evaluation = outcome.evaluation
+        self._record(flight.owner.plan, job.key, outcome)
         if outcome.inspection is not None:
             self._on_inspection(job, outcome.inspection)
         for active, number, epochs in waiting:
-            evaluation = outcome.evaluation.at(epochs)
-            assert evaluation is not None  # noqa: S101 - who joins a job asks for no more than it trains
-            active.study.deliver(number, evaluation)
+            reached = evaluation.at(epochs)
+            assert reached is not None  # noqa: S101 - who joins a job asks for no more than it trains
+            seconds = evaluation.seconds() + evaluation.setup_seconds
+            trial = active.proposals[number].trial
+            text = f"trial {trial}: {evaluation.status.value} in {seconds:.2f} s {finished.where}"
+            self._log(active.plan, "returned", f"{text} {evaluation.message}".rstrip())
+            active.delivered[number] = reached
         for active, _, _ in waiting:
-            if active in self._active:
+            if self._is_active(active):
                 self._advance(active)
+
+    def _record(self, plan: PlannedStudy, key: EvaluationKey, made: Evaluated) -> None:
+        evaluation = made.evaluation
+        seconds = evaluation.seconds() + evaluation.setup_seconds
+        self._progress.trained += 1
+        self._progress.train_seconds += seconds
+        self._writer.add(key, evaluation, made.machine)
+        if evaluation.curve.epochs:
+            self._times.add(plan.task, evaluation.curve.epochs, seconds)
+
+    def _judged(self, flight: _InFlight, lost: Lost, where: str) -> Evaluated | None:
+        """Queue a lost evaluation again, or return what is recorded of it when it is to blame."""
+        flight.deaths += lost.cause in (Cause.CRASH, Cause.MEMORY)
+        if lost.cause is Cause.DEADLINE:
+            return _failed(Status.TIMEOUT, lost.message, flight.job.deadline)
+        if flight.deaths >= ATTEMPTS:
+            return _failed(Status.CRASHED, f"{lost.message}; that {flight.deaths} times", None)
+        for active, number, _ in flight.waiting:
+            if self._is_active(active):
+                trial = active.proposals[number].trial
+                self._log(
+                    active.plan, "again", f"trial {trial}: {lost.message} ({lost.cause.value}, {where})"
+                )
+        self._progress.retried += 1
+        flight.submitted = False
+        self._queue.insert(0, flight)
+        return None
+
+
+def _failed(status: Status, message: str, deadline: float | None) -> Evaluated:
+    """Return what is recorded of an evaluation that took its process along."""
+    unknown = Machine({"processor": "unknown: the evaluator ended before it could tell"})
+    evaluation = Evaluation(status, Curve(), 0, message=message, deadline=deadline, machine=unknown.id)
+    return Evaluated(evaluation, unknown)
+
+
+def _without_seconds(evaluation: Evaluation) -> tuple[Any, ...]:
+    curve = {name: values for name, values in evaluation.curve.items() if name != "seconds"}
+    return evaluation.status, evaluation.epochs, curve

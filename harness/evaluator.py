@@ -6,6 +6,7 @@ import traceback
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from enum import StrEnum
 
 from harness import registry
 from harness.keys import EvaluationKey, TaskKey
@@ -16,6 +17,9 @@ from harness.trial import Evaluation, Status
 
 CHECKPOINTS_KEPT = 16
 """Checkpoints an evaluator keeps so that trials can be continued; a lost one costs time, never a result."""
+
+CHECKPOINT_BYTES = 1 << 29
+"""Memory that they may take together; the latest is kept whatever its size."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,30 @@ class Bug:
     """The traceback."""
 
 
+class Cause(StrEnum):
+    """Why an evaluation, or what ran it, was lost."""
+
+    NODE = "node"
+    """Its machine went away: nothing to do with what was evaluated."""
+    CRASH = "crash"
+    """Its process died."""
+    MEMORY = "memory"
+    """Host or device ran out of memory."""
+    DEADLINE = "deadline"
+    """It neither ended nor stopped long after its deadline, and was killed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """A job that ended without a result; whether it is run again is the driver's to decide."""
+
+    cause: Cause
+    message: str
+
+
+Outcome = Evaluated | Bug | Lost
+
+
 def task_of(key: TaskKey) -> Task:
     """Build the task a key names.
 
@@ -68,17 +96,19 @@ class Evaluator:
     Args:
         threads: Threads one evaluation may use.
         data: Returns a task's data, read-only.
+        gpu_share: Part of a GPU's memory that it may use, where it trains on one.
     """
 
-    def __init__(self, threads: int, data: Callable[[TaskKey], Data]) -> None:
+    def __init__(self, threads: int, data: Callable[[TaskKey], Data], *, gpu_share: float = 1.0) -> None:
         self._threads = threads
+        self._gpu_share = gpu_share
         self._data = data
         self._tasks: dict[str, Task] = {}
         self._machines: dict[str, Machine] = {}
         self._checkpoints: OrderedDict[str, Checkpoint] = OrderedDict()
 
-    def evaluate(self, job: Job) -> Evaluated | Bug:
-        """Run one job; a bug in the task comes back as a `Bug`, never as an exception."""
+    def evaluate(self, job: Job) -> Outcome:
+        """Run one job; a bug in the task comes back as a `Bug`, no memory as `Lost`, neither as an exception."""
         try:
             task = self._task(job.key.task)
             data = self._data(job.key.task)
@@ -99,23 +129,32 @@ class Evaluator:
                     inspection = task.inspect(
                         job.key.config, seed=job.key.seed, data=data, checkpoint=checkpoint
                     )
+        except MemoryError as error:
+            reason = str(error) or "it took more than an evaluator's share of its machine"
+            return Lost(Cause.MEMORY, f"out of memory: {reason}")
         except Exception as error:  # noqa: BLE001 - the boundary: a bug fails its study, not the sweep
             where = f"task {job.key.task.name!r} on {dict(job.key.config)}, seed {job.key.seed}"
             return Bug(f"{where}: {type(error).__name__}: {error}", traceback.format_exc())
         if checkpoint.state is not None:
-            self._checkpoints[job.key.id] = checkpoint
-            while len(self._checkpoints) > CHECKPOINTS_KEPT:
-                self._checkpoints.popitem(last=False)
+            self._keep(job.key.id, checkpoint)
         if evaluation.at(job.epochs) is None:
             return Bug(f"task {task.name!r} trained {evaluation.epochs} epochs of {job.epochs}", "")
         machine = self._machines[task.name]
         return Evaluated(replace(evaluation, machine=machine.id), machine, inspection)
 
+    def _keep(self, key_id: str, checkpoint: Checkpoint) -> None:
+        self._checkpoints[key_id] = checkpoint
+        taken = sum(kept.nbytes for kept in self._checkpoints.values())
+        while len(self._checkpoints) > 1 and (
+            len(self._checkpoints) > CHECKPOINTS_KEPT or taken > CHECKPOINT_BYTES
+        ):
+            taken -= self._checkpoints.popitem(last=False)[1].nbytes
+
     def _task(self, key: TaskKey) -> Task:
         if key.id not in self._tasks:
             task = task_of(key)
             if task.name not in self._machines:
-                device = task.prepare(self._threads)
+                device = task.prepare(self._threads, self._gpu_share)
                 self._machines[task.name] = describe_machine(device, self._threads, task.libraries.values())
             self._tasks[key.id] = task
         return self._tasks[key.id]

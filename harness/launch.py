@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import shlex
+import signal
 import sys
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from harness.driver import Driver
@@ -29,13 +32,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where evaluations run.
+    """Where a sweep runs, and where else its results go.
 
     Args:
         executor: ``"serial"`` or ``"ray"``.
         address: Ray: the cluster; ``None`` starts one on this machine.
-        evaluators: Ray: how many; ``None``: as many as fit.
+        evaluators: Ray: how many at most; ``None``: as many as there is room and use for.
         gpus_per_evaluator: Ray: share of a GPU for each.
+        memory: Ray: bytes each may take; ``None``: its share of its machine's.
+        sync_to: Folder or bucket to copy the results to while they are made; see `results.mirror`.
 
     Raises:
         SweepError: Options of Ray are given for another executor.
@@ -45,10 +50,15 @@ class Place:
     address: str | None = None
     evaluators: int | None = None
     gpus_per_evaluator: float = 0.0
+    memory: int | None = None
+    sync_to: str | None = None
 
     def __post_init__(self) -> None:
-        if self.executor == "serial" and (self.address or self.evaluators or self.gpus_per_evaluator):
-            raise SweepError("--address, --evaluators and --gpus-per-evaluator need --executor ray")
+        ray_only = (self.address, self.evaluators, self.gpus_per_evaluator, self.memory)
+        if self.executor == "serial" and any(ray_only):
+            raise SweepError(
+                "--address, --evaluators, --gpus-per-evaluator and --memory-per-evaluator need --executor ray"
+            )
 
     def start(self, threads: int) -> Executor:
         """Return a running executor whose evaluations use that many threads."""
@@ -61,11 +71,53 @@ class Place:
             address=self.address,
             evaluators=self.evaluators,
             gpus_per_evaluator=self.gpus_per_evaluator,
+            memory=self.memory,
         )
+
+
+INTERRUPTED = 130
+"""Exit code of a run that was stopped: 128 and the number of the signal that Ctrl-C sends."""
 
 
 class InterruptedRunError(Exception):
     """The user stopped a run; everything recorded is safe. Its text says how to go on."""
+
+
+class _Interruption:
+    """Takes Ctrl-C, and the signal by which ``kill`` and ``ray job stop`` end a process.
+
+    The first asks the run to stop, which it does as soon as nothing is being written; the second ends the
+    process at once, which costs no more than killing it: the evaluations in flight.
+    """
+
+    def __init__(self) -> None:
+        self._asked = False
+        self._breakable = False
+
+    def listen(self) -> None:
+        """Take the signals from now on, also from Ray, which takes one when it starts."""
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, self._hear)
+
+    def breaking(self, wait: Callable[[], Any]) -> Any:
+        """Call a function that may be left at any point, with a KeyboardInterrupt when asked to stop."""
+        self._breakable = True
+        try:
+            if self._asked:
+                raise KeyboardInterrupt
+            return wait()
+        finally:
+            self._breakable = False
+
+    def _hear(self, number: int, frame: FrameType | None) -> None:
+        del number, frame
+        if self._asked:
+            os._exit(INTERRUPTED)
+        self._asked = True
+        os.write(2, b"\nstopping; once more to exit at once\n")  # print may be interrupted in the middle
+        if self._breakable:
+            raise KeyboardInterrupt
 
 
 def launch(
@@ -83,7 +135,7 @@ def launch(
     Args:
         sweep: The sweep.
         results: The results folder.
-        place: Where evaluations run.
+        place: Where it runs.
         console: Where progress and notes are shown.
         restart: Run anew the studies whose replay differs from their journal.
         inspect: See `Driver`.
@@ -96,17 +148,19 @@ def launch(
         InterruptedRunError: The user stopped it.
         RecordError: The record cannot be read or written.
     """
+    interruption = _Interruption()
+    interruption.listen()
     about = provenance(place.executor)
     with RecordWriter(results, sweep=sweep.name, host=about["host"], pid=os.getpid()) as writer:
         writer.write_sweep(sweep.name, sweep.text, sweep.as_plan())
         writer.write_run(sweep.name, about)
         progress = Progress(len(sweep.studies), _expected_evaluations(sweep))
-        display = Display(console, progress)
-        engine = place.start(sweep.spec.threads)
+        display = Display(
+            console, progress, heartbeat=lambda snapshot: writer.write_progress(sweep.name, snapshot)
+        )
         driver = Driver(
             sweep,
             writer,
-            engine,
             progress,
             tick=display.tick,
             on_data=lambda digests: writer.write_run(sweep.name, {**about, "data": digests}),
@@ -116,12 +170,9 @@ def launch(
         )
         interrupted = False
         try:
-            with display.shown():
-                driver.run()
-        except KeyboardInterrupt:
-            interrupted = True
+            if driver.unfinished:
+                interrupted = not _drive(driver, place, sweep.spec.threads, display, interruption)
         finally:
-            engine.close()
             for note in writer.notes:
                 console.print(f"note: {note}", style="yellow", markup=False, highlight=False, soft_wrap=True)
         ended = {"ended": now(), "counts": _counts(progress), "data": driver.data_digests}
@@ -130,6 +181,21 @@ def launch(
         again = shlex.join(["derby", *sys.argv[1:]])
         raise InterruptedRunError(f"interrupted; everything recorded is safe. To go on: {again}")
     return progress
+
+
+def _drive(driver: Driver, place: Place, threads: int, display: Display, interruption: _Interruption) -> bool:
+    """Run what is unfinished; return whether it ran to its end."""
+    try:
+        executor = interruption.breaking(lambda: place.start(threads))
+        interruption.listen()
+        try:
+            with display.shown():
+                driver.run(executor, lambda: interruption.breaking(executor.wait))
+        finally:
+            executor.close()
+    except KeyboardInterrupt:
+        return False
+    return True
 
 
 def _expected_evaluations(sweep: Sweep) -> int:
@@ -147,6 +213,7 @@ def _counts(progress: Progress) -> dict[str, Any]:
         "trained": progress.trained,
         "reused": progress.reused,
         "merged": progress.merged,
+        "retried": progress.retried,
         "seconds": progress.elapsed,
         "train_seconds": progress.train_seconds,
         "search_seconds": progress.search_seconds,

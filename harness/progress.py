@@ -1,21 +1,33 @@
-"""What a running sweep has done so far, and its live display."""
+"""What a running sweep has done so far: its counters, its live display, and its heartbeat for other terminals."""
 
 from __future__ import annotations
 
 import time
-from collections import Counter
-from collections.abc import Iterator
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
 
-from rich.console import Console, Group
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 PLAIN_SECONDS = 10.0
 """Seconds between progress lines where there is no terminal."""
+HEARTBEAT_SECONDS = 2.0
+"""Seconds between two heartbeats, at least."""
+SILENT_SECONDS = 60.0
+"""A driver whose heartbeat is older may hang."""
+RATE_SECONDS = 60.0
+"""The rate shown is that of the last so many seconds."""
+PACE_SECONDS = 300.0
+"""The time left is reckoned from the last so many seconds: steadier than the rate shown."""
+FEWEST_ROWS, FAILURES = 3, 5
+"""The live panel shows at least so many tasks, even on a low screen, and at most so many failed studies."""
 
 
 @dataclass(slots=True)
@@ -26,6 +38,37 @@ class Best:
     value: float
     loss: float
     searcher: str
+    found: float = field(default_factory=time.monotonic)
+    """When; a panel too low for all tasks shows those that changed last."""
+
+
+class Pace:
+    """How quickly a count grew lately.
+
+    Args:
+        seconds: How far back it looks.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._samples: deque[tuple[float, int]] = deque()
+
+    def sample(self, now: float, count: int) -> None:
+        """Note what the count is, about once a second."""
+        samples = self._samples
+        if samples and now - samples[-1][0] < 1.0:
+            return
+        samples.append((now, count))
+        # The oldest kept is just out of sight, so that the window is never shorter than it says.
+        while len(samples) > 1 and samples[1][0] <= now - self._seconds:
+            samples.popleft()
+
+    def per_second(self, now: float, count: int) -> float:
+        """Return the growth per second; 0.0 before the first sample."""
+        if not self._samples:
+            return 0.0
+        then, before = self._samples[0]  # the display's thread reads only this: it needs no lock
+        return (count - before) / (now - then) if now > then else 0.0
 
 
 @dataclass(slots=True)
@@ -43,6 +86,12 @@ class Progress:
         trained: Evaluations trained in this run.
         reused: Evaluations taken from the record.
         merged: Evaluations that several studies waited for and one training gave.
+        waiting: Evaluations queued for an evaluator now.
+        retried: Evaluations run again because their evaluator or node was lost.
+        evaluators_busy: Evaluators that train now; all three are 0 where an executor has none to tell.
+        evaluators_idle: Evaluators that wait for work now.
+        evaluators_starting: Evaluators that are being started now.
+        lost: Evaluators that were lost or stopped in this run, each replaced by a new one.
         statuses: Evaluations told by status.
         train_seconds: Seconds of the trainings of this run.
         search_seconds: Seconds of ask and tell in this run.
@@ -60,12 +109,20 @@ class Progress:
     trained: int = 0
     reused: int = 0
     merged: int = 0
+    waiting: int = 0
+    retried: int = 0
+    evaluators_busy: int = 0
+    evaluators_idle: int = 0
+    evaluators_starting: int = 0
+    lost: int = 0
     statuses: Counter[str] = field(default_factory=Counter)
     train_seconds: float = 0.0
     search_seconds: float = 0.0
     best: dict[str, Best] = field(default_factory=dict)
     started: float = field(default_factory=time.monotonic)
     paced_from: float | None = None
+    _rate: Pace = field(default_factory=lambda: Pace(RATE_SECONDS), init=False, repr=False)
+    _pace: Pace = field(default_factory=lambda: Pace(PACE_SECONDS), init=False, repr=False)
 
     @property
     def elapsed(self) -> float:
@@ -73,27 +130,57 @@ class Progress:
         return time.monotonic() - self.started
 
     @property
-    def remaining(self) -> float | None:
-        """Expected seconds to the end at the pace so far; ``None`` before there is a pace."""
-        if self.paced_from is None or self.told < 2:
-            return None
-        left = max(self.evaluations - self.told - self.told_before, 0)
-        return (time.monotonic() - self.paced_from) / (self.told - 1) * left
+    def per_second(self) -> float:
+        """Evaluations told per second over the last minute."""
+        return self._rate.per_second(time.monotonic(), self.told)
 
-    def summary(self) -> str:
-        """Return the counters as one line."""
-        failures = sum(self.statuses.values()) - self.statuses["ok"]
-        parts = [
-            f"studies {self.complete + self.done}/{self.studies}",
-            f"evaluations {self.told + self.told_before}/{self.evaluations}",
-            f"{self.told / self.elapsed:.1f}/s" if self.elapsed > 0 else "",
-            f"trained {self.trained}",
-            f"reused {self.reused}",
-            f"merged {self.merged}",
-            f"failed evaluations {failures}",
-            f"failed studies {len(self.failed)}" if self.failed else "",
-        ]
-        return ", ".join(part for part in parts if part)
+    @property
+    def remaining(self) -> float | None:
+        """Expected seconds to the end at the pace of late; ``None`` where there is no pace or no end to see."""
+        left = self.evaluations - self.told - self.told_before
+        if self.paced_from is None or self.told < 2 or left <= 0:
+            return None
+        now = time.monotonic()
+        paced = now - self.paced_from
+        lately = self._pace.per_second(now, self.told) if paced > PACE_SECONDS else 0.0
+        return left / (lately or (self.told - 1) / max(paced, 1e-9))
+
+    def sample(self, now: float) -> None:
+        """Note how far it is, for the rate; cheap, and to be called often."""
+        self._rate.sample(now, self.told)
+        self._pace.sample(now, self.told)
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return all of it as JSON, with the time."""
+        return {
+            "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
+            "elapsed": self.elapsed,
+            "remaining": self.remaining,
+            "per_second": self.per_second,
+            "studies": self.studies,
+            "studies_done": self.complete + self.done,
+            "studies_failed": len(self.failed),
+            "evaluations": self.evaluations,
+            "evaluations_told": self.told + self.told_before,
+            "trained": self.trained,
+            "reused": self.reused,
+            "merged": self.merged,
+            "waiting": self.waiting,
+            "retried": self.retried,
+            "evaluators": {
+                "busy": self.evaluators_busy,
+                "idle": self.evaluators_idle,
+                "starting": self.evaluators_starting,
+                "lost": self.lost,
+            },
+            "statuses": dict(self.statuses),
+            "train_seconds": self.train_seconds,
+            "search_seconds": self.search_seconds,
+            "best": {
+                label: {"metric": best.metric, "value": best.value, "searcher": best.searcher}
+                for label, best in list(self.best.items())
+            },
+        }
 
 
 def duration(seconds: float) -> str:
@@ -106,22 +193,72 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
+def headline(snapshot: Mapping[str, Any]) -> str:
+    """Return how far a snapshot is, as one line."""
+    s = snapshot
+    return (
+        f"studies {s['studies_done']}/{s['studies']}, evaluations {s['evaluations_told']}/{s['evaluations']}, "
+        f"{_rate(s['per_second'])}"
+    )
+
+
+def details(snapshot: Mapping[str, Any]) -> list[str]:
+    """Return what else a snapshot says: where evaluations came from, evaluators, seconds, failures; a line each."""
+    s = snapshot
+    evaluators: Mapping[str, int] = s["evaluators"]
+    any_evaluators = any(evaluators[state] for state in ("busy", "idle", "starting"))
+    work = [f"trained {s['trained']}", f"reused {s['reused']}", f"merged {s['merged']}"]
+    if any_evaluators or s["waiting"]:
+        work.append(f"waiting {s['waiting']}")
+    if s["retried"]:
+        work.append(f"retried {s['retried']}")
+    lines = [", ".join(work)]
+    if any_evaluators or evaluators["lost"]:
+        shown = [f"{state} {number}" for state, number in evaluators.items() if number or state != "lost"]
+        lines.append(f"evaluators {', '.join(shown)}")
+    lines.append(f"searching {duration(s['search_seconds'])}, training {duration(s['train_seconds'])}")
+    bad = {status: number for status, number in sorted(s["statuses"].items()) if status != "ok" and number}
+    by_status = f" ({', '.join(f'{status} {number}' for status, number in bad.items())})" if bad else ""
+    lines.append(f"failed evaluations {sum(bad.values())}{by_status}")
+    if s["studies_failed"]:
+        lines.append(f"failed studies {s['studies_failed']}")
+    return lines
+
+
+def _rate(per_second: float) -> str:
+    """Write a rate in the unit in which it reads best."""
+    if per_second >= 1 or per_second == 0:
+        return f"{per_second:.1f}/s"
+    return f"{60 * per_second:.1f}/min"
+
+
 class Display:
-    """Shows progress: a live panel in a terminal, a line now and then elsewhere.
+    """Shows progress: a live panel in a terminal, a line now and then elsewhere; and sends the heartbeat.
 
     Args:
         console: Where to show it.
         progress: What to show.
+        heartbeat: Called with a snapshot when the display begins and then every `HEARTBEAT_SECONDS` at most,
+            for those who watch from elsewhere.
     """
 
-    def __init__(self, console: Console, progress: Progress) -> None:
+    def __init__(
+        self,
+        console: Console,
+        progress: Progress,
+        heartbeat: Callable[[dict[str, Any]], None] | None = None,
+    ) -> None:
         self._console = console
         self._progress = progress
-        self._last = time.monotonic()
+        self._heartbeat = heartbeat
+        self._last = self._beaten = time.monotonic()
 
     @contextmanager
     def shown(self) -> Iterator[None]:
         """Show the display inside this context."""
+        now = time.monotonic()
+        self._progress.sample(now)
+        self._beat(now)
         if not self._console.is_terminal:
             yield
             self._line()
@@ -130,37 +267,78 @@ class Display:
             yield
 
     def tick(self) -> None:
-        """Tell the display that something happened; cheap."""
-        if not self._console.is_terminal and time.monotonic() - self._last >= PLAIN_SECONDS:
+        """Tell the display that something happened; cheap.
+
+        Whatever the heartbeat raises passes through.
+        """
+        now = time.monotonic()
+        self._progress.sample(now)
+        if now - self._beaten >= HEARTBEAT_SECONDS:
+            self._beat(now)
+        if now - self._last >= PLAIN_SECONDS and not self._console.is_terminal:
             self._line()
+
+    def _beat(self, now: float) -> None:
+        self._beaten = now
+        if self._heartbeat is not None:
+            self._heartbeat(self._progress.snapshot())
 
     def _line(self) -> None:
         self._last = time.monotonic()
-        left = self._progress.remaining
-        text = f"[{duration(self._progress.elapsed)}] {self._progress.summary()}"
-        done = self._progress.told + self._progress.told_before >= self._progress.evaluations
-        if left is not None and not done:
-            text += f", about {duration(left)} left"
+        seen = self._progress.snapshot()
+        text = "; ".join([f"[{duration(seen['elapsed'])}] {headline(seen)}", *details(seen)])
+        if seen["remaining"] is not None:
+            text += f"; about {duration(seen['remaining'])} left"
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def _panel(self) -> Group:
-        p = self._progress
-        told = p.told + p.told_before
-        left = "unknown" if p.remaining is None else duration(p.remaining)
+        seen = self._progress.snapshot()
+        told, planned = seen["evaluations_told"], seen["evaluations"]
         bar = Table.grid(padding=(0, 1))
         bar.add_row(
-            ProgressBar(total=max(p.evaluations, 1), completed=min(told, p.evaluations), width=40),
-            f"{told}/{p.evaluations} evaluations",
+            ProgressBar(total=max(planned, 1), completed=min(told, planned), width=40),
+            f"{told}/{planned} evaluations",
         )
-        best = Table("task", "best so far", "by", box=None, pad_edge=False, header_style="dim")
-        for label, entry in p.best.items():
-            best.add_row(Text(label), f"{entry.metric} {entry.value:.4f}", Text(entry.searcher))
-        parts: list[Text | Table] = [
+        left = "" if seen["remaining"] is None else f", about {duration(seen['remaining'])} left"
+        parts: list[RenderableType] = [
             bar,
-            Text(p.summary()),
-            Text(f"elapsed {duration(p.elapsed)}, left {left}", style="dim"),
+            Text(
+                f"studies {seen['studies_done']}/{seen['studies']}, {_rate(seen['per_second'])}, "
+                f"elapsed {duration(seen['elapsed'])}{left}"
+            ),
+            *(Text(line) for line in details(seen)),
         ]
-        if p.best:
-            parts.append(best)
-        parts += [Text(f"failed: {label}: {message}", style="red") for label, message in p.failed.items()]
-        return Group(*parts)
+        failed = list(self._progress.failed.items())
+        failures = [_one_line(f"failed: {label}: {message}", "red") for label, message in failed[-FAILURES:]]
+        if len(failed) > FAILURES:
+            failures.append(_one_line(f"and {len(failed) - FAILURES} that failed before", "red"))
+        others = len(parts) + len(failures) + 3  # a heading, "and more", the cursor's line
+        return Group(*parts, *self._best(max(self._console.height - others, FEWEST_ROWS)), *failures)
+
+    def _best(self, rows: int) -> Iterator[RenderableType]:
+        """Yield the best values of the tasks that changed last, in the order in which tasks began."""
+        best = dict(self._progress.best)
+        if not best:
+            return
+        shown = set(sorted(best, key=lambda label: best[label].found)[-rows:])
+        # Where it is narrow names are cut, those of tasks the least, and values never.
+        most = 16 if self._console.width < 100 else None
+        columns = (
+            Column("task"),
+            Column("metric", max_width=most),
+            Column("best so far", no_wrap=True, justify="right"),
+            Column("by", max_width=most),
+        )
+        table = Table(*columns, box=None, pad_edge=False, header_style="dim")
+        for label, entry in best.items():
+            if label in shown:
+                names = [_one_line(name) for name in (label, entry.metric, entry.searcher)]
+                table.add_row(*names[:2], f"{entry.value:.4f}", names[2])
+        yield table
+        if len(best) > rows:
+            yield _one_line(f"and {len(best) - rows} tasks whose best has stood for longer", "dim")
+
+
+def _one_line(text: str, style: str = "") -> Text:
+    """Return text that is cut where its place ends."""
+    return Text(" ".join(text.split()), style=style, no_wrap=True, overflow="ellipsis")

@@ -22,7 +22,8 @@ from analysis.captions import listed, plural
 from analysis.comparison import Line, selected
 from harness import registry
 from harness.errors import DerbyError, UnknownNameError, nearest
-from harness.evaluator import Bug, Job
+from harness.evaluator import Evaluated, Job
+from harness.executors.base import Finished
 from harness.experiment import Experiment
 from harness.keys import EvaluationKey, derive_seed
 from harness.launch import InterruptedRunError, Place, launch
@@ -496,22 +497,28 @@ def _first(entry: Entry, tables: SweepTables) -> list[dict[str, Any]]:
 def _look(
     missing: Sequence[tuple[Entry, Job]], place: Place, threads: int
 ) -> Iterator[tuple[Entry, tuple[Job, Inspection] | str]]:
-    """Train networks again, one after the other, and yield what was seen, or why nothing was."""
+    """Train networks again and yield what was seen, or why nothing was."""
     executor = place.start(threads)
     loaded: set[str] = set()
+    entries = {(job.key.id, job.epochs): entry for entry, job in missing}
+    executor.demand(len(entries), 0)
     try:
         for entry, job in missing:
             if job.key.task.id not in loaded:
                 executor.add_data(job.key.task, read_only(entry.task.load()))
                 loaded.add(job.key.task.id)
             executor.submit(job)
-            outcome = executor.wait().outcome
-            if isinstance(outcome, Bug):
-                yield entry, outcome.message
-            elif outcome.inspection is None:
-                yield entry, "the task shows none"
-            else:
-                yield entry, (job, outcome.inspection)
+        while entries:
+            for report in executor.wait():
+                assert isinstance(report, Finished)  # noqa: S101 - no studies were handed over
+                job, outcome = report.job, report.outcome
+                entry = entries.pop((job.key.id, job.epochs))
+                if not isinstance(outcome, Evaluated):
+                    yield entry, outcome.message
+                elif outcome.inspection is None:
+                    yield entry, "the task shows none"
+                else:
+                    yield entry, (job, outcome.inspection)
     finally:
         executor.close()
 

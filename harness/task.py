@@ -26,11 +26,13 @@ Data = Mapping[str, NDArray[Any]]
 class Checkpoint:
     """Where a trial's training stands; an evaluator keeps it in memory so that the trial can be continued.
 
-    A task continues from what it finds and leaves what it reached. ``state`` is the task's own.
+    A task continues from what it finds and leaves what it reached. ``state`` is the task's own, and ``nbytes``
+    the memory it takes, in bytes, by which an evaluator bounds how many it keeps.
     """
 
     curve: Curve
     state: Any = None
+    nbytes: int = 0
 
     @classmethod
     def fresh(cls) -> Checkpoint:
@@ -125,11 +127,12 @@ class Task(ABC):
         """What a searcher may know of the task."""
 
     @classmethod
-    def prepare(cls, threads: int) -> str:
+    def prepare(cls, threads: int, gpu_share: float = 1.0) -> str:
         """Set the task's training library up in this process; called before the first evaluation.
 
         Args:
             threads: Threads one evaluation may use. Records are only identical for equal numbers.
+            gpu_share: Part of a GPU's memory it may use, where there is a GPU: others train on the rest.
 
         Returns:
             The device trained on, as recorded: ``"cpu"`` or a GPU's name.
@@ -137,7 +140,7 @@ class Task(ABC):
         Raises:
             RuntimeError: The library is already running with another number of threads.
         """
-        del threads  # for subclasses
+        del threads, gpu_share  # for subclasses
         return "cpu"
 
     @classmethod
@@ -199,6 +202,7 @@ class Task(ABC):
             The evaluation with its whole curve. Divergence and a passed deadline are statuses.
 
         Raises:
+            MemoryError: Host or device ran out of memory; it is tried once more, elsewhere.
             Exception: Only for a bug; the study then fails.
         """
 

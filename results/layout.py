@@ -17,6 +17,9 @@ from results.schema import FORMAT
 SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 """What a sweep, task or study may be called, so that no name leaves the results folder."""
 
+LOG_NAME = 100
+"""Characters of a study's label that the name of its log keeps, at most."""
+
 
 @dataclass(frozen=True, slots=True)
 class Layout:
@@ -27,6 +30,8 @@ class Layout:
         sweeps/<name>/sweep.yaml        the sweep file as run
         sweeps/<name>/plan.json         its studies, labels and what analysis needs of its tasks
         sweeps/<name>/runs/<run>.json   provenance of each run
+        sweeps/<name>/progress.json     how far its running driver last said to be; not part of the record
+        sweeps/<name>/logs/<label>-<id>.log  what happened in a study, for people; not part of the record
         studies/<id>.jsonl              a study's events
         evaluations/<task>/<run>.jsonl  the evaluations a run trained, by key, shared by all studies
         machines/<id>.json              what numbers of a training depend on besides their key
@@ -41,6 +46,18 @@ class Layout:
     def sweep(self, name: str) -> Path:
         """Folder of a sweep."""
         return self.root / "sweeps" / checked_name("sweep", name)
+
+    def progress(self, name: str) -> Path:
+        """Heartbeat of a sweep's driver; says nothing once that driver is gone."""
+        return self.sweep(name) / "progress.json"
+
+    def log(self, sweep: str, label: str, study_id: str) -> Path:
+        """Log of a study in a sweep: named for people, and by the study's id, so that no two share one."""
+        unique = checked_name("study", study_id)[:8]
+        words = re.sub(r"[^A-Za-z0-9._=]+", "-", label).strip("-.")
+        if len(words) > LOG_NAME:  # cut in its middle: searcher and repetition are at the ends
+            words = f"{words[: LOG_NAME - 30]}--{words[-28:]}"
+        return self.sweep(sweep) / "logs" / f"{words or 'study'}-{unique}.log"
 
     def study(self, study_id: str) -> Path:
         """Journal of a study."""
@@ -107,8 +124,13 @@ def make_folder(path: Path) -> None:
         raise WriteError(f"cannot make folder {path}: {error.strerror}; mend it or use --results") from error
 
 
-def write_atomically(path: Path, text: str) -> None:
+def write_atomically(path: Path, text: str, *, durable: bool = True) -> None:
     """Write a file whole or not at all.
+
+    Args:
+        path: The file.
+        text: All it shall hold.
+        durable: Wait until it is on the disk.
 
     Raises:
         WriteError: It cannot be written; what was there before stands.
@@ -118,8 +140,9 @@ def write_atomically(path: Path, text: str) -> None:
     try:
         with draft.open("w", encoding="utf-8") as file:
             file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
         draft.replace(path)
     except OSError as error:
         draft.unlink(missing_ok=True)

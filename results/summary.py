@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from results.layout import Layout, StudyRecord, read_json, read_study
+from harness.errors import RecordError
+from results.layout import Layout, read_json
+from results.reading import Done, Failed, Told, read_events
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +35,57 @@ class Cost:
     seconds: float | None
 
 
-Records = Sequence[tuple[Mapping[str, Any], StudyRecord]]
-"""The studies of a plan, each with what its journal says."""
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How far a study is.
+
+    Attributes:
+        state: ``missing``, ``running`` (begun and not ended), ``failed`` or ``done``.
+        reason: Why it failed, or how it ended.
+        evaluations: Evaluations told.
+        epochs: Epochs charged.
+        seconds: Training seconds of those.
+        machines: Digests of the machines they were trained on.
+    """
+
+    state: str
+    reason: str
+    evaluations: int
+    epochs: int
+    seconds: float
+    machines: frozenset[str]
+
+
+Records = Sequence[tuple[Mapping[str, Any], Standing]]
+"""The studies of a plan, each with how far it is."""
 
 
 def read_records(root: Path, plan: Mapping[str, Any]) -> Records:
     """Read the journals of a plan's studies, once for all that is asked of them."""
     layout = Layout(root)
-    return [(planned, read_study(layout.study(planned["study"]))) for planned in plan["studies"]]
+    return [(planned, _standing(layout.study(planned["study"]))) for planned in plan["studies"]]
+
+
+def _standing(journal: Path) -> Standing:
+    events = read_events(journal)
+    told = [event for event in events if isinstance(event, Told)]
+    match events[-1] if events else None:
+        case None:
+            state, reason = "missing", ""
+        case Done(reason=reason):
+            state = "done"
+        case Failed(message=reason):
+            state = "failed"
+        case _:
+            state, reason = "running", ""
+    return Standing(
+        state,
+        reason,
+        evaluations=len(told),
+        epochs=sum(event.epochs for event in told),
+        seconds=sum(event.seconds for event in told),
+        machines=frozenset(event.machine for event in told) - {""},
+    )
 
 
 def state_counts(records: Records) -> dict[tuple[str, str], Counter[str]]:
@@ -48,7 +94,7 @@ def state_counts(records: Records) -> dict[tuple[str, str], Counter[str]]:
     for planned, record in records:
         count = counts.setdefault((planned["task"], planned["searcher"]), Counter())
         count[record.state] += 1
-        count["evaluations"] += len(_told(record))
+        count["evaluations"] += record.evaluations
     return counts
 
 
@@ -63,7 +109,7 @@ def failures_of(records: Records) -> list[str]:
 
 def machines_of(root: Path, records: Records) -> list[str]:
     """Describe the machines a sweep was trained on."""
-    ids = {event["machine"] for _, record in records for event in _told(record)} - {""}
+    ids = {machine for _, record in records for machine in record.machines}
     layout = Layout(root)
     described = []
     for machine in sorted(ids):
@@ -76,33 +122,63 @@ def machines_of(root: Path, records: Records) -> list[str]:
 
 def expected_cost(root: Path, plan: Mapping[str, Any]) -> dict[str, Cost]:
     """Return what a sweep takes, by task label."""
-    grouped: dict[str, list[StudyRecord]] = {label: [] for label in plan["tasks"]}
+    grouped: dict[str, list[Standing]] = {label: [] for label in plan["tasks"]}
     for planned, record in read_records(root, plan):
         grouped[planned["task"]].append(record)
     return {label: _cost(records, plan["tasks"][label]) for label, records in grouped.items()}
 
 
-def _cost(records: list[StudyRecord], task: Mapping[str, Any]) -> Cost:
+def _cost(records: list[Standing], task: Mapping[str, Any]) -> Cost:
     full, amount = task["full_epochs"], task["budget_amount"]
     in_evaluations = task["budget_unit"] == "evaluations"
     each = amount * full if in_evaluations else amount
-    told = [event for record in records for event in _told(record)]
-    spent = sum(event["epochs"] for event in told)
-    left = sum(
-        max(each - sum(event["epochs"] for event in _told(record)), 0)
-        for record in records
-        if record.state != "done"
-    )
-    seconds = sum(event["seconds"] for event in told)
+    spent = sum(record.epochs for record in records)
+    left = sum(max(each - record.epochs, 0) for record in records if record.state != "done")
+    seconds = sum(record.seconds for record in records)
     return Cost(
         studies=len(records),
         studies_done=sum(record.state == "done" for record in records),
         evaluations=len(records) * (amount if in_evaluations else amount // full),
-        evaluations_told=len(told),
+        evaluations_told=sum(record.evaluations for record in records),
         epochs=len(records) * each,
         seconds=left * seconds / spent if spent else (0.0 if not left else None),
     )
 
 
-def _told(record: StudyRecord) -> list[dict[str, Any]]:
-    return [event for event in record.events if event["event"] == "told"]
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """What the driver of a running sweep said last.
+
+    Attributes:
+        snapshot: What it said, a `harness.progress.Progress.snapshot`; ``None`` while it said nothing yet.
+        age: Seconds since then, or since that driver began.
+    """
+
+    snapshot: Mapping[str, Any] | None
+    age: float
+
+
+def heartbeat_of(root: Path, name: str) -> Heartbeat | None:
+    """Return the heartbeat of the driver that holds a results folder; ``None`` where it runs another sweep.
+
+    What an earlier driver left is never taken for this one's. Whether a driver holds the folder at all,
+    `results.writer.is_held` tells.
+    """
+    try:
+        driver = read_json(root / "driver.json")
+        if driver["sweep"] != name:
+            return None
+        try:
+            snapshot = read_json(Layout(root).progress(name))
+            if snapshot["run"] == driver.get("run"):
+                return Heartbeat(snapshot, _age(snapshot["at"]))
+        except (RecordError, KeyError):
+            pass  # it has not beaten yet
+        return Heartbeat(None, _age(driver["since"]))
+    except (RecordError, KeyError, ValueError):
+        return None
+
+
+def _age(at: str) -> float:
+    """Return the seconds since a time; none where the clock of the driver's machine is ahead of ours."""
+    return max((datetime.now(UTC) - datetime.fromisoformat(at)).total_seconds(), 0.0)

@@ -24,6 +24,7 @@ from results.layout import (
     checked_name,
     evaluation_lines,
     make_folder,
+    read_json,
     read_study,
     write_atomically,
 )
@@ -58,6 +59,16 @@ class StudyJournal:
         self._position = 0
         self._appender = Appender(path)
         self._record(opened(key, versions))
+
+    @property
+    def recorded(self) -> list[dict[str, Any]]:
+        """Its events of earlier runs, in order."""
+        return self._recorded
+
+    @property
+    def replaying(self) -> bool:
+        """Whether the next event is one of them."""
+        return self._position < len(self._recorded)
 
     def record(self, event: Event) -> None:
         """Verify the next event of a replay, or append a new one.
@@ -132,7 +143,6 @@ class RecordWriter:
         make_folder(root / "studies")
         # A status command holds the lock for an instant to see whether it is free: hence not zero.
         self._lock = FileLock(root / "driver.lock", timeout=0.5)
-        holder = root / "driver.json"
         try:
             self._lock.acquire()
         except Timeout:
@@ -141,9 +151,8 @@ class RecordWriter:
             raise RecordError(f"cannot lock results folder {root}: {error.strerror}") from error
         try:
             since = datetime.now(UTC).isoformat(timespec="seconds")
-            write_atomically(
-                holder, json.dumps({"host": host, "pid": pid, "sweep": sweep, "since": since}) + "\n"
-            )
+            about = {"host": host, "pid": pid, "sweep": sweep, "since": since, "run": self.run}
+            write_atomically(root / "driver.json", json.dumps(about) + "\n")
         except RecordError:
             self._lock.release()
             raise
@@ -251,6 +260,15 @@ class RecordWriter:
         path = self.layout.sweep(name) / "runs" / f"{self.run}.json"
         write_atomically(path, json.dumps(provenance, indent=1) + "\n")
 
+    def write_progress(self, name: str, snapshot: Mapping[str, Any]) -> None:
+        """Leave word of how far this run is, for `results.summary.heartbeat_of`; not part of the record.
+
+        Raises:
+            WriteError: It cannot be written.
+        """
+        text = json.dumps({"run": self.run, **snapshot}) + "\n"
+        write_atomically(self.layout.progress(name), text, durable=False)
+
     # Durability.
 
     def sync(self, *, now: bool = False) -> None:
@@ -291,9 +309,9 @@ _REFUSED = (
 def holder_of(root: Path) -> str:
     """Describe who wrote to a results folder last."""
     try:
-        value = json.loads((root / "driver.json").read_text(encoding="utf-8"))
+        value = read_json(root / "driver.json")
         return f"sweep {value['sweep']!r} on {value['host']}, process {value['pid']}, since {value['since']}"
-    except (OSError, ValueError, KeyError, TypeError):
+    except (RecordError, KeyError):
         return "another driver, which left no name"
 
 

@@ -16,6 +16,7 @@ import contextlib
 import importlib
 import os
 import re
+import subprocess
 import tempfile
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -616,17 +617,24 @@ def _resident(array: NDArray[Any], dtype: Any = None) -> Any:
 _tensors: OrderedDict[int, tuple[NDArray[Any], Any]] = OrderedDict()
 
 
+GPU_USABLE = 0.92
+"""Part of a GPU's memory that shares are cut from; every process on it also needs a context outside its share."""
+
 _threads: int | None = None
 _CHATTER: Final = re.compile(rb"[IW]\d{4} |WARNING: All log messages before absl::InitializeLog")
 
 
-def configure_threads(n: int) -> None:
+def configure_threads(n: int, gpu_share: float = 1.0) -> None:
     """Give TensorFlow ``n`` threads in this process, and make what it computes reproducible.
+
+    Of a GPU it takes what it needs as it needs it, or where it has a share only, that part of the memory at once,
+    so that evaluators on one device cannot take each other's.
 
     Must come before anything else in the process uses TensorFlow; the first use here calls it with 1 if nobody did.
 
     Args:
         n: Threads within an operation and between operations, at least 1.
+        gpu_share: Part of each visible GPU's memory, up to 1.
 
     Raises:
         ValueError: ``n`` is below 1.
@@ -654,8 +662,14 @@ def configure_threads(n: int) -> None:
     try:
         tf.config.threading.set_intra_op_parallelism_threads(n)
         tf.config.threading.set_inter_op_parallelism_threads(n)
-        for gpu in tf.config.list_physical_devices("GPU"):
-            tf.config.experimental.set_memory_growth(gpu, True)
+        for number, gpu in enumerate(tf.config.list_physical_devices("GPU")):
+            if gpu_share < 1:
+                limit = int(gpu_share * GPU_USABLE * gpu_memory()[number])
+                tf.config.set_logical_device_configuration(
+                    gpu, [tf.config.LogicalDeviceConfiguration(memory_limit=limit)]
+                )
+            else:
+                tf.config.experimental.set_memory_growth(gpu, True)
     except RuntimeError as error:
         raise RuntimeError(
             f"TensorFlow is in use already and cannot be given {n} threads: call configure_threads first "
@@ -665,6 +679,25 @@ def configure_threads(n: int) -> None:
     # A fused matrix product and ReLU makes 0 of NaN, so that a network that has diverged looks alive.
     tf.config.optimizer.set_experimental_options({"remapping": False})
     _threads = n
+
+
+def gpu_memory() -> list[int]:
+    """Return the memory of each GPU that this process may see, in MiB: TensorFlow itself does not tell.
+
+    Raises:
+        DerbyError: NVIDIA's own command does not answer.
+    """
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    which = [f"--id={visible}"] if visible else []
+    command = ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits", *which]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30)  # noqa: S603
+        return [int(line) for line in answer.stdout.split()]
+    except (OSError, ValueError, subprocess.SubprocessError) as error:
+        raise DerbyError(
+            f"cannot find out how much memory the GPU has, of which a share was asked for: {error}; "
+            "nvidia-smi must run on every machine whose GPUs are shared, or use --gpus-per-evaluator 1"
+        ) from error
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 from harness.experiment import Experiment, Search
 from harness.space import Choice, Config, Float, Int, Space
 from harness.task import Checkpoint, Data, Inspection, RegretScale, Task
-from harness.trial import Curve, Evaluation, Fidelity, Objective
+from harness.trial import Fidelity, Objective
 from tasks import backend
 from tasks.augmentation import Augmentation
 from tasks.densenet import DENSENET121, Blocks, imagenet_weights, random_weights
@@ -66,11 +66,6 @@ _VARIANTS: Final[Mapping[VariantName, Variant]] = {
         StandIn(train=8, held_out=2, side=32, subset=True), frozen=3, epochs=4, blocks=(1, 1, 1, 1)
     ),
 }
-
-
-def _is_finished(checkpoint: Checkpoint) -> bool:
-    """Whether a checkpoint was left without variables; a trial goes on from it by beginning again."""
-    return isinstance(checkpoint.state, TrainingState) and not checkpoint.state.variables
 
 
 class FigGrading(TrainedTask):
@@ -135,7 +130,6 @@ class FigGrading(TrainedTask):
     def _define(self) -> None:
         self.on_subset = self.options.images == "stand_in" or self._random_backbone
         self.fidelity = Fidelity(1, self.options.epochs or self.variant.epochs)
-        self._finished: Checkpoint | None = None
 
     def load(self) -> Data:
         """Return images, labels and the backbone's weights.
@@ -153,35 +147,10 @@ class FigGrading(TrainedTask):
             **(random_weights(self.variant.blocks) if self._random_backbone else imagenet_weights()),
         }
 
-    def evaluate(
-        self,
-        config: Config,
-        *,
-        epochs: int,
-        seed: int,
-        data: Data,
-        checkpoint: Checkpoint | None = None,
-        deadline: float | None = None,
-    ) -> Evaluation:
-        """Train a configuration; see `Task.evaluate`."""
-        checkpoint = Checkpoint.fresh() if checkpoint is None else checkpoint
-        if epochs > checkpoint.curve.epochs and _is_finished(checkpoint):
-            checkpoint.curve, checkpoint.state = Curve(), None
-        evaluation = super().evaluate(
-            config, epochs=epochs, seed=seed, data=data, checkpoint=checkpoint, deadline=deadline
-        )
-        if checkpoint.curve.epochs >= self.fidelity.high and checkpoint.state is not None:
-            # Hardly anything goes on from here, and a fine-tuned backbone takes 84 MB with its optimiser's memory:
-            # only the trial that finished last keeps it, to be looked into.
-            if self._finished is not None and self._finished is not checkpoint:
-                self._finished.state = replace(self._finished.state, variables={})
-            self._finished = checkpoint
-        return evaluation
-
     def inspect(self, config: Config, *, seed: int, data: Data, checkpoint: Checkpoint) -> Inspection | None:
         """Look into the head of a trained network and its predictions; see `Task.inspect`."""
         state = checkpoint.state
-        if not isinstance(state, TrainingState) or _is_finished(checkpoint):
+        if not isinstance(state, TrainingState):
             return None
         stage = replace(state.training.stage(checkpoint.curve.epochs), augmentation=None)
         test = backend.examples(stage, data)["test"]

@@ -261,6 +261,7 @@ def cross_validate(
             status = Status.TIMEOUT
             message = f"the deadline of {deadline:g} s passed after epoch {curve.epochs} of {epochs}"
     checkpoint.curve, checkpoint.state = curve, state
+    checkpoint.nbytes = sum(fold.nbytes for fold in state.folds)
     return Evaluation(
         status,
         curve,

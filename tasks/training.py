@@ -50,6 +50,11 @@ class TrainingState:
     variables: Variables
     confusion: dict[str, ConfusionMatrix] = field(default_factory=dict)
 
+    @property
+    def nbytes(self) -> int:
+        """Memory the variables take, in bytes."""
+        return sum(values.nbytes for values in self.variables.values())
+
 
 def train(
     training: Training,
@@ -85,9 +90,10 @@ def train(
         cross-entropy plus penalties, as Keras reports it), ``…_accuracy``, ``…_balanced_accuracy`` and
         ``…_macro_f1``, those of ``train`` running over the epoch; and ``seconds``, wall time of training
         and measuring. ``DIVERGED`` when a loss is NaN or infinite,
-        ``TIMEOUT`` when the deadline passed, ``CRASHED`` when memory ran out.
+        ``TIMEOUT`` when the deadline passed.
 
     Raises:
+        MemoryError: Host or device ran out of memory.
         ValueError: The checkpoint belongs to another training or seed.
     """
     start = time.perf_counter()
@@ -122,15 +128,8 @@ def train(
                 message = f"the deadline of {deadline:g} s passed after epoch {curve.epochs} of {epochs}"
         state = run.state()
     except backend.memory_errors() as error:
-        return Evaluation(
-            Status.CRASHED,
-            curve,
-            epochs=curve.epochs,
-            setup_seconds=setup_seconds,
-            lost_seconds=time.perf_counter() - epoch_start,
-            message=f"out of memory in epoch {curve.epochs + 1}: {error}",
-        )
-    checkpoint.curve, checkpoint.state = curve, state
+        raise MemoryError(f"in epoch {curve.epochs + 1}: {error}") from error
+    checkpoint.curve, checkpoint.state, checkpoint.nbytes = curve, state, state.nbytes
     return Evaluation(
         status,
         curve,
@@ -320,9 +319,9 @@ class TrainedTask(Task):
     libraries: ClassVar[Mapping[str, str]] = backend.LIBRARIES
 
     @classmethod
-    def prepare(cls, threads: int) -> str:
+    def prepare(cls, threads: int, gpu_share: float = 1.0) -> str:
         """Start TensorFlow in this process; see `Task.prepare`."""
-        backend.configure_threads(threads)
+        backend.configure_threads(threads, gpu_share)
         return backend.device()
 
     @abstractmethod

@@ -45,7 +45,7 @@ def run_sweep(tmp_path):
         with RecordWriter(root, sweep=sweep.name, host="here", pid=1) as writer:
             writer.write_sweep(sweep.name, sweep.text, sweep.as_plan())
             used = executor or SerialExecutor(sweep.spec.threads)
-            Driver(sweep, writer, used, progress, restart=restart).run()
+            Driver(sweep, writer, progress, restart=restart).run(used)
         return progress
 
     run.root = tmp_path / "results"

@@ -1,57 +1,120 @@
-"""The Ray executor: evaluator actors on a local or a remote cluster; the driver stays the only writer."""
+"""The Ray executor: evaluators and study hosts as actors; the driver stays the only writer.
+
+Ray never retries anything here. What is lost is handed back as `Lost` with its cause, and the driver decides.
+"""
 
 from __future__ import annotations
 
-import logging
-import math
-import socket
+import time
 from collections import deque
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
 
 import ray
-from ray.exceptions import RayActorError
+from ray.exceptions import ActorUnavailableError, RayActorError, RayError, RayTaskError
 
 from harness.errors import DerbyError
-from harness.evaluator import Bug, Evaluated, Evaluator, Job
-from harness.executors.base import Finished
-from harness.keys import TaskKey
-from harness.machine import Machine
+from harness.evaluator import CHECKPOINTS_KEPT, Bug, Cause, Job, Lost, Outcome
+from harness.executors.actors import EvaluatorActor, HostActor, MemoryLimit, Place
+from harness.executors.base import Finished, Workforce
+from harness.executors.cluster import connect, fitting, living_nodes, on_driver_node
+from harness.host import Step, Stepped
+from harness.keys import StudyKey, TaskKey
 from harness.task import Data
-from harness.threads import VARIABLES
-from harness.trial import Curve, Evaluation, Status
 
-CONNECT_SECONDS = 10.0
-"""How long a cluster's head may take to answer."""
+POLL_SECONDS = 0.5
+"""How long `RayExecutor.wait` waits for something to end before it looks at deadlines and nodes."""
 
-ATTEMPTS = 2
-"""An evaluation that takes its evaluator down this many times is recorded as crashed."""
+FOLLOW_SECONDS = 2.0
+"""How often the cluster's nodes are looked at."""
+
+RECYCLE_AFTER = 2000
+"""Evaluations after which an evaluator is replaced: libraries leak."""
+
+GROWTH = 0.5
+"""Part of its memory by which an evaluator may grow, after its first evaluation, before it is replaced."""
+
+OVERRUN_SECONDS = 60.0
+"""How long an evaluation may go on after its deadline before its evaluator is killed, at least: it may be the
+first in its process, which also loads libraries. At most it takes as long again as the deadline is."""
+
+NODE_SECONDS = 5.0
+"""How long after the death of a process its node may turn out to have died."""
+
+PATIENCE_SECONDS = 900.0
+"""How long a cluster may have no room for a single evaluator, since an autoscaler takes minutes to make some."""
+
+FAILED_STARTS = 3
+"""Actors that may die while they start, none having started before, until the cluster is said to be unfit."""
+
+HOSTS = 16
+"""Study hosts at most."""
 
 
-class _Actor:
-    """An evaluator in a process of its own; data come from the object store, zero-copy and read-only."""
+@dataclass(slots=True, eq=False)
+class _Member:
+    """An actor of ours."""
 
-    def __init__(self, threads: int) -> None:
-        self._data: dict[str, Data] = {}
-        self._evaluator = Evaluator(threads, lambda key: self._data[key.id])
+    actor: Any
+    starting: Any
+    """Reference of its first answer, until that comes."""
+    place: Place | None = None
+    pending: Any = None
+    """Reference of what it works on."""
+    since: float = 0.0
+    served: int = 0
 
-    def evaluate(self, job: Job, data: Data) -> Evaluated | Bug:
-        self._data.setdefault(job.key.task.id, data)
-        return self._evaluator.evaluate(job)
+
+@dataclass(slots=True, eq=False)
+class _EvaluatorMember(_Member):
+    """An evaluator."""
+
+    job: Job | None = None
+    overrun: bool = False
+    first_memory: int = 0
+    """Bytes it took after its first evaluation, with the libraries loaded."""
+    held: dict[str, None] = field(default_factory=dict)
+    """Evaluations whose checkpoints it holds, oldest first; as far as can be known from here."""
+
+
+@dataclass(slots=True, eq=False)
+class _HostMember(_Member):
+    """A study host."""
+
+    step: Step | None = None
+    queue: deque[tuple[Step, Any]] = field(default_factory=deque)
+    studies: dict[str, StudyKey] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Death:
+    """A process that died, perhaps with its node."""
+
+    place: Place | None
+    at: float
+    report: Callable[[Cause], Finished | Stepped]
 
 
 class RayExecutor:
-    """Runs jobs on evaluator actors, one per CPU core or GPU share.
+    """Runs jobs on evaluators, one per CPU core or GPU share, and searchers on study hosts.
+
+    Evaluators follow the cluster: they are started as nodes come, and given back when the sweep has no more use
+    for them. On a cluster of others one more generation is asked for than there is room for, which is what an
+    autoscaler goes by.
 
     Args:
         threads: Threads one evaluation may use.
-        evaluators: Number of evaluators; ``None``: as many as the cluster's CPUs, or GPU shares, hold.
+        evaluators: Number of evaluators at most; ``None``: as many as there is room and use for.
         gpus_per_evaluator: Share of a GPU that each takes; 0 trains on CPUs.
+        memory: Bytes an evaluator may take; ``None``: its share of its node's, when that is short of memory.
         address: The cluster; ``None`` starts one on this machine that ends with the driver.
+        recycle_after: Evaluations after which an evaluator is replaced.
+        overrun: See `OVERRUN_SECONDS`.
+        patience: See `PATIENCE_SECONDS`; by default 0 on a cluster of our own, which does not grow.
 
     Raises:
-        DerbyError: The cluster cannot be reached, or holds no evaluator.
+        DerbyError: The cluster cannot be reached, or a cluster of our own holds no evaluator.
     """
 
     name = "ray"
@@ -62,35 +125,62 @@ class RayExecutor:
         *,
         evaluators: int | None = None,
         gpus_per_evaluator: float = 0.0,
+        memory: int | None = None,
         address: str | None = None,
+        recycle_after: int = RECYCLE_AFTER,
+        overrun: float = OVERRUN_SECONDS,
+        patience: float | None = None,
     ) -> None:
-        self._threads = threads
-        self._started_here = not ray.is_initialized()
-        if self._started_here:
-            self._connect(address)
-        resources = ray.cluster_resources()
-        if evaluators is None:
-            gpus, cpus = resources.get("GPU", 0.0), resources.get("CPU", 0.0)
-            evaluators = math.floor(gpus / gpus_per_evaluator) if gpus_per_evaluator else int(cpus // threads)
-        if evaluators < 1:
-            raise DerbyError(
-                f"the Ray cluster has no room for an evaluator of {threads} CPUs and {gpus_per_evaluator} GPUs; "
-                f"it offers {resources}"
-            )
-        self._slots = evaluators
-        self._remote = ray.remote(
-            num_cpus=threads, num_gpus=gpus_per_evaluator, max_restarts=0, max_task_retries=0
-        )(_Actor)
+        self._threads, self._gpus, self._memory = threads, gpus_per_evaluator, memory
+        self._most, self._recycle_after, self._overrun = evaluators, recycle_after, overrun
+        self._started_here = connect(address)
+        self._grows = address is not None or not self._started_here
+        self._patience = patience if patience is not None else PATIENCE_SECONDS if self._grows else 0.0
+        # Retries are the driver's: it knows what a lost evaluation means.
+        once = {"max_restarts": 0, "max_task_retries": 0}
+        self._evaluator_class = ray.remote(num_cpus=threads, num_gpus=gpus_per_evaluator, **once)(
+            EvaluatorActor
+        )
+        self._host_class = ray.remote(num_cpus=0, **once)(HostActor)
         self._data: dict[str, ray.ObjectRef[Any]] = {}
-        self._idle = [self._new_actor() for _ in range(evaluators)]
-        self._queue: deque[Job] = deque()
-        self._running: dict[ray.ObjectRef[Any], tuple[Job, Any]] = {}
-        self._attempts: dict[str, int] = {}
+        self._evaluators: list[_EvaluatorMember] = []
+        self._hosts: list[_HostMember] = []
+        self._jobs: deque[Job] = deque()
+        self._deaths: list[_Death] = []
+        self._ready: list[Finished | Stepped] = []
+        self._wanted_jobs = self._cheap = 0
+        self._nodes: dict[str, Any] = {}
+        self._followed = -FOLLOW_SECONDS
+        self._had_room = time.monotonic()
+        self._failed_starts = 0
+        self._began = False
+        """Whether an actor has ever started."""
+        self._look_at_nodes()
 
     @property
-    def slots(self) -> int:
-        """Jobs worth having in flight: one per evaluator, and one waiting so that none idles."""
-        return self._slots + 1
+    def job_slots(self) -> int:
+        """One job per evaluator, those that wait for a busy evaluator's checkpoint, and a few so that none idles."""
+        working = sum(member.place is not None for member in self._evaluators)
+        blocked = sum(self._holder(job) is not None for job in self._jobs)
+        return working + blocked + max(1, working // 4)
+
+    @property
+    def step_slots(self) -> int:
+        """A step under way and one waiting for each host."""
+        return 2 * max(len(self._hosts), 1)
+
+    @property
+    def workforce(self) -> Workforce:
+        """The evaluators there are."""
+        busy = sum(member.job is not None for member in self._evaluators)
+        starting = sum(member.place is None for member in self._evaluators)
+        return Workforce(busy, len(self._evaluators) - busy - starting, starting)
+
+    def demand(self, jobs: int, cheap: int) -> None:
+        """Learn what the rest of the sweep could use."""
+        if (jobs, cheap) != (self._wanted_jobs, self._cheap):
+            self._wanted_jobs, self._cheap = jobs, cheap
+            self._resize()
 
     def add_data(self, task: TaskKey, data: Data) -> None:
         """Put a task's data into the object store, owned by the driver."""
@@ -98,87 +188,309 @@ class RayExecutor:
 
     def submit(self, job: Job) -> None:
         """Start a job on an idle evaluator, or queue it."""
-        self._queue.append(job)
-        self._start_queued()
+        self._jobs.append(job)
+        self._hand_out_jobs()
 
-    def wait(self) -> Finished:
-        """Return the next job that ends; a lost evaluator is replaced and its job run again."""
-        while True:
-            done, _ = ray.wait(list(self._running), num_returns=1)
-            job, actor = self._running.pop(done[0])
-            try:
-                outcome: Evaluated | Bug = ray.get(done[0])
-            except RayActorError as error:
-                self._idle.append(self._new_actor())
-                attempts = self._attempts[job.key.id] = self._attempts.get(job.key.id, 0) + 1
-                if attempts < ATTEMPTS:
-                    self._queue.appendleft(job)
-                    self._start_queued()
-                    continue
-                outcome = _crashed(job, error)
-            else:
-                self._idle.append(actor)
-            self._attempts.pop(job.key.id, None)
-            self._start_queued()
-            return Finished(job, outcome)
+    def step(self, step: Step, *, cheap: bool) -> None:
+        """Let a study go on at its host, or begin at the one that has the fewest."""
+        host = next((host for host in self._hosts if step.key.id in host.studies), None)
+        if host is None:
+            if not self._hosts:
+                self._add_host()
+            host = min(self._hosts, key=lambda host: len(host.studies))
+            host.studies[step.key.id] = step.key
+        host.queue.append((step, self._data[step.key.task.id] if cheap else None))
+        self._hand_out_step(host)
+
+    def drop(self, key: StudyKey) -> None:
+        """Forget a study."""
+        for host in self._hosts:
+            if host.studies.pop(key.id, None) is not None:
+                host.actor.drop.remote(key)
+
+    def wait(self) -> list[Finished | Stepped]:
+        """Return what has ended; after `POLL_SECONDS` without anything, return nothing."""
+        self._follow()
+        if not self._ready:
+            self._collect(POLL_SECONDS / 5 if self._deaths else POLL_SECONDS)
+        self._kill_overrun()
+        self._judge_deaths()
+        ready, self._ready = self._ready, []
+        return ready
 
     def close(self) -> None:
-        """Stop the evaluators, and the cluster where it was started here."""
-        for _, actor in self._running.values():
-            ray.kill(actor)
-        for actor in self._idle:
-            ray.kill(actor)
+        """Stop every actor, and the cluster where it was started here."""
+        for member in [*self._evaluators, *self._hosts]:
+            ray.kill(member.actor)
+        self._evaluators, self._hosts = [], []
         if self._started_here:
             ray.shutdown()
 
-    def _connect(self, address: str | None) -> None:
-        if address is not None:
-            _check_answers(address)
-        else:
-            # "Token authentication is enabled": nothing to act on for a cluster that ends with the driver.
-            logging.getLogger("ray._private.authentication").setLevel(logging.ERROR)
-        # Without the override, work that asked for no GPU would see them all.
-        environment = {"env_vars": {"RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1", **VARIABLES}}
-        try:
-            ray.init(
-                address=address or "local",
-                # A cluster of our own is for this machine only: nothing of it listens to others.
-                _node_ip_address="127.0.0.1" if address is None else None,
-                runtime_env=environment,
-                include_dashboard=False if address is None else None,
-                log_to_driver=False,
-                logging_level="warning",
+    # The cluster and who works there.
+
+    def _follow(self) -> None:
+        if time.monotonic() - self._followed >= FOLLOW_SECONDS:
+            self._look_at_nodes()
+            self._resize()
+
+    def _look_at_nodes(self) -> None:
+        self._followed = time.monotonic()
+        self._nodes = living_nodes()
+        for member in [*self._evaluators, *self._hosts]:
+            # A busy one's work says so itself.
+            if member.pending is None and member.place is not None and member.place.node not in self._nodes:
+                self._remove(member)
+                if isinstance(member, _HostMember):
+                    self._lose_studies(member, "its searcher's node died")
+        if self._room() or any(member.place for member in self._evaluators):
+            self._had_room = time.monotonic()
+        elif (not self._began or self._wanted_jobs) and (time.monotonic() - self._had_room >= self._patience):
+            offered = ray.cluster_resources()
+            raise DerbyError(
+                f"the Ray cluster has no room for an evaluator of {self._threads} CPUs and {self._gpus} GPUs; "
+                f"it offers {offered}"
             )
-        except (ConnectionError, RuntimeError, ValueError) as error:
-            raise DerbyError(f"cannot reach Ray at {address or 'this machine'}: {error}") from error
 
-    def _new_actor(self) -> Any:
-        return self._remote.remote(self._threads)
+    def _room(self) -> int:
+        return sum(fitting(offered, self._threads, self._gpus) for offered in self._nodes.values())
 
-    def _start_queued(self) -> None:
-        while self._idle and self._queue:
-            job, actor = self._queue.popleft(), self._idle.pop()
-            ref = actor.evaluate.remote(job, self._data[job.key.task.id])
-            self._running[ref] = (job, actor)
+    def _resize(self) -> None:
+        """Start the actors that are wanted and there is room for; give back idle ones that nothing will need."""
+        room = self._room()
+        # Of what cannot start yet, as much again as there is: an autoscaler then doubles the cluster at a time.
+        target = room + max(1, room // 2) if self._grows else room
+        target = min(target, self._wanted_jobs, self._most or target)
+        while len(self._evaluators) < target:
+            actor = self._evaluator_class.remote(self._threads, self._gpus or 1.0)
+            self._evaluators.append(_EvaluatorMember(actor, actor.place.remote()))
+        spare = [member for member in self._evaluators if member.job is None]
+        spare.sort(key=lambda member: member.place is not None)  # those that have not started, first
+        for member in spare[: max(len(self._evaluators) - self._wanted_jobs, 0)]:
+            self._evaluators.remove(member)
+            ray.kill(member.actor)
+        cpus = sum(offered.get("CPU", 0.0) for offered in self._nodes.values())
+        left = int(cpus - self._threads * len(self._evaluators))
+        needed = self._cheap if not self._wanted_jobs else max(self._cheap, len(self._evaluators))
+        while len(self._hosts) < min(max(left, 1), needed, HOSTS):
+            self._add_host()
+
+    def _add_host(self) -> None:
+        # Beside the driver a host is safe from nodes that go, but it must not make the driver wait: so only
+        # the first is there, and the others are where there are cores.
+        first = not self._hosts
+        options = {"scheduling_strategy": on_driver_node()} if first else {"scheduling_strategy": "SPREAD"}
+        actor = self._host_class.options(**options).remote(self._threads)
+        self._hosts.append(_HostMember(actor, actor.place.remote()))
+
+    def _memory_limit(self, place: Place) -> MemoryLimit:
+        """Return what an evaluator may take: its share of what its node has besides the object store."""
+        if self._memory is not None:
+            return MemoryLimit(self._memory, strict=True)
+        offered = self._nodes.get(place.node, {})
+        share = offered.get("memory", float("inf")) / max(fitting(offered, self._threads, self._gpus), 1)
+        return MemoryLimit(share, strict=False)
+
+    # Handing out.
+
+    def _holder(self, job: Job) -> _EvaluatorMember | None:
+        """Return the evaluator that holds a job's checkpoint."""
+        return next((member for member in self._evaluators if job.key.id in member.held), None)
+
+    def _hand_out_jobs(self) -> None:
+        for member in self._evaluators:
+            if not self._jobs:
+                return
+            if member.place is not None and member.job is None:
+                job = self._job_for(member)
+                if job is not None:
+                    self._start(member, job, member.place)
+
+    def _job_for(self, member: _EvaluatorMember) -> Job | None:
+        """Choose the oldest job whose checkpoint it holds, or else the oldest one that no other holds."""
+        chosen = None
+        for job in self._jobs:
+            holder = self._holder(job)
+            if holder is member:
+                chosen = job
+                break
+            if holder is None and chosen is None:
+                chosen = job
+        if chosen is not None:
+            self._jobs.remove(chosen)
+        return chosen
+
+    def _start(self, member: _EvaluatorMember, job: Job, place: Place) -> None:
+        member.job, member.since, member.overrun = job, time.monotonic(), False
+        member.held.pop(job.key.id, None)
+        member.held[job.key.id] = None
+        while len(member.held) > CHECKPOINTS_KEPT:
+            del member.held[next(iter(member.held))]
+        member.pending = member.actor.evaluate.remote(
+            job, self._data[job.key.task.id], self._memory_limit(place)
+        )
+
+    def _hand_out_step(self, host: _HostMember) -> None:
+        if host.place is not None and host.step is None and host.queue:
+            host.step, data = host.queue.popleft()
+            host.pending = host.actor.step.remote(host.step, data)
+
+    # Collecting.
+
+    def _collect(self, seconds: float) -> None:
+        """Take in everything that has ended, and hand out to whoever has become free."""
+        refs: dict[Any, tuple[str, _Member]] = {}
+        for member in [*self._evaluators, *self._hosts]:
+            if member.place is None:
+                refs[member.starting] = ("started", member)
+            elif member.pending is not None:
+                refs[member.pending] = ("worked", member)
+        if not refs:
+            time.sleep(seconds)
+            return
+        done, rest = ray.wait(list(refs), num_returns=1, timeout=seconds)
+        if done and rest:
+            done += ray.wait(rest, num_returns=len(rest), timeout=0)[0]
+        for ref in done:
+            what, member = refs[ref]
+            if what == "started":
+                self._take_started(member, ref)
+            elif isinstance(member, _EvaluatorMember):
+                self._take_evaluated(member, ref)
+            elif isinstance(member, _HostMember):
+                self._take_stepped(member, ref)
+        self._hand_out_jobs()
+
+    def _take_started(self, member: _Member, ref: Any) -> None:
+        try:
+            member.place = ray.get(ref)
+            self._began = True
+        except RayError as error:
+            self._remove(member)
+            self._failed_starts += 1
+            if not self._began and self._failed_starts >= FAILED_STARTS:
+                raise DerbyError(
+                    f"evaluators cannot start on the Ray cluster: {_reason(error)}; every node needs the project "
+                    "and its locked dependencies, under the driver's version of Python"
+                ) from error
+            if isinstance(member, _HostMember):
+                self._lose_studies(member, f"its host could not start: {_reason(error)}")
+            self._resize()
+            return
+        if isinstance(member, _HostMember):
+            self._hand_out_step(member)
+
+    def _take_evaluated(self, member: _EvaluatorMember, ref: Any) -> None:
+        job, where = member.job, str(member.place)
+        assert job is not None  # noqa: S101 - pending belongs to a job
+        member.job = member.pending = None
+        try:
+            outcome, memory = ray.get(ref)
+        except MemoryError:
+            # The watch's exception, when the evaluation had just ended by itself.
+            outcome, memory = Lost(Cause.MEMORY, "out of memory"), 0
+        except RayTaskError as error:
+            outcome, memory = Bug(f"{_reason(error)}", str(error)), 0
+        except RayError as error:
+            self._remove(member)
+            ray.kill(member.actor)  # it may be alive and only out of reach
+            message = f"its evaluator died: {_reason(error)}"
+            if member.overrun:
+                message = (
+                    f"stuck for {self._overrun_after(job):g} s beyond its deadline of {job.deadline:g} s"
+                )
+                self._ready.append(Finished(job, Lost(Cause.DEADLINE, message), where))
+            else:
+                self._bury(member.place, error, lambda cause: Finished(job, Lost(cause, message), where))
+            self._resize()
+            return
+        member.served += 1
+        member.first_memory = member.first_memory or memory
+        self._ready.append(Finished(job, outcome, where))
+        assert member.place is not None  # noqa: S101 - it has answered
+        grown = memory - member.first_memory > GROWTH * self._memory_limit(member.place).nbytes
+        if grown or member.served >= self._recycle_after or _out_of_memory(outcome):
+            self._remove(member)
+            ray.kill(member.actor)
+            self._resize()
+
+    def _take_stepped(self, host: _HostMember, ref: Any) -> None:
+        step = host.step
+        assert step is not None  # noqa: S101 - pending belongs to a step
+        host.step = host.pending = None
+        try:
+            stepped: Stepped = ray.get(ref)
+        except RayTaskError as error:
+            stepped = Stepped(step.key, problem=Bug(_reason(error), str(error)))
+        except RayError as error:
+            self._remove(host)
+            ray.kill(host.actor)
+            message = f"its searcher's process died: {_reason(error)}"
+            if host.studies.pop(step.key.id, None) is not None:
+                self._bury(host.place, error, lambda cause: Stepped(step.key, problem=Lost(cause, message)))
+            self._lose_studies(host, message)
+            return
+        if stepped.done or stepped.problem is not None:
+            host.studies.pop(step.key.id, None)
+        self._ready.append(stepped)
+        self._hand_out_step(host)
+
+    # Losing.
+
+    def _remove(self, member: _Member) -> None:
+        if isinstance(member, _EvaluatorMember):
+            self._evaluators.remove(member)
+        elif isinstance(member, _HostMember):
+            self._hosts.remove(member)
+
+    def _lose_studies(self, host: _HostMember, message: str) -> None:
+        """Hand back the studies of a lost host that it was not working on: they had no part in its end."""
+        for key in host.studies.values():
+            self._ready.append(Stepped(key, problem=Lost(Cause.NODE, message)))
+        host.studies.clear()
+
+    def _bury(
+        self, place: Place | None, error: RayError, report: Callable[[Cause], Finished | Stepped]
+    ) -> None:
+        """Report a death at once where Ray knows its cause, or else when its node had time to turn out dead."""
+        preempted = isinstance(error, RayActorError) and error.preempted
+        if preempted or isinstance(error, ActorUnavailableError) or "node has died" in str(error):
+            self._ready.append(report(Cause.NODE))
+        else:
+            self._deaths.append(_Death(place, time.monotonic(), report))
+
+    def _judge_deaths(self) -> None:
+        if not self._deaths:
+            return
+        living = living_nodes()
+        waiting = []
+        for death in self._deaths:
+            if death.place is None or death.place.node not in living:
+                self._ready.append(death.report(Cause.NODE))
+            elif time.monotonic() - death.at >= NODE_SECONDS:
+                self._ready.append(death.report(Cause.CRASH))
+            else:
+                waiting.append(death)
+        self._deaths = waiting
+
+    def _overrun_after(self, job: Job) -> float:
+        return max(self._overrun, job.deadline or 0.0)
+
+    def _kill_overrun(self) -> None:
+        now = time.monotonic()
+        for member in self._evaluators:
+            job = member.job
+            if job is None or job.deadline is None or member.overrun:
+                continue
+            if now - member.since > job.deadline + self._overrun_after(job):
+                member.overrun = True
+                ray.kill(member.actor)
 
 
-def _check_answers(address: str) -> None:
-    """Raise `DerbyError` where nothing listens at ``host:port``: Ray itself would try for minutes."""
-    place = urlsplit(address if "//" in address else f"//{address}")
-    try:
-        if place.port is not None:
-            socket.create_connection((place.hostname or "", place.port), timeout=CONNECT_SECONDS).close()
-    except (OSError, ValueError) as error:
-        raise DerbyError(
-            f"cannot reach Ray at {address}: {error}; expected host:port of a running head node, such as "
-            "`ray start --head` prints, or auto"
-        ) from error
+def _out_of_memory(outcome: Outcome) -> bool:
+    return isinstance(outcome, Lost) and outcome.cause is Cause.MEMORY
 
 
-def _crashed(job: Job, error: RayActorError) -> Evaluated:
-    reason = str(error).strip().splitlines()[0]
-    evaluation = Evaluation(
-        Status.CRASHED, Curve(), epochs=0, message=f"its evaluator died {ATTEMPTS} times: {reason}"
-    )
-    unknown = Machine({"processor": "unknown: the evaluator died before it could tell"})
-    return Evaluated(replace(evaluation, machine=unknown.id), unknown)
+def _reason(error: Exception) -> str:
+    """Return what of Ray's message says why, in one line."""
+    lines = [line.strip() for line in str(error).strip().splitlines()]
+    return next((line for line in reversed(lines) if line), type(error).__name__)

@@ -61,7 +61,7 @@ def recorded(sweep: Sweep) -> None:
     """Run the sweep as a user does: driver, serial executor, journal and evaluation record on the disk."""
     with tempfile.TemporaryDirectory() as folder:
         with RecordWriter(Path(folder), sweep="bench", host="here", pid=0) as writer:
-            Driver(sweep, writer, SerialExecutor(1), Progress(1, TRIALS)).run()
+            Driver(sweep, writer, Progress(1, TRIALS)).run(SerialExecutor(1))
 
 
 def optuna_loop(sweep: Sweep) -> None:

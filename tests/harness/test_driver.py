@@ -10,6 +10,7 @@ from records import study_records
 from harness.driver import Driver
 from harness.executors.base import Finished
 from harness.executors.serial import SerialExecutor
+from harness.host import Stepped
 from harness.progress import Progress
 from harness.sweep import parse_sweep
 from results.layout import Layout, read_study
@@ -43,11 +44,13 @@ class Shuffled(SerialExecutor):
     """Takes many jobs at once and finishes them in the reverse of the order submitted."""
 
     name = "shuffled"
-    slots = 7
+    job_slots = step_slots = 7
 
-    def wait(self) -> Finished:
-        job = self._queue.pop()
-        return Finished(job, self._evaluator.evaluate(job))
+    def wait(self) -> list[Finished | Stepped]:
+        if self._steps:
+            return [self._host.step(self._steps.pop())]
+        job = self._jobs.pop()
+        return [Finished(job, self._evaluator.evaluate(job))]
 
 
 @pytest.mark.parametrize("workers", [1, 4])
@@ -250,7 +253,7 @@ def test_a_full_disk_stops_the_run_and_loses_nothing(tmp_path, plugin, monkeypat
             with pytest.raises(
                 WriteError, match="cannot write .*Everything recorded so far is safe.*same command"
             ):
-                Driver(sweep, writer, SerialExecutor(1), Progress(2, 16)).run()
+                Driver(sweep, writer, Progress(2, 16)).run(SerialExecutor(1))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
         signal.signal(signal.SIGXFSZ, old)
@@ -262,5 +265,5 @@ def test_a_full_disk_stops_the_run_and_loses_nothing(tmp_path, plugin, monkeypat
     assert kept > 0
     progress = Progress(2, 16)
     with RecordWriter(root, sweep=sweep.name, host="here", pid=1) as writer:
-        Driver(sweep, writer, SerialExecutor(1), progress).run()
+        Driver(sweep, writer, progress).run(SerialExecutor(1))
     assert (progress.done, progress.trained) == (2, 16 - kept)

@@ -305,21 +305,6 @@ def test_center_loss_draws_a_class_together(data):
     assert scatter(1.0) < 0.7 * scatter(0.0)
 
 
-def test_only_the_trial_finished_last_keeps_its_weights(task, data):
-    config, other = (task.space.references[name] for name in ("optuna", "keras_tuner"))
-    checkpoint, second = Checkpoint.fresh(), Checkpoint.fresh()
-    first = task.evaluate(config, epochs=4, seed=SEED, data=data, checkpoint=checkpoint)
-    assert checkpoint.state.variables
-    task.evaluate(other, epochs=4, seed=SEED, data=data, checkpoint=second)
-    assert second.state.variables
-    assert checkpoint.state.variables == {}
-    again = task.evaluate(config, epochs=4, seed=SEED, data=data, checkpoint=checkpoint)
-    assert again.curve == first.curve
-    assert again.confusion == first.confusion != {}
-    shorter = task.evaluate(config, epochs=2, seed=SEED, data=data, checkpoint=checkpoint)
-    assert shorter.curve == first.curve.prefix(2)
-
-
 @pytest.mark.parametrize("epochs", [2, 4])  # frozen, fine-tuned
 @pytest.mark.parametrize("kind", [FigHead, FigAugmentation])
 def test_inspection_sees_what_was_measured(kind, epochs, data):

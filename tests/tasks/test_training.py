@@ -418,14 +418,15 @@ def test_deadline(data):
     assert train(network(), epochs=1, seed=1, data=data, deadline=1e-9).status is Status.OK
 
 
-def test_running_out_of_memory_is_a_status(data, monkeypatch):
+def test_running_out_of_memory_says_so_and_leaves_the_checkpoint(data, monkeypatch):
     def epoch(self, number):
         raise MemoryError("cannot allocate 9 TB")
 
     monkeypatch.setattr(training._Run, "epoch", epoch)
-    evaluation = train(network(), epochs=2, seed=1, data=data)
-    assert (evaluation.status, evaluation.epochs) == (Status.CRASHED, 0)
-    assert "out of memory in epoch 1: cannot allocate 9 TB" in evaluation.message
+    checkpoint = Checkpoint.fresh()
+    with pytest.raises(MemoryError, match="in epoch 1: cannot allocate 9 TB"):
+        train(network(), epochs=2, seed=1, data=data, checkpoint=checkpoint)
+    assert checkpoint.state is None
 
 
 def test_bugs_raise(data):
