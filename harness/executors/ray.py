@@ -45,6 +45,9 @@ NODE_SECONDS = 5.0
 PATIENCE_SECONDS = 900.0
 """How long a cluster may have no room for a single evaluator, since an autoscaler takes minutes to make some."""
 
+AHEAD = 8
+"""Evaluators asked for beyond those there is room for, at least; or as many again, where that is more."""
+
 FAILED_STARTS = 3
 """Actors that may die while they start, none having started before, until the cluster is said to be unfit."""
 
@@ -100,7 +103,7 @@ class RayExecutor:
     """Runs jobs on evaluators, one per CPU core or GPU share, and searchers on study hosts.
 
     Evaluators follow the cluster: they are started as nodes come, and given back when the sweep has no more use
-    for them. On a cluster of others one more generation is asked for than there is room for, which is what an
+    for them. On a cluster that is not ours alone more are asked for than there is room for, which is what an
     autoscaler goes by.
 
     Args:
@@ -173,8 +176,10 @@ class RayExecutor:
     def workforce(self) -> Workforce:
         """The evaluators there are."""
         busy = sum(member.job is not None for member in self._evaluators)
-        starting = sum(member.place is None for member in self._evaluators)
-        return Workforce(busy, len(self._evaluators) - busy - starting, starting)
+        started = sum(member.place is not None for member in self._evaluators)
+        # The others wait for nodes that may never come.
+        starting = min(len(self._evaluators), self._room()) - started
+        return Workforce(busy, started - busy, max(starting, 0))
 
     def demand(self, jobs: int, cheap: int) -> None:
         """Learn what the rest of the sweep could use."""
@@ -257,8 +262,10 @@ class RayExecutor:
     def _resize(self) -> None:
         """Start the actors that are wanted and there is room for; give back idle ones that nothing will need."""
         room = self._room()
-        # Of what cannot start yet, as much again as there is: an autoscaler then doubles the cluster at a time.
-        target = room + max(1, room // 2) if self._grows else room
+        target = room
+        if self._grows:
+            # What cannot start yet is what an autoscaler goes by.
+            target = self._most or room + max(room, AHEAD)
         target = min(target, self._wanted_jobs, self._most or target)
         while len(self._evaluators) < target:
             actor = self._evaluator_class.remote(self._threads, self._gpus or 1.0)
