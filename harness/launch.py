@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shlex
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
-from typing import TYPE_CHECKING, Any
+from types import FrameType, TracebackType
+from typing import TYPE_CHECKING, Any, Self
 
 from harness.driver import Driver
 from harness.errors import SweepError
@@ -93,11 +95,24 @@ class _Interruption:
     def __init__(self) -> None:
         self._asked = False
         self._breakable = False
+        self._before: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            self._before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        self.listen()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
 
     def listen(self) -> None:
         """Take the signals from now on, also from Ray, which takes one when it starts."""
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
+        for number, before in self._before.items():
+            if before is not signal.SIG_IGN:  # what a shell's background jobs are not to hear
                 signal.signal(number, self._hear)
 
     def breaking(self, wait: Callable[[], Any]) -> Any:
@@ -148,10 +163,20 @@ def launch(
         InterruptedRunError: The user stopped it.
         RecordError: The record cannot be read or written.
     """
-    interruption = _Interruption()
-    interruption.listen()
     about = provenance(place.executor)
-    with RecordWriter(results, sweep=sweep.name, host=about["host"], pid=os.getpid()) as writer:
+    with ExitStack() as stack:
+        interruption = stack.enter_context(_Interruption())
+        writer = stack.enter_context(
+            RecordWriter(results, sweep=sweep.name, host=about["host"], pid=os.getpid())
+        )
+        notes = [writer.notes]
+        stack.callback(lambda: _print_notes(console, notes))
+        if place.sync_to is not None:
+            from results.mirror import Mirror
+
+            mirror = Mirror(results, place.sync_to)
+            notes.append(mirror.notes)
+            stack.enter_context(mirror)  # before the record is read: it fetches what is missing here
         writer.write_sweep(sweep.name, sweep.text, sweep.as_plan())
         writer.write_run(sweep.name, about)
         progress = Progress(len(sweep.studies), _expected_evaluations(sweep))
@@ -168,19 +193,20 @@ def launch(
             inspect=inspect,
             on_inspection=on_inspection,
         )
-        interrupted = False
-        try:
-            if driver.unfinished:
-                interrupted = not _drive(driver, place, sweep.spec.threads, display, interruption)
-        finally:
-            for note in writer.notes:
-                console.print(f"note: {note}", style="yellow", markup=False, highlight=False, soft_wrap=True)
+        interrupted = bool(driver.unfinished) and not _drive(
+            driver, place, sweep.spec.threads, display, interruption
+        )
         ended = {"ended": now(), "counts": _counts(progress), "data": driver.data_digests}
         writer.write_run(sweep.name, {**about, **ended})
     if interrupted:
         again = shlex.join(["derby", *sys.argv[1:]])
         raise InterruptedRunError(f"interrupted; everything recorded is safe. To go on: {again}")
     return progress
+
+
+def _print_notes(console: Console, notes: Sequence[Sequence[str]]) -> None:
+    for note in itertools.chain(*notes):
+        console.print(f"note: {note}", style="yellow", markup=False, highlight=False, soft_wrap=True)
 
 
 def _drive(driver: Driver, place: Place, threads: int, display: Display, interruption: _Interruption) -> bool:
