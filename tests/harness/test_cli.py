@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import re
 import resource
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from records import study_records
 
 DERBY = [sys.executable, "-m", "harness.cli"]
 
@@ -155,3 +157,31 @@ def test_ray_options_need_ray(sweep):
     out = derby("run", sweep, "--evaluators", "2")
     assert out.returncode == 2
     assert "need --executor ray" in out.stderr
+
+
+def test_a_number_of_evaluators_is_a_number_or_auto(sweep):
+    out = derby("run", sweep, "--executor", "ray", "--evaluators", "many")
+    assert out.returncode == 2
+    assert "--evaluators: expected auto or a number from 1, got 'many'" in out.stderr
+
+
+def test_a_run_goes_on_from_its_copy_when_its_machine_is_lost(sweep, tmp_path):
+    results, copy = tmp_path / "results", tmp_path / "copy"
+    ran = derby("run", sweep, "--results", results, "--sync-to", copy)
+    assert ran.returncode == 0, ran.stderr
+    record = study_records(results)
+    shutil.rmtree(results)
+    for path in sorted((copy / "studies").glob("*.jsonl"))[:3]:
+        path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:4]))
+    again = derby("run", sweep, "--results", results, "--sync-to", copy.as_uri())
+    assert again.returncode == 0, again.stderr
+    assert "note: fetched" in again.stdout
+    assert "nothing was trained, reused" in again.stdout
+    assert study_records(results) == study_records(copy) == record
+
+
+def test_a_place_that_cannot_hold_a_copy_is_refused_before_anything_is_trained(sweep, tmp_path):
+    out = derby("run", sweep, "--results", tmp_path / "results", "--sync-to", tmp_path / "not" / "mounted")
+    assert out.returncode == 3
+    assert "cannot write to" in out.stderr
+    assert not list((tmp_path / "results").rglob("*.jsonl"))
