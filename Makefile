@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup demo test check bench lock clean
+.PHONY: setup demo test check bench bench-ray lock clean
 
 setup: $(READY)
 
@@ -33,6 +33,9 @@ bench: $(READY)  ## what the harness costs, and how quickly it trains
 	$(BIN)/python tests/bench/harness_cost.py
 	$(BIN)/python tests/bench/record_cost.py
 	PYTHONPATH=tests/support $(BIN)/python tests/bench/training_speed.py
+
+bench-ray: $(READY)  ## what Ray brings and costs: evaluators, the demo, the driver; tens of minutes
+	PYTHONPATH=tests/support $(BIN)/python tests/bench/ray_scale.py
 
 lock: $(READY)  ## write the versions installed now into the lock file
 	$(BIN)/python -m pip freeze --exclude-editable | grep -E '^[A-Za-z0-9._-]+==[^ ]+$$' > requirements.lock

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -102,7 +103,7 @@ def mean_interval(
     changed = np.ones(columns.shape[1], dtype=bool)
     changed[1:] = (columns[:, 1:] != columns[:, :-1]).any(axis=0)
     distinct = np.ascontiguousarray(differences[:, changed].T)
-    weights = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=resamples) / n
+    weights = _weights(n, resamples, seed)
     ends = np.empty((2, distinct.shape[0]))
     width = max(_CHUNK // resamples, 1)
     for begin in range(0, distinct.shape[0], width):
@@ -110,6 +111,15 @@ def mean_interval(
         ends[:, part] = quantiles(distinct[part] @ weights.T, n, level)
     ends = ends[:, np.cumsum(changed) - 1] + first
     return Estimate(mean.reshape(shape), ends[0].reshape(shape), ends[1].reshape(shape))
+
+
+@functools.lru_cache(maxsize=4)
+def _weights(units: int, resamples: int, seed: int) -> Floats:
+    """Return how often each unit is drawn, as shares: shape ``(resamples, units)``."""
+    counts = np.random.default_rng(seed).multinomial(units, np.full(units, 1 / units), size=resamples)
+    weights = counts / units
+    weights.flags.writeable = False
+    return weights
 
 
 def stratified_draws(

@@ -61,7 +61,7 @@ def save(plot: Plot, folder: Path, stem: str) -> dict[str, Path]:
     paths = {ending: folder / f"{stem}.{ending}" for ending in (*FORMATS, "csv")}
     with style.applied():
         for ending in FORMATS:
-            plot.figure.savefig(paths[ending], dpi=style.PNG_DPI, metadata=style.FIXED_METADATA[ending])
+            plot.figure.savefig(paths[ending], dpi=style.PNG_DPI, **style.SAVING[ending])
     plot.data.to_csv(paths["csv"], index=False, lineterminator="\n")
     return paths
 
@@ -206,7 +206,8 @@ def _panels(title: str, titles: Sequence[str]) -> tuple[Figure, Sequence[Axes]]:
 
 def settle(figure: Figure) -> None:
     """Lay a figure out once, for all formats: saving it does not move anything any more."""
-    figure.draw_without_rendering()
+    if engine := figure.get_layout_engine():
+        engine.execute(figure)
     figure.set_layout_engine(None)
 
 

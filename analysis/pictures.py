@@ -60,22 +60,31 @@ def picture(plot: Plot, folder: Path, stem: str) -> Picture:
     """Save a figure under ``figures/`` in a report's folder, and return it for the page."""
     paths = save(plot, folder / "figures", stem)
     with Image.open(paths["png"]) as image:
-        small = io.BytesIO()
-        image.convert("RGB").quantize(COLORS, dither=Image.Dither.NONE).save(small, "png", optimize=True)
         width, height = image.size
+        embedded = _embedded(image)
     panels = hover(plot)
     return Picture(
         id=stem,
         title=plot.title,
         caption=plot.caption,
         alt=plot.alt,
-        image=f"data:image/png;base64,{base64.b64encode(small.getvalue()).decode()}",
+        image=f"data:image/png;base64,{base64.b64encode(embedded).decode()}",
         size="page" if plot.figure.get_figwidth() > style.COLUMN_WIDTH else "column",
         width=width,
         height=height,
         downloads={ending.upper(): f"figures/{path.name}" for ending, path in paths.items()},
         hover=script_json(panels) if panels else "",
     )
+
+
+def _embedded(image: Image.Image) -> bytes:
+    """Return an image with few colours as PNG."""
+    small = image.convert("RGB").quantize(COLORS, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+    # Its colours are means that are rounded down: white shall stay white.
+    small.putpalette([255 if level == 254 else level for level in small.getpalette() or ()])
+    buffer = io.BytesIO()
+    small.save(buffer, "png")
+    return buffer.getvalue()
 
 
 def script_json(value: Any) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from threadpoolctl import threadpool_limits
 
 from analysis import captions, exploration, figures, gaps, latex, style
 from analysis.bootstrap import LEVEL, RESAMPLES
@@ -61,6 +62,12 @@ def build(tables: SweepTables, folder: Path, *, processes: int = 1) -> Path:
     Raises:
         AnalysisError: Nothing was told yet, or two studies share a (task, searcher, repetition).
     """
+    # So many small matrices that the threads of a product would mostly wait for each other.
+    with threadpool_limits(limits=1):
+        return _build(tables, folder, processes)
+
+
+def _build(tables: SweepTables, folder: Path, processes: int) -> Path:
     inputs = prepare(tables)
     comparison = compare(inputs) if comparable(inputs) else None
     results = final_results(tables, inputs.best)
@@ -162,7 +169,8 @@ def _slim(inputs: Inputs) -> Inputs:
 
 
 def _draw_task(inputs: Inputs, comparison: Comparison | None, folder: Path, task: str) -> list[Placed]:
-    return list(draw(inputs, comparison, folder, task))
+    with threadpool_limits(limits=1):
+        return list(draw(inputs, comparison, folder, task))
 
 
 def draw(

@@ -228,7 +228,7 @@ def study_steps(
         measure: Whose value.
         searchers: Only these; all of the task when ``None``.
     """
-    rows = best[best["task"] == task]
+    rows = best.loc[best["task"] == task, ["searcher", "repetition", cost, measure]]
     if searchers is not None:
         rows = rows[rows["searcher"].isin(searchers)]
     first = np.flatnonzero(~rows.duplicated(["searcher", "repetition"]).to_numpy())

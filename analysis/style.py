@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import hashlib
 import itertools
+import shutil
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
 import matplotlib as mpl
+from fontTools import subset  # type: ignore[import-untyped]
+from matplotlib import font_manager
 
 Dash = tuple[float, ...]
 """Lengths of marks and gaps in line widths; empty is solid."""
@@ -106,7 +113,6 @@ PNG_DPI: Final = 220
 
 RC: Final[Mapping[Any, Any]] = MappingProxyType(
     {
-        "font.family": "DejaVu Sans",  # ships with matplotlib: the same glyphs on every machine
         "font.size": 8,
         "axes.titlesize": 8,
         "axes.labelsize": 8,
@@ -140,8 +146,52 @@ RC: Final[Mapping[Any, Any]] = MappingProxyType(
     }
 )
 
-FIXED_METADATA: Final = MappingProxyType({"pdf": {"CreationDate": None}, "svg": {"Date": None}, "png": {}})
-"""Metadata for ``savefig`` by format: no time of creation, so that the same figure is the same bytes."""
+SAVING: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
+    {
+        "pdf": {"metadata": {"CreationDate": None}},
+        "svg": {"metadata": {"Date": None}},
+        "png": {"pil_kwargs": {"compress_level": 3}},  # packing drawings harder takes longer for nothing
+    }
+)
+"""Options for ``savefig`` by format: no time of creation, so that the same figure is the same bytes."""
+
+
+FONT: Final = "DejaVu Sans"
+"""It ships with matplotlib: the same glyphs on every machine."""
+
+_LETTERS: Final = (range(0x180), range(0x370, 0x400), range(0x2000, 0x2070), range(0x2200, 0x2300))
+"""Characters that most texts are made of: Latin, Greek, punctuation and operators."""
+
+
+@functools.cache
+def _fonts() -> tuple[str, ...]:
+    """Return the fonts of all texts: `FONT` cut to `_LETTERS`, then all of it for any other character.
+
+    A PDF embeds the glyphs that it uses, and to choose them from the whole font takes as long as to draw.
+    """
+    options = subset.Options(
+        layout_features=["kern", "liga"],
+        glyph_names=True,
+        recommended_glyphs=True,
+        notdef_outline=True,
+        name_IDs=["*"],
+        recalc_timestamp=False,
+    )
+    options.drop_tables += ["FFTM"]
+    font = subset.load_font(font_manager.findfont(FONT, fallback_to_default=False), options)
+    chosen = subset.Subsetter(options)
+    chosen.populate(unicodes=set(font.getBestCmap()).intersection(itertools.chain(*_LETTERS)))
+    chosen.subset(font)
+    name = f"{FONT} Cut"
+    for record in font["name"].names:
+        if record.nameID in (1, 16):  # the family
+            record.string = name
+    folder = tempfile.mkdtemp(prefix="derby-font-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    path = Path(folder) / "DejaVuSans.ttf"
+    font.save(path)
+    font_manager.fontManager.addfont(path)
+    return (name, FONT)
 
 
 @contextmanager
@@ -149,5 +199,5 @@ def applied() -> Iterator[None]:
     """Draw and save inside this: matplotlib's defaults and `RC`, whatever the user's own settings are."""
     with mpl.rc_context():
         mpl.rcdefaults()
-        mpl.rcParams.update(RC)
+        mpl.rcParams.update({**RC, "font.family": list(_fonts())})
         yield

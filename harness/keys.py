@@ -13,10 +13,12 @@ import numpy as np
 from harness.space import Config
 from harness.trial import Budget
 
+_encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode
+
 
 def canonical_json(value: object) -> str:
     """Return the one JSON text of a value made of JSON types: sorted keys, no spaces, no NaN."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return _encode(value)
 
 
 def digest(value: object) -> str:

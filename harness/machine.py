@@ -58,13 +58,16 @@ def processor() -> str:
 
 def versions(distributions: Iterable[str]) -> dict[str, str]:
     """Return the installed version of each distribution; ``"not installed"`` where there is none."""
-    found = {}
-    for name in distributions:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "not installed"
-    return found
+    return {name: _version(name) for name in distributions}
+
+
+@cache
+def _version(distribution: str) -> str:
+    """Read a distribution's version, once: what a process has imported does not change under it."""
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return "not installed"
 
 
 def require_libraries(owner: str, libraries: Mapping[str, str]) -> None:

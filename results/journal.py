@@ -11,6 +11,10 @@ from typing import Any, Self
 
 from harness.errors import RecordError, WriteError
 
+_encode = json.JSONEncoder(
+    separators=(",", ":"), allow_nan=False
+).encode  # made once: it is a third of the work
+
 
 def read_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield the byte offset and content of each whole line.
@@ -84,7 +88,7 @@ class Appender:
             WriteError: It could not be written whole (a full disk, say); the file then ends with the
                 line before, as if nothing had been tried.
         """
-        line = (json.dumps(value, separators=(",", ":"), allow_nan=False) + "\n").encode()
+        line = (_encode(value) + "\n").encode()
         offset = self._size
         try:
             if self._file is None:

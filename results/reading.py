@@ -12,8 +12,8 @@ from harness.errors import RecordError
 from results.journal import parse_line
 from results.schema import FORMAT
 
-_CHUNK = 16 << 20
-"""Bytes of an evaluation file decoded at once."""
+_CHUNK = 256 << 10
+"""Bytes of an evaluation file decoded at once: few, so that what they become stays in the processor's cache."""
 
 
 class _Event(msgspec.Struct, tag_field="event", gc=False):
@@ -112,20 +112,22 @@ def read_evaluations(folder: Path) -> Iterator[Sequence[Evaluated]]:
     for path in sorted(folder.glob("*.jsonl")):
         try:
             with path.open("rb") as file:
-                rest, before = b"", 0
-                while chunk := file.read(_CHUNK):
-                    whole, newline, rest = (rest + chunk).rpartition(b"\n")
-                    yield _decoded(_EVALUATIONS, whole, path, before)
-                    before += whole.count(b"\n") + len(newline)
+                begin, torn = 0, False
+                while not torn and (data := file.read(_CHUNK) + file.readline()):
+                    end = data.rfind(b"\n") + 1
+                    torn = end < len(data)
+                    yield _decoded(_EVALUATIONS, data[:end], path, begin)
+                    begin += end
         except OSError as error:
             raise RecordError(f"cannot read {path}: {error.strerror}; check its permissions") from error
 
 
-def _decoded(decoder: msgspec.json.Decoder[Any], data: bytes, path: Path, before: int) -> list[Any]:
-    """Decode lines, or raise `RecordError` naming the first bad one; ``before`` lines came earlier in the file."""
+def _decoded(decoder: msgspec.json.Decoder[Any], data: bytes, path: Path, begin: int) -> list[Any]:
+    """Decode lines, which begin so many bytes into a file, or raise `RecordError` naming the first bad one."""
     try:
         lines: list[Any] = decoder.decode_lines(data)
     except msgspec.DecodeError:
+        before = path.read_bytes()[:begin].count(b"\n")
         for number, line in enumerate(data.splitlines(), start=before + 1):
             try:
                 decoder.decode(line)

@@ -7,6 +7,8 @@ import functools
 import gc
 import itertools
 import json
+import math
+import operator
 from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -164,10 +166,12 @@ class _TrialColumns:
         self._ints: dict[str, array[int]] = {
             name: array("q") for name in ("step", "trial", "epochs", "spent_epochs")
         }
-        self._floats: dict[str, list[NDArray[np.float64]]] = {
-            name: [] for name, column in TRIALS.items() if column.dtype == "float64"
+        self._floats: dict[str, array[float]] = {
+            name: array("d") for name, column in TRIALS.items() if column.dtype == "float64"
         }
-        self._texts: dict[str, list[Any]] = {"config": [], "evaluation": []}
+        self._configs: list[bytes] = []  # one text after the other, a study each
+        self._sizes = array("q", [0])  # of each text, after a 0: their sums are where texts begin and end
+        self._evaluations: list[pa.Array] = []
         self._labels: dict[str, list[str]] = {"status": [], "machine": []}
         self._studies = array("q")
 
@@ -195,26 +199,27 @@ class _TrialColumns:
             ) from None
         if not told:
             return 0
-        seconds = np.array([event.seconds for event in told])
-        train = np.cumsum(seconds)
+        seconds = [event.seconds for event in told]
+        train = list(itertools.accumulate(seconds))
         self._studies.extend([study] * len(told))
         ints, floats = self._ints, self._floats
         ints["step"].extend(range(1, len(told) + 1))
-        ints["trial"].extend([event.trial for event in questions])
-        ints["epochs"].extend([event.epochs for event in questions])
-        ints["spent_epochs"].extend(itertools.accumulate(event.epochs for event in told))
-        floats["value"].append(np.array([event.value for event in told], dtype=float))
-        floats["test"].append(np.array([event.test for event in told], dtype=float))
-        floats["loss"].append(np.array([event.loss for event in told]))
-        floats["train_seconds"].append(train)
-        floats["total_seconds"].append(train + np.array(before))
-        floats["virtual_time"].append(np.array([event.finish for event in told]))
-        floats["virtual_start"].append(np.array([event.start for event in questions]))
-        floats["seconds"].append(seconds)
-        floats["ask_seconds"].append(np.array([event.ask_seconds for event in questions]))
-        floats["tell_seconds"].append(np.array([event.tell_seconds for event in told]))
-        self._texts["config"] += [bytes(event.config) for event in questions]
-        self._texts["evaluation"] += [event.evaluation for event in questions]
+        ints["trial"].fromlist([event.trial for event in questions])
+        ints["epochs"].fromlist([event.epochs for event in questions])
+        ints["spent_epochs"].extend(itertools.accumulate([event.epochs for event in told]))
+        floats["value"].fromlist([math.nan if event.value is None else event.value for event in told])
+        floats["test"].fromlist([math.nan if event.test is None else event.test for event in told])
+        floats["loss"].fromlist([event.loss for event in told])
+        floats["train_seconds"].fromlist(train)
+        floats["total_seconds"].fromlist(list(map(operator.add, train, before)))
+        floats["virtual_time"].fromlist([event.finish for event in told])
+        floats["virtual_start"].fromlist([event.start for event in questions])
+        floats["seconds"].fromlist(seconds)
+        floats["ask_seconds"].fromlist([event.ask_seconds for event in questions])
+        floats["tell_seconds"].fromlist([event.tell_seconds for event in told])
+        self._configs.append(b"".join([event.config for event in questions]))
+        self._sizes.fromlist([len(event.config) for event in questions])
+        self._evaluations.append(pa.array([event.evaluation for event in questions], pa.large_string()))
         self._labels["status"] += [event.status for event in told]
         self._labels["machine"] += [event.machine for event in told]
         return len(told)
@@ -226,9 +231,13 @@ class _TrialColumns:
         for name in ("task", "searcher", "repetition", "study"):
             made[name] = studies[name].array.take(index)
         made |= {name: np.asarray(values, dtype=np.int64) for name, values in self._ints.items()}
-        made |= {name: np.concatenate([np.zeros(0), *parts]) for name, parts in self._floats.items()}
-        made["config"] = pa.array(self._texts["config"], pa.large_binary()).cast(pa.large_string())
-        made["evaluation"] = pa.array(self._texts["evaluation"], pa.large_string())
+        made |= {name: np.asarray(values, dtype=float) for name, values in self._floats.items()}
+        made["config"] = pa.Array.from_buffers(
+            pa.large_binary(),
+            len(index),
+            [None, pa.py_buffer(np.cumsum(self._sizes)), pa.py_buffer(b"".join(self._configs))],
+        ).cast(pa.large_string())
+        made["evaluation"] = pa.chunked_array(self._evaluations, pa.large_string()).combine_chunks()
         for name, labels in self._labels.items():
             codes, distinct = pd.factorize(np.array(labels, dtype=object))
             made[name] = pd.array(list(distinct), dtype="str").take(codes)
@@ -271,102 +280,114 @@ def _with_none(tasks: pd.DataFrame) -> pd.DataFrame:
     return tasks.assign(test_metric=test.where(test.notna(), None), **scale)
 
 
-class _Curves:
-    """Curves end to end, one block per set of metrics; where each begins is its place."""
-
-    def __init__(self) -> None:
-        self.blocks: dict[tuple[str, ...], dict[str, array[float]]] = {}
-        self._sizes: dict[tuple[str, ...], int] = {}
-
-    def add(self, curves: Sequence[Mapping[str, Sequence[float]]]) -> list[int]:
-        """Add curves of the same metrics, and return the place of each in their block."""
-        metrics = tuple(curves[0])
-        block = self.blocks.setdefault(metrics, {metric: array("d") for metric in metrics})
-        for metric, values in block.items():
-            values.extend(itertools.chain.from_iterable([curve[metric] for curve in curves]))
-        lengths = [len(curve[metrics[0]]) for curve in curves]
-        places = list(itertools.accumulate(lengths, initial=self._sizes.get(metrics, 0)))
-        self._sizes[metrics] = places.pop()
-        return places
-
-
 def _epochs(layout: Layout, trials: pd.DataFrame, names: pd.Series) -> pd.DataFrame:
-    """Return the curves of all trials: of the record that each was given, the epochs it asked for.
+    """Return the curves of all trials, in their order: of the record that each was given, the epochs it asked for.
 
     Args:
         layout: The results folder.
         trials: The trials.
         names: Registered name of each task, by label.
     """
-    curves = _Curves()
-    found: dict[tuple[str, ...], tuple[array[int], array[int], array[int]]] = {}
-    folders = trials["task"].map(names)
-    asked, succeeded = trials["epochs"].to_numpy(), (trials["status"] == "ok").to_numpy()
-    for name in folders.unique():
-        rows = np.flatnonzero((folders == name).to_numpy())
-        waiting: dict[str, list[int]] = {}
-        for row, evaluation in zip(rows.tolist(), trials["evaluation"].array.take(rows), strict=True):
-            waiting.setdefault(evaluation, []).append(row)
-        for records in read_evaluations(layout.evaluations(name)):
-            used: dict[tuple[str, ...], list[tuple[dict[str, list[float]], list[int]]]] = {}
-            for record in records:
-                if record.id in waiting and record.curve:
-                    length = len(next(iter(record.curve.values())))
-                    failed = record.status != "ok"
-                    # The first that reaches far enough, or that failed as the trial did, is what it was given.
-                    places = waiting.pop(record.id)
-                    mine = [row for row in places if (length >= asked[row] if succeeded[row] else failed)]
-                    if mine:
-                        used.setdefault(tuple(record.curve), []).append((record.curve, mine))
-                    if len(mine) < len(places):
-                        waiting[record.id] = [row for row in places if row not in mine]
-            for metrics, pairs in used.items():
-                starts = curves.add([curve for curve, _ in pairs])
-                own = found.setdefault(metrics, (array("q"), array("q"), array("q")))
-                for start, (curve, mine) in zip(starts, pairs, strict=True):
-                    length = len(curve[metrics[0]])
-                    own[0].extend(mine)
-                    own[1].extend([start] * len(mine))
-                    own[2].extend([length] * len(mine))
-    return _epoch_frame(trials, curves, found)
+    wanted = trials[["evaluation", "epochs", "status"]].assign(row=np.arange(len(trials)))
+    blocks: list[_Block] = []
+    for name, own in wanted.groupby(trials["task"].map(names), sort=False):
+        blocks += _given(own, layout.evaluations(str(name)))
+    lengths = np.zeros(len(trials), dtype=np.int64)
+    for block in blocks:
+        lengths[block.rows] = block.lengths
+    begins = np.cumsum(lengths) - lengths
+    row = np.repeat(np.arange(len(trials)), lengths)
+    columns: dict[str, Any] = {
+        "study": trials["study"].array.take(row),
+        "step": trials["step"].to_numpy()[row],
+        "epoch": np.arange(row.size) - begins[row] + 1,
+    }
+    for metric in itertools.chain.from_iterable(block.metrics for block in blocks):
+        if metric not in columns:
+            columns[metric] = np.full(row.size, np.nan)
+    for block in blocks:
+        place = _ranges(begins[block.rows], block.lengths)
+        index, stride = _ranges(block.begins, block.lengths), np.repeat(block.strides, block.lengths)
+        for metric in block.metrics:
+            columns[metric][place] = block.numbers[index]
+            index += stride
+    return pd.DataFrame(columns, copy=False).astype({name: column.dtype for name, column in EPOCHS.items()})
 
 
-def _epoch_frame(
-    trials: pd.DataFrame,
-    curves: _Curves,
-    found: Mapping[tuple[str, ...], tuple[array[int], array[int], array[int]]],
-) -> pd.DataFrame:
-    """Return the curves as one table in the order of the trials.
+@dataclass(frozen=True, slots=True, eq=False)
+class _Block:
+    """Curves with the same metrics.
+
+    Attributes:
+        metrics: Their metrics.
+        rows: The trial that each belongs to.
+        lengths: How many epochs of each belong to it.
+        begins: Where each begins in the numbers.
+        strides: How many numbers lie between the beginnings of its metrics: all epochs that it has.
+        numbers: Curves of a task end to end, each metric by metric.
+    """
+
+    metrics: tuple[str, ...]
+    rows: NDArray[np.int64]
+    lengths: NDArray[np.int64]
+    begins: NDArray[np.int64]
+    strides: NDArray[np.int64]
+    numbers: NDArray[np.float64]
+
+
+def _given(wanted: pd.DataFrame, folder: Path) -> Iterator[_Block]:
+    """Yield the curves that the trials of a task were given, by their metrics.
 
     Args:
-        trials: The trials.
-        curves: The curves.
-        found: By set of metrics: rows of the trials, where their curves begin, and how long these are.
+        wanted: ``evaluation``, ``epochs``, ``status`` and ``row`` of the trials.
+        folder: Where the task's evaluations are.
+
+    Raises:
+        RecordError: Metrics of an evaluation differ in how many epochs they have.
     """
-    none = np.zeros(0, dtype=np.int64)
-    asked = trials["epochs"].to_numpy()
-    blocks = []
-    for metrics, parts in found.items():
-        rows, starts, lengths = (np.asarray(part, dtype=np.int64) for part in parts)
-        lengths = np.minimum(lengths, asked[rows])
-        epoch = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-        blocks.append((metrics, np.repeat(rows, lengths), np.repeat(starts, lengths) + epoch, epoch + 1))
-    each = np.concatenate([none, *(rows for _, rows, _, _ in blocks)])
-    order = np.argsort(each, kind="stable")
-    columns: dict[str, Any] = {
-        "study": trials["study"].array.take(each[order]),
-        "step": trials["step"].to_numpy()[each[order]],
-        "epoch": np.concatenate([none, *(epoch for _, _, _, epoch in blocks)])[order],
-    }
-    for metric in dict.fromkeys(itertools.chain.from_iterable(found)):
-        values = [
-            np.asarray(curves.blocks[metrics].pop(metric), dtype=float)[index]  # let go as it is copied
-            if metric in metrics
-            else np.full(index.size, np.nan)
-            for metrics, _, index, _ in blocks
-        ]
-        columns[metric] = np.concatenate(values)[order]
-    return pd.DataFrame(columns, copy=False).astype({name: column.dtype for name, column in EPOCHS.items()})
+    ids = set(wanted["evaluation"].to_numpy(dtype=object))
+    kinds: dict[tuple[str, ...], int] = {}
+    read: dict[str, list[Any]] = {"evaluation": [], "ok": [], "kind": [], "stride": []}
+    numbers = array("d")
+    for bunch in read_evaluations(folder):
+        used = [record for record in bunch if record.curve and record.id in ids]
+        curves = [record.curve for record in used]
+        read["evaluation"] += [record.id for record in used]
+        read["ok"] += [record.status == "ok" for record in used]
+        read["kind"] += [kinds.setdefault(tuple(curve), len(kinds)) for curve in curves]
+        read["stride"] += [len(next(iter(curve.values()))) for curve in curves]
+        for values in itertools.chain.from_iterable([curve.values() for curve in curves]):
+            numbers.fromlist(values)
+    if not kinds:
+        return
+    records = pd.DataFrame(read)
+    sizes = records["stride"] * np.array([len(metrics) for metrics in kinds], dtype=np.int64)[records["kind"]]
+    if sizes.sum() != len(numbers):
+        raise RecordError(
+            f"{folder}: metrics of an evaluation have different numbers of epochs; a file there was damaged after it "
+            "was written: restore it from a copy, or move it away to have what it held run again"
+        )
+    pairs = wanted.merge(records.assign(begin=sizes.cumsum() - sizes), on="evaluation")
+    # The first that reaches far enough, or that failed as the trial did, is what it was given.
+    fits = np.where(pairs["status"] == "ok", pairs["stride"] >= pairs["epochs"], ~pairs["ok"])
+    given = pairs[fits].drop_duplicates("row")
+    for metrics, kind in kinds.items():
+        own = given[given["kind"] == kind]
+        if len(own):
+            strides = own["stride"].to_numpy()
+            yield _Block(
+                metrics,
+                own["row"].to_numpy(),
+                np.minimum(strides, own["epochs"].to_numpy()),
+                own["begin"].to_numpy(),
+                strides,
+                np.asarray(numbers, dtype=float),
+            )
+
+
+def _ranges(begins: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the whole numbers from each beginning on, as many as its length says, end to end."""
+    return np.arange(lengths.sum()) + np.repeat(begins - np.cumsum(lengths) + lengths, lengths)
 
 
 def _provenance(layout: Layout, name: str, machines: Sequence[str]) -> dict[str, Any]:

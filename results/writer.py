@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -122,6 +122,40 @@ class StudyJournal:
         )
 
 
+_FILE_BITS = 24
+"""Bits of a place that number the file, of which there is one for each run of each task."""
+
+
+class _Index:
+    """Where evaluations are recorded, by id: a hundred bytes each, since there may be millions of them."""
+
+    def __init__(self) -> None:
+        self._files: list[Path] = []
+        self._numbers: dict[Path, int] = {}
+        self._places: dict[int, int] = {}
+        """Offset and number of the file of the first record of an id (which is hexadecimal), as one number."""
+        self._more: dict[int, list[int]] = {}
+        """Those of later records, such as of more epochs."""
+
+    def add(self, key_id: str, path: Path, offset: int) -> None:
+        """Note one record of an id."""
+        number = self._numbers.get(path)
+        if number is None:
+            number = self._numbers[path] = len(self._files)
+            self._files.append(path)
+        place, key = offset << _FILE_BITS | number, int(key_id, 16)
+        if self._places.setdefault(key, place) != place:
+            self._more.setdefault(key, []).append(place)
+
+    def places(self, key_id: str) -> Iterator[tuple[Path, int]]:
+        """Yield file and offset of the records of an id, oldest first."""
+        key = int(key_id, 16)
+        first = self._places.get(key)
+        if first is not None:
+            for place in (first, *self._more.get(key, ())):
+                yield self._files[place & (1 << _FILE_BITS) - 1], place >> _FILE_BITS
+
+
 class RecordWriter:
     """The only writer of a results folder.
 
@@ -156,7 +190,7 @@ class RecordWriter:
         except RecordError:
             self._lock.release()
             raise
-        self._index: dict[str, list[tuple[Path, int]]] = {}
+        self._index = _Index()
         self._indexed: set[str] = set()
         self._evaluations: dict[str, Appender] = {}
         self._journals: list[StudyJournal] = []
@@ -174,7 +208,7 @@ class RecordWriter:
             RecordError: A record is damaged.
         """
         self._load(key.task.name)
-        for path, offset in self._index.get(key.id, ()):
+        for path, offset in self._index.places(key.id):
             with path.open("rb") as file:
                 file.seek(offset)
                 line = parse_line(file.readline(), path)
@@ -207,14 +241,14 @@ class RecordWriter:
             self._machines.add(machine.id)
         appender = self._evaluations[task]
         offset = appender.append(evaluation_as_json(key, evaluation))
-        self._index.setdefault(key.id, []).append((appender.path, offset))
+        self._index.add(key.id, appender.path, offset)
 
     def _load(self, task: str) -> None:
         if task in self._indexed:
             return
         for path, offset, line in evaluation_lines(self.layout, task):
             _evaluation(line, path)
-            self._index.setdefault(line["id"], []).append((path, offset))
+            self._index.add(line["id"], path, offset)
         for path in sorted(self.layout.evaluations(task).glob("*.jsonl")):
             if torn := torn_tail(path):
                 self.notes.append(

@@ -1,14 +1,18 @@
 """Figures: what is drawn, its caption, and its files."""
 
+import base64
+import io
 import itertools
 
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from analysis import figures, style
 from analysis.captions import number_ranges, repetition_counts
 from analysis.drawing import file_names, save, value_axis
+from analysis.pictures import picture
 from analysis.steps import incumbents
 
 
@@ -40,6 +44,17 @@ def test_exactly_the_saved_numbers_are_drawn_as_steps(tables, best, tmp_path):
             assert line.get_color() == style.look(name).color
         assert axes.get_xscale() == "log"
     assert [axes.get_ylabel() for axes in plot.figure.axes] == ["val_accuracy", "test_accuracy"]
+
+
+def test_the_embedded_image_is_the_saved_one_with_fewer_colours(tables, best, tmp_path):
+    shown = picture(figures.convergence(tables, best, "mnist/small", "spent_epochs"), tmp_path, "x")
+    embedded = Image.open(io.BytesIO(base64.b64decode(shown.image.partition(",")[2]))).convert("RGB")
+    saved = np.asarray(Image.open(tmp_path / "figures" / "x.png").convert("RGB"), dtype=int)
+    assert embedded.size == (shown.width, shown.height)
+    difference = np.abs(np.asarray(embedded, dtype=int) - saved)
+    assert not difference[(saved == 255).all(axis=-1)].any()
+    assert difference.mean() < 1
+    assert np.quantile(difference, 0.999) < 32
 
 
 def test_a_task_without_test_has_one_panel(tables, best):

@@ -1,10 +1,14 @@
 """The frozen looks of methods."""
 
 import itertools
+import warnings
 
 import matplotlib as mpl
 import numpy as np
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
 
 from analysis import style
 
@@ -100,3 +104,20 @@ def test_a_users_own_settings_do_not_reach_a_figure_and_survive_it():
             assert mpl.rcParams["lines.linewidth"] == style.RC["lines.linewidth"]
             assert 7 <= mpl.rcParams["font.size"] <= 9
         assert mpl.rcParams["lines.linewidth"] == 9
+
+
+@pytest.mark.parametrize(
+    "text", ["AVATAR fi-ffi_2 χ² ≤ 0.05 …", "задача ▲ ﬁ ż", "mnist_mlp/small, $x$ → ±3 %"]
+)
+def test_texts_look_as_in_the_whole_font(text):
+    drawn = []
+    for family in (None, [style.FONT]):
+        with style.applied(), mpl.rc_context({"font.family": family} if family else {}):
+            figure = Figure(figsize=(4, 0.5))
+            canvas = FigureCanvasAgg(figure)
+            figure.text(0.02, 0.3, text)
+            with warnings.catch_warnings(action="error"):  # such as that a glyph is missing
+                canvas.draw()
+            drawn.append(np.asarray(canvas.buffer_rgba()).copy())
+    np.testing.assert_array_equal(*drawn)
+    assert (drawn[0] < 128).any()

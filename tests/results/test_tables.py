@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from harness.errors import RecordError
-from results import columns
+from results import columns, reading
 from results.tables import export, read_exported, read_tables
 
 SWEEP = """\
@@ -133,6 +133,79 @@ def test_epochs_are_read_when_asked_for_and_a_damaged_evaluation_is_named(root):
     assert len(tables.trials)
     with pytest.raises(RecordError, match=r"troublesome.*line \d+"):
         _ = tables.epochs
+
+
+def rewritten(root, change):
+    """Replace every recorded evaluation of the task with curves by those that ``change`` makes of it."""
+    for path in (root / "evaluations" / "troublesome").glob("*.jsonl"):
+        lines = [new for line in path.read_text().splitlines() for new in change(json.loads(line))]
+        path.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+
+
+def test_epochs_are_those_of_the_first_record_that_reaches_far_enough(root):
+    whole = read_tables(root, "tables").epochs
+    assert whole["val_loss"].notna().any()
+
+    def among_others(line):
+        curve = line["curve"]
+        if line["status"] != "ok":
+            return [line]
+        short = {name: [value + 100 for value in values[:-1]] for name, values in curve.items()}
+        other = {name: [value + 100 for value in (*values, 0.0)] for name, values in curve.items()}
+        return [{**line, "curve": short}, line, {**line, "curve": other}]
+
+    rewritten(root, among_others)
+    pd.testing.assert_frame_equal(read_tables(root, "tables").epochs, whole)
+
+
+def test_a_metric_that_some_evaluations_lack_is_empty_there(root):
+    whole = read_tables(root, "tables").epochs
+    lacking = set()
+
+    def without_every_second(line):
+        if line["curve"] and len(lacking) % 2 == 0:
+            del line["curve"]["val_loss"]
+        lacking.add(line["id"])
+        return [line]
+
+    rewritten(root, without_every_second)
+    epochs = read_tables(root, "tables").epochs
+    assert set(epochs.columns) == set(whole.columns)
+    rest = whole.columns.drop("val_loss")
+    pd.testing.assert_frame_equal(epochs[rest], whole[rest])
+    kept = epochs["val_loss"].notna()
+    assert 0 < kept.sum() < whole["val_loss"].notna().sum()
+    assert epochs.loc[kept, "val_loss"].equals(whole.loc[kept, "val_loss"])
+
+
+def test_evaluations_without_a_curve_have_no_epochs(root):
+    rewritten(root, lambda line: [{**line, "curve": {}}])
+    tables = read_tables(root, "tables")
+    of_task = tables.trials.loc[tables.trials["task"] == "troublesome", "study"]
+    assert not tables.epochs["study"].isin(of_task).any()
+    assert len(tables.epochs)
+
+
+def test_a_curve_whose_metrics_differ_in_length_is_refused(root):
+    def shortened(line):
+        if line["curve"]:
+            line["curve"]["val_loss"] = line["curve"]["val_loss"][:-1]
+        return [line]
+
+    rewritten(root, shortened)
+    with pytest.raises(RecordError, match="troublesome.* different numbers of epochs"):
+        _ = read_tables(root, "tables").epochs
+
+
+def test_long_files_are_read_in_pieces(root, monkeypatch):
+    whole = read_tables(root, "tables").epochs
+    monkeypatch.setattr(reading, "_CHUNK", 100)
+    pd.testing.assert_frame_equal(read_tables(root, "tables").epochs, whole)
+    path = next((root / "evaluations" / "troublesome").glob("*.jsonl"))
+    text = path.read_text()
+    path.write_text(text + "{}\n" + text)
+    with pytest.raises(RecordError, match=f"line {text.count(chr(10)) + 1}:"):
+        _ = read_tables(root, "tables").epochs
 
 
 def test_exported_tables_are_read_back_as_they_were(root, tmp_path):
