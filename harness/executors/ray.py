@@ -39,8 +39,9 @@ OVERRUN_SECONDS = 60.0
 """How long an evaluation may go on after its deadline before its evaluator is killed, at least: it may be the
 first in its process, which also loads libraries. At most it takes as long again as the deadline is."""
 
-NODE_SECONDS = 5.0
-"""How long after the death of a process its node may turn out to have died."""
+NODE_SECONDS = 20.0
+"""How long after the death of a process its node may turn out to have died: a machine that is taken away ends its
+processes first, and a cluster's head with Ray's defaults takes fifteen seconds to miss it."""
 
 PATIENCE_SECONDS = 900.0
 """How long a cluster may have no room for a single evaluator, since an autoscaler takes minutes to make some."""
@@ -152,6 +153,7 @@ class RayExecutor:
         self._deaths: list[_Death] = []
         self._ready: list[Finished | Stepped] = []
         self._wanted_jobs = self._cheap = 0
+        self._own_node = ray.get_runtime_context().get_node_id()
         self._nodes: dict[str, Any] = {}
         self._followed = -FOLLOW_SECONDS
         self._had_room = time.monotonic()
@@ -462,6 +464,8 @@ class RayExecutor:
         preempted = isinstance(error, RayActorError) and error.preempted
         if preempted or isinstance(error, ActorUnavailableError) or "node has died" in str(error):
             self._ready.append(report(Cause.NODE))
+        elif place is not None and place.node == self._own_node:
+            self._ready.append(report(Cause.CRASH))  # the driver would be gone too
         else:
             self._deaths.append(_Death(place, time.monotonic(), report))
 
@@ -498,6 +502,7 @@ def _out_of_memory(outcome: Outcome) -> bool:
 
 
 def _reason(error: Exception) -> str:
-    """Return what of Ray's message says why, in one line."""
+    """Return what of Ray's message says why, in one line and without its general advice."""
     lines = [line.strip() for line in str(error).strip().splitlines()]
-    return next((line for line in reversed(lines) if line), type(error).__name__)
+    line = next((line for line in reversed(lines) if line), type(error).__name__)
+    return line.partition(" Some common causes include")[0].rstrip(".")

@@ -1,12 +1,15 @@
-"""A plug-in as a third party would install it: a task and a searcher that make trouble on demand."""
+"""A plug-in as a third party would install it: tasks and searchers that make trouble, or tell what they do."""
 
 from __future__ import annotations
 
+import ctypes
+import json
 import os
 import random
 import signal
+import sys
 import time
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -14,7 +17,7 @@ from harness.errors import DataError
 from harness.options import Options
 from harness.searcher import Searcher, Suggestion
 from harness.space import Float, Int, Space
-from harness.task import Task
+from harness.task import Checkpoint, Task
 from harness.trial import Curve, Evaluation, Fidelity, Objective, Status
 
 
@@ -27,7 +30,10 @@ class Troublesome(Task):
     class Options(Options):
         """What trouble it makes."""
 
-        trouble: Literal["none", "raise", "die", "die_once", "diverge", "no_data", "sleep", "short"] = "none"
+        trouble: Literal[
+            *("none", "raise", "die", "die_once", "diverge", "no_data", "sleep", "short"),
+            *("segfault", "hang", "late", "eat", "eat_in_c", "no_memory"),
+        ] = "none"
         folder: str = Field("", description="where die_once leaves its mark and none counts its trainings")
 
     def _define(self):
@@ -59,10 +65,33 @@ class Troublesome(Task):
                 if not os.path.exists(mark):
                     open(mark, "w").close()
                     os.kill(os.getpid(), signal.SIGKILL)
+            if trouble == "segfault":
+                ctypes.string_at(0)
+            if trouble == "hang":
+                time.sleep(3600)
+            if trouble == "late":
+                time.sleep(2 * deadline)
+                curve = self._curve(config, seed, 1)
+                return Evaluation(Status.TIMEOUT, curve, 1, message="it was late", deadline=deadline)
+            if trouble in ("eat", "eat_in_c"):
+                self._eat(heeding=trouble == "eat")
+            if trouble == "no_memory":
+                raise MemoryError("none left on the device")
             if trouble == "diverge":
                 curve = self._curve(config, seed, 1)
                 return Evaluation(Status.DIVERGED, curve, 2, message="the loss became NaN in epoch 2")
         return Evaluation(Status.OK, self._curve(config, seed, epochs), epochs)
+
+    def _eat(self, *, heeding):
+        """Take a gigabyte and keep it for a minute, in which exceptions are heeded or, as in C, are not."""
+        eaten, until = [], time.monotonic() + 60
+        while time.monotonic() < until:
+            try:
+                eaten += [b"x" * (1 << 20) for _ in range(1024 - len(eaten))]
+                time.sleep(0.01 if heeding else 60)
+            except MemoryError:
+                if heeding:
+                    raise
 
     def _curve(self, config, seed, epochs):
         noise = random.Random(seed).random() / 100
@@ -72,6 +101,76 @@ class Troublesome(Task):
 
     def cost(self, config):
         return float(config["n"])
+
+
+class Watched(Task):
+    """A training that can be continued, takes a while, and writes down who trains what, where and when."""
+
+    name = "watched"
+    source = "a test"
+
+    class Options(Options):
+        """How long it takes and where it writes."""
+
+        seconds: float = Field(0.0, description="of one epoch")
+        folder: str = Field("", description="where the file ``watched`` is written; nothing by default")
+
+    def _define(self):
+        self.space = Space({"x": Float(0, 1), "n": Int(1, 3)})
+        self.fidelity = Fidelity(1, 9)
+        self.objective = Objective("val_loss", "min", failure=10.0, test_metric="test_loss")
+
+    def load(self):
+        return {}
+
+    def evaluate(self, config, *, epochs, seed, data, checkpoint=None, deadline=None):
+        checkpoint = checkpoint or Checkpoint.fresh()
+        curve, weight = checkpoint.curve, checkpoint.state
+        if weight is None:
+            weight = random.Random(seed).random()
+        self._write("begin", config, seed, curve.epochs, epochs)
+        first = curve.epochs
+        for _ in range(first, epochs):
+            time.sleep(self.options.seconds)
+            weight = (weight + config["x"] * config["n"]) / 2
+            curve = curve.extended({"val_loss": weight, "test_loss": weight + 0.1, "seconds": 0.25})
+        checkpoint.curve, checkpoint.state, checkpoint.nbytes = curve, weight, 8
+        self._write("end", config, seed, first, epochs)
+        return Evaluation(Status.OK, curve, curve.epochs)
+
+    def _write(self, event, config, seed, first, last):
+        if not self.options.folder:
+            return
+        line = {
+            "event": event,
+            "time": time.time(),
+            "training": [config["x"], config["n"], seed],
+            "first": first,
+            "last": last,
+            "pid": os.getpid(),
+            "visible": os.environ.get("CUDA_VISIBLE_DEVICES"),
+            **_place(),
+        }
+        with open(os.path.join(self.options.folder, "watched"), "a") as file:
+            file.write(json.dumps(line) + "\n")
+
+    def cost(self, config):
+        return float(config["n"])
+
+
+class Line(Watched):
+    """The same, quick enough to be evaluated where the search is."""
+
+    name = "line"
+    cheap = True
+
+
+def _place() -> dict[str, Any]:
+    """Node and GPUs, where this process is Ray's."""
+    ray = sys.modules.get("ray")
+    if ray is None or not ray.is_initialized():
+        return {}
+    return {"node": ray.get_runtime_context().get_node_id(), "gpus": ray.get_gpu_ids()}
 
 
 class Breaking(Searcher):
@@ -99,3 +198,14 @@ class Breaking(Searcher):
 
     def _tell(self, suggestion, loss):
         pass
+
+
+class Dying(Breaking):
+    """Proposes random points, and takes its process along at a chosen trial."""
+
+    name = "dying"
+
+    def _ask(self):
+        if self._count == self.settings.at:
+            ctypes.string_at(0)
+        return super()._ask()
