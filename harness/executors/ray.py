@@ -66,8 +66,6 @@ class _Member:
     place: Place | None = None
     pending: Any = None
     """Reference of what it works on."""
-    since: float = 0.0
-    served: int = 0
 
 
 @dataclass(slots=True, eq=False)
@@ -75,7 +73,11 @@ class _EvaluatorMember(_Member):
     """An evaluator."""
 
     job: Job | None = None
+    since: float = 0.0
+    """When that began."""
     overrun: bool = False
+    """Whether it was killed for going on after its deadline."""
+    served: int = 0
     first_memory: int = 0
     """Bytes it took after its first evaluation, with the libraries loaded."""
     held: dict[str, None] = field(default_factory=dict)
