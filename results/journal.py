@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import IO, Any, Self
 
 from harness.errors import RecordError, WriteError
 
@@ -54,15 +54,20 @@ def torn_tail(path: Path) -> int:
     """Return how many bytes a crash left after the last whole line; 0 when there are none."""
     size = path.stat().st_size
     with path.open("rb") as file:
-        position = size
-        while position > 0:
-            step = min(1 << 16, position)
-            position -= step
-            file.seek(position)
-            end = file.read(step).rfind(b"\n")
-            if end >= 0:
-                return size - (position + end + 1)
-    return size
+        return size - whole_lines(file, size)
+
+
+def whole_lines(file: IO[bytes], size: int) -> int:
+    """Return how many of a file's first ``size`` bytes are whole lines."""
+    position = size
+    while position > 0:
+        step = min(1 << 16, position)
+        position -= step
+        file.seek(position)
+        end = file.read(step).rfind(b"\n")
+        if end >= 0:
+            return position + end + 1
+    return 0
 
 
 class Appender:

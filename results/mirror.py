@@ -19,6 +19,7 @@ import pyarrow as pa
 from pyarrow import fs
 
 from harness.errors import RecordError
+from results.journal import whole_lines
 from results.layout import SAFE_NAME, make_folder
 
 ROOMS = {
@@ -315,20 +316,8 @@ def _look_at(path: Path, name: str, before: _Seen | None) -> _Seen:
         stamp = (stat.st_ino, stat.st_size, stat.st_mtime_ns)
         if before is not None and stamp == (before.inode, before.size, before.modified):
             return before
-        length = _whole_lines(file, stat.st_size) if _has_lines(name) else stat.st_size
+        length = whole_lines(file, stat.st_size) if _has_lines(name) else stat.st_size
     return _Seen(name, *stamp, length)
-
-
-def _whole_lines(file: IO[bytes], size: int) -> int:
-    position = size
-    while position > 0:
-        step = min(1 << 16, position)
-        position -= step
-        file.seek(position)
-        end = file.read(step).rfind(b"\n")
-        if end >= 0:
-            return position + end + 1
-    return 0
 
 
 def _chunks(file: IO[bytes], length: int) -> Iterator[bytes]:

@@ -208,7 +208,9 @@ class RayExecutor:
                 self._add_host()
             host = min(self._hosts, key=lambda host: len(host.studies))
             host.studies[step.key.id] = step.key
-        host.queue.append((step, self._data[step.key.task.id] if cheap else None))
+        # A training study's step is short and an evaluator may wait for it; a cheap one's is a slice of whole studies.
+        before = len(host.queue) if cheap else sum(data is None for _, data in host.queue)
+        host.queue.insert(before, (step, self._data[step.key.task.id] if cheap else None))
         self._hand_out_step(host)
 
     def drop(self, key: StudyKey) -> None:

@@ -326,11 +326,9 @@ def test_a_task_scored_on_fewer_epochs_can_be_continued_by_one_scored_on_more(da
     """The evaluator keeps checkpoints by evaluation, which the option `epochs` is no part of."""
     short, long = FigHead(variant="tiny", epochs=2), FigHead(variant="tiny")
     assert short.key.id == long.key.id
-    config, other = (short.space.references[name] for name in ("optuna", "keras_tuner"))
+    config = short.space.references["optuna"]
     checkpoint = Checkpoint.fresh()
     short.evaluate(config, epochs=2, seed=SEED, data=data, checkpoint=checkpoint)
-    short.evaluate(other, epochs=2, seed=SEED, data=data)  # for it the first has finished
-    assert checkpoint.state.variables == {}
     part = long.evaluate(config, epochs=4, seed=SEED, data=data, checkpoint=checkpoint)
     whole = long.evaluate(config, epochs=4, seed=SEED, data=data)
     assert numbers(part.curve) == numbers(whole.curve)

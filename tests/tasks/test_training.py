@@ -493,3 +493,26 @@ def test_log_chatter_is_dropped_and_all_else_kept(capfd):
         os.write(2, b"before it failed\n")
         _ = 1 / 0
     assert capfd.readouterr().err == "before it failed\n"
+
+
+@pytest.fixture
+def nvidia_smi(tmp_path, monkeypatch):
+    """NVIDIA's command, as it would answer for two GPUs of which it is asked for some."""
+    script = tmp_path / "nvidia-smi"
+    script.write_text('#!/bin/sh\ncase "$*" in *--id=1*) echo 40960;; *) echo 15360; echo 40960;; esac\n')
+    script.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    return script
+
+
+def test_the_memory_of_the_gpus_a_process_may_see(nvidia_smi, monkeypatch):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert backend.gpu_memory() == [15360, 40960]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
+    assert backend.gpu_memory() == [40960]
+
+
+def test_a_share_of_a_gpu_of_unknown_memory_is_refused(nvidia_smi):
+    nvidia_smi.write_text("#!/bin/sh\necho no devices >&2; exit 9\n")
+    with pytest.raises(DerbyError, match="cannot find out how much memory the GPU has.*per-evaluator 1"):
+        backend.gpu_memory()
