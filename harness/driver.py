@@ -7,7 +7,6 @@ replays each unfinished study through a fresh searcher against its journal, and 
 from __future__ import annotations
 
 import time
-import traceback
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -228,7 +227,7 @@ class Driver:
         except RecordError:
             raise
         except Exception as error:  # noqa: BLE001 - the boundary: a bug fails its study, not the sweep
-            self._fail_for(plan, journal, error)
+            self._fail_for(plan, journal, Bug.of(error))
             return
         active = _Active(plan, task, journal, deaths, epochs_left=self._epochs(plan))
         self._active[plan.key.id] = active
@@ -252,9 +251,9 @@ class Driver:
                     recorded[event["number"]] = (key.id, found)
         return recorded
 
-    def _advance(self, active: _Active) -> None:
-        """Hand a study what it waits for, unless it is at work."""
-        if active.plan.key.id not in self._stepping and active.delivered:
+    def _advance(self, active: _Active, *, more: bool = False) -> None:
+        """Hand a study what it waits for, or let it go on with ``more``, unless it is at work."""
+        if active.plan.key.id not in self._stepping and (active.delivered or more):
             delivered, active.delivered = active.delivered, {}
             self._step(active, Step(active.plan.key, delivered=delivered))
 
@@ -279,23 +278,20 @@ class Driver:
                 self._close(active)
                 self._open(active.plan, restart=True)
             else:
-                self._fail(active, error)
+                self._fail(active, Bug.of(error), in_doubt=False)
             return
         except Exception as error:  # noqa: BLE001 - the boundary: a bug fails its study, not the sweep
-            self._fail(active, error)
+            self._fail(active, Bug.of(error))
             return
         if isinstance(stepped.problem, Bug):
-            self._fail(active, DerbyError(stepped.problem.message), details=stepped.problem.details)
+            self._fail(active, stepped.problem)
         elif stepped.problem is not None:
             self._take_lost_study(active, stepped.problem)
         elif stepped.done:
             self._close(active)
             self._progress.done += 1
-        elif stepped.more:
-            delivered, active.delivered = active.delivered, {}
-            self._step(active, Step(active.plan.key, delivered=delivered))
         else:
-            self._advance(active)
+            self._advance(active, more=stepped.more)
 
     def _take_event(self, active: _Active, event: Asked | Told | Done, stepped: Stepped) -> None:
         plan, progress = active.plan, self._progress
@@ -359,7 +355,7 @@ class Driver:
         """Begin a study again whose host is gone, unless it is to blame for that."""
         deaths = active.deaths + (lost.cause is not Cause.NODE)
         if deaths >= ATTEMPTS:
-            self._fail(active, DerbyError(f"{lost.message}; that {deaths} times"))
+            self._fail(active, Bug(f"{lost.message}; that {deaths} times", ""))
             return
         self._log(active.plan, "again", f"{lost.message}; beginning again from the record")
         self._close(active)
@@ -370,25 +366,22 @@ class Driver:
             del self._active[active.plan.key.id]
         self._writer.close_journal(active.journal)
 
-    def _fail(self, active: _Active, error: Exception, *, details: str = "") -> None:
-        """End a study that a bug, or a replay that differs, keeps from going on."""
+    def _fail(self, active: _Active, bug: Bug, *, in_doubt: bool = True) -> None:
+        """End a study that cannot go on; a replay that differs leaves its journal, which is not in doubt, as it is."""
         del self._active[active.plan.key.id]
         self._stepping.discard(active.plan.key.id)
         self._executor.drop(active.plan.key)
-        self._fail_for(active.plan, active.journal, error, details=details)
+        self._fail_for(active.plan, active.journal, bug, in_doubt=in_doubt)
 
     def _fail_for(
-        self, plan: PlannedStudy, journal: StudyJournal | None, error: Exception, *, details: str = ""
+        self, plan: PlannedStudy, journal: StudyJournal | None, bug: Bug, *, in_doubt: bool = True
     ) -> None:
-        message = str(error) if isinstance(error, DerbyError) else f"{type(error).__name__}: {error}"
-        details = details or "".join(traceback.format_exception(error))
         if journal is not None:
-            # A replay that differs leaves the journal as it is: what it holds is not in doubt.
-            if not isinstance(error, ReplayMismatchError):
-                journal.fail(message, details)
+            if in_doubt:
+                journal.fail(bug.message, bug.details)
             self._writer.close_journal(journal)
-        self._log(plan, "failed", f"{message}\n{details}")
-        self._progress.failed[plan.label] = message
+        self._log(plan, "failed", f"{bug.message}\n{bug.details}")
+        self._progress.failed[plan.label] = bug.message
 
     def _count(self, active: _Active, told: Told) -> None:
         progress = self._progress
@@ -490,7 +483,7 @@ class Driver:
         if isinstance(outcome, Bug):
             for active, _, _ in waiting:
                 if self._is_active(active):
-                    self._fail(active, DerbyError(outcome.message), details=outcome.details)
+                    self._fail(active, outcome)
             return
         evaluation = outcome.evaluation
         self._record(flight.owner.plan, job.key, outcome)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from harness import registry
+from harness.errors import DerbyError
 from harness.keys import EvaluationKey, TaskKey
 from harness.machine import Machine, describe_machine
 from harness.task import Checkpoint, Data, Inspection, Task
@@ -50,11 +51,17 @@ class Evaluated:
 
 @dataclass(frozen=True, slots=True)
 class Bug:
-    """A task raised: a bug, never a result."""
+    """A task or searcher raised: a bug, never a result."""
 
     message: str
     details: str
     """The traceback."""
+
+    @classmethod
+    def of(cls, error: Exception) -> Bug:
+        """Return what an exception says; those of our own speak for themselves."""
+        message = str(error) if isinstance(error, DerbyError) else f"{type(error).__name__}: {error}"
+        return cls(message, "".join(traceback.format_exception(error)))
 
 
 class Cause(StrEnum):

@@ -7,12 +7,10 @@ than handing them over. It writes nothing: events and evaluations go to the driv
 from __future__ import annotations
 
 import time
-import traceback
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from harness import registry
-from harness.errors import DerbyError
 from harness.evaluator import Bug, Evaluated, Evaluator, Job, Lost, task_of
 from harness.events import Asked, Done, Event
 from harness.keys import StudyKey, TaskKey
@@ -123,8 +121,7 @@ class StudyHost:
             else:
                 hosted.events = None
         except Exception as error:  # noqa: BLE001 - the boundary: a bug fails its study, not the sweep
-            message = str(error) if isinstance(error, DerbyError) else f"{type(error).__name__}: {error}"
-            problem = Bug(message, "".join(traceback.format_exception(error)))
+            problem = Bug.of(error)
         stepped = Stepped(step.key, tuple(events), evaluated, frozenset(recorded), more, problem)
         if problem is not None or stepped.done:
             self.drop(step.key)

@@ -70,6 +70,21 @@ def whole_lines(file: IO[bytes], size: int) -> int:
     return 0
 
 
+def append_whole(file: int, size: int, data: bytes) -> None:
+    """Append to an open file of that size, in bytes, whole or not at all.
+
+    Raises:
+        OSError: It could not be written; the file is as before.
+    """
+    try:
+        written = 0
+        while written < len(data):
+            written += os.write(file, data[written:])
+    except OSError:
+        os.ftruncate(file, size)
+        raise
+
+
 class Appender:
     """Appends JSON lines to a file; each reaches the operating system before `append` returns.
 
@@ -100,12 +115,8 @@ class Appender:
                 offset = self._size
             assert self._file is not None  # noqa: S101 - opened above
             self._dirty = True
-            written = 0
-            while written < len(line):
-                written += os.write(self._file, line[written:])
+            append_whole(self._file, offset, line)
         except OSError as error:
-            if self._file is not None:
-                os.ftruncate(self._file, offset)
             raise WriteError(
                 f"cannot write {self.path}: {error.strerror}. Everything recorded so far is safe; "
                 "make room or mend the folder, then run the same command again to go on"

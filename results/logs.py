@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Self
 
 from harness.errors import WriteError
+from results.journal import append_whole
 from results.layout import make_folder
 
 FLUSH_SECONDS = 1.0
@@ -93,14 +94,7 @@ def _append(path: Path, data: bytes) -> None:
             make_folder(path.parent)
             file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         try:
-            size = os.fstat(file).st_size
-            try:
-                written = 0
-                while written < len(data):
-                    written += os.write(file, data[written:])
-            except OSError:
-                os.ftruncate(file, size)
-                raise
+            append_whole(file, os.fstat(file).st_size, data)
         finally:
             os.close(file)
     except OSError as error:
