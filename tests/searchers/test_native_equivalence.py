@@ -387,7 +387,10 @@ def gpyopt_run(space, seed, evaluations, *, eps=1e-8, initial_design_numdata=5, 
 @pytest.mark.parametrize(("space", "seed"), SLOW_GRID)
 def test_gpyopt_gp(space, seed):
     space = SPACES[space]
-    evaluations, settings = (16, {}) if seed == SEEDS[0] else (40, {"optimize_restarts": 1})
+    # Where the library ends when successive proposals agree to `eps` depends on the processor's last digits, so it
+    # does not end here; that both end at the same proposal is for the settings below.
+    settings = {"eps": -1.0} if seed == SEEDS[0] else {"eps": -1.0, "optimize_restarts": 1}
+    evaluations = 16 if seed == SEEDS[0] else 40
     native = gpyopt_run(space, seed, evaluations, **settings)
     assert ours("gpyopt_gp", space, seed, evaluations, **settings) == native
     assert len(native) == evaluations

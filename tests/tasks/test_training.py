@@ -130,12 +130,20 @@ def test_final_accuracies_are_distributed_as_keras_are():
 
 
 def test_pixels_are_divided_by_255(data):
-    """uint8 images train exactly as the same numbers between 0 and 1 do."""
+    """uint8 images train as the same numbers between 0 and 1 do.
+
+    The two are different programs, one of which divides, so that their sums may be taken in another order: on some
+    processors they agree to the last bit, on others to float32's seventh digit. Without the division, or
+    with one by 256, losses differ in the third digit and more.
+    """
     rng = np.random.default_rng(3)
     images = {f"x_{part}": rng.integers(256, size=data[f"x_{part}"].shape, dtype=np.uint8) for part in PARTS}
     scaled = {name: x.astype(np.float32) / 255 for name, x in images.items()}
     curves = [train(network(), epochs=2, seed=1, data={**data, **x}).curve for x in (images, scaled)]
-    assert without_seconds(curves[0]) == without_seconds(curves[1])
+    divided, given = map(without_seconds, curves)
+    assert divided.keys() == given.keys()
+    for metric, values in divided.items():
+        assert values == pytest.approx(given[metric], rel=1e-5), metric
 
 
 PARTS = ("train", "val", "test")
