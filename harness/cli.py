@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from harness.arithmetic import declare, declared_in
 from harness.errors import DerbyError, RecordError, SweepError
 
 if TYPE_CHECKING:
@@ -35,6 +36,14 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+class MismatchName(StrEnum):
+    """What to do with a study whose replay departs from its journal."""
+
+    fail = "fail"
+    restart = "restart"
+    tell = "tell"
 
 
 class ExecutorName(StrEnum):
@@ -66,8 +75,12 @@ SyncTo = Annotated[
     str | None,
     typer.Option(metavar="URI", help="Copy the results there meanwhile: s3://bucket/folder or a folder."),
 ]
-Restart = Annotated[
-    bool, typer.Option("--restart", help="Run anew the studies whose replay differs from their journal.")
+Mismatch = Annotated[
+    MismatchName,
+    typer.Option(
+        help="Where a study's replay departs from its journal: let it fail, restart it, or tell its searcher the "
+        "recorded trials and go on."
+    ),
 ]
 Published = Annotated[Path, typer.Option(help="Folder of published results.")]
 DEFAULT_RESULTS = Path("results/local")
@@ -169,12 +182,10 @@ def run(
     gpus_per_evaluator: GpuShare = 0.0,
     memory_per_evaluator: MemoryShare = None,
     sync_to: SyncTo = None,
-    restart: Restart = False,
+    on_mismatch: Mismatch = MismatchName.fail,
 ) -> None:
     """Run a sweep, or go on with it: what is recorded is never done twice."""
-    from harness.threads import begin_with_one
-
-    begin_with_one()  # before anything loads numpy
+    declare(declared_in(sweep))  # before anything loads numpy
     from harness.launch import INTERRUPTED, InterruptedRunError, launch
     from harness.sweep import load_sweep
 
@@ -183,7 +194,7 @@ def run(
     if data is not None:
         os.environ["DERBY_DATA"] = str(data)
     try:
-        progress = launch(checked, results, place, _console(), restart=restart)
+        progress = launch(checked, results, place, _console(), on_mismatch=on_mismatch.value)
     except InterruptedRunError as interruption:
         _say(str(interruption))
         raise typer.Exit(INTERRUPTED) from None
@@ -220,12 +231,9 @@ def reproduce(
     gpus_per_evaluator: GpuShare = 0.0,
     memory_per_evaluator: MemoryShare = None,
     sync_to: SyncTo = None,
-    restart: Restart = False,
+    on_mismatch: Mismatch = MismatchName.fail,
 ) -> None:
     """Run a source report's own experiments and set our figures beside the published ones."""
-    from harness.threads import begin_with_one
-
-    begin_with_one()  # before anything loads numpy
     from harness import reproduce as engine
     from harness.launch import INTERRUPTED, InterruptedRunError
 
@@ -241,7 +249,9 @@ def reproduce(
     if data is not None:
         os.environ["DERBY_DATA"] = str(data)
     try:
-        done = engine.run(prepared, results, place, _console(), restart=restart, pictures=pictures)
+        done = engine.run(
+            prepared, results, place, _console(), on_mismatch=on_mismatch.value, pictures=pictures
+        )
     except InterruptedRunError as interruption:
         _say(str(interruption))
         raise typer.Exit(INTERRUPTED) from None
@@ -263,7 +273,14 @@ def status(sweep: SweepName, results: Results = DEFAULT_RESULTS) -> None:
     """Show how far a sweep is; works while it runs, from another terminal."""
     from harness.progress import SILENT_SECONDS, details, duration, headline
     from results.layout import Layout
-    from results.summary import failures_of, heartbeat_of, machines_of, read_records, state_counts
+    from results.summary import (
+        failures_of,
+        followed_of,
+        heartbeat_of,
+        machines_of,
+        read_records,
+        state_counts,
+    )
     from results.writer import holder_of, is_held
 
     name = _sweep_name(sweep)
@@ -277,12 +294,11 @@ def status(sweep: SweepName, results: Results = DEFAULT_RESULTS) -> None:
     _table(("task", "searcher", *states, "evaluations"), rows)
     for failure in failures_of(records):
         _say(f"failed: {failure}", style="red")
+    for study in followed_of(records):
+        _say(f"went on: {study}", style="yellow")
     machines = machines_of(results, records)
     if len(machines) > 1:
-        _say(
-            f"\nTrained on {len(machines)} different machines; numbers are only identical on one kind:",
-            style="yellow",
-        )
+        _say(f"\nTrained on {len(machines)} kinds of machine, which can give other numbers:", style="yellow")
         for machine in machines:
             _say(f"  {machine}")
     if not is_held(results):
@@ -407,6 +423,12 @@ def verify(
     if problems:
         raise typer.Exit(SOME_FAILED)
     _say(f"{published / name}: every file is as published, and every figure drawn again is identical")
+
+
+@app.callback()
+def _before_every_command(context: typer.Context) -> None:
+    if context.invoked_subcommand != "run":  # which has a sweep file to ask
+        declare()  # before anything loads numpy
 
 
 def main() -> None:

@@ -10,13 +10,14 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 from harness import registry
 from harness.errors import DataError, DerbyError, RecordError, ReplayMismatchError
 from harness.evaluator import Bug, Cause, Evaluated, Job, Lost
 from harness.events import Asked, Done, Told
 from harness.executors.base import Executor, Finished
+from harness.history import cannot_take
 from harness.host import Step, Stepped
 from harness.keys import EvaluationKey
 from harness.machine import Machine, versions
@@ -28,6 +29,10 @@ from harness.trial import Curve, Evaluation, Proposal, Status
 from results.layout import read_study
 from results.logs import StudyLogs
 from results.writer import RecordWriter, StudyJournal
+
+OnMismatch = Literal["fail", "restart", "tell"]
+"""What to do with a study whose replay departs from its journal: let it fail, run it anew, or tell its searcher the
+recorded trials and go on from there."""
 
 ATTEMPTS = 2
 """An evaluation that ends its process, or its memory, this many times is recorded as crashed."""
@@ -79,7 +84,7 @@ class Driver:
         progress: Counters to keep.
         tick: Called whenever something happened, and now and then.
         on_data: Called with the digest of every task's data, by label, when one was loaded.
-        restart: Set aside the journal of a study whose replay differs, and run it anew.
+        on_mismatch: What to do with a study whose replay departs from its journal.
         inspect: Whether to look into the network of an evaluation when it is trained in this run.
         on_inspection: Called with what was seen, and its job.
 
@@ -95,7 +100,7 @@ class Driver:
         *,
         tick: Callable[[], None] = lambda: None,
         on_data: Callable[[dict[str, str]], None] = lambda _: None,
-        restart: bool = False,
+        on_mismatch: OnMismatch = "fail",
         inspect: Callable[[EvaluationKey], bool] = lambda _: False,
         on_inspection: Callable[[Job, Inspection], None] = lambda *_: None,
     ) -> None:
@@ -104,7 +109,7 @@ class Driver:
         self._progress = progress
         self._tick = tick
         self._on_data = on_data
-        self._restart = restart
+        self._on_mismatch = on_mismatch
         self._inspect = inspect
         self._on_inspection = on_inspection
         self._executor: Executor
@@ -238,7 +243,7 @@ class Driver:
             f"{plan.label}: budget {budget.amount} {budget.unit}, search seed {plan.key.search_seed}, "
             f"training seed {plan.key.training_seed}; {len(recorded)} evaluations recorded",
         )
-        self._step(active, Step(plan.key, begin=True, recorded=recorded))
+        self._step(active, Step(plan.key, begin=True, recorded=recorded, history=journal.history))
 
     def _recorded(self, plan: PlannedStudy, journal: StudyJournal) -> dict[int, tuple[str, Evaluation]]:
         """Return what a study's proposals of earlier runs came to, as far as that is on record."""
@@ -267,18 +272,16 @@ class Driver:
         if active is None:  # it failed meanwhile
             return
         self._stepping.discard(stepped.key.id)
+        if stepped.machine is not None:
+            self._writer.add_machine(stepped.machine)
+            active.journal.hosted(stepped.machine)
         try:
             for event in stepped.events:
                 self._take_event(active, event, stepped)
         except RecordError:
             raise
         except ReplayMismatchError as error:
-            if self._restart:
-                self._executor.drop(active.plan.key)
-                self._close(active)
-                self._open(active.plan, restart=True)
-            else:
-                self._fail(active, Bug.of(error), in_doubt=False)
+            self._take_mismatch(active, error)
             return
         except Exception as error:  # noqa: BLE001 - the boundary: a bug fails its study, not the sweep
             self._fail(active, Bug.of(error))
@@ -292,6 +295,25 @@ class Driver:
             self._progress.done += 1
         else:
             self._advance(active, more=stepped.more)
+
+    def _take_mismatch(self, active: _Active, error: ReplayMismatchError) -> None:
+        """Do as was asked with a study whose replay departs from its journal."""
+        plan, way = active.plan, self._on_mismatch
+        # What is followed departs only where evaluations do: telling them to a searcher is no way out of that.
+        can_tell = registry.searcher(plan.key.searcher).takes() and not active.journal.following
+        if way == "fail" or (way == "tell" and not can_tell):
+            message = str(error) if way == "fail" else f"{error}; {cannot_take(plan.key.searcher)}"
+            self._fail(active, Bug(message, ""), in_doubt=False)
+            return
+        self._executor.drop(plan.key)
+        if way == "tell":
+            active.journal.follow(str(error))
+            self._log(
+                plan, "followed", f"its searcher is told what is recorded and proposes the rest: {error}"
+            )
+            self._progress.followed.append(plan.label)
+        self._close(active)
+        self._open(plan, restart=way == "restart")
 
     def _take_event(self, active: _Active, event: Asked | Told | Done, stepped: Stepped) -> None:
         plan, progress = active.plan, self._progress
@@ -531,7 +553,7 @@ class Driver:
 
 def _failed(status: Status, message: str, deadline: float | None) -> Evaluated:
     """Return what is recorded of an evaluation that took its process along."""
-    unknown = Machine({"processor": "unknown: the evaluator ended before it could tell"})
+    unknown = Machine({"arithmetic": "unknown: the evaluator ended before it could tell"})
     evaluation = Evaluation(status, Curve(), 0, message=message, deadline=deadline, machine=unknown.id)
     return Evaluated(evaluation, unknown)
 

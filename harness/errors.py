@@ -53,6 +53,10 @@ class WriteError(RecordError):
     """The results folder cannot be written; the run stops, and goes on when run again."""
 
 
+class ProcessorError(DerbyError, RuntimeError):
+    """This processor cannot compute as was declared."""
+
+
 class ReplayMismatchError(DerbyError, RuntimeError):
     """A resumed study did not repeat what its journal says it did."""
 

@@ -162,6 +162,6 @@ class Evaluator:
             task = task_of(key)
             if task.name not in self._machines:
                 device = task.prepare(self._threads, self._gpu_share)
-                self._machines[task.name] = describe_machine(device, self._threads, task.libraries.values())
+                self._machines[task.name] = describe_machine(device, self._threads, task.libraries)
             self._tasks[key.id] = task
         return self._tasks[key.id]

@@ -13,7 +13,9 @@ from dataclasses import dataclass, field
 from harness import registry
 from harness.evaluator import Bug, Evaluated, Evaluator, Job, Lost, task_of
 from harness.events import Asked, Done, Event
-from harness.keys import StudyKey, TaskKey
+from harness.history import Followed, History
+from harness.keys import StudyKey, TaskKey, derive_seed
+from harness.machine import Machine, describe_machine
 from harness.study import Study
 from harness.task import Data, Task
 from harness.threads import hold_to_one
@@ -33,12 +35,15 @@ class Step:
         delivered: Evaluations it waits for, by the number of their proposal.
         recorded: At the beginning: what was evaluated in an earlier run, by number, with the evaluation's
             digest, so that a replay needs no further exchange.
+        history: At the beginning: what is followed as recorded before the searcher is told of it and goes on; see
+            `harness.history`. ``None``: the searcher proposes everything itself.
     """
 
     key: StudyKey
     begin: bool = False
     delivered: Mapping[int, Evaluation] = field(default_factory=dict)
     recorded: Mapping[int, tuple[str, Evaluation]] = field(default_factory=dict)
+    history: History | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +57,7 @@ class Stepped:
         recorded: Numbers of the proposals that were answered from `Step.recorded`.
         more: Whether it can go on without anything delivered.
         problem: Why it cannot go on: a bug of its searcher or task, or the loss of its host.
+        machine: What its searcher computes with, when it began here.
     """
 
     key: StudyKey
@@ -60,6 +66,7 @@ class Stepped:
     recorded: frozenset[int] = frozenset()
     more: bool = False
     problem: Bug | Lost | None = None
+    machine: Machine | None = None
 
     @property
     def done(self) -> bool:
@@ -91,7 +98,8 @@ class StudyHost:
     def __init__(self, threads: int, data: Callable[[TaskKey], Data]) -> None:
         self._evaluator = Evaluator(threads, data)
         self._hosted: dict[str, _Hosted] = {}
-        self._limited: set[str] = set()
+        self._machines: dict[str, Machine] = {}
+        """What each method computes with here."""
 
     def step(self, step: Step) -> Stepped:
         """Let a study do all it can; a bug comes back as `Stepped.problem`, never as an exception."""
@@ -100,10 +108,12 @@ class StudyHost:
         recorded: set[int] = set()
         more = False
         problem: Bug | Lost | None = None
+        machine: Machine | None = None
         until = time.monotonic() + SLICE_SECONDS
         try:
             if step.begin:
                 self._hosted[step.key.id] = self._open(step)
+                machine = self._machines[step.key.searcher]
             hosted = self._hosted[step.key.id]
             for number, evaluation in step.delivered.items():
                 hosted.study.deliver(number, evaluation)
@@ -122,7 +132,7 @@ class StudyHost:
                 hosted.events = None
         except Exception as error:  # noqa: BLE001 - the boundary: a bug fails its study, not the sweep
             problem = Bug.of(error)
-        stepped = Stepped(step.key, tuple(events), evaluated, frozenset(recorded), more, problem)
+        stepped = Stepped(step.key, tuple(events), evaluated, frozenset(recorded), more, problem, machine)
         if problem is not None or stepped.done:
             self.drop(step.key)
         return stepped
@@ -135,11 +145,14 @@ class StudyHost:
         key = step.key
         task = task_of(key.task)
         kind = registry.searcher(key.searcher)
-        searcher = kind(task.problem, seed=key.search_seed, budget=key.budget, **key.settings)
-        if kind.name not in self._limited:
+        # The first seed would repeat the draws that the recorded trials came from.
+        seed = key.search_seed if step.history is None else derive_seed(key.search_seed, len(step.history))
+        searcher = kind(task.problem, seed=seed, budget=key.budget, **key.settings)
+        if kind.name not in self._machines:
             hold_to_one()  # what its library has just loaded; see `harness.threads`
-            self._limited.add(kind.name)
-        return _Hosted(Study(searcher, workers=key.workers, cost=task.cost), task, step.recorded)
+            self._machines[kind.name] = describe_machine("cpu", 1, kind.libraries)
+        asker = searcher if step.history is None else Followed(step.history, searcher)
+        return _Hosted(Study(asker, workers=key.workers, cost=task.cost), task, step.recorded)
 
     def _answer(
         self,

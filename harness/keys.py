@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from harness.arithmetic import Arithmetic
 from harness.space import Config
 from harness.trial import Budget
 
@@ -81,6 +82,7 @@ class StudyKey:
     repetition: int
     root_seed: int
     deadline: float | None = None
+    arithmetic: Arithmetic = Arithmetic.PORTABLE
 
     id: str = field(init=False, compare=False)
     """Digest that names the study's journal."""
@@ -98,7 +100,7 @@ class StudyKey:
 
     def evaluation(self, config: Config) -> EvaluationKey:
         """Return the key of this study's evaluation of a configuration."""
-        return EvaluationKey(self.task, config, self.training_seed)
+        return EvaluationKey(self.task, config, self.training_seed, self.arithmetic)
 
     def as_json(self) -> dict[str, Any]:
         """Return the key as JSON types."""
@@ -111,23 +113,30 @@ class StudyKey:
             "repetition": self.repetition,
             "root_seed": self.root_seed,
             "deadline": self.deadline,
+            "arithmetic": self.arithmetic.value,
         }
 
 
 @dataclass(frozen=True, slots=True)
 class EvaluationKey:
-    """Identity of an evaluation: a pure function of task, configuration and training seed."""
+    """Identity of an evaluation: a pure function of task, configuration, training seed and arithmetic."""
 
     task: TaskKey
     config: Config
     seed: int
+    arithmetic: Arithmetic = Arithmetic.PORTABLE
 
     id: str = field(init=False, compare=False)
     """Digest under which the evaluation is recorded."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "id", digest([self.task.id, dict(self.config), self.seed]))
+        object.__setattr__(self, "id", digest([self.task.id, dict(self.config), self.seed, self.arithmetic]))
 
     def as_json(self) -> dict[str, Any]:
         """Return the key as JSON types."""
-        return {"task": self.task.training, "config": dict(self.config), "seed": self.seed}
+        return {
+            "task": self.task.training,
+            "config": dict(self.config),
+            "seed": self.seed,
+            "arithmetic": self.arithmetic.value,
+        }

@@ -15,7 +15,8 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from harness.driver import Driver
+from harness.arithmetic import Arithmetic, check_processor, declare, departures
+from harness.driver import Driver, OnMismatch
 from harness.errors import SweepError
 from harness.executors.serial import SerialExecutor
 from harness.progress import Display, Progress
@@ -62,14 +63,15 @@ class Place:
                 "--address, --evaluators, --gpus-per-evaluator and --memory-per-evaluator need --executor ray"
             )
 
-    def start(self, threads: int) -> Executor:
-        """Return a running executor whose evaluations use that many threads."""
+    def start(self, threads: int, arithmetic: Arithmetic) -> Executor:
+        """Return a running executor whose evaluations use that many threads, and compute as declared."""
         if self.executor == "serial":
             return SerialExecutor(threads)
         from harness.executors.ray import RayExecutor
 
         return RayExecutor(
             threads,
+            arithmetic=arithmetic,
             address=self.address,
             evaluators=self.evaluators,
             gpus_per_evaluator=self.gpus_per_evaluator,
@@ -141,7 +143,7 @@ def launch(
     place: Place,
     console: Console,
     *,
-    restart: bool = False,
+    on_mismatch: OnMismatch = "fail",
     inspect: Callable[[EvaluationKey], bool] = lambda _: False,
     on_inspection: Callable[[Job, Inspection], None] = lambda *_: None,
 ) -> Progress:
@@ -152,7 +154,7 @@ def launch(
         results: The results folder.
         place: Where it runs.
         console: Where progress and notes are shown.
-        restart: Run anew the studies whose replay differs from their journal.
+        on_mismatch: What to do with studies whose replay departs from their journal.
         inspect: See `Driver`.
         on_inspection: See `Driver`.
 
@@ -161,15 +163,18 @@ def launch(
 
     Raises:
         InterruptedRunError: The user stopped it.
+        ProcessorError: This processor lacks what the sweep's arithmetic needs.
         RecordError: The record cannot be read or written.
     """
+    declare(sweep.spec.arithmetic)
+    check_processor()
     about = provenance(place.executor)
     with ExitStack() as stack:
         interruption = stack.enter_context(_Interruption())
         writer = stack.enter_context(
             RecordWriter(results, sweep=sweep.name, host=about["host"], pid=os.getpid())
         )
-        notes = [writer.notes]
+        notes = [writer.notes, _too_late()]
         stack.callback(lambda: _print_notes(console, notes))
         if place.sync_to is not None:
             from results.mirror import Mirror
@@ -189,13 +194,11 @@ def launch(
             progress,
             tick=display.tick,
             on_data=lambda digests: writer.write_run(sweep.name, {**about, "data": digests}),
-            restart=restart,
+            on_mismatch=on_mismatch,
             inspect=inspect,
             on_inspection=on_inspection,
         )
-        interrupted = bool(driver.unfinished) and not _drive(
-            driver, place, sweep.spec.threads, display, interruption
-        )
+        interrupted = bool(driver.unfinished) and not _drive(driver, place, sweep, display, interruption)
         ended = {"ended": now(), "counts": _counts(progress), "data": driver.data_digests}
         writer.write_run(sweep.name, {**about, **ended})
     if interrupted:
@@ -209,10 +212,21 @@ def _print_notes(console: Console, notes: Sequence[Sequence[str]]) -> None:
         console.print(f"note: {note}", style="yellow", markup=False, highlight=False, soft_wrap=True)
 
 
-def _drive(driver: Driver, place: Place, threads: int, display: Display, interruption: _Interruption) -> bool:
+def _too_late() -> list[str]:
+    """Say what in this process computes otherwise than the sweep declares."""
+    found = departures()
+    if not found:
+        return []
+    return [
+        f"{'; '.join(found)}: loaded before the sweep's arithmetic was declared, so that numbers may differ from those "
+        "of other processors. Call harness.arithmetic.declare() before numpy is imported, or use the command line"
+    ]
+
+
+def _drive(driver: Driver, place: Place, sweep: Sweep, display: Display, interruption: _Interruption) -> bool:
     """Run what is unfinished; return whether it ran to its end."""
     try:
-        executor = interruption.breaking(lambda: place.start(threads))
+        executor = interruption.breaking(lambda: place.start(sweep.spec.threads, sweep.spec.arithmetic))
         interruption.listen()
         try:
             with display.shown():
@@ -240,6 +254,7 @@ def _counts(progress: Progress) -> dict[str, Any]:
         "reused": progress.reused,
         "merged": progress.merged,
         "retried": progress.retried,
+        "followed": list(progress.followed),
         "seconds": progress.elapsed,
         "train_seconds": progress.train_seconds,
         "search_seconds": progress.search_seconds,

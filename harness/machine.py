@@ -11,6 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from harness.arithmetic import in_use
 from harness.errors import MissingLibraryError
 from harness.keys import digest
 
@@ -20,7 +21,7 @@ class Machine:
     """What the numbers of a training depend on besides its key.
 
     Args:
-        description: Processor, device, threads and library versions, as JSON.
+        description: Processor, device, threads, arithmetic and library versions, as JSON.
     """
 
     description: dict[str, Any]
@@ -31,16 +32,33 @@ class Machine:
         object.__setattr__(self, "id", digest(self.description))
 
 
-def describe_machine(device: str, threads: int, libraries: Iterable[str]) -> Machine:
-    """Describe this process's machine as far as it can change the numbers of a training."""
+FOR_PEOPLE = ("processor",)
+"""What a description holds that changes no numbers: one name may stand for processors with AVX-512 and without, and two
+names for equal arithmetic."""
+
+
+def numbers_of(description: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what of a machine's description can change numbers."""
+    return {name: value for name, value in description.items() if name not in FOR_PEOPLE}
+
+
+def describe_machine(device: str, threads: int, libraries: Mapping[str, str]) -> Machine:
+    """Describe this process's machine as far as it can change the numbers of a training or a search.
+
+    Args:
+        device: What is trained on, such as ``"cpu"``.
+        threads: Threads that are used.
+        libraries: Module to distribution, of what computes here besides numpy and scipy.
+    """
     return Machine(
         {
             "processor": processor(),
             "architecture": platform.machine(),
             "device": device,
             "threads": threads,
+            "arithmetic": in_use(libraries),
             "python": platform.python_version(),
-            "versions": versions(["numpy", *libraries]),
+            "versions": versions(dict.fromkeys(["numpy", "scipy", *libraries.values()])),
         }
     )
 

@@ -92,6 +92,7 @@ class Progress:
         evaluators_idle: Evaluators that wait for work now.
         evaluators_starting: Evaluators that are being started now.
         lost: Evaluators that were lost or stopped in this run, each replaced by a new one.
+        followed: Labels of the studies whose searchers were told recorded trials, since their replay departed.
         statuses: Evaluations told by status.
         train_seconds: Seconds of the trainings of this run.
         search_seconds: Seconds of ask and tell in this run.
@@ -115,6 +116,7 @@ class Progress:
     evaluators_idle: int = 0
     evaluators_starting: int = 0
     lost: int = 0
+    followed: list[str] = field(default_factory=list)
     statuses: Counter[str] = field(default_factory=Counter)
     train_seconds: float = 0.0
     search_seconds: float = 0.0

@@ -12,6 +12,7 @@ from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
+from harness.arithmetic import in_use
 from harness.machine import processor
 
 
@@ -21,6 +22,7 @@ def provenance(executor: str) -> dict[str, Any]:
         "started": now(),
         "host": socket.gethostname(),
         "processor": processor(),
+        "arithmetic": in_use(),
         "cores": os.cpu_count(),
         "system": platform.platform(),
         "python": platform.python_version(),

@@ -21,6 +21,8 @@ from analysis import comparison, reproduction
 from analysis.captions import listed, plural
 from analysis.comparison import Line, selected
 from harness import registry
+from harness.arithmetic import Arithmetic
+from harness.driver import OnMismatch
 from harness.errors import DerbyError, UnknownNameError, nearest
 from harness.evaluator import Evaluated, Job
 from harness.executors.base import Finished
@@ -235,7 +237,7 @@ def run(
     place: Place,
     console: Console,
     *,
-    restart: bool = False,
+    on_mismatch: OnMismatch = "fail",
     pictures: bool = True,
 ) -> Reproduced:
     """Run what is not recorded yet, and return where everything is.
@@ -245,7 +247,7 @@ def run(
         results: The results folder.
         place: Where evaluations run.
         console: Where progress is shown.
-        restart: Run anew the studies whose replay differs from their journal.
+        on_mismatch: What to do with studies whose replay departs from their journal.
         pictures: Look into the networks of the first repetition. A network that was trained before is trained
             once more for that, since the record keeps no weights.
 
@@ -261,7 +263,7 @@ def run(
             results,
             place,
             console,
-            restart=restart,
+            on_mismatch=on_mismatch,
             inspect=lambda key: key.id in ids,
             on_inspection=lambda job, seen: save_inspection(results, job.key, job.epochs, seen),
         )
@@ -498,7 +500,7 @@ def _look(
     missing: Sequence[tuple[Entry, Job]], place: Place, threads: int
 ) -> Iterator[tuple[Entry, tuple[Job, Inspection] | str]]:
     """Train networks again and yield what was seen, or why nothing was."""
-    executor = place.start(threads)
+    executor = place.start(threads, Arithmetic.PORTABLE)
     loaded: set[str] = set()
     entries = {(job.key.id, job.epochs): entry for entry, job in missing}
     executor.demand(len(entries), 0)

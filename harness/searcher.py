@@ -163,6 +163,14 @@ class Searcher(ABC):
     def _tell(self, suggestion: Suggestion, loss: float) -> None:
         """Take the finite loss of a suggestion, the same object that `_ask` returned."""
 
+    def _take(self, config: Config, loss: float) -> None:
+        """Take a configuration and its finite loss that were not proposed here, as the library's users would tell it.
+
+        Optional: a method whose state cannot be had from its trials alone leaves it as it is. Called before
+        the first ask, but for trials that were under way; the seed is not the one the trials were proposed with.
+        """
+        raise NotImplementedError
+
     @classmethod
     def incompatibilities(cls, problem: Problem, budget: Budget, settings: Options) -> list[str]:
         """Return why the method cannot handle this problem; empty when it can. Extend it, don't replace it."""
@@ -233,6 +241,33 @@ class Searcher(ABC):
         with self._isolated(), self._library_errors(action):
             self._tell(suggestion, loss)
         self.tell_seconds = time.perf_counter() - began
+
+    @classmethod
+    def takes(cls) -> bool:
+        """Whether it can be told trials that it did not propose: those of an earlier run, say."""
+        return cls._take is not Searcher._take
+
+    @final
+    def take(self, proposal: Proposal, evaluation: Evaluation) -> None:
+        """Take a trial that this searcher did not propose, as the library's own users would tell it one.
+
+        Raises:
+            ProtocolError: The method has no way to be told such trials; see `takes`.
+            SearcherError: The library failed.
+        """
+        if not self.takes():
+            raise ProtocolError(f"searcher {self.name!r} cannot be told trials that it did not propose")
+        self.reserve(proposal.trial + 1)
+        loss = self.problem.objective.loss(evaluation)
+        config = dict(proposal.config)
+        action = f"failed to take loss {loss!r} of trial {proposal.trial} of the record, {config}"
+        with self._isolated(), self._library_errors(action):
+            self._take(config, loss)
+
+    @final
+    def reserve(self, trials: int) -> None:
+        """Number new trials from ``trials`` on, at least: those before are on record."""
+        self._trial_count = max(self._trial_count, trials)
 
     # Checks and isolation.
 

@@ -8,12 +8,39 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 from harness.errors import ProtocolError, SearcherError
 from harness.events import Asked, Done, Event, Told
-from harness.searcher import Searcher
 from harness.space import Config
-from harness.trial import Evaluation, Proposal, Status, charged_epochs
+from harness.trial import Budget, Evaluation, Problem, Proposal, Status, charged_epochs
+
+
+class AskTell(Protocol):
+    """What a study needs of a `harness.searcher.Searcher`, which says what each is."""
+
+    problem: Problem
+    budget: Budget
+    ask_seconds: float
+    tell_seconds: float
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        ...
+
+    @property
+    def parallel(self) -> bool:
+        """Whether it may be asked again before it was told."""
+        ...
+
+    def ask(self) -> Proposal | None:
+        """Return the next proposal; ``None``: nothing to propose until something is told, or ever."""
+        ...
+
+    def tell(self, proposal: Proposal, evaluation: Evaluation) -> None:
+        """Take the evaluation of a proposal."""
+        ...
 
 
 @dataclass(slots=True)
@@ -41,7 +68,7 @@ class Study:
         cost: Deterministic cost of one epoch of a configuration, positive.
     """
 
-    def __init__(self, searcher: Searcher, *, workers: int, cost: Callable[[Config], float]) -> None:
+    def __init__(self, searcher: AskTell, *, workers: int, cost: Callable[[Config], float]) -> None:
         if workers > 1 and not searcher.parallel:
             raise ProtocolError(f"searcher {searcher.name!r} proposes one at a time; it needs workers = 1")
         self._searcher = searcher

@@ -13,6 +13,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from harness import registry
+from harness.arithmetic import Arithmetic
 from harness.errors import DerbyError, SweepError, UnknownNameError, nearest
 from harness.keys import StudyKey
 from harness.task import Task
@@ -88,6 +89,11 @@ class SweepSpec(_Model):
     workers: int = Field(1, ge=1, description="virtual workers of each study")
     threads: int = Field(1, ge=1, description="threads of one evaluation")
     deadline: float | None = Field(None, gt=0, strict=False, description="seconds one evaluation may take")
+    arithmetic: Arithmetic = Field(
+        Arithmetic.PORTABLE,
+        strict=False,
+        description="portable: the same numbers on every processor; native: whatever the libraries choose",
+    )
     tasks: list[TaskSpec] = Field(..., min_length=1)
     searchers: list[SearcherSpec] = Field(..., min_length=1)
 
@@ -133,6 +139,7 @@ class Sweep:
         return {
             "name": self.name,
             "threads": self.spec.threads,
+            "arithmetic": self.spec.arithmetic.value,
             "tasks": {
                 label: {
                     "name": task.name,
@@ -261,6 +268,7 @@ def _studies(
                 repetition=repetition,
                 root_seed=spec.seed,
                 deadline=spec.deadline,
+                arithmetic=spec.arithmetic,
             ),
             task_label,
             label,

@@ -1,22 +1,13 @@
-"""Holds linear algebra to a number of threads, which decides the last digits of what it computes."""
+"""Holds linear algebra to a number of threads, which decides the last digits of what it computes.
+
+A surrogate model's last digits depend on the number of threads, and grow from trial to trial; so searchers always run
+on one. Processes begin with one: see `harness.arithmetic`.
+"""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-
-VARIABLES = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-"""What a process's environment must hold before it loads numpy to begin with one thread."""
-
-
-def begin_with_one() -> None:
-    """Let every library that this process loads from now on begin with one thread.
-
-    A surrogate model's last digits depend on the number of threads, and grow from trial to trial; so
-    searchers always run on one. What is loaded already is for `hold_to_one`.
-    """
-    os.environ.update(VARIABLES)
 
 
 def hold_to_one() -> None:

@@ -75,6 +75,11 @@ STUDIES: Mapping[str, Column] = MappingProxyType(
         "state": Column("str", "`done`, `running` (begun and not ended), `failed` or `missing`"),
         "reason": Column("str", "why it failed, or how it ended; empty before"),
         "evaluations": Column("int64", "evaluations told so far"),
+        "followed": Column(
+            "int64",
+            "how many of these the searcher was told from the record, because what it proposed when the study went "
+            "on departed from that; 0 where it proposed all itself",
+        ),
         "method": Column("str", "registered name of the searcher behind the label; empty when missing"),
         "workers": Column("int64", "virtual workers of the study; 0 when missing"),
         "protocol": Column(

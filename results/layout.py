@@ -154,16 +154,20 @@ class StudyRecord:
     """What a study's journal says.
 
     Args:
-        events: Its events in order, those of failed tries left out.
+        events: Its events in order, as a replay repeats them.
         state: ``missing``, ``running`` (begun and not ended), ``failed`` or ``done``.
         reason: Why it failed, or how it ended.
         torn: Bytes after the last whole line, left by a crash.
+        hosts: Ids of the machines that its searcher ran on, each with the number of events before it did.
+        followed: Number of events that are followed as they stand; see `results.schema.followed`.
     """
 
     events: list[dict[str, Any]]
     state: str
     reason: str = ""
     torn: int = 0
+    hosts: tuple[tuple[int, str], ...] = ()
+    followed: int = 0
 
 
 def read_study(path: Path) -> StudyRecord:
@@ -183,15 +187,24 @@ def read_study(path: Path) -> StudyRecord:
             f"{path}: expected a study journal of format {FORMAT}, got {str(lines[0])[:80]!r}; "
             "it was written by another version of the project or is no journal"
         )
-    events = [line for line in lines if line["event"] != "failed"]
+    events: list[dict[str, Any]] = []
+    hosts = []
+    followed = 0
+    for line in lines:
+        match line["event"]:
+            case "hosted":
+                hosts.append((len(events), line["machine"]))
+            case "followed":
+                followed = len(events)
+            case "failed":
+                pass
+            case _:
+                events.append(line)
     last = lines[-1]
-    match last["event"]:
-        case "done":
-            return StudyRecord(events, "done", last["reason"], torn)
-        case "failed":
-            return StudyRecord(events, "failed", last["message"], torn)
-        case _:
-            return StudyRecord(events, "running", "", torn)
+    state, reason = "running", ""
+    if last["event"] in ("done", "failed"):
+        state, reason = last["event"], last["reason" if last["event"] == "done" else "message"]
+    return StudyRecord(events, state, reason, torn, tuple(hosts), followed)
 
 
 def evaluation_lines(layout: Layout, task: str) -> Iterator[tuple[Path, int, dict[str, Any]]]:

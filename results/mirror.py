@@ -287,7 +287,7 @@ def _is_one_history(place: _Place, name: str, path: Path, length: int) -> bool:
 
 
 def _was_set_aside(place: _Place, name: str, path: Path, length: int) -> bool:
-    """Whether the copy is of a study that was begun again here since, by ``--restart``."""
+    """Whether the copy is of a study that was begun again here since, by ``--on-mismatch restart``."""
     return path.parent.name == "studies" and any(
         aside.stat().st_size >= length and _is_one_history(place, name, aside, length)
         for aside in path.parent.glob(f"{path.stem}.set-aside-*")

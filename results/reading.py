@@ -66,6 +66,16 @@ class Failed(_Event, tag="failed"):
     message: str
 
 
+class Hosted(_Event, tag="hosted"):
+    """Where the searcher ran from here on."""
+
+
+class Followed(_Event, tag="followed"):
+    """From here on a fresh searcher proposes, that was told of what is before."""
+
+    told: int
+
+
 class Evaluated(msgspec.Struct, gc=False):
     """A line of an evaluation file."""
 
@@ -74,11 +84,13 @@ class Evaluated(msgspec.Struct, gc=False):
     curve: dict[str, list[float]]
 
 
-_EVENTS = msgspec.json.Decoder(Opened | Asked | Told | Done | Failed)
+Event = Opened | Asked | Told | Done | Failed | Hosted | Followed
+
+_EVENTS = msgspec.json.Decoder(Event)
 _EVALUATIONS = msgspec.json.Decoder(Evaluated)
 
 
-def read_events(path: Path) -> Sequence[Opened | Asked | Told | Done | Failed]:
+def read_events(path: Path) -> Sequence[Event]:
     """Return the events of a study's journal; none where it does not exist.
 
     A last line without its end is what a crash leaves, and is left out.
@@ -92,15 +104,18 @@ def read_events(path: Path) -> Sequence[Opened | Asked | Told | Done | Failed]:
         return ()
     except OSError as error:
         raise RecordError(f"cannot read {path}: {error.strerror}; check its permissions") from error
-    events: list[Opened | Asked | Told | Done | Failed] = _decoded(
-        _EVENTS, data[: data.rfind(b"\n") + 1], path, 0
-    )
+    events: list[Event] = _decoded(_EVENTS, data[: data.rfind(b"\n") + 1], path, 0)
     if events and not (isinstance(events[0], Opened) and events[0].format == FORMAT):
         raise RecordError(
             f"{path}: expected a study journal of format {FORMAT}, got {data[:80]!r}; "
             "it was written by another version of the project or is no journal"
         )
     return events
+
+
+def followed(events: Sequence[Event]) -> int:
+    """Return how many evaluations a study's searcher was told from the record, in its last continuation."""
+    return next((event.told for event in reversed(events) if isinstance(event, Followed)), 0)
 
 
 def read_evaluations(folder: Path) -> Iterator[Sequence[Evaluated]]:

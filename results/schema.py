@@ -8,7 +8,7 @@ from harness.events import Asked, Done, Event, Told
 from harness.keys import EvaluationKey, StudyKey
 from harness.trial import Curve, Evaluation, Status
 
-FORMAT = 2
+FORMAT = 3
 """Version of the record's layout; a record of another version is refused, never guessed at."""
 
 MEASURED = frozenset({"ask_seconds", "tell_seconds", "seconds", "machine", "versions"})
@@ -23,6 +23,24 @@ def opened(key: StudyKey, versions: dict[str, str]) -> dict[str, Any]:
 def failed(message: str, details: str) -> dict[str, Any]:
     """Return the event of a study that a bug ended; a later run tries it again."""
     return {"event": "failed", "message": message, "details": details}
+
+
+def hosted(machine: str) -> dict[str, Any]:
+    """Return the event that names the machine on which the searcher proposes what follows; no part of a replay."""
+    return {"event": "hosted", "machine": machine}
+
+
+def followed(told: int, reason: str) -> dict[str, Any]:
+    """Return the event of a study that goes on otherwise than its searcher would: no part of a replay.
+
+    Its searcher's proposals departed from the journal; all events before this one are followed as they stand, a fresh
+    searcher is told of them, and proposes what comes after.
+
+    Args:
+        told: Evaluations told before.
+        reason: How they departed, for people.
+    """
+    return {"event": "followed", "told": told, "reason": reason}
 
 
 def event_as_json(event: Event, key: StudyKey) -> dict[str, Any]:

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import RecordError
+from harness.keys import digest
+from harness.machine import numbers_of
 from results.layout import Layout, read_json
-from results.reading import Done, Failed, Told, read_events
+from results.reading import Done, Failed, Told, followed, read_events
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,7 @@ class Standing:
         epochs: Epochs charged.
         seconds: Training seconds of those.
         machines: Digests of the machines they were trained on.
+        followed: Evaluations that its searcher was told from the record when it went on; see `results.schema.followed`.
     """
 
     state: str
@@ -54,6 +57,7 @@ class Standing:
     epochs: int
     seconds: float
     machines: frozenset[str]
+    followed: int
 
 
 Records = Sequence[tuple[Mapping[str, Any], Standing]]
@@ -85,6 +89,7 @@ def _standing(journal: Path) -> Standing:
         epochs=sum(event.epochs for event in told),
         seconds=sum(event.seconds for event in told),
         machines=frozenset(event.machine for event in told) - {""},
+        followed=followed(events),
     )
 
 
@@ -107,17 +112,36 @@ def failures_of(records: Records) -> list[str]:
     ]
 
 
+def followed_of(records: Records) -> list[str]:
+    """Name the studies whose searchers were told recorded trials, and how many."""
+    return [
+        f"{planned['searcher']} on {planned['task']}, repetition {planned['repetition']}: its searcher was told "
+        f"{record.followed} recorded evaluations and proposed the rest"
+        for planned, record in records
+        if record.followed
+    ]
+
+
 def machines_of(root: Path, records: Records) -> list[str]:
-    """Describe the machines a sweep was trained on."""
+    """Describe the machines a sweep was trained on: one of each kind that can give other numbers."""
     ids = {machine for _, record in records for machine in record.machines}
     layout = Layout(root)
-    described = []
+    kinds: dict[str, list[Mapping[str, Any]]] = {}
     for machine in sorted(ids):
         about = read_json(layout.machine(machine))
-        libraries = ", ".join(f"{name} {number}" for name, number in about.get("versions", {}).items())
-        parts = [str(about[part]) for part in ("processor", "device") if part in about]
-        described.append(", ".join([*parts, f"{about.get('threads', '?')} threads", libraries]))
-    return described
+        kinds.setdefault(digest(numbers_of(about)), []).append(about)
+    return [_described(alike) for alike in kinds.values()]
+
+
+def _described(alike: Sequence[Mapping[str, Any]]) -> str:
+    """Describe machines that give the same numbers."""
+    about = alike[0]
+    processors = " or ".join(sorted({str(each["processor"]) for each in alike if "processor" in each}))
+    arithmetic = about.get("arithmetic", {})
+    kernels = ", ".join(f"{owner} {blas}" for owner, blas in arithmetic.get("blas", {}).items())
+    parts = [processors, about.get("device"), f"{about.get('threads', '?')} threads", arithmetic.get("level")]
+    libraries = ", ".join(f"{name} {number}" for name, number in about.get("versions", {}).items())
+    return ", ".join(str(part) for part in [*parts, kernels, libraries] if part)
 
 
 def expected_cost(root: Path, plan: Mapping[str, Any]) -> dict[str, Cost]:

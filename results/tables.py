@@ -24,7 +24,17 @@ from harness.errors import RecordError
 from harness.keys import canonical_json
 from results.columns import EPOCHS, STUDIES, TABLES, TRIALS
 from results.layout import Layout, make_folder, read_json, write_atomically
-from results.reading import Asked, Done, Failed, Opened, Told, read_evaluations, read_events
+from results.reading import (
+    Asked,
+    Done,
+    Event,
+    Failed,
+    Opened,
+    Told,
+    followed,
+    read_evaluations,
+    read_events,
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,8 +83,9 @@ def read_tables(root: Path, name: str) -> SweepTables:
             path = layout.study(study)
             events = read_events(path)
             told = columns.add(index, events, path)
-            rows.append((*_state(events), told, *_identity(events)))
-    about = pd.DataFrame(rows, columns=["state", "reason", "evaluations", "method", "workers", "protocol"])
+            rows.append((*_state(events), told, followed(events), *_identity(events)))
+    names = ["state", "reason", "evaluations", "followed", "method", "workers", "protocol"]
+    about = pd.DataFrame(rows, columns=names)
     studies = _typed(pd.concat([planned, about], axis=1), {c: a.dtype for c, a in STUDIES.items()})
     trials = columns.frame(studies)
     tasks = pd.DataFrame.from_dict(plan["tasks"], orient="index").rename_axis("task")
@@ -144,9 +155,6 @@ def read_exported(folder: Path) -> SweepTables:
     )
 
 
-Event = Opened | Asked | Told | Done | Failed
-
-
 @contextlib.contextmanager
 def _no_collection() -> Iterator[None]:
     """Leave cyclic garbage alone meanwhile: what is read is a million objects, and none refers to another."""
@@ -195,7 +203,7 @@ class _TrialColumns:
         except KeyError as error:
             raise RecordError(
                 f"{path}: evaluation {error} was told without having been asked; the journal was damaged after it "
-                "was written: restore it from a copy, or run its sweep with --restart"
+                "was written: restore it from a copy, or run its sweep with --on-mismatch restart"
             ) from None
         if not told:
             return 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -15,9 +15,10 @@ from filelock import FileLock, Timeout
 
 from harness.errors import RecordError, ReplayMismatchError
 from harness.events import Event
+from harness.history import History
 from harness.keys import EvaluationKey, StudyKey
-from harness.machine import Machine
-from harness.trial import Evaluation, Status
+from harness.machine import Machine, numbers_of
+from harness.trial import Evaluation, Proposal, Status
 from results.journal import Appender, parse_line, torn_tail
 from results.layout import (
     Layout,
@@ -33,6 +34,8 @@ from results.schema import (
     evaluation_from_json,
     event_as_json,
     failed,
+    followed,
+    hosted,
     opened,
     unmeasured,
 )
@@ -48,12 +51,23 @@ class StudyJournal:
         path: The journal.
         key: The study.
         versions: Versions of the libraries its proposals depend on.
+        describe: Returns the description of a recorded machine, by its id.
     """
 
-    def __init__(self, path: Path, key: StudyKey, versions: dict[str, str]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        key: StudyKey,
+        versions: dict[str, str],
+        describe: Callable[[str], Mapping[str, Any]],
+    ) -> None:
         self._key = key
         self._versions = versions
+        self._describe = describe
         record = read_study(path)
+        self._hosts = record.hosts
+        self._machine: Machine | None = None
+        self._followed = record.followed
         self.torn = record.torn
         self._recorded = record.events
         self._position = 0
@@ -69,6 +83,30 @@ class StudyJournal:
     def replaying(self) -> bool:
         """Whether the next event is one of them."""
         return self._position < len(self._recorded)
+
+    @property
+    def following(self) -> bool:
+        """Whether the last event was one of those that are followed as they stand."""
+        return self._position <= self._followed
+
+    @property
+    def history(self) -> History | None:
+        """What is followed as it stands; ``None`` where the searcher proposes everything itself."""
+        if not self._followed:
+            return None
+        return [
+            Proposal(event["trial"], event["config"], event["epochs"]) if event["event"] == "asked" else None
+            for event in self._recorded[1 : self._followed]
+        ]
+
+    def hosted(self, machine: Machine) -> None:
+        """Note what the searcher computes with now; it is recorded with the next event that is new."""
+        self._machine = machine
+
+    def follow(self, reason: str) -> None:
+        """Append that all recorded events are followed as they stand from now on, and why."""
+        told = sum(event["event"] == "told" for event in self._recorded)
+        self._appender.append(followed(told, reason))
 
     def record(self, event: Event) -> None:
         """Verify the next event of a replay, or append a new one.
@@ -93,6 +131,7 @@ class StudyJournal:
 
     def _record(self, event: dict[str, Any]) -> None:
         if self._position >= len(self._recorded):
+            self._append_host()
             self._appender.append(event)
             return
         known = self._recorded[self._position]
@@ -101,25 +140,37 @@ class StudyJournal:
         if unmeasured(json.loads(json.dumps(event))) != unmeasured(known):
             raise ReplayMismatchError(self._mismatch(known, event))
 
+    def _append_host(self) -> None:
+        if self._machine is None or (self._hosts and self._hosts[-1][1] == self._machine.id):
+            return
+        self._hosts = (*self._hosts, (self._position, self._machine.id))
+        self._appender.append(hosted(self._machine.id))
+
     def _mismatch(self, known: dict[str, Any], event: dict[str, Any]) -> str:
-        then = self._recorded[0]["versions"]
-        changed = [
-            f"{name} {then.get(name)} → {self._versions.get(name)}"
-            for name in sorted(then.keys() | self._versions.keys())
-            if then.get(name) != self._versions.get(name)
-        ]
+        changed = list(_differences(self._recorded[0]["versions"], self._versions))
+        then = [machine for before, machine in self._hosts if before < self._position]
+        if then and self._machine is not None and then[-1] != self._machine.id:
+            was, now = numbers_of(self._describe(then[-1])), numbers_of(self._machine.description)
+            changed += [each for each in _differences(was, now) if each not in changed]
         trial = known.get("trial", known.get("number", 0))
+        since = "; ".join(changed) if changed else "nothing that is recorded of machine and libraries"
         return (
             f"replay differs from the journal at event {self._position}, trial {trial}: "
-            f"recorded {json.dumps(unmeasured(known))}, now {json.dumps(unmeasured(event))}. "
-            + (
-                f"Versions changed since: {', '.join(changed)}. "
-                if changed
-                else "No library version changed. "
-            )
-            + "Install the recorded versions, or run with --restart to set the old journal aside and run "
-            "this study again from its beginning"
+            f"recorded {json.dumps(unmeasured(known))}, now {json.dumps(unmeasured(event))}. Changed since: {since}. "
+            "Go on where that is as it was; or run with --on-mismatch tell, to tell the searcher the recorded trials "
+            "and let it propose the rest, or with --on-mismatch restart, to set the old journal aside and run this "
+            "study again from its beginning"
         )
+
+
+def _differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+    """Yield in words what differs between two nested mappings."""
+    for name in sorted(then.keys() | now.keys()):
+        before, after = then.get(name), now.get(name)
+        if isinstance(before, Mapping) and isinstance(after, Mapping):
+            yield from _differences(before, after)
+        elif before != after:
+            yield f"{name} {before} → {after}"
 
 
 _FILE_BITS = 24
@@ -234,14 +285,22 @@ class RecordWriter:
             folder = self.layout.evaluations(task)
             make_folder(folder)
             self._evaluations[task] = Appender(folder / f"{self.run}.jsonl")
+        self.add_machine(machine)
+        appender = self._evaluations[task]
+        offset = appender.append(evaluation_as_json(key, evaluation))
+        self._index.add(key.id, appender.path, offset)
+
+    def add_machine(self, machine: Machine) -> None:
+        """Record the description of a machine, once.
+
+        Raises:
+            WriteError: It cannot be written.
+        """
         if machine.id not in self._machines:
             path = self.layout.machine(machine.id)
             if not path.exists():
                 write_atomically(path, json.dumps(machine.description, indent=1, sort_keys=True) + "\n")
             self._machines.add(machine.id)
-        appender = self._evaluations[task]
-        offset = appender.append(evaluation_as_json(key, evaluation))
-        self._index.add(key.id, appender.path, offset)
 
     def _load(self, task: str) -> None:
         if task in self._indexed:
@@ -270,7 +329,7 @@ class RecordWriter:
         path = self.layout.study(key.id)
         if restart and path.exists():
             path.replace(path.with_name(f"{key.id}.set-aside-{self.run}"))
-        journal = StudyJournal(path, key, versions)
+        journal = StudyJournal(path, key, versions, lambda machine: read_json(self.layout.machine(machine)))
         if journal.torn:
             self.notes.append(
                 f"{path}: dropped an unfinished last line ({journal.torn} bytes), left by a crash"

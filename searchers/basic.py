@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 from harness.errors import SpaceError, nearest
 from harness.options import Options
 from harness.searcher import Searcher, SearcherOptions, Suggestion
-from harness.space import Float, Int, Scalar, Space
+from harness.space import Config, Float, Int, Scalar, Space
 from harness.trial import Budget, Problem
 from searchers import _adapt
 
@@ -104,6 +104,9 @@ class Random(Searcher):
     def _ask(self) -> Suggestion:
         return Suggestion(self.problem.space.from_unit(next(self._points)))
 
+    def _take(self, config: Config, loss: float) -> None:
+        """Learn nothing: a seed of its own makes the points that follow other ones."""
+
     def _tell(self, suggestion: Suggestion, loss: float) -> None:
         """Learn nothing: the points are fixed."""
 
@@ -178,13 +181,18 @@ class Grid(Searcher):
             points = list(grid)
             order = np.random.default_rng(self.seed).permutation(len(points)).tolist()
             self._points = (points[i] for i in order)
-        if self.starting_point is not None:
-            start = self.starting_point
-            self._points = (point for point in self._points if not _adapt.coincide(space, point, start))
+        self._left_out = [] if self.starting_point is None else [self.starting_point]
 
     def _ask(self) -> Suggestion | None:
-        point = next(self._points, None)
-        return None if point is None else Suggestion(point)
+        space, left_out = self.problem.space, self._left_out
+        for point in self._points:
+            if not any(_adapt.coincide(space, point, other) for other in left_out):
+                return Suggestion(point)
+        return None
+
+    def _take(self, config: Config, loss: float) -> None:
+        """Leave the configuration out of what is still to be proposed."""
+        self._left_out.append(config)
 
     def _tell(self, suggestion: Suggestion, loss: float) -> None:
         """Learn nothing: the grid is fixed."""
@@ -247,11 +255,15 @@ class References(Searcher):
         names = self.settings.names if self.settings.names is not None else list(references)
         given = self.settings.configurations
         configs = given if given is not None else [dict(references[name]) for name in names]
-        self._configs = iter(configs)
+        self._configs = list(configs)
 
     def _ask(self) -> Suggestion | None:
-        config = next(self._configs, None)
-        return None if config is None else Suggestion(config)
+        return Suggestion(self._configs.pop(0)) if self._configs else None
+
+    def _take(self, config: Config, loss: float) -> None:
+        """Leave the configuration out of what is still to be proposed, once."""
+        if dict(config) in self._configs:
+            self._configs.remove(dict(config))
 
     def _tell(self, suggestion: Suggestion, loss: float) -> None:
         """Learn nothing: the configurations are given."""

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from harness.searcher import Searcher, SearcherOptions, Suggestion
-from harness.space import Choice, Domain, Float, Scalar
+from harness.space import Choice, Config, Domain, Float, Scalar
 from searchers import _adapt
 
 
@@ -123,6 +123,15 @@ class GPyOptGP(Searcher):
         return BayesianOptimization(
             f=None, domain=self._variables, X=self._design, Y=np.array(self._losses)[:, None], **options
         )
+
+    def _take(self, config: Config, loss: float) -> None:
+        """Add a row to X and Y, in the place of one of the initial design while there is one left."""
+        parameters = self.problem.space.parameters
+        complete = _adapt.completed(self.problem.space, config)
+        row = [_encoded(parameters[name], complete[name]) for name in self._names]
+        if self._names and len(self._losses) < len(self._design):
+            self._design[len(self._losses)] = row
+        self._tell(Suggestion(config, handle=row), loss)
 
     def _tell(self, suggestion: Suggestion, loss: float) -> None:
         import numpy as np

@@ -117,13 +117,22 @@ class _HyperoptSearcher(Searcher):
         return self._taken(self._suggest(new_ids, self._domain, trials, seed))
 
     def _ask_at(self, config: Config) -> Suggestion:
+        return self._given(0, config)
+
+    def _take(self, config: Config, loss: float) -> None:
+        """Insert a finished trial into `Trials`."""
+        number = self._trials_seen.new_trial_ids(1)[0] if self._labels else 0
+        self._tell(self._given(number, config), loss)
+
+    def _given(self, number: int, config: Config) -> Suggestion:
+        """Return the suggestion of a trial that the library did not propose."""
         from hyperopt.fmin import generate_trial
 
         if not self._labels:
             return self._taken(None)
         parameters = self.problem.space.parameters
         point = {k: _adapt.encoded(parameters[k], config[k]) for k in self._labels if k in config}
-        trial = generate_trial(0, point)  # what `points_to_evaluate` becomes
+        trial = generate_trial(number, point)  # what `points_to_evaluate` becomes
         for name in set(self._labels) - set(point):  # it forgets inactive parameters
             trial["misc"]["idxs"][name] = trial["misc"]["vals"][name] = []
         return self._taken([trial])

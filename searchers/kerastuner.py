@@ -125,6 +125,18 @@ class _KerasTunerSearcher(Searcher):
         self._asked[trial.trial_id] = suggestion
         return suggestion
 
+    def _take(self, config: Config, loss: float) -> None:
+        """Let the oracle create a trial of these values, and end it."""
+        parameters = self.problem.space.parameters
+        values = {name: _adapt.encoded(parameters[name], value) for name, value in config.items()}
+        self._search.populate_space = lambda _: {"status": "RUNNING", "values": values}
+        try:
+            suggestion = self._ask()
+        finally:
+            del self._search.populate_space
+        assert suggestion is not None  # noqa: S101 - the status says so
+        self._tell(suggestion, loss)
+
     def _tell(self, suggestion: Suggestion, loss: float) -> None:
         trial = suggestion.handle
         with _adapt.ignored_warnings():
@@ -201,6 +213,8 @@ class KerasTunerGrid(_KerasTunerSearcher):
 
     def _ask_at(self, config: Config) -> Suggestion | None:
         return self._ask()
+
+    _take = Searcher._take  # each combination is found from the one before it, which must be its own
 
 
 class KerasTunerBayes(_KerasTunerSearcher):
@@ -300,3 +314,5 @@ class KerasTunerHyperband(_KerasTunerSearcher):
 
         fidelity = self.problem.fidelity
         return HyperbandOracle(max_epochs=fidelity.high, **self.settings.own(), **common)
+
+    _take = Searcher._take  # a trial is of a bracket and a round, which it does not show

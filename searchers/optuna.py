@@ -97,6 +97,34 @@ class OptunaSearcher(Searcher):
     def _tell(self, suggestion: Suggestion, loss: float) -> None:
         self._study.tell(suggestion.handle, loss)
 
+    def _take(self, config: Config, loss: float) -> None:
+        """Add a finished trial, by `Study.add_trial`."""
+        import optuna
+
+        space = self.problem.space
+        complete = _adapt.completed(space, config) if self.drops_inactive else config
+        values = {name: _adapt.encoded(space.parameters[name], value) for name, value in complete.items()}
+        distributions = {name: _distribution(space.parameters[name]) for name in values}
+        self._study.add_trial(
+            optuna.trial.create_trial(params=values, distributions=distributions, value=loss)
+        )
+
+    def _take_in_turn(self, config: Config, loss: float) -> None:
+        """Enqueue a trial, ask for it and tell it: for samplers that keep a state of their own with each trial."""
+        complete = _adapt.completed(self.problem.space, config) if self.drops_inactive else config
+        self._tell(self._ask_at(complete), loss)
+
+
+def _distribution(domain: Domain) -> Any:
+    """Return what Optuna records of a parameter's suggest call."""
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    if isinstance(domain, Choice):
+        return CategoricalDistribution(range(len(domain.values)))
+    assert isinstance(domain, Float | Int)  # noqa: S101 - there are no other domains
+    kind = FloatDistribution if isinstance(domain, Float) else IntDistribution
+    return kind(domain.low, domain.high, log=domain.log)
+
 
 class TPEOptions(Options):
     """Settings of Optuna's TPE; each has the name and the default of `TPESampler`'s argument."""
@@ -208,6 +236,8 @@ class OptunaQMC(OptunaSearcher):
 
         return optuna.samplers.QMCSampler(seed=self.seed, **self.settings.own())
 
+    _take = OptunaSearcher._take_in_turn  # each takes the place of a point of the sequence
+
 
 class OptunaCMAES(OptunaSearcher):
     """Covariance matrix adaptation evolution strategy, by Optuna's ``CmaEsSampler`` on ``cmaes``.
@@ -277,3 +307,5 @@ class OptunaCMAES(OptunaSearcher):
         import optuna
 
         return optuna.samplers.CmaEsSampler(seed=self.seed, **self.settings.own())
+
+    _take = OptunaSearcher._take_in_turn  # generations are made of the recorded points

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from harness.options import Options
-from harness.searcher import SearcherOptions, Suggestion
+from harness.searcher import Searcher, SearcherOptions, Suggestion
 from harness.trial import Budget, Problem
 from searchers.optuna import OptunaSearcher, TPEOptions
 
@@ -74,6 +74,8 @@ class _OptunaRungs(OptunaSearcher):
     multi_fidelity: ClassVar[bool] = True
 
     settings: _RungOptions
+
+    _take = Searcher._take  # a trial is of a rung, and perhaps a bracket, which it does not show
 
     @classmethod
     def _first_rung(cls, problem: Problem, settings: _RungOptions) -> int:

@@ -245,6 +245,22 @@ class RayTuneOptuna(RayTuneSearcher):
 
         return OptunaSearch(seed=self.seed, points_to_evaluate=points)
 
+    def _take(self, config: Config, loss: float) -> None:
+        """Add a finished trial, by `add_evaluated_point`."""
+        if (
+            self.starting_point is not None
+        ):  # it was the first of them: the library must not begin with it again
+            self.starting_point = None
+            self._start()
+        if self._search is not None:
+            space = self.problem.space
+            complete = _adapt.completed(space, config)
+            values = {
+                name: _adapt.encoded(space.parameters[name], complete[name]) for name in tune_domains(space)
+            }
+            with _warnings_raised():
+                self._search.add_evaluated_point(values, loss)
+
 
 class RayTuneHyperopt(RayTuneSearcher):
     """Tree-structured Parzen estimator, by Ray Tune's ``HyperOptSearch``.

@@ -108,6 +108,9 @@ class _SkoptSearcher(Searcher):
             with _adapt.ignored_warnings(UserWarning):
                 self._search.tell(suggestion.handle, loss)
 
+    def _take(self, config: Config, loss: float) -> None:
+        self._tell(self._ask_at(config), loss)  # `tell` takes any point
+
 
 def _dimension(domain: Domain, name: str) -> Any:
     from skopt.space import Categorical, Integer, Real

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from harness.threads import begin_with_one
+from harness.arithmetic import declare
 
-begin_with_one()  # as the command line does, before anything loads numpy
+declare()  # as the command line does, before anything loads numpy
 pytest.register_assert_rewrite("searchers.conformance")
 
 from records import PLUGIN  # noqa: E402
@@ -39,13 +39,13 @@ def run_sweep(tmp_path):
     from harness.sweep import parse_sweep
     from results.writer import RecordWriter
 
-    def run(text: str, root: Path = tmp_path / "results", *, executor: Any = None, restart: bool = False):
+    def run(text: str, root: Path = tmp_path / "results", *, executor: Any = None, on_mismatch: Any = "fail"):
         sweep = parse_sweep(text, "sweep.yaml")
         progress = Progress(len(sweep.studies), 0)
         with RecordWriter(root, sweep=sweep.name, host="here", pid=1) as writer:
             writer.write_sweep(sweep.name, sweep.text, sweep.as_plan())
             used = executor or SerialExecutor(sweep.spec.threads)
-            Driver(sweep, writer, progress, restart=restart).run(used)
+            Driver(sweep, writer, progress, on_mismatch=on_mismatch).run(used)
         return progress
 
     run.root = tmp_path / "results"

@@ -6,16 +6,17 @@ import ctypes
 import os
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import psutil
 import ray
 from ray._common.utils import get_system_memory
 from ray._private.utils import get_used_memory
 
+from harness.arithmetic import check_processor, in_use
 from harness.evaluator import Evaluator, Job, Outcome
 from harness.host import Step, Stepped, StudyHost
-from harness.keys import StudyKey
+from harness.keys import StudyKey, digest
 from harness.task import Data
 
 WATCH_SECONDS = 0.2
@@ -50,6 +51,8 @@ class Place:
     """Ray's id of the node."""
     address: str
     pid: int
+    arithmetic: str = ""
+    """Digest of what a study host computes with."""
 
     def __str__(self) -> str:
         return f"{self.address}, process {self.pid}"
@@ -68,6 +71,7 @@ class EvaluatorActor:
     """
 
     def __init__(self, threads: int, gpu_share: float) -> None:
+        check_processor()
         self._data: dict[str, Data] = {}
         self._evaluator = Evaluator(threads, lambda key: self._data[key.id], gpu_share=gpu_share)
 
@@ -91,12 +95,13 @@ class HostActor:
     """
 
     def __init__(self, threads: int) -> None:
+        check_processor()
         self._data: dict[str, Data] = {}
         self._host = StudyHost(threads, lambda key: self._data[key.id])
 
     def place(self) -> Place:
-        """Say where it runs; by that, that it does."""
-        return _place()
+        """Say where it runs and what it computes with; by that, that it runs."""
+        return replace(_place(), arithmetic=digest(in_use()))
 
     def step(self, step: Step, data: Data | None) -> Stepped:
         """Let a study go on; ``data`` are those of a cheap task."""

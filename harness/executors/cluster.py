@@ -11,18 +11,19 @@ from urllib.parse import urlsplit
 
 import ray
 
+from harness.arithmetic import Arithmetic, variables
 from harness.errors import DerbyError
-from harness.threads import VARIABLES
 
 CONNECT_SECONDS = 10.0
 """How long a cluster's head may take to answer."""
 
 
-def connect(address: str | None) -> bool:
+def connect(address: str | None, arithmetic: Arithmetic) -> bool:
     """Join a cluster, or start one on this machine; return whether it is to end with this process.
 
     Args:
         address: The cluster; ``None``: one of our own, that listens on loopback only.
+        arithmetic: What its processes compute with.
 
     Raises:
         DerbyError: It cannot be reached.
@@ -40,7 +41,7 @@ def connect(address: str | None) -> bool:
             # A cluster of our own is for this machine only: nothing of it listens to others.
             _node_ip_address="127.0.0.1" if address is None else None,
             # Without the override, work that asked for no GPU would see them all.
-            runtime_env={"env_vars": {"RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1", **VARIABLES}},
+            runtime_env={"env_vars": {"RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1", **variables(arithmetic)}},
             include_dashboard=False if address is None else None,
             log_to_driver=False,
             logging_level="warning",

@@ -14,6 +14,7 @@ from typing import Any
 import ray
 from ray.exceptions import ActorUnavailableError, RayActorError, RayError, RayTaskError
 
+from harness.arithmetic import Arithmetic, variables
 from harness.errors import DerbyError
 from harness.evaluator import CHECKPOINTS_KEPT, Bug, Cause, Job, Lost, Outcome
 from harness.executors.actors import EvaluatorActor, HostActor, MemoryLimit, Place
@@ -111,6 +112,7 @@ class RayExecutor:
 
     Args:
         threads: Threads one evaluation may use.
+        arithmetic: What searchers and evaluations compute with.
         evaluators: Number of evaluators at most; ``None``: as many as there is room and use for.
         gpus_per_evaluator: Share of a GPU that each takes; 0 trains on CPUs.
         memory: Bytes an evaluator may take; ``None``: its share of its node's, when that is short of memory.
@@ -129,6 +131,7 @@ class RayExecutor:
         self,
         threads: int,
         *,
+        arithmetic: Arithmetic = Arithmetic.PORTABLE,
         evaluators: int | None = None,
         gpus_per_evaluator: float = 0.0,
         memory: int | None = None,
@@ -139,11 +142,14 @@ class RayExecutor:
     ) -> None:
         self._threads, self._gpus, self._memory = threads, gpus_per_evaluator, memory
         self._most, self._recycle_after, self._overrun = evaluators, recycle_after, overrun
-        self._started_here = connect(address)
+        self._started_here = connect(address, arithmetic)
         self._grows = address is not None or not self._started_here
         self._patience = patience if patience is not None else PATIENCE_SECONDS if self._grows else 0.0
         # Retries are the driver's: it knows what a lost evaluation means.
-        once = {"max_restarts": 0, "max_task_retries": 0}
+        once: dict[str, Any] = {"max_restarts": 0, "max_task_retries": 0}
+        once["runtime_env"] = {
+            "env_vars": variables(arithmetic)
+        }  # also on a cluster that someone else has joined
         self._evaluator_class = ray.remote(num_cpus=threads, num_gpus=gpus_per_evaluator, **once)(
             EvaluatorActor
         )
@@ -162,6 +168,10 @@ class RayExecutor:
         self._failed_starts = 0
         self._began = False
         """Whether an actor has ever started."""
+        self._arithmetic: str | None = None
+        """What the first study host computes with, and so all: a study goes on where it computes the same."""
+        self._unlike = False
+        """Whether there are nodes that compute otherwise."""
         self._look_at_nodes()
 
     @property
@@ -290,7 +300,7 @@ class RayExecutor:
     def _add_host(self) -> None:
         # Beside the driver a host is safe from nodes that go, but it must not make the driver wait: so only
         # the first is there, and the others are where there are cores.
-        first = not self._hosts
+        first = not self._hosts or self._unlike
         options = {"scheduling_strategy": on_driver_node()} if first else {"scheduling_strategy": "SPREAD"}
         actor = self._host_class.options(**options).remote(self._threads)
         self._hosts.append(_HostMember(actor, actor.place.remote()))
@@ -390,7 +400,18 @@ class RayExecutor:
             self._resize()
             return
         if isinstance(member, _HostMember):
-            self._hand_out_step(member)
+            self._take_host(member, member.place)
+
+    def _take_host(self, host: _HostMember, place: Place) -> None:
+        """Use a host that has started, unless its node computes otherwise than the first one's."""
+        self._arithmetic = self._arithmetic or place.arithmetic
+        if place.arithmetic == self._arithmetic:
+            self._hand_out_step(host)
+            return
+        self._unlike = True
+        self._remove(host)
+        ray.kill(host.actor)
+        self._lose_studies(host, f"{place} computes otherwise than the other study hosts")
 
     def _take_evaluated(self, member: _EvaluatorMember, ref: Any) -> None:
         job, where = member.job, str(member.place)

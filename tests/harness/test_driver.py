@@ -215,10 +215,10 @@ def test_a_replay_that_differs_stops_that_study_and_keeps_its_journal(run_sweep,
     message = next(iter(progress.failed.values()))
     assert "differs from the journal at event 2, trial 0" in message
     assert "numpy 0." in message
-    assert "--restart" in message
+    assert "--on-mismatch restart" in message
     assert {path: path.read_text() for path in journals} == kept
 
-    restarted = run_sweep(text, restart=True)
+    restarted = run_sweep(text, on_mismatch="restart")
     assert (restarted.failed, restarted.done) == ({}, 2)
     assert {read_study(path).state for path in journals} == {"done"}
     aside = sorted((run_sweep.root / "studies").glob("*.set-aside-*"))

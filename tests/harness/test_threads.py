@@ -4,8 +4,9 @@ import subprocess
 import sys
 
 CODE = """
-from harness.threads import begin_with_one, held_to, hold_to_one
-begin_with_one()
+from harness.arithmetic import declare
+from harness.threads import held_to, hold_to_one
+declare()
 import numpy, scipy.linalg
 from threadpoolctl import threadpool_info, threadpool_limits
 
