@@ -19,7 +19,8 @@ import numpy as np
 from pydantic import ValidationError
 from threadpoolctl import threadpool_limits
 
-from harness.errors import IncompatibleError, ProtocolError
+from harness.errors import IncompatibleError, ProtocolError, SearcherError
+from harness.history import Followed
 from harness.searcher import Searcher, SearcherOptions
 from harness.space import Choice, Condition, Config, Domain, Float, Int, Space
 from harness.trial import Budget, Curve, Evaluation, Fidelity, Objective, Problem, Proposal, Status
@@ -463,6 +464,45 @@ class SearcherConformance:
         name = case.space()
         runs = [interleaved(case.start(name, seed=3), case.steps, workers=3, schedule=8) for _ in range(2)]
         assert runs[0] == runs[1]
+
+    def test_goes_on_from_recorded_trials(self, case: Case) -> None:
+        """Told trials that it did not propose, it goes on after them; or it says that it cannot."""
+        import pytest
+
+        if not case.searcher.takes():
+            with pytest.raises(SearcherError, match=f"{case.searcher.name!r} cannot be told trials"):
+                Followed([], case.start(case.space()))
+            return
+        for name, space in case.supported().items():
+            recorded = search(case.start(name, seed=5), case.steps // 2)
+            fresh = case.start(name, seed=6)
+            for proposal in recorded:
+                fresh.take(proposal, evaluated(fresh, proposal))
+            rest = search(fresh, case.steps - len(recorded))
+            assert [proposal.trial for proposal in rest] == list(
+                range(len(recorded), len(recorded) + len(rest))
+            )
+            ended = space.size() is not None or len(recorded) < case.steps // 2
+            assert rest or ended, f"{name}: nothing more to propose"
+
+    def test_learns_from_recorded_trials(self, case: Case) -> None:
+        """What it proposes next depends on the losses that it was told of trials that it did not propose."""
+        if not (case.searcher.takes() and case.searcher.learns):
+            return
+        name = case.space()
+        recorded = search(case.start(name, seed=5), case.steps)
+
+        def after(worst: float) -> list[Proposal]:
+            fresh = case.start(name, seed=6)
+            for proposal in recorded:
+                error = abs(worst - loss(SPACES[name], proposal.config))
+                fresh.take(proposal, Evaluation(Status.OK, Curve({"error": [error, error]}), 2))
+            return search(fresh, 2)
+
+        with one_thread():
+            once, again, otherwise = after(0.0), after(0.0), after(1.0)
+        assert once == again
+        assert once != otherwise or not once  # the library may see no reason to go on
 
     def test_global_random_state_is_kept_apart(self, case: Case) -> None:
         """It neither reads nor moves the process's global generators."""

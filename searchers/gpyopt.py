@@ -126,11 +126,14 @@ class GPyOptGP(Searcher):
 
     def _take(self, config: Config, loss: float) -> None:
         """Add a row to X and Y, in the place of one of the initial design while there is one left."""
+        import numpy as np
+
         parameters = self.problem.space.parameters
         complete = _adapt.completed(self.problem.space, config)
         row = [_encoded(parameters[name], complete[name]) for name in self._names]
-        if self._names and len(self._losses) < len(self._design):
-            self._design[len(self._losses)] = row
+        if self._names and self._search is None:
+            told = len(self._losses)
+            self._design = np.vstack((self._design[:told], row, self._design[told + 1 :]))
         self._tell(Suggestion(config, handle=row), loss)
 
     def _tell(self, suggestion: Suggestion, loss: float) -> None:

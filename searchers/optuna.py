@@ -75,8 +75,7 @@ class OptunaSearcher(Searcher):
         return Suggestion(self._suggested(trial), handle=trial)
 
     def _ask_at(self, config: Config) -> Suggestion:
-        domains = self.problem.space.parameters
-        self._study.enqueue_trial({k: _adapt.encoded(domains[k], value) for k, value in config.items()})
+        self._enqueue(config)
         return self._ask()
 
     def _suggested(self, trial: Any) -> dict[str, Scalar]:
@@ -112,7 +111,21 @@ class OptunaSearcher(Searcher):
     def _take_in_turn(self, config: Config, loss: float) -> None:
         """Enqueue a trial, ask for it and tell it: for samplers that keep a state of their own with each trial."""
         complete = _adapt.completed(self.problem.space, config) if self.drops_inactive else config
-        self._tell(self._ask_at(complete), loss)
+        self._enqueue(complete)
+        trial = self._study.ask()
+        _ = (
+            trial.relative_params
+        )  # without being asked for these, a sampler takes no part in an enqueued trial
+        self._suggested(trial)
+        self._placed(trial)
+        self._study.tell(trial, loss)
+
+    def _placed(self, trial: Any) -> None:
+        """Correct what the sampler noted with a trial whose values are not its own."""
+
+    def _enqueue(self, config: Config) -> None:
+        domains = self.problem.space.parameters
+        self._study.enqueue_trial({k: _adapt.encoded(domains[k], value) for k, value in config.items()})
 
 
 def _distribution(domain: Domain) -> Any:
@@ -309,3 +322,14 @@ class OptunaCMAES(OptunaSearcher):
         return optuna.samplers.CmaEsSampler(seed=self.seed, **self.settings.own())
 
     _take = OptunaSearcher._take_in_turn  # generations are made of the recorded points
+
+    def _placed(self, trial: Any) -> None:
+        """Put the trial's point in the place of the draw that the variant with margin has noted."""
+        if not (self.settings.with_margin and trial.relative_params):
+            return
+        from optuna._transform import _SearchSpaceTransform
+
+        space = trial.relative_search_space
+        transform = _SearchSpaceTransform(space, transform_step=False, transform_0_1=True)
+        point = transform.transform({name: trial.params[name] for name in space}).tolist()
+        self._study._storage.set_trial_system_attr(trial._trial_id, "x_for_tell", point)

@@ -200,6 +200,15 @@ class Breaking(Searcher):
         pass
 
 
+class Drifting(Breaking):
+    """A `breaking` that goes on from recorded trials."""
+
+    name = "drifting"
+
+    def _take(self, config, loss):
+        self._random.random()
+
+
 class Dying(Breaking):
     """Proposes random points, and takes its process along at a chosen trial."""
 

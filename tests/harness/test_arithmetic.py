@@ -1,0 +1,147 @@
+"""One declared arithmetic for every process, whatever its processor would have libraries choose."""
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+from test_keys import KEY
+
+from harness.arithmetic import Arithmetic, declared_in, variables
+from harness.keys import digest
+from harness.machine import numbers_of
+from results.summary import machines_of
+
+pytestmark = pytest.mark.skipif(platform.machine() != "x86_64", reason="the level of x86-64")
+
+
+def output(code, **environment):
+    """Run Python in a fresh process, without this one's arithmetic; return what it prints."""
+    own = {name: value for name, value in os.environ.items() if name not in variables(Arithmetic.PORTABLE)}
+    made = subprocess.run(
+        [sys.executable, "-c", code], check=False, env={**own, **environment}, capture_output=True, text=True
+    )
+    assert made.returncode == 0, made.stderr
+    return made.stdout.strip()
+
+
+IN_USE = """
+from harness.arithmetic import *
+declare(Arithmetic({arithmetic!r}))
+used = in_use()
+print(used["level"], *(blas.split()[-1] for blas in used["blas"].values()), used["simd"])
+"""
+
+
+def test_a_process_is_held_to_the_level_whatever_its_environment_says():
+    other = {"OPENBLAS_CORETYPE": "Nehalem", "NPY_DISABLE_CPU_FEATURES": "X86_V3"}
+    assert output(IN_USE.format(arithmetic="portable"), **other) == "x86-64-v3 Haswell Haswell X86_V3"
+    assert output(IN_USE.format(arithmetic="native"), **other) == "native Nehalem Nehalem X86_V2"
+
+
+def test_what_is_loaded_too_early_is_named():
+    early = "import numpy, scipy.linalg\nfrom harness.arithmetic import *\ndeclare()\nprint(departures())"
+    found = output(early, OPENBLAS_CORETYPE="Nehalem")
+    assert found == str([f"{owner} computes with kernels for Nehalem" for owner in ("numpy", "scipy")])
+    assert output(early, OPENBLAS_CORETYPE="Haswell") == "[]"  # nothing that matters
+    assert (
+        output(early.replace("declare()", "declare(Arithmetic.NATIVE)"), OPENBLAS_CORETYPE="Nehalem") == "[]"
+    )
+    in_time = "from harness.arithmetic import *\ndeclare()\nimport numpy, scipy.linalg\nprint(departures())"
+    assert output(in_time, OPENBLAS_CORETYPE="Nehalem") == "[]"
+
+
+def test_a_sweep_run_in_such_a_process_says_so(tmp_path):
+    code = f"""
+import numpy
+from pathlib import Path
+from rich.console import Console
+from harness.launch import Place, launch
+from harness.sweep import parse_sweep
+text = "name: s\\nrepetitions: 1\\nbudget: {{evaluations: 1}}\\ntasks: [branin]\\nsearchers: [random]\\n"
+launch(parse_sweep(text, "s"), Path({str(tmp_path)!r}), Place(), Console(width=500))
+"""
+    assert "numpy computes with kernels for Nehalem" in output(code, OPENBLAS_CORETYPE="Nehalem")
+
+
+def test_a_processor_below_the_level_is_refused():
+    code = """
+import os
+from harness.arithmetic import *
+from harness.errors import ProcessorError
+declare(Arithmetic({!r}))
+os.environ["NPY_DISABLE_CPU_FEATURES"] = "X86_V3"  # as on a processor without AVX2
+try:
+    check_processor()
+except ProcessorError as error:
+    print(error)
+"""
+    assert "lacks AVX2, FMA" in output(code.format("portable"))
+    assert output(code.format("native")) == ""
+
+
+def test_a_users_own_flags_stay(monkeypatch):
+    monkeypatch.setenv("XLA_FLAGS", "--xla_dump_to=/tmp/x --xla_cpu_max_isa=AVX2")
+    assert variables(Arithmetic.PORTABLE)["XLA_FLAGS"] == "--xla_dump_to=/tmp/x --xla_cpu_max_isa=AVX2"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("arithmetic: native", Arithmetic.NATIVE),
+        ("arithmetic: portable", Arithmetic.PORTABLE),
+        ("name: x", Arithmetic.PORTABLE),
+        ("arithmetic: fast", Arithmetic.PORTABLE),  # refused later, with the line
+        ("- a list", Arithmetic.PORTABLE),
+        ("{", Arithmetic.PORTABLE),
+        ("", Arithmetic.PORTABLE),
+    ],
+)
+def test_what_a_file_declares_is_known_before_anything_is_loaded(tmp_path, text, expected):
+    file = tmp_path / "sweep.yaml"
+    file.write_text(text)
+    assert declared_in(file) is expected
+    assert declared_in(tmp_path / "none.yaml") is Arithmetic.PORTABLE
+    code = "import sys, harness.cli\nprint({'numpy', 'tensorflow', 'scipy'} & set(sys.modules))"
+    assert output(code) == "set()"
+
+
+def test_arithmetic_is_part_of_the_identity_and_of_no_seed():
+    native = replace(KEY, arithmetic=Arithmetic.NATIVE)
+    assert native.id != KEY.id
+    assert native.evaluation({"lr": 0.1}).id != KEY.evaluation({"lr": 0.1}).id
+    assert (native.search_seed, native.training_seed) == (KEY.search_seed, KEY.training_seed)
+
+
+def described(**changed):
+    arithmetic = {"level": "x86-64-v3", "blas": {"numpy": "openblas 0.3 Haswell"}, "variables": {}}
+    return {
+        "processor": "AMD EPYC",
+        "device": "cpu",
+        "threads": 1,
+        "arithmetic": arithmetic,
+        "versions": {"numpy": "2.4"},
+        **changed,
+    }
+
+
+def test_a_mixture_is_of_what_can_change_numbers(tmp_path):
+    native = {"level": "native", "blas": {"numpy": "openblas 0.3 SkylakeX"}, "variables": {}}
+    machines = [described(), described(processor="Intel Xeon"), described(arithmetic=native)]
+    (tmp_path / "machines").mkdir()
+    for machine in machines:
+        (tmp_path / "machines" / f"{digest(machine)}.json").write_text(json.dumps(machine))
+
+    class Standing:
+        def __init__(self, machines):
+            self.machines = frozenset(map(digest, machines))
+
+    equal = machines_of(tmp_path, [({}, Standing(machines[:2]))])
+    assert equal == [
+        "AMD EPYC or Intel Xeon, cpu, 1 threads, x86-64-v3, numpy openblas 0.3 Haswell, numpy 2.4"
+    ]
+    assert len(machines_of(tmp_path, [({}, Standing(machines))])) == 2
+    assert numbers_of(machines[0]) == numbers_of(machines[1]) != numbers_of(machines[2])
