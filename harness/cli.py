@@ -315,7 +315,7 @@ def report(
     out: Out = None,
 ) -> None:
     """Draw a sweep's figures and write its report page."""
-    from analysis.report import build
+    from analysis.report.page import build
     from results.layout import Layout
     from results.tables import read_tables
 
@@ -350,7 +350,7 @@ def compare(
     out: Annotated[Path | None, typer.Option(help="Folder to write.")] = None,
 ) -> None:
     """Report on several results folders together: two clusters, or two versions of a library."""
-    from analysis.report import build
+    from analysis.report.page import build
     from results.merge import merged, read_source, source_names
 
     if len(folders) < 2:
@@ -380,7 +380,7 @@ def publish(
     """Freeze a finished sweep: tables as Parquet, sweep file, report, figures, and a manifest of digests."""
     import functools
 
-    from analysis.report import build
+    from analysis.report.page import build
     from results.published import publish as freeze
     from results.tables import read_tables
 
@@ -398,7 +398,7 @@ def verify(
     """Rebuild a published sweep's figures from its tables: 0 if all is identical, 1 if not, each difference named."""
     import functools
 
-    from analysis.report import build
+    from analysis.report.page import build
     from results.published import verify as check
 
     problems = check(published, name, functools.partial(build, processes=_cores()))

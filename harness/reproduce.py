@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import yaml
 
-from analysis import comparison, reproduction
-from analysis.captions import listed, plural
-from analysis.comparison import Line, selected
+from analysis.reproduction import page, published
+from analysis.reproduction.published import Line, selected
+from analysis.words import listed, plural
 from harness import registry
 from harness.errors import DerbyError, UnknownNameError, nearest
 from harness.evaluator import Evaluated, Job
@@ -309,18 +309,18 @@ def overview() -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
 def tables(done: Reproduced) -> Iterator[tuple[str, tuple[str, ...], list[tuple[str, ...]]]]:
     """Yield what is printed: heading, header and rows of each table."""
     heading = f"Published and ours, on {_tasks(done)}"
-    yield heading, comparison.HEADER, comparison.as_text(comparison.compare(done.lines))
+    yield heading, published.HEADER, published.as_text(published.side_by_side(done.lines))
     for line in done.lines:
         if line.experiment.per_class and line.confusion:
             heading = (
                 f"{line.experiment.label}: test images, {plural(line.confusions, 'repetition')} together"
             )
-            yield heading, reproduction.CLASS_HEADER, reproduction.class_rows(line)
+            yield heading, page.CLASS_HEADER, page.class_rows(line)
 
 
 def notes(done: Reproduced) -> list[str]:
     """Return what a reader must know of the tables."""
-    return [*comparison.notes(done.lines), *done.notes]
+    return [*published.notes(done.lines), *done.notes]
 
 
 def write(prepared: Reproduction, done: Reproduced, results: Path, folder: Path | None = None) -> Path:
@@ -330,7 +330,7 @@ def write(prepared: Reproduction, done: Reproduced, results: Path, folder: Path 
         f"{'; '.join(prepared.sources)}. Variant {setting.variant}, {plural(setting.repetitions, 'repetition')}, "
         f"seed {setting.seed}. Tasks: {_tasks(done)}."
     )
-    return reproduction.write(
+    return page.write(
         done.lines,
         done.inspections,
         folder or Layout(results).sweep(prepared.sweep.name) / "reproduction",

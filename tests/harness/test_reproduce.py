@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from analysis import comparison
+from analysis.reproduction import published
 from harness import registry, reproduce
 from harness.cli import app
 from harness.errors import DerbyError, UnknownNameError
@@ -56,7 +56,7 @@ def test_what_is_shown_is_what_was_recorded(s1):
     assert not done.failed
     recorded = evaluations(results)
     assert len(recorded) == 4
-    frame = comparison.compare(done.lines).set_index(["experiment", "metric"])
+    frame = published.side_by_side(done.lines).set_index(["experiment", "metric"])
     for label, optimizer in (("SGD", "sgd"), ("Adam", "adam")):
         own = [line["curve"] for line in recorded if line["config"]["optimizer"] == optimizer]
         for metric in ("test_accuracy", "test_macro_f1"):
@@ -64,7 +64,7 @@ def test_what_is_shown_is_what_was_recorded(s1):
             assert row["mean"] == pytest.approx(np.mean([curve[metric][-1] for curve in own]))
             assert row["repetitions"] == 2
             assert row["run_low"] < row["mean_low"] < row["mean"] < row["mean_high"] < row["run_high"]
-            assert row["inside"] == comparison.NOT_COMPARABLE
+            assert row["inside"] == published.NOT_COMPARABLE
 
 
 def test_networks_looked_into_are_those_recorded(s1):
@@ -148,10 +148,10 @@ def test_a_searchs_best_is_trained_afresh(tmp_path):
     assert len(searched["studies"]) == len(afresh["studies"]) == 2
     seeds = {entry["seed"] for entry in evaluations(tmp_path)}
     assert len(seeds) == 4, "what is trained afresh begins with other weights than the search's trials"
-    rows = comparison.selected(line.tables, line.task, line.searcher)
+    rows = published.selected(line.tables, line.task, line.searcher)
     assert [json.loads(config) for config in rows["config"]] == [line.found[0], line.found[1]]
     assert prepared.entries[0].task.options.shuffle is False
-    text = " ".join(comparison.notes(done.lines))
+    text = " ".join(published.notes(done.lines))
     assert f"{label} found: repetition 1 units1 " in text
     assert "The report: units1 128, units2 256, l2 1e-06, lr 0.001" in text
 
@@ -205,7 +205,7 @@ def bowl(monkeypatch):
 def test_a_plugins_report_is_collected_and_compared(bowl, tmp_path):
     assert set(reproduce.reports()) == {"T1", "T2"}
     _, done = go(tmp_path, "T1", Setting(repetitions=4), pictures=False)
-    frame = comparison.compare(done.lines).set_index("experiment")
+    frame = published.side_by_side(done.lines).set_index("experiment")
     verdicts = frame["inside"].to_dict()
     assert verdicts == {"right": "yes", "wrong": "no", "rounded": "yes", "searched": verdicts["searched"]}
     assert frame["incomparable"].eq("").all()
@@ -219,7 +219,7 @@ def test_a_plugins_report_is_collected_and_compared(bowl, tmp_path):
 
 def test_one_repetition_gives_no_interval_and_says_so(bowl, tmp_path):
     prepared, done = go(tmp_path, "T1", Setting(), ["right"], pictures=False)
-    (row,) = comparison.compare(done.lines).to_dict("records")
+    (row,) = published.side_by_side(done.lines).to_dict("records")
     assert row["inside"] == "one repetition"
     assert np.isnan([row["mean_low"], row["run_high"]]).all()
     page = reproduce.write(prepared, done, tmp_path)
@@ -229,7 +229,7 @@ def test_one_repetition_gives_no_interval_and_says_so(bowl, tmp_path):
 
 def test_where_nothing_is_published_ours_is_shown(bowl, tmp_path):
     _, done = go(tmp_path, "T2", Setting(repetitions=3))
-    frame = comparison.compare(done.lines)
+    frame = published.side_by_side(done.lines)
     assert list(frame["metric"]) == ["val_loss", "test_accuracy"]
     assert set(frame["inside"]) == {""}
     notes = reproduce.notes(done)
@@ -240,8 +240,8 @@ def test_where_nothing_is_published_ours_is_shown(bowl, tmp_path):
 def test_stand_in_data_are_never_compared(bowl, tmp_path, monkeypatch):
     monkeypatch.setattr(Bowl, "on_subset", True)
     _, done = go(tmp_path, "T1", Setting(repetitions=3), pictures=False)
-    assert set(comparison.compare(done.lines)["inside"]) == {comparison.NOT_COMPARABLE}
-    assert comparison.notes(done.lines)[0].startswith("NOT COMPARABLE")
+    assert set(published.side_by_side(done.lines)["inside"]) == {published.NOT_COMPARABLE}
+    assert published.notes(done.lines)[0].startswith("NOT COMPARABLE")
 
 
 def test_a_changed_protocol_is_not_compared():
@@ -260,8 +260,8 @@ def test_a_failed_study_is_named_and_the_others_are_shown(bowl, tmp_path, monkey
     monkeypatch.setattr(Bowl, "evaluate", broken)
     _, done = go(tmp_path, "T1", Setting(repetitions=2), pictures=False)
     assert len(done.failed) == 2
-    assert "searched: 0 of 2 repetitions succeeded." in comparison.notes(done.lines)
-    assert comparison.compare(done.lines).set_index("experiment")["repetitions"].to_dict()["right"] == 2
+    assert "searched: 0 of 2 repetitions succeeded." in published.notes(done.lines)
+    assert published.side_by_side(done.lines).set_index("experiment")["repetitions"].to_dict()["right"] == 2
 
 
 def test_a_search_that_failed_in_the_first_repetition_is_retrained_in_the_others(monkeypatch, tmp_path):
@@ -284,7 +284,7 @@ def test_a_search_that_failed_in_the_first_repetition_is_retrained_in_the_others
     assert len(done.failed) == 1
     (line,) = done.lines
     assert list(line.found) == [1, 2]
-    rows = comparison.selected(line.tables, line.task, line.searcher)
+    rows = published.selected(line.tables, line.task, line.searcher)
     assert list(rows["repetition"]) == [1, 2]
     assert [json.loads(config) for config in rows["config"]] == list(line.found.values())
     assert line.confusions == 2
