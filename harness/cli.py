@@ -471,10 +471,10 @@ def _first_line(kind: type) -> str:
 
 def _describe(console: Console, name: str, kind: type, options: type[Options]) -> None:
     """Print a class's docstring and its options."""
-    import inspect
+    from harness.prose import rewrapped
 
     console.print(name, style="bold")
-    console.print(inspect.cleandoc(kind.__doc__ or ""), markup=False, highlight=False)
+    _say(rewrapped(kind.__doc__ or "", min(console.width, 100)))
     fields = options.model_fields
     if not fields:
         return
