@@ -226,13 +226,17 @@ def reproduce(
     from harness.threads import begin_with_one
 
     begin_with_one()  # before anything loads numpy
+    from analysis.reproduction import page
+    from analysis.reproduction.published import notes
     from harness import reproduce as engine
+    from harness.entries import Setting
     from harness.launch import INTERRUPTED, InterruptedRunError
+    from results.layout import Layout
 
     if report is None:
         _table(*engine.overview())
         return
-    setting = engine.Setting(variant, repetitions, seed, threads, engine.parse_options(option or ()))
+    setting = Setting(variant, repetitions, seed, threads, engine.parse_options(option or ()))
     prepared = engine.prepare(report, setting, only or ())
     if plan:
         _table(engine.ESTIMATE, engine.estimate(prepared, results))
@@ -245,14 +249,20 @@ def reproduce(
     except InterruptedRunError as interruption:
         _say(str(interruption))
         raise typer.Exit(INTERRUPTED) from None
-    for heading, header, rows in engine.tables(done):
+    for heading, header, rows in page.tables(done.lines):
         _say(f"\n{heading}")
         _table(header, rows)
     _say("")
-    for note in engine.notes(done):
+    for note in [*notes(done.lines), *done.notes]:
         _say(note)
-    page = engine.write(prepared, done, results, out)
-    _say(f"\nfigures and tables: {page.resolve()}")
+    written = page.write(
+        done.lines,
+        done.inspections,
+        out or Layout(results).sweep(prepared.sweep.name) / "reproduction",
+        title=f"Report {prepared.report}, reproduced",
+        about=prepared.about,
+    )
+    _say(f"\nfigures and tables: {written.resolve()}")
     for label, message in done.failed.items():
         _say(f"failed: {label}: {message}", style="red")
     raise typer.Exit(SOME_FAILED if done.failed else DONE)
@@ -452,7 +462,7 @@ def _say(text: str, style: str | None = None) -> None:
     _console().print(text, style=style, markup=False, highlight=False, soft_wrap=True)
 
 
-def _table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     from rich.table import Table
     from rich.text import Text
 

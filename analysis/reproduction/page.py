@@ -10,9 +10,21 @@ import pandas as pd
 from analysis.figures.canvas import Plot, file_names, save
 from analysis.reproduction import networks, published
 from analysis.reproduction.published import Line
+from analysis.words import listed, plural
 from harness.task import Inspection
 
 PAGE = "reproduction.md"
+
+
+def tables(lines: Sequence[Line]) -> Iterator[tuple[str, Sequence[str], Sequence[Sequence[str]]]]:
+    """Yield the tables to print: heading, header and rows of each."""
+    heading = f"Published and ours, on {_tasks(lines)}"
+    yield heading, published.HEADER, published.as_text(published.side_by_side(lines))
+    for line in lines:
+        if line.experiment.per_class and line.confusion:
+            counted = plural(line.confusions, "repetition")
+            heading = f"{line.experiment.label}: test images, {counted} together"
+            yield heading, CLASS_HEADER, class_rows(line)
 
 
 def write(
@@ -30,7 +42,7 @@ def write(
         inspections: Networks looked into, by experiment.
         folder: Where; made if absent.
         title: Of the page.
-        about: What was run, in a sentence.
+        about: What was run, in a sentence or two; the tasks are added.
 
     Returns:
         Path of the page.
@@ -41,7 +53,7 @@ def write(
     classes = class_tables(lines)
     if not classes.empty:
         classes.to_csv(folder / "per_class.csv", index=False, lineterminator="\n")
-    parts = [f"# {title}", about]
+    parts = [f"# {title}", f"{about} Tasks: {_tasks(lines)}."]
     parts.append(_table(published.HEADER, published.as_text(frame)))
     parts += [f"- {note}" for note in published.notes(lines)]
     for line in lines:
@@ -104,6 +116,11 @@ def class_rows(line: Line) -> list[tuple[str, ...]]:
         )
         for row in published.per_class(line.confusion).to_dict("records")
     ]
+
+
+def _tasks(lines: Sequence[Line]) -> str:
+    """Name the tasks, with everything in their labels that was not as in the report."""
+    return listed(list(dict.fromkeys(line.task for line in lines)))
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -17,6 +18,7 @@ from analysis.statistics.tasks import task_facts
 from analysis.words import listed, plural, span
 from harness.experiment import Experiment, rounding
 from harness.trial import ConfusionMatrix
+from results.inspections import confusion_matrices
 from results.tables import SweepTables
 
 LEVEL: Final = 0.95
@@ -61,6 +63,47 @@ class Line:
     def metrics(self) -> list[str]:
         """The metrics published; where none are, the objective and its test companion."""
         return list(self.experiment.published) or list(task_facts(self.tables, self.task).metrics.values())
+
+
+def line_of(
+    experiment: Experiment,
+    task: str,
+    tables: SweepTables,
+    results: Path,
+    *,
+    planned: int,
+    incomparable: str = "",
+    classes: tuple[str, ...] = (),
+    found: Mapping[int, Mapping[str, Any]] | None = None,
+) -> Line:
+    """Return an experiment with what the record holds of it; its label is the searcher's.
+
+    Args:
+        experiment: What was published.
+        task: Label of the task.
+        tables: The sweep that holds the evaluations that count.
+        results: The results folder, for confusion matrices.
+        planned: See `Line`, also for the rest.
+        incomparable: Why our numbers cannot be compared.
+        classes: Names of the classes.
+        found: The best configuration of a search, by repetition.
+    """
+    rows = selected(tables, task, experiment.label)
+    wanted = [(str(key), int(epochs)) for key, epochs in zip(rows["evaluation"], rows["epochs"], strict=True)]
+    recorded = confusion_matrices(results, str(tables.tasks.loc[task, "name"]), wanted)
+    matrices = [np.asarray(parts["test"]) for parts in recorded.values() if "test" in parts]
+    return Line(
+        experiment=experiment,
+        task=task,
+        searcher=experiment.label,
+        tables=tables,
+        planned=planned,
+        incomparable=incomparable,
+        classes=classes,
+        confusion=tuple(map(tuple, np.sum(matrices, axis=0).tolist())) if matrices else (),
+        confusions=len(matrices),
+        found=found or {},
+    )
 
 
 def selected(tables: SweepTables, task: str, searcher: str) -> pd.DataFrame:

@@ -12,13 +12,13 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from analysis.reproduction import published
+from analysis.reproduction import page, published
 from harness import registry, reproduce
 from harness.cli import app
-from harness.errors import DerbyError, UnknownNameError
+from harness.entries import Setting
+from harness.errors import DerbyError, SweepError, UnknownNameError
 from harness.experiment import Experiment, Search
 from harness.launch import Place
-from harness.reproduce import Setting
 from harness.space import Float, Space
 from harness.task import Inspection, Task
 from harness.trial import Curve, Evaluation, Fidelity, Objective, Status
@@ -31,6 +31,11 @@ def silent():
 def go(results: Path, report: str, setting: Setting, only=(), **rest):
     prepared = reproduce.prepare(report, setting, only)
     return prepared, reproduce.run(prepared, results, Place(), silent(), **rest)
+
+
+def written(prepared, done, folder: Path) -> Path:
+    """Write the page."""
+    return page.write(done.lines, done.inspections, folder, title="A report", about=prepared.about)
 
 
 def evaluations(results: Path) -> list[dict]:
@@ -95,32 +100,32 @@ def test_confusion_is_of_all_repetitions(s1):
 
 def test_again_trains_nothing_and_gives_the_same_bytes(s1, tmp_path):
     results, prepared, done = s1
-    first = reproduce.write(prepared, done, results, tmp_path / "first")
+    first = written(prepared, done, tmp_path / "first")
     count = len(evaluations(results))
     again_prepared, again = go(results, "S1", Setting("tiny", repetitions=2), ["SGD", "Adam"])
     assert len(evaluations(results)) == count
-    second = reproduce.write(again_prepared, again, results, tmp_path / "second")
+    second = written(again_prepared, again, tmp_path / "second")
     assert digests(first.parent) == digests(second.parent)
     drawn = {path.name for path in (first.parent / "figures").iterdir()}
     for kind in ("curves", "confusion", "weights", "images"):
         for label in ("SGD", "Adam"):
             assert {f"{kind}_{label}.{ending}" for ending in ("pdf", "svg", "png", "csv")} <= drawn
-    page = first.read_text()
-    assert "NOT COMPARABLE with the published figures: variant tiny" in page
-    assert "## Per class: Adam" in page
+    text = first.read_text()
+    assert "NOT COMPARABLE with the published figures: variant tiny" in text
+    assert "## Per class: Adam" in text
     for link in ("figures/weights_Adam.png", "figures/images_SGD.pdf"):
-        assert link in page
+        assert link in text
         assert (first.parent / link).is_file()
 
 
 @pytest.mark.ray
 def test_ray_gives_the_same_bytes(s1, tmp_path):
-    results, prepared, done = s1
-    serial = reproduce.write(prepared, done, results, tmp_path / "serial")
+    _, prepared, done = s1
+    serial = written(prepared, done, tmp_path / "serial")
     setting = Setting("tiny", repetitions=2)
     prepared = reproduce.prepare("S1", setting, ["SGD", "Adam"])
     done = reproduce.run(prepared, tmp_path / "results", Place("ray", evaluators=2), silent())
-    by_ray = reproduce.write(prepared, done, tmp_path / "results", tmp_path / "ray")
+    by_ray = written(prepared, done, tmp_path / "ray")
     assert digests(serial.parent) == digests(by_ray.parent)
 
 
@@ -222,9 +227,7 @@ def test_one_repetition_gives_no_interval_and_says_so(bowl, tmp_path):
     (row,) = published.side_by_side(done.lines).to_dict("records")
     assert row["inside"] == "one repetition"
     assert np.isnan([row["mean_low"], row["run_high"]]).all()
-    page = reproduce.write(prepared, done, tmp_path)
-    assert "there is no interval" in page.read_text()
-    assert page.parent == tmp_path / "sweeps" / "reproduce-T1-full" / "reproduction"
+    assert "there is no interval" in written(prepared, done, tmp_path).read_text()
 
 
 def test_where_nothing_is_published_ours_is_shown(bowl, tmp_path):
@@ -232,7 +235,7 @@ def test_where_nothing_is_published_ours_is_shown(bowl, tmp_path):
     frame = published.side_by_side(done.lines)
     assert list(frame["metric"]) == ["val_loss", "test_accuracy"]
     assert set(frame["inside"]) == {""}
-    notes = reproduce.notes(done)
+    notes = [*published.notes(done.lines), *done.notes]
     assert "nothing published: silent." in notes
     assert any("no picture of its weights" in note for note in notes), "the task shows no network"
 
@@ -291,6 +294,51 @@ def test_a_search_that_failed_in_the_first_repetition_is_retrained_in_the_others
     assert set(rows["epochs"]) == {2}, "no more epochs than full fidelity"
 
 
+def test_a_best_of_fewer_epochs_is_looked_into_after_these(monkeypatch, tmp_path):
+    class Worsening(Bowl):
+        """Its loss grows with every epoch, so that the best evaluation is of few."""
+
+        name = "worsening"
+        cheap = False
+        experiments = (
+            Experiment("T4", "rungs", search=Search("optuna_hyperband", {"epochs": 60})),
+            Experiment("T4", "at full fidelity", reference="middle"),
+        )
+
+        def _define(self):
+            super()._define()
+            self.fidelity = Fidelity(1, 9)
+
+        def evaluate(self, config, *, epochs, checkpoint=None, **rest):
+            made = super().evaluate(config, epochs=epochs, **rest)
+            curve = Curve({**made.curve, "val_loss": [config["x"] ** 2 + e for e in range(epochs)]})
+            checkpoint.curve = curve
+            return Evaluation(made.status, curve, epochs, confusion=made.confusion)
+
+        def inspect(self, config, *, seed, data, checkpoint):
+            after = np.full((2, 2), float(checkpoint.curve.epochs))
+            shown = np.zeros(2, int)
+            return Inspection({"a": after}, {"a": after}, np.zeros((2, 4, 4), np.uint8), shown, shown, ("a",))
+
+    monkeypatch.setattr(registry, "tasks", lambda: {"worsening": Worsening})
+    _, done = go(tmp_path, "T4", Setting())
+    (best,) = published.selected(done.lines[0].tables, "worsening", "rungs").to_dict("records")
+    assert best["epochs"] < 9
+    assert done.inspections["rungs"].after["a"].flat[0] == best["epochs"]
+    assert done.inspections["at full fidelity"].after["a"].flat[0] == 9
+    assert done.notes == ()
+    assert len(list((tmp_path / "sweeps").iterdir())) == 1, "what is trained for pictures leaves no sweep"
+
+
+def test_a_search_that_is_declared_wrongly_is_named(monkeypatch):
+    class Wrong(Bowl):
+        experiments = (Experiment("T5", "typo", search=Search("random", {"evaluation": 5})),)
+
+    monkeypatch.setattr(registry, "tasks", lambda: {"bowl": Wrong})
+    with pytest.raises(SweepError, match="^report T5, experiment 'typo', budget.evaluation: unknown field"):
+        reproduce.prepare("T5", Setting())
+
+
 def test_unknown_names_are_refused_with_the_nearest():
     with pytest.raises(UnknownNameError, match="did you mean"):
         reproduce.prepare("S11", Setting())
@@ -320,7 +368,7 @@ def test_on_the_command_line(bowl, tmp_path):
     assert ran.exit_code == 0, ran.output
     assert "Published and ours" in ran.output
     assert "yes" in ran.output
-    assert "reproduction.md" in ran.output
+    assert (tmp_path / "sweeps" / "reproduce-T1-full" / "reproduction" / "reproduction.md").is_file()
     planned = runner.invoke(app, ["reproduce", "T1", "--plan", "--only", "right", "--results", str(tmp_path)])
     assert "1/1" in planned.output
 
