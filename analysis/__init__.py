@@ -1,4 +1,8 @@
-"""Analysis: curves, ranks, figures and the report, as pure functions of a sweep's tidy tables.
+"""Analysis: a sweep's tidy tables in, figures and the report out. Nothing of TensorFlow or Ray is imported here.
 
-Nothing of TensorFlow or Ray is imported here, so that a laptop without either can plot.
+- `statistics`: numbers; knows no drawing.
+- `figures`: drawings with their captions; knows no page.
+- `report`: the page of a sweep.
+- `reproduction`: the page of a reproduced source report.
+- `style`, `words` and `errors` serve all of them.
 """

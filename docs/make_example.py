@@ -11,12 +11,13 @@ from pathlib import Path
 
 from PIL import Image
 
-from analysis.drawing import file_names
-from analysis.gaps import completeness, failures_by_method
-from analysis.gaps import failures as failures_of
-from analysis.inputs import prepare
-from analysis.ranking import comparable, compare
-from analysis.summary import interval, notices, number, summary
+from analysis.figures.canvas import file_names
+from analysis.report.summary import notices, summary
+from analysis.statistics.comparison import comparable, compare
+from analysis.statistics.completeness import completeness, failures_by_method
+from analysis.statistics.completeness import failures as failures_of
+from analysis.statistics.inputs import prepare
+from analysis.words import interval, number
 from results.tables import read_tables
 
 DOCS = Path(__file__).parent

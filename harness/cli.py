@@ -234,13 +234,17 @@ def reproduce(
     on_mismatch: Mismatch = MismatchName.fail,
 ) -> None:
     """Run a source report's own experiments and set our figures beside the published ones."""
+    from analysis.reproduction import page
+    from analysis.reproduction.published import notes
     from harness import reproduce as engine
+    from harness.entries import Setting
     from harness.launch import INTERRUPTED, InterruptedRunError
+    from results.layout import Layout
 
     if report is None:
         _table(*engine.overview())
         return
-    setting = engine.Setting(variant, repetitions, seed, threads, engine.parse_options(option or ()))
+    setting = Setting(variant, repetitions, seed, threads, engine.parse_options(option or ()))
     prepared = engine.prepare(report, setting, only or ())
     if plan:
         _table(engine.ESTIMATE, engine.estimate(prepared, results))
@@ -255,14 +259,20 @@ def reproduce(
     except InterruptedRunError as interruption:
         _say(str(interruption))
         raise typer.Exit(INTERRUPTED) from None
-    for heading, header, rows in engine.tables(done):
+    for heading, header, rows in page.tables(done.lines):
         _say(f"\n{heading}")
         _table(header, rows)
     _say("")
-    for note in engine.notes(done):
+    for note in [*notes(done.lines), *done.notes]:
         _say(note)
-    page = engine.write(prepared, done, results, out)
-    _say(f"\nfigures and tables: {page.resolve()}")
+    written = page.write(
+        done.lines,
+        done.inspections,
+        out or Layout(results).sweep(prepared.sweep.name) / "reproduction",
+        title=f"Report {prepared.report}, reproduced",
+        about=prepared.about,
+    )
+    _say(f"\nfigures and tables: {written.resolve()}")
     for label, message in done.failed.items():
         _say(f"failed: {label}: {message}", style="red")
     raise typer.Exit(SOME_FAILED if done.failed else DONE)
@@ -331,7 +341,7 @@ def report(
     out: Out = None,
 ) -> None:
     """Draw a sweep's figures and write its report page."""
-    from analysis.report import build
+    from analysis.report.page import build
     from results.layout import Layout
     from results.tables import read_tables
 
@@ -366,7 +376,7 @@ def compare(
     out: Annotated[Path | None, typer.Option(help="Folder to write.")] = None,
 ) -> None:
     """Report on several results folders together: two clusters, or two versions of a library."""
-    from analysis.report import build
+    from analysis.report.page import build
     from results.merge import merged, read_source, source_names
 
     if len(folders) < 2:
@@ -396,7 +406,7 @@ def publish(
     """Freeze a finished sweep: tables as Parquet, sweep file, report, figures, and a manifest of digests."""
     import functools
 
-    from analysis.report import build
+    from analysis.report.page import build
     from results.published import publish as freeze
     from results.tables import read_tables
 
@@ -414,7 +424,7 @@ def verify(
     """Rebuild a published sweep's figures from its tables: 0 if all is identical, 1 if not, each difference named."""
     import functools
 
-    from analysis.report import build
+    from analysis.report.page import build
     from results.published import verify as check
 
     problems = check(published, name, functools.partial(build, processes=_cores()))
@@ -474,7 +484,7 @@ def _say(text: str, style: str | None = None) -> None:
     _console().print(text, style=style, markup=False, highlight=False, soft_wrap=True)
 
 
-def _table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
@@ -493,10 +503,10 @@ def _first_line(kind: type) -> str:
 
 def _describe(console: Console, name: str, kind: type, options: type[Options]) -> None:
     """Print a class's docstring and its options."""
-    import inspect
+    from harness.prose import rewrapped
 
     console.print(name, style="bold")
-    console.print(inspect.cleandoc(kind.__doc__ or ""), markup=False, highlight=False)
+    _say(rewrapped(kind.__doc__ or "", min(console.width, 100)))
     fields = options.model_fields
     if not fields:
         return

@@ -186,7 +186,20 @@ def load_sweep(path: Path) -> Sweep:
 def parse_sweep(text: str, origin: str) -> Sweep:
     """Check the text of a sweep file; ``origin`` names it in messages. Raises as `load_sweep` does."""
     value, lines = _read_yaml(text, origin)
-    problems = _Problems(origin, lines)
+    return _checked(value, text, _Problems(origin, lines))
+
+
+def make_sweep(value: Mapping[str, Any], origin: str) -> Sweep:
+    """Check a sweep that is given as the content of a sweep file; ``origin`` names it in messages.
+
+    Raises:
+        SweepError: It is unusable; the message lists every problem found with its field.
+    """
+    text = yaml.safe_dump(dict(value), sort_keys=False, allow_unicode=True)
+    return _checked(value, text, _Problems(origin, {}))
+
+
+def _checked(value: Any, text: str, problems: _Problems) -> Sweep:
     try:
         spec = SweepSpec.model_validate(value)
     except ValidationError as error:
@@ -289,11 +302,12 @@ class _Problems:
 
     def add(self, place: Place, message: str) -> None:
         known = place
-        while known not in self._lines:
+        while known and known not in self._lines:
             known = known[:-1]
-        line = self._lines[known]
+        line = self._lines.get(known, 0)
+        where = f"{self._origin}, line {line}" if line else self._origin  # what is no file has no lines
         name = re.sub(r"\.(\d+)", r"[\1]", ".".join(str(part) for part in place)) or "the file"
-        self._found.append((line, f"{self._origin}, line {line}, {name}: {message}"))
+        self._found.append((line, f"{where}, {name}: {message}"))
 
     def add_validation(self, error: ValidationError, prefix: Place, model: type[BaseModel]) -> None:
         for problem in error.errors():

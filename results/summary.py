@@ -27,6 +27,7 @@ class Cost:
         evaluations_told: Those told so far.
         epochs: Epochs planned, at full fidelity where the budget is in evaluations.
         seconds: Training time left on one evaluator at the recorded pace; ``None`` without a record.
+        pace: Recorded training seconds of an epoch; ``None`` without a record.
     """
 
     studies: int
@@ -35,6 +36,7 @@ class Cost:
     evaluations_told: int
     epochs: int
     seconds: float | None
+    pace: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +168,7 @@ def _cost(records: list[Standing], task: Mapping[str, Any]) -> Cost:
         evaluations_told=sum(record.evaluations for record in records),
         epochs=len(records) * each,
         seconds=left * seconds / spent if spent else (0.0 if not left else None),
+        pace=seconds / spent if spent else None,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import ClassVar, Final, Literal
+from typing import Any, ClassVar, Final, Literal
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -199,7 +199,7 @@ class Grid(Searcher):
 
 
 class References(Searcher):
-    """The task's named reference configurations, each once, in the task's order, at full fidelity.
+    """The task's named reference configurations, each once, in the task's order.
 
     It searches nothing: it evaluates what a source published, or any other configurations that are given in full.
     When all have been proposed, the search ends. A configuration given twice is proposed twice.
@@ -222,6 +222,14 @@ class References(Searcher):
         configurations: list[dict[str, Scalar]] | None = Field(
             None, min_length=1, description="configurations in full, instead of named ones"
         )
+        epochs: int | None = Field(None, ge=1, description="epochs of each; null: full fidelity")
+
+        def as_json(self) -> dict[str, Any]:
+            """Leave out ``epochs`` at full fidelity: an identity that it is no part of."""
+            settings = super().as_json()
+            if self.epochs is None:
+                del settings["epochs"]
+            return settings
 
         @model_validator(mode="after")
         def _one_of_them(self) -> References.Settings:
@@ -236,7 +244,9 @@ class References(Searcher):
         """Refuse, besides, names and configurations that the space does not have."""
         reasons = super().incompatibilities(problem, budget, settings)
         assert isinstance(settings, cls.Settings)  # noqa: S101 - tells the type checker; the base built it
-        references = problem.space.references
+        references, fidelity = problem.space.references, problem.fidelity
+        if settings.epochs is not None and not fidelity.low <= settings.epochs <= fidelity.high:
+            reasons.append(f"{settings.epochs} epochs are outside {fidelity.low} … {fidelity.high}")
         if settings.configurations is not None:
             for config in settings.configurations:
                 try:
@@ -258,7 +268,7 @@ class References(Searcher):
         self._configs = list(configs)
 
     def _ask(self) -> Suggestion | None:
-        return Suggestion(self._configs.pop(0)) if self._configs else None
+        return Suggestion(self._configs.pop(0), self.settings.epochs) if self._configs else None
 
     def _take(self, config: Config, loss: float) -> None:
         """Leave the configuration out of what is still to be proposed, once."""

@@ -122,3 +122,14 @@ def test_every_task_is_in_its_table():
     section = README.split("### Tasks")[1].split("### ")[0]
     rows = [row.split("|")[1] for row in section.splitlines() if row.startswith("| `")]
     assert {name for row in rows for name in re.findall(r"`(\w+)`", row)} == set(registry.tasks())
+
+
+def test_the_citation_is_of_this_version():
+    """What `CITATION.cff` says of version and licence is what the package says."""
+    import tomllib
+
+    import yaml
+
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert (cited["version"], cited["license"]) == (project["version"], project["license"])

@@ -26,6 +26,7 @@ TRIAL_COLUMNS = [
         "test",
     ),
     *("loss", "evaluations", "spent_epochs", "train_seconds", "total_seconds", "virtual_time"),
+    *("seconds", "ask_seconds", "tell_seconds"),
 ]
 NO_TASK = {
     "metric": "value",
@@ -37,6 +38,8 @@ NO_TASK = {
     "budget_amount": 10,
     "source": "",
     "subset": False,
+    "regret_best": np.nan,
+    "regret_reference": np.nan,
 }
 
 
@@ -53,7 +56,7 @@ def study_rows(
     direction: str = "min",
 ) -> list[dict[str, Any]]:
     """Rows of the trials table of one study; ``None`` is a diverged evaluation, costs are seconds."""
-    rows, spent, reached = [], 0, {}
+    rows, spent, reached, before = [], 0, {}, 0.0
     for index, value in enumerate(values):
         trial = trials[index] if trials else index
         length = epochs[index] if epochs else 1
@@ -80,8 +83,12 @@ def study_rows(
                 "train_seconds": seconds,
                 "total_seconds": seconds + 0.1 * (index + 1),
                 "virtual_time": seconds,
+                "seconds": seconds - before,
+                "ask_seconds": 0.1,
+                "tell_seconds": 0.0,
             }
         )
+        before = seconds
     return rows
 
 
@@ -109,12 +116,31 @@ def tables_of(
                 "state": state,
                 "reason": reason,
                 "evaluations": len(group),
+                "method": first["searcher"],
+                "workers": 1,
             }
         )
     studies += [
-        {"study": f"{o['task']}|{o['searcher']}|{o['repetition']}", "evaluations": 0, **o} for o in others
+        {
+            "study": f"{o['task']}|{o['searcher']}|{o['repetition']}",
+            "evaluations": 0,
+            "method": "",
+            "workers": 0,
+            **o,
+        }
+        for o in others
     ]
-    columns = ["task", "searcher", "repetition", "study", "state", "reason", "evaluations"]
+    columns = [
+        "task",
+        "searcher",
+        "repetition",
+        "study",
+        "state",
+        "reason",
+        "evaluations",
+        "method",
+        "workers",
+    ]
     return SweepTables(
         name=name,
         trials=trials,

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import synthetic_record
 
-from analysis.report import build
+from analysis.report.page import build
 from results.tables import read_tables
 
 

@@ -12,13 +12,13 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from analysis import comparison
+from analysis.reproduction import page, published
 from harness import registry, reproduce
 from harness.cli import app
-from harness.errors import DerbyError, UnknownNameError
+from harness.entries import Setting
+from harness.errors import DerbyError, SweepError, UnknownNameError
 from harness.experiment import Experiment, Search
 from harness.launch import Place
-from harness.reproduce import Setting
 from harness.space import Float, Space
 from harness.task import Inspection, Task
 from harness.trial import Curve, Evaluation, Fidelity, Objective, Status
@@ -31,6 +31,11 @@ def silent():
 def go(results: Path, report: str, setting: Setting, only=(), **rest):
     prepared = reproduce.prepare(report, setting, only)
     return prepared, reproduce.run(prepared, results, Place(), silent(), **rest)
+
+
+def written(prepared, done, folder: Path) -> Path:
+    """Write the page."""
+    return page.write(done.lines, done.inspections, folder, title="A report", about=prepared.about)
 
 
 def evaluations(results: Path) -> list[dict]:
@@ -56,7 +61,7 @@ def test_what_is_shown_is_what_was_recorded(s1):
     assert not done.failed
     recorded = evaluations(results)
     assert len(recorded) == 4
-    frame = comparison.compare(done.lines).set_index(["experiment", "metric"])
+    frame = published.side_by_side(done.lines).set_index(["experiment", "metric"])
     for label, optimizer in (("SGD", "sgd"), ("Adam", "adam")):
         own = [line["curve"] for line in recorded if line["config"]["optimizer"] == optimizer]
         for metric in ("test_accuracy", "test_macro_f1"):
@@ -64,7 +69,7 @@ def test_what_is_shown_is_what_was_recorded(s1):
             assert row["mean"] == pytest.approx(np.mean([curve[metric][-1] for curve in own]))
             assert row["repetitions"] == 2
             assert row["run_low"] < row["mean_low"] < row["mean"] < row["mean_high"] < row["run_high"]
-            assert row["inside"] == comparison.NOT_COMPARABLE
+            assert row["inside"] == published.NOT_COMPARABLE
 
 
 def test_networks_looked_into_are_those_recorded(s1):
@@ -95,32 +100,32 @@ def test_confusion_is_of_all_repetitions(s1):
 
 def test_again_trains_nothing_and_gives_the_same_bytes(s1, tmp_path):
     results, prepared, done = s1
-    first = reproduce.write(prepared, done, results, tmp_path / "first")
+    first = written(prepared, done, tmp_path / "first")
     count = len(evaluations(results))
     again_prepared, again = go(results, "S1", Setting("tiny", repetitions=2), ["SGD", "Adam"])
     assert len(evaluations(results)) == count
-    second = reproduce.write(again_prepared, again, results, tmp_path / "second")
+    second = written(again_prepared, again, tmp_path / "second")
     assert digests(first.parent) == digests(second.parent)
     drawn = {path.name for path in (first.parent / "figures").iterdir()}
     for kind in ("curves", "confusion", "weights", "images"):
         for label in ("SGD", "Adam"):
             assert {f"{kind}_{label}.{ending}" for ending in ("pdf", "svg", "png", "csv")} <= drawn
-    page = first.read_text()
-    assert "NOT COMPARABLE with the published figures: variant tiny" in page
-    assert "## Per class: Adam" in page
+    text = first.read_text()
+    assert "NOT COMPARABLE with the published figures: variant tiny" in text
+    assert "## Per class: Adam" in text
     for link in ("figures/weights_Adam.png", "figures/images_SGD.pdf"):
-        assert link in page
+        assert link in text
         assert (first.parent / link).is_file()
 
 
 @pytest.mark.ray
 def test_ray_gives_the_same_bytes(s1, tmp_path):
-    results, prepared, done = s1
-    serial = reproduce.write(prepared, done, results, tmp_path / "serial")
+    _, prepared, done = s1
+    serial = written(prepared, done, tmp_path / "serial")
     setting = Setting("tiny", repetitions=2)
     prepared = reproduce.prepare("S1", setting, ["SGD", "Adam"])
     done = reproduce.run(prepared, tmp_path / "results", Place("ray", evaluators=2), silent())
-    by_ray = reproduce.write(prepared, done, tmp_path / "results", tmp_path / "ray")
+    by_ray = written(prepared, done, tmp_path / "ray")
     assert digests(serial.parent) == digests(by_ray.parent)
 
 
@@ -148,10 +153,10 @@ def test_a_searchs_best_is_trained_afresh(tmp_path):
     assert len(searched["studies"]) == len(afresh["studies"]) == 2
     seeds = {entry["seed"] for entry in evaluations(tmp_path)}
     assert len(seeds) == 4, "what is trained afresh begins with other weights than the search's trials"
-    rows = comparison.selected(line.tables, line.task, line.searcher)
+    rows = published.selected(line.tables, line.task, line.searcher)
     assert [json.loads(config) for config in rows["config"]] == [line.found[0], line.found[1]]
     assert prepared.entries[0].task.options.shuffle is False
-    text = " ".join(comparison.notes(done.lines))
+    text = " ".join(published.notes(done.lines))
     assert f"{label} found: repetition 1 units1 " in text
     assert "The report: units1 128, units2 256, l2 1e-06, lr 0.001" in text
 
@@ -205,7 +210,7 @@ def bowl(monkeypatch):
 def test_a_plugins_report_is_collected_and_compared(bowl, tmp_path):
     assert set(reproduce.reports()) == {"T1", "T2"}
     _, done = go(tmp_path, "T1", Setting(repetitions=4), pictures=False)
-    frame = comparison.compare(done.lines).set_index("experiment")
+    frame = published.side_by_side(done.lines).set_index("experiment")
     verdicts = frame["inside"].to_dict()
     assert verdicts == {"right": "yes", "wrong": "no", "rounded": "yes", "searched": verdicts["searched"]}
     assert frame["incomparable"].eq("").all()
@@ -219,20 +224,18 @@ def test_a_plugins_report_is_collected_and_compared(bowl, tmp_path):
 
 def test_one_repetition_gives_no_interval_and_says_so(bowl, tmp_path):
     prepared, done = go(tmp_path, "T1", Setting(), ["right"], pictures=False)
-    (row,) = comparison.compare(done.lines).to_dict("records")
+    (row,) = published.side_by_side(done.lines).to_dict("records")
     assert row["inside"] == "one repetition"
     assert np.isnan([row["mean_low"], row["run_high"]]).all()
-    page = reproduce.write(prepared, done, tmp_path)
-    assert "there is no interval" in page.read_text()
-    assert page.parent == tmp_path / "sweeps" / "reproduce-T1-full" / "reproduction"
+    assert "there is no interval" in written(prepared, done, tmp_path).read_text()
 
 
 def test_where_nothing_is_published_ours_is_shown(bowl, tmp_path):
     _, done = go(tmp_path, "T2", Setting(repetitions=3))
-    frame = comparison.compare(done.lines)
+    frame = published.side_by_side(done.lines)
     assert list(frame["metric"]) == ["val_loss", "test_accuracy"]
     assert set(frame["inside"]) == {""}
-    notes = reproduce.notes(done)
+    notes = [*published.notes(done.lines), *done.notes]
     assert "nothing published: silent." in notes
     assert any("no picture of its weights" in note for note in notes), "the task shows no network"
 
@@ -240,8 +243,8 @@ def test_where_nothing_is_published_ours_is_shown(bowl, tmp_path):
 def test_stand_in_data_are_never_compared(bowl, tmp_path, monkeypatch):
     monkeypatch.setattr(Bowl, "on_subset", True)
     _, done = go(tmp_path, "T1", Setting(repetitions=3), pictures=False)
-    assert set(comparison.compare(done.lines)["inside"]) == {comparison.NOT_COMPARABLE}
-    assert comparison.notes(done.lines)[0].startswith("NOT COMPARABLE")
+    assert set(published.side_by_side(done.lines)["inside"]) == {published.NOT_COMPARABLE}
+    assert published.notes(done.lines)[0].startswith("NOT COMPARABLE")
 
 
 def test_a_changed_protocol_is_not_compared():
@@ -260,8 +263,8 @@ def test_a_failed_study_is_named_and_the_others_are_shown(bowl, tmp_path, monkey
     monkeypatch.setattr(Bowl, "evaluate", broken)
     _, done = go(tmp_path, "T1", Setting(repetitions=2), pictures=False)
     assert len(done.failed) == 2
-    assert "searched: 0 of 2 repetitions succeeded." in comparison.notes(done.lines)
-    assert comparison.compare(done.lines).set_index("experiment")["repetitions"].to_dict()["right"] == 2
+    assert "searched: 0 of 2 repetitions succeeded." in published.notes(done.lines)
+    assert published.side_by_side(done.lines).set_index("experiment")["repetitions"].to_dict()["right"] == 2
 
 
 def test_a_search_that_failed_in_the_first_repetition_is_retrained_in_the_others(monkeypatch, tmp_path):
@@ -284,11 +287,56 @@ def test_a_search_that_failed_in_the_first_repetition_is_retrained_in_the_others
     assert len(done.failed) == 1
     (line,) = done.lines
     assert list(line.found) == [1, 2]
-    rows = comparison.selected(line.tables, line.task, line.searcher)
+    rows = published.selected(line.tables, line.task, line.searcher)
     assert list(rows["repetition"]) == [1, 2]
     assert [json.loads(config) for config in rows["config"]] == list(line.found.values())
     assert line.confusions == 2
     assert set(rows["epochs"]) == {2}, "no more epochs than full fidelity"
+
+
+def test_a_best_of_fewer_epochs_is_looked_into_after_these(monkeypatch, tmp_path):
+    class Worsening(Bowl):
+        """Its loss grows with every epoch, so that the best evaluation is of few."""
+
+        name = "worsening"
+        cheap = False
+        experiments = (
+            Experiment("T4", "rungs", search=Search("optuna_hyperband", {"epochs": 60})),
+            Experiment("T4", "at full fidelity", reference="middle"),
+        )
+
+        def _define(self):
+            super()._define()
+            self.fidelity = Fidelity(1, 9)
+
+        def evaluate(self, config, *, epochs, checkpoint=None, **rest):
+            made = super().evaluate(config, epochs=epochs, **rest)
+            curve = Curve({**made.curve, "val_loss": [config["x"] ** 2 + e for e in range(epochs)]})
+            checkpoint.curve = curve
+            return Evaluation(made.status, curve, epochs, confusion=made.confusion)
+
+        def inspect(self, config, *, seed, data, checkpoint):
+            after = np.full((2, 2), float(checkpoint.curve.epochs))
+            shown = np.zeros(2, int)
+            return Inspection({"a": after}, {"a": after}, np.zeros((2, 4, 4), np.uint8), shown, shown, ("a",))
+
+    monkeypatch.setattr(registry, "tasks", lambda: {"worsening": Worsening})
+    _, done = go(tmp_path, "T4", Setting())
+    (best,) = published.selected(done.lines[0].tables, "worsening", "rungs").to_dict("records")
+    assert best["epochs"] < 9
+    assert done.inspections["rungs"].after["a"].flat[0] == best["epochs"]
+    assert done.inspections["at full fidelity"].after["a"].flat[0] == 9
+    assert done.notes == ()
+    assert len(list((tmp_path / "sweeps").iterdir())) == 1, "what is trained for pictures leaves no sweep"
+
+
+def test_a_search_that_is_declared_wrongly_is_named(monkeypatch):
+    class Wrong(Bowl):
+        experiments = (Experiment("T5", "typo", search=Search("random", {"evaluation": 5})),)
+
+    monkeypatch.setattr(registry, "tasks", lambda: {"bowl": Wrong})
+    with pytest.raises(SweepError, match="^report T5, experiment 'typo', budget.evaluation: unknown field"):
+        reproduce.prepare("T5", Setting())
 
 
 def test_unknown_names_are_refused_with_the_nearest():
@@ -320,7 +368,7 @@ def test_on_the_command_line(bowl, tmp_path):
     assert ran.exit_code == 0, ran.output
     assert "Published and ours" in ran.output
     assert "yes" in ran.output
-    assert "reproduction.md" in ran.output
+    assert (tmp_path / "sweeps" / "reproduce-T1-full" / "reproduction" / "reproduction.md").is_file()
     planned = runner.invoke(app, ["reproduce", "T1", "--plan", "--only", "right", "--results", str(tmp_path)])
     assert "1/1" in planned.output
 

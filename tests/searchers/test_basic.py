@@ -316,6 +316,15 @@ def test_references_are_proposed_once_in_the_spaces_order():
     assert references() == [dict(config) for config in STARTED.references.values()]
 
 
+def test_references_can_be_of_fewer_epochs_and_are_the_same_study_without():
+    own = References(problem(STARTED), seed=0, budget=Budget("evaluations", 9), epochs=1)
+    assert own.ask().epochs == 1
+    assert "epochs" not in References.Settings().as_json()
+    assert References.Settings(epochs=2).as_json()["epochs"] == 2
+    with pytest.raises(IncompatibleError, match="99 epochs are outside"):
+        references(epochs=99)
+
+
 def test_references_can_be_chosen_and_ordered_by_name():
     published, other = (dict(config) for config in STARTED.references.values())
     assert references(names=["other", "published"]) == [other, published]

@@ -1,0 +1,166 @@
+"""A figure from blank to file: its panels' layout, legend and numbers; saved as PDF, SVG, PNG and CSV."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from analysis import style
+from analysis.statistics.bootstrap import Floats
+from analysis.style import Look
+from results.tables import SweepTables
+
+FORMATS = ("pdf", "svg", "png")
+
+PANEL_HEIGHT = 2.2
+"""Of panels with curves, in inches."""
+
+_LEGEND_ROW = 0.15
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Series:
+    """One step curve as drawn: ``mean``, ``low`` and ``high`` hold from ``cost`` to the next one.
+
+    Attributes:
+        name: The method.
+        color: Of its line.
+        cost: Ascending, shape ``(n,)``.
+        mean: Shape ``(n,)``.
+        low: Lower end of the interval, shape ``(n,)``; NaN where there is none.
+        high: Its upper end.
+    """
+
+    name: str
+    color: str
+    cost: Floats
+    mean: Floats
+    low: Floats
+    high: Floats
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Curves:
+    """The step curves of one panel.
+
+    Attributes:
+        axes: The panel.
+        series: Its curves, in the order of the legend.
+    """
+
+    axes: Axes
+    series: Sequence[Series]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plot:
+    """A figure ready to be saved.
+
+    Attributes:
+        title: What it shows, for a heading.
+        caption: Statistic, interval, what was resampled, counts, what was left out.
+        alt: Its content in words, for readers who do not see it.
+        figure: The drawing, at its final width.
+        data: Exactly the numbers drawn: ``mean``, ``low`` and ``high`` hold from ``cost`` to the next row's.
+        curves: The step curves whose values a page can show at any cost, panel by panel.
+    """
+
+    title: str
+    caption: str
+    alt: str
+    figure: Figure
+    data: pd.DataFrame
+    curves: Sequence[Curves] = ()
+
+
+def save(plot: Plot, folder: Path, stem: str) -> dict[str, Path]:
+    """Write a figure as PDF, SVG and PNG, and its numbers as CSV; the same plot gives the same bytes.
+
+    Args:
+        plot: What to write.
+        folder: Where; made if absent.
+        stem: File name without ending.
+
+    Returns:
+        Paths by format.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = {ending: folder / f"{stem}.{ending}" for ending in (*FORMATS, "csv")}
+    with style.applied():
+        for ending in FORMATS:
+            plot.figure.savefig(paths[ending], dpi=style.PNG_DPI, **style.SAVING[ending])
+    plot.data.to_csv(paths["csv"], index=False, lineterminator="\n")
+    return paths
+
+
+def file_names(labels: Iterable[str]) -> dict[str, str]:
+    """Return a file name part for every label: safe on every file system, in a link, and different for each."""
+    result: dict[str, str] = {}
+    for label in sorted(set(labels)):
+        name = re.sub(r"[^A-Za-z0-9_.-]+", "-", label).strip("-.")[:60] or "task"
+        if name.lower() in {other.lower() for other in result.values()}:
+            name += "-" + hashlib.sha256(label.encode()).hexdigest()[:8]
+        result[label] = name
+    return result
+
+
+def shortened(text: str, length: int) -> str:
+    """Return a text on one line, cut to a length with an ellipsis."""
+    line = " ".join(text.split())
+    return line if len(line) <= length else line[: length - 1] + "…"
+
+
+def looks_of(tables: SweepTables) -> dict[str, Look]:
+    """Return the looks of all planned methods, so that each has the same in every figure of the sweep."""
+    return style.looks(str(name) for name in tables.studies["searcher"])
+
+
+def blank(width: float, height: float) -> Figure:
+    """Return a figure of a final size in inches."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def settle(figure: Figure) -> None:
+    """Lay a figure out once, for all formats: saving it does not move anything any more."""
+    if engine := figure.get_layout_engine():
+        engine.execute(figure)
+    figure.set_layout_engine(None)
+
+
+def add_legend(figure: Figure, data: pd.DataFrame, looks: Mapping[str, Look]) -> None:
+    """Add the legend below the panels, in as many columns as fit, and make the figure taller by it."""
+    names = style.ordered(str(name) for name in data["searcher"])
+    labels = [shortened(name, 26) for name in names]
+    handles = [
+        Line2D([], [], color=look.color, linestyle=look.linestyle, marker=look.marker)
+        for look in (looks[name] for name in names)
+    ]
+    columns = len(names)
+    while True:
+        legend = figure.legend(handles, [""] * len(names), loc="outside lower center", ncols=columns)
+        for text, label in zip(legend.get_texts(), labels, strict=True):
+            text.set_text(label)  # given at once, labels that begin with an underscore would be dropped
+        width = legend.get_window_extent().width
+        if columns == 1 or width <= figure.bbox.width:
+            break
+        legend.remove()
+        # Columns are about as wide as those just tried: no need to try every number.
+        columns = max(min(columns - 1, int(figure.bbox.width * columns / width) + 1), 1)
+    figure.set_figheight(PANEL_HEIGHT + _LEGEND_ROW * math.ceil(len(names) / columns))
+
+
+def plain(value: float, _: object = None) -> str:
+    """Return a number for a tick: ``0.01``, ``200``, ``1e6``."""
+    return f"{value:.6g}".replace("e+0", "e").replace("e-0", "e-").replace("-", "−")

@@ -1,0 +1,154 @@
+"""The list of a sweep's figures: which there are, in what order, and where in the report each belongs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from analysis.figures import aggregates, differences, overhead, overtuning, progress, targets
+from analysis.figures.canvas import Plot, file_names
+from analysis.statistics.comparison import Comparison, comparable, compare
+from analysis.statistics.inputs import Inputs
+
+SECTIONS: Mapping[str, str] = {
+    "paired": "Comparisons within each task",
+    "curves": "Progress over cost",
+    "differences": "Who differs, and how sure that is",
+    "aggregates": "Scores over all tasks",
+    "targets": "Reaching targets, and speed",
+    "selection": "Selection by validation, seen on the test set",
+    "overhead": "Time the search itself takes",
+    "task": "One task",
+}
+"""Heading of every section of figures, in the order of the report; ``paired`` is empty with enough tasks."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Listed:
+    """A figure in its place in the report.
+
+    Attributes:
+        section: A key of `SECTIONS`.
+        task: Label of the one task it shows; ``None`` where it is over tasks.
+        stem: File name without ending, different for every figure of a sweep.
+        primary: Whether it belongs to what is read first; otherwise it may be folded away.
+        plot: Title, caption, alternative text, drawing and the numbers drawn.
+    """
+
+    section: str
+    task: str | None
+    stem: str
+    primary: bool
+    plot: Plot
+
+
+def all_plots(
+    inputs: Inputs,
+    *,
+    tasks: Sequence[str] | None = None,
+    over_tasks: bool = True,
+    comparison: Comparison | None = None,
+) -> Iterator[Listed]:
+    """Draw every figure of a sweep, one after another, in the order of the report.
+
+    Figures that would show nothing (no complete block, a task without references, no test set) are
+    not among them. Drawing depends on nothing but the inputs: the same inputs give the same bytes.
+
+    Args:
+        inputs: What `prepare` returned.
+        tasks: Draw the figures of these tasks only; of all when ``None``. With ``over_tasks`` this divides the work:
+            ``all_plots(inputs, tasks=[])`` and ``all_plots(inputs, tasks=[...], over_tasks=False)`` are
+            independent and can run in different processes.
+        over_tasks: Whether to draw the figures over tasks.
+        comparison: What `compare` returned for the whole sweep, where it is known already.
+
+    Yields:
+        Figures over tasks first, in the order of `SECTIONS`, then those of each task.
+    """
+    if comparison is None and comparable(inputs):
+        comparison = compare(inputs)
+    if over_tasks:
+        yield from _overall_plots(inputs, comparison)
+    names = file_names(inputs.facts)
+    for task in inputs.facts if tasks is None else tasks:
+        own = inputs.of_task(task)
+        if not own.best.empty:
+            yield from _task_plots(own, comparison, task, names[task])
+
+
+def _overall_plots(inputs: Inputs, comparison: Comparison | None) -> Iterator[Listed]:
+    """Draw the figures over tasks, and with few tasks the comparisons within each."""
+    drawn: list[tuple[str, str | None, str, bool, Plot | None]] = []
+    if comparison is not None and comparison.few:
+        names = file_names(inputs.facts)
+        drawn += [
+            (
+                "paired",
+                task,
+                f"paired_{names[task]}",
+                True,
+                differences.paired_on_task(inputs, comparison, task),
+            )
+            for task in comparison.scores
+        ]
+    for cost in (inputs.primary, *inputs.axes):
+        plot = progress.overall_rank(inputs.tables, inputs.best, cost)
+        drawn.append(("curves", None, f"rank_all-tasks_{cost}", cost == inputs.primary, plot))
+    if comparison is not None:
+        c = comparison
+        drawn += [
+            ("curves", None, "regret_all-tasks", True, aggregates.regret_curves(inputs, c)),
+            (
+                "differences",
+                None,
+                "differences_wilcoxon",
+                True,
+                differences.critical_difference_wilcoxon(inputs, c),
+            ),
+            (
+                "differences",
+                None,
+                "differences_nemenyi",
+                False,
+                differences.critical_difference_nemenyi(inputs, c),
+            ),
+            ("differences", None, "differences_posterior", True, differences.posterior(inputs, c)),
+            ("aggregates", None, "scores", True, aggregates.aggregate_scores(inputs, c)),
+            ("aggregates", None, "improvement", True, differences.improvement_matrix(inputs, c)),
+            ("aggregates", None, "profile", True, aggregates.profiles(inputs, c)),
+        ]
+        for cost in dict.fromkeys((inputs.primary, *(a for a in inputs.axes if a == "total_seconds"))):
+            first = cost == inputs.primary
+            drawn += [
+                ("targets", None, f"targets_{cost}", first, targets.targets_reached(inputs, c, cost)),
+                ("targets", None, f"speed-up_{cost}", first, targets.speed_ups(inputs, c, cost)),
+            ]
+        drawn.append(("selection", None, "overtuning", True, overtuning.overtuning_over_tasks(inputs, c)))
+    drawn.append(("overhead", None, "search-time", True, overhead.search_time(inputs)))
+    for section, task, stem, primary, plot in drawn:
+        if plot is not None:
+            yield Listed(section, task, stem, primary, plot)
+
+
+def _task_plots(inputs: Inputs, comparison: Comparison | None, task: str, name: str) -> Iterator[Listed]:
+    """Draw the figures of one task, from inputs that hold its evaluations only."""
+    drawn: list[tuple[str, bool, Plot | None]] = []
+    for cost in (inputs.primary, *inputs.axes):
+        first = cost == inputs.primary
+        drawn.append(
+            (
+                f"convergence_{name}_{cost}",
+                first,
+                progress.convergence(inputs.tables, inputs.best, task, cost),
+            )
+        )
+        if first:
+            drawn.append(
+                (f"rank_{name}_{cost}", first, progress.task_rank(inputs.tables, inputs.best, task, cost))
+            )
+    if comparison is not None and not comparison.few:
+        drawn.append((f"paired_{name}", False, differences.paired_on_task(inputs, comparison, task)))
+    drawn.append((f"overtuning_{name}", False, overtuning.overtuning_of_task(inputs, task)))
+    for stem, primary, plot in drawn:
+        if plot is not None:
+            yield Listed("task", task, stem, primary, plot)

@@ -1,0 +1,395 @@
+"""Drawings besides curves: forests of estimates, critical-difference diagrams, matrices, stacked shares, dots."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
+
+from analysis import style
+from analysis.figures.canvas import blank, plain, settle, shortened
+from analysis.style import Look
+
+_ROW = 0.19
+"""Height of a method's row in inches."""
+
+_NAME = 22
+"""Most characters of a method's name beside a row."""
+
+_SHADES = LinearSegmentedColormap.from_list("derby", ["#ffffff", "#c6dbef", "#4a90c2", "#08306b"])
+"""From white to dark blue: its luminance falls throughout, so that it reads in grey."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Panel:
+    """One panel of a forest.
+
+    Attributes:
+        label: Of its axis.
+        data: Rows of ``searcher``, ``mean``, ``low``, ``high`` and, optionally, ``certain``: markers are filled where
+            it is true (or absent) and open where not.
+        line: Where to draw a vertical line, such as at no difference.
+        log: Whether the axis is logarithmic.
+        title: Above the panel; empty for none.
+    """
+
+    label: str
+    data: pd.DataFrame
+    line: float | None = None
+    log: bool = False
+    title: str = ""
+
+
+def draw_forest(
+    panels: Sequence[Panel], order: Sequence[str], title: str, looks: Mapping[str, Look]
+) -> Figure:
+    """Draw estimates with their intervals, one row per method, one panel beside the other.
+
+    Args:
+        panels: One to three.
+        order: The methods, from the top.
+        title: Of the figure.
+        looks: At least those of the methods drawn.
+    """
+    width = style.PAGE_WIDTH if len(panels) > 1 else style.COLUMN_WIDTH
+    titled = any(panel.title for panel in panels)
+    with style.applied():
+        figure = blank(width, 0.75 + 0.15 * titled + _ROW * max(len(order), 2))
+        axes = list(np.ravel(figure.subplots(1, len(panels), sharey=True)))
+        for panel, own in zip(panels, axes, strict=True):
+            rows = {str(row["searcher"]): row for row in panel.data.to_dict("records")}
+            if panel.log:
+                own.set_xscale("log")
+            if panel.line is not None:
+                own.axvline(panel.line, color="#555555", linewidth=0.8, zorder=1.5)
+            for place, name in enumerate(order):
+                row = rows.get(name)
+                if row is None or not math.isfinite(row["mean"]):
+                    continue
+                look, certain = looks[name], bool(row.get("certain", True))
+                if math.isfinite(row["low"]) and math.isfinite(row["high"]):
+                    own.plot(
+                        [row["low"], row["high"]],
+                        [place, place],
+                        color=look.color,
+                        linewidth=2.2 if certain and "certain" in row else 1.2,
+                        solid_capstyle="butt",
+                    )
+                own.plot(
+                    [row["mean"]],
+                    [place],
+                    color=look.color,
+                    marker=look.marker,
+                    markersize=4.5,
+                    markerfacecolor=look.color if certain else "white",
+                    linestyle="",
+                    zorder=3,
+                )
+            own.set_xlabel(panel.label)
+            if panel.title:
+                own.set_title(panel.title)
+            own.grid(visible=False, axis="y")
+            _value_ticks(own, log=panel.log)
+        _names(axes[0], order)
+        figure.suptitle(shortened(title, int(width * 14)))
+        settle(figure)
+    return figure
+
+
+def draw_critical_difference(
+    ranks: Mapping[str, float],
+    bars: Sequence[Sequence[str]],
+    title: str,
+    looks: Mapping[str, Look],
+    *,
+    difference: float | None = None,
+) -> Figure:
+    """Draw a critical-difference diagram (Demšar 2006): mean ranks on a line, bars over methods that do not differ.
+
+    A bar has a dot at each of its members; it is dashed where it passes a method that is not one.
+
+    Args:
+        ranks: Mean rank by method, best first.
+        bars: Sets of methods of which no two differ, each best first.
+        title: Of the figure.
+        looks: At least those of the methods.
+        difference: The critical difference, drawn as a scale above the axis; ``None`` for none.
+    """
+    names, k = list(ranks), len(ranks)
+    levels = _levels([(ranks[bar[0]], ranks[bar[-1]]) for bar in bars])
+    half = math.ceil(k / 2)
+    top = 0.32 + (0.3 if difference is not None else 0.0) + 0.22
+    under = 0.14 + 0.1 * (max(levels, default=-1) + 1)
+    height = top + under + 0.17 * max(half, 1) + 0.12
+    # Everything is placed in inches, so that nothing depends on the number of methods.
+    width, margin = style.PAGE_WIDTH, 1.85
+    low, high = 1.0, float(max(k, 2))
+
+    def across(rank: float) -> float:
+        return margin + (rank - low) / (high - low) * (width - 2 * margin)
+
+    with style.applied():
+        figure = Figure(figsize=(width, height))
+        FigureCanvasAgg(figure)
+        axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
+        axes.set_xlim(0, width)
+        axes.set_ylim(height, 0)
+        axes.set_axis_off()
+        axes.text(width / 2, 0.13, shortened(title, int(width * 14)), ha="center", va="center", fontsize=9)
+        if difference is not None:
+            begin, end, y = across(low), across(low) + across(low + difference) - across(low), 0.47
+            end = min(end, width - 0.05)
+            axes.plot([begin, end], [y, y], color="black", linewidth=1.0)
+            for x in (begin, end):
+                axes.plot([x, x], [y - 0.04, y + 0.04], color="black", linewidth=1.0)
+            axes.text((begin + end) / 2, y - 0.09, f"CD = {difference:.3g}", ha="center", va="center")
+        axes.plot([across(low), across(high)], [top, top], color="black", linewidth=0.8)
+        for rank in range(1, int(high) + 1):
+            axes.plot([across(rank)] * 2, [top - 0.05, top], color="black", linewidth=0.8)
+            axes.text(across(rank), top - 0.11, f"{rank}", ha="center", va="center", fontsize=7)
+        for place, name in enumerate(names):
+            left = place < half
+            row = place if left else k - 1 - place
+            y = top + under + 0.17 * row + 0.05
+            x, look = across(ranks[name]), looks[name]
+            edge = margin - 0.1 if left else width - margin + 0.1
+            axes.plot([x, x, edge], [top, y, y], color=look.color, linewidth=0.8)
+            axes.plot([x], [top], color=look.color, marker=look.marker, markersize=4, zorder=4)
+            label = shortened(name, 17)
+            text = f"{label}  {ranks[name]:.2f}" if left else f"{ranks[name]:.2f}  {label}"
+            axes.text(
+                edge - 0.05 if left else edge + 0.05, y, text, ha="right" if left else "left", va="center"
+            )
+        for bar, level in zip(bars, levels, strict=True):
+            y = top + 0.12 + 0.1 * level
+            inside = [name for name in names if ranks[bar[0]] <= ranks[name] <= ranks[bar[-1]]]
+            for first, second in itertools.pairwise(bar):
+                between = inside[inside.index(first) + 1 : inside.index(second)]
+                axes.plot(
+                    [across(ranks[first]), across(ranks[second])],
+                    [y, y],
+                    color="black",
+                    linewidth=1.0 if between else 2.2,
+                    linestyle=(0, (1.5, 1.5)) if between else "-",
+                    solid_capstyle="round",
+                    zorder=5,
+                )
+            axes.plot(
+                [across(ranks[name]) for name in bar],
+                [y] * len(bar),
+                color="black",
+                linestyle="",
+                marker="o",
+                markersize=3,
+                zorder=6,
+            )
+        figure.draw_without_rendering()
+    return figure
+
+
+def _levels(spans: Sequence[tuple[float, float]]) -> list[int]:
+    """Return for every bar the first level at which it touches no other."""
+    taken: list[list[tuple[float, float]]] = []
+    result = []
+    for low, high in spans:
+        free = [level for level, others in enumerate(taken) if all(high < a or low > b for a, b in others)]
+        level = free[0] if free else len(taken)
+        if not free:
+            taken.append([])
+        taken[level].append((low, high))
+        result.append(level)
+    return result
+
+
+def draw_matrix(
+    table: pd.DataFrame, title: str, row_label: str, column_label: str, *, marked: pd.DataFrame | None = None
+) -> Figure:
+    """Draw a square table of probabilities as shaded cells with their numbers in per cent.
+
+    Args:
+        table: Methods × methods, 0 … 1, NaN for an empty cell; rows from the top.
+        title: Of the figure.
+        row_label: What a row is.
+        column_label: What a column is.
+        marked: Where it is true, the number has a star.
+    """
+    k = len(table)
+    width = style.PAGE_WIDTH if k > 5 else style.COLUMN_WIDTH
+    with style.applied():
+        figure = blank(width, 1.35 + 0.2 * max(k, 2))
+        axes = figure.subplots()
+        values = table.to_numpy(dtype=float)
+        axes.imshow(values, cmap=_SHADES, vmin=0, vmax=1, aspect="auto")
+        for (i, j), value in np.ndenumerate(values):
+            if math.isfinite(value):
+                star = "*" if marked is not None and bool(marked.iloc[i, j]) else ""
+                axes.text(
+                    j,
+                    i,
+                    f"{100 * value:.0f}{star}",
+                    ha="center",
+                    va="center",
+                    fontsize=7,
+                    color="white" if value > 0.62 else "black",
+                )
+        axes.grid(visible=False)
+        axes.set_xticks(
+            range(k), [shortened(str(name), 16) for name in table.columns], rotation=40, ha="right"
+        )
+        axes.set_yticks(range(k), [shortened(str(name), _NAME) for name in table.index])
+        axes.tick_params(length=0)
+        axes.set_xlabel(column_label)
+        axes.set_ylabel(row_label)
+        figure.suptitle(shortened(title, int(width * 14)))
+        settle(figure)
+    return figure
+
+
+SHARE_COLORS = ("#08306b", "#d9d9d9", "#e69f00")
+"""Better, equivalent, worse: far apart in luminance."""
+
+
+def draw_shares(data: pd.DataFrame, labels: Sequence[str], title: str, value_label: str) -> Figure:
+    """Draw three shares that add up to 1 as one bar per method.
+
+    Args:
+        data: Rows of ``searcher`` and one column per label, from the top.
+        labels: The three columns.
+        title: Of the figure.
+        value_label: Of the horizontal axis.
+    """
+    with style.applied():
+        figure = blank(style.COLUMN_WIDTH, 0.95 + _ROW * max(len(data), 2))
+        axes = figure.subplots()
+        left = np.zeros(len(data))
+        for label, color, hatch in zip(labels, SHARE_COLORS, ("", "", "////"), strict=True):
+            values = data[label].to_numpy(dtype=float)
+            axes.barh(
+                range(len(data)),
+                values,
+                left=left,
+                height=0.72,
+                color=color,
+                hatch=hatch,
+                edgecolor="white",
+                linewidth=0.4,
+            )
+            left += values
+        _names(axes, [str(name) for name in data["searcher"]])
+        axes.set_xlim(0, 1)
+        axes.set_xlabel(value_label)
+        axes.grid(visible=False)
+        handles = [
+            Patch(facecolor=color, hatch=hatch, edgecolor="white")
+            for color, hatch in zip(SHARE_COLORS, ("", "", "////"), strict=True)
+        ]
+        figure.legend(handles, labels, loc="outside lower center", ncols=3, handlelength=1.6, columnspacing=1)
+        figure.suptitle(shortened(title, 46))
+        settle(figure)
+    return figure
+
+
+def draw_dots(
+    data: pd.DataFrame, order: Sequence[str], title: str, value_label: str, looks: Mapping[str, Look]
+) -> Figure:
+    """Draw one dot per task in the row of each method, on a log axis, with the median over tasks as a bar.
+
+    Args:
+        data: Rows of ``searcher``, ``value`` (positive) and ``censored``: whether the value is an upper bound, drawn
+            as an open triangle that points to smaller values.
+        order: The methods, from the top.
+        title: Of the figure.
+        value_label: Of the axis.
+        looks: At least those of the methods drawn.
+    """
+    with style.applied():
+        figure = blank(style.COLUMN_WIDTH, 0.95 + 1.15 * _ROW * max(len(order), 2))
+        axes = figure.subplots()
+        axes.set_xscale("log")
+        axes.axvline(1.0, color="#555555", linewidth=0.8, zorder=1.5)
+        for place, name in enumerate(order):
+            own = data[data["searcher"] == name]
+            color = looks[name].color
+            values = own["value"].to_numpy(dtype=float)
+            censored = own["censored"].to_numpy(dtype=bool)
+            # Spread by the order of tasks, the same in every row.
+            y = (
+                place + np.linspace(-0.28, 0.28, len(own))
+                if len(own) > 1
+                else np.full(len(own), float(place))
+            )
+            axes.plot(
+                values[~censored],
+                y[~censored],
+                linestyle="",
+                marker="o",
+                markersize=2.6,
+                color=color,
+                zorder=3,
+            )
+            axes.plot(
+                values[censored],
+                y[censored],
+                linestyle="",
+                marker="<",
+                markersize=3.4,
+                color=color,
+                markerfacecolor="white",
+                zorder=3,
+            )
+            # A censored task is slower than every other: if it is in the middle, there is no median.
+            if len(own) and math.isfinite(middle := float(np.median(np.where(censored, -np.inf, values)))):
+                axes.plot([middle] * 2, [place - 0.42, place + 0.42], color=color, linewidth=1.6, zorder=2)
+        _names(axes, order)
+        axes.grid(visible=False, axis="y")
+        axes.set_xlabel(value_label)
+        _value_ticks(axes, log=True)
+        handles = [
+            Line2D([], [], linestyle="", marker="o", markersize=2.6, color="#333333"),
+            Line2D(
+                [], [], linestyle="", marker="<", markersize=3.4, color="#333333", markerfacecolor="white"
+            ),
+            Line2D([], [], linestyle="", marker="|", markersize=8, markeredgewidth=1.6, color="#333333"),
+        ]
+        labels = ["a task", "a task, at most", "median"]
+        figure.legend(handles, labels, loc="outside lower center", ncols=3, handlelength=1.2, columnspacing=1)
+        figure.suptitle(shortened(title, 46))
+        settle(figure)
+    return figure
+
+
+def _names(axes: Axes, order: Sequence[str]) -> None:
+    """Name the rows, the first on top."""
+    axes.yaxis.set_major_locator(FixedLocator(list(range(len(order)))))
+    axes.set_yticklabels([shortened(name, _NAME) for name in order])
+    axes.tick_params(axis="y", length=0)
+    axes.set_ylim(max(len(order), 2) - 0.4, -0.6)
+
+
+def _value_ticks(axes: Axes, *, log: bool) -> None:
+    """Set few enough ticks that their labels do not touch."""
+    if not log:
+        axes.margins(x=0.08)
+        axes.xaxis.set_major_locator(MaxNLocator(4))
+        axes.xaxis.set_major_formatter(FuncFormatter(plain))
+        return
+    low, high = axes.get_xlim()
+    if high / low < 4:
+        axes.xaxis.set_major_locator(MaxNLocator(4))
+        axes.xaxis.set_minor_locator(NullLocator())
+    else:
+        subs = (1, 2, 5) if high / low < 60 else (1, 3) if high / low < 1500 else (1,)
+        axes.xaxis.set_major_locator(LogLocator(10, subs=subs, numticks=10))
+    axes.xaxis.set_major_formatter(FuncFormatter(plain))
+    axes.xaxis.set_minor_formatter(NullFormatter())

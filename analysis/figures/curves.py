@@ -1,0 +1,242 @@
+"""Step curves over cost: means with bands, a panel for each measure, on axes that show where methods differ."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
+
+from analysis import style
+from analysis.figures.canvas import PANEL_HEIGHT, Curves, Series, add_legend, blank, plain, settle, shortened
+from analysis.statistics.tasks import Measure
+from analysis.style import Look
+
+
+@dataclass(frozen=True, slots=True)
+class ValueAxis:
+    """Limits and scale of a value axis.
+
+    Attributes:
+        low: Lower limit.
+        high: Upper limit.
+        log: Whether the scale is logarithmic.
+        cut: Whether the beginning of some line lies outside the limits.
+    """
+
+    low: float
+    high: float
+    log: bool
+    cut: bool
+
+
+def value_axis(data: pd.DataFrame, *, may_be_log: bool) -> ValueAxis:
+    """Return a value axis on which the methods can be told apart.
+
+    First values are often far from all later ones, which is where methods differ. Positive values
+    over more than two orders of magnitude are drawn on a log axis if they may be; else, where all
+    values span more than three times the means in the right half of the (log) cost axis with the
+    final intervals, only these are shown.
+
+    Args:
+        data: Rows of measure, searcher, cost, mean, low, high.
+        may_be_log: Whether a log scale makes sense: where smaller is better.
+    """
+    bounds = data.assign(low=data["low"].fillna(data["mean"]), high=data["high"].fillna(data["mean"]))
+    low, high = float(bounds["low"].min()), float(bounds["high"].max())
+    if may_be_log and low > 0 and high / low > 100:
+        factor = (high / low) ** 0.06
+        return ValueAxis(low / factor, high * factor, log=True, cut=False)
+    positive = bounds.loc[bounds["cost"] > 0, "cost"]
+    middle = math.sqrt(float(positive.min()) * float(positive.max()))
+    held_until = bounds.groupby(["measure", "searcher"])["cost"].shift(-1, fill_value=math.inf)
+    late, final = bounds.loc[held_until > middle, "mean"], bounds[held_until == math.inf]
+    late_low = float(min(late.min(), final["low"].min()))
+    late_high = float(max(late.max(), final["high"].max()))
+    cut = high - low > 3 * (late_high - late_low) > 0
+    if cut:
+        low, high = late_low, late_high
+    margin = 0.06 * (high - low) or max(abs(high) * 0.05, 1e-6)
+    return ValueAxis(low - margin, high + margin, log=False, cut=cut)
+
+
+def draw_convergence(
+    data: pd.DataFrame,
+    metrics: Mapping[Measure, str],
+    values: ValueAxis,
+    title: str,
+    cost_label: str,
+    looks: Mapping[str, Look],
+) -> tuple[Figure, list[Curves]]:
+    """Draw mean values over cost, one panel per measure on one value scale.
+
+    Args:
+        data: Rows of measure, searcher, cost, mean, low, high.
+        metrics: Name of the metric by measure; a panel each, in this order.
+        values: The value axis.
+        title: Of the figure.
+        cost_label: Of the cost axes.
+        looks: At least those of the methods drawn.
+    """
+    with style.applied():
+        figure, panels = _panels(title, list(metrics) if len(metrics) > 1 else [""])
+        curves = []
+        for (measure, metric), axes in zip(metrics.items(), panels, strict=True):
+            curves.append(draw_steps(axes, data[data["measure"] == measure], looks))
+            cost_axis(axes, data, cost_label)
+            axes.set_ylabel(shortened(metric, 40))
+        if values.log:
+            panels[0].set_yscale("log")
+            for axes in panels:
+                axes.yaxis.set_major_formatter(FuncFormatter(plain))
+                axes.yaxis.set_minor_formatter(NullFormatter())
+        panels[0].set_ylim(values.low, values.high)
+        add_legend(figure, data, looks)
+        settle(figure)
+    return figure, curves
+
+
+def draw_ranks(
+    data: pd.DataFrame, titles: Mapping[Measure, str], title: str, cost_label: str, looks: Mapping[str, Look]
+) -> tuple[Figure, list[Curves]]:
+    """Draw mean ranks over cost, one panel per measure, rank 1 on top.
+
+    Args:
+        data: Rows of measure, searcher, cost, mean, low, high.
+        titles: Title of the panel by measure; a panel each, in this order.
+        title: Of the figure.
+        cost_label: Of the cost axes.
+        looks: At least those of the methods drawn.
+    """
+    with style.applied():
+        figure, panels = _panels(title, list(titles.values()))
+        curves = []
+        for measure, axes in zip(titles, panels, strict=True):
+            curves.append(draw_steps(axes, data[data["measure"] == measure], looks))
+            cost_axis(axes, data, cost_label)
+            axes.set_ylabel("mean rank")
+        worst = data["searcher"].nunique()
+        panels[0].yaxis.set_major_locator(FixedLocator(range(1, worst + 1, math.ceil(worst / 7))))
+        panels[0].set_ylim(worst + 0.15, 0.85)
+        add_legend(figure, data, looks)
+        settle(figure)
+    return figure, curves
+
+
+def draw_lines(
+    data: pd.DataFrame,
+    title: str,
+    cost_label: str,
+    value_label: str,
+    looks: Mapping[str, Look],
+    *,
+    log: bool = False,
+    floor: float = -math.inf,
+    share: bool = False,
+) -> tuple[Figure, Curves]:
+    """Draw one step curve with its band per method.
+
+    Args:
+        data: Rows of ``searcher``, ``cost``, ``mean``, ``low``, ``high``, ascending in cost.
+        title: Of the figure.
+        cost_label: Of the horizontal axis, which is logarithmic where all costs are positive.
+        value_label: Of the vertical axis.
+        looks: At least those of the methods drawn.
+        log: Whether the vertical axis is logarithmic.
+        floor: Values below this are drawn at it.
+        share: Whether values are shares, drawn from 0 to 1.
+    """
+    with style.applied():
+        figure = blank(style.COLUMN_WIDTH, PANEL_HEIGHT)
+        axes = figure.subplots()
+        curves = draw_steps(axes, data, looks, floor=floor)
+        cost_axis(axes, data, cost_label)
+        axes.set_ylabel(value_label)
+        if log:
+            axes.set_yscale("log")
+            low, high = axes.get_ylim()
+            subs = (1, 2, 5) if high / low < 30 else (1, 3) if high / low < 300 else (1,)
+            axes.yaxis.set_major_locator(LogLocator(10, subs=subs, numticks=10))
+            axes.yaxis.set_major_formatter(FuncFormatter(plain))
+            axes.yaxis.set_minor_formatter(NullFormatter())
+        if share:
+            axes.set_ylim(0, 1.02)
+            # Fixed, so that the layout does not change the labels that it makes room for.
+            axes.yaxis.set_major_locator(FixedLocator([0.0, 0.2, 0.4, 0.6, 0.8, 1.0]))
+        figure.suptitle(shortened(title, int(style.COLUMN_WIDTH * 14)))
+        add_legend(figure, data, looks)
+        settle(figure)
+    return figure, curves
+
+
+def _panels(title: str, titles: Sequence[str]) -> tuple[Figure, Sequence[Axes]]:
+    """Return a figure at its final width with one panel per title, on one value axis."""
+    width = style.PAGE_WIDTH if len(titles) > 1 else style.COLUMN_WIDTH
+    figure = blank(width, PANEL_HEIGHT)
+    panels: list[Axes] = list(np.ravel(figure.subplots(1, len(titles), sharey=True)))
+    for panel, axes in zip(titles, panels, strict=True):
+        axes.set_title(panel)
+        axes.tick_params(labelleft=True)
+    figure.suptitle(shortened(title, int(width * 14)))
+    return figure, panels
+
+
+def draw_steps(
+    axes: Axes, data: pd.DataFrame, looks: Mapping[str, Look], *, floor: float = -math.inf
+) -> Curves:
+    """Draw mean and interval of every method as right-continuous steps, values below ``floor`` at it."""
+    names = style.ordered(str(name) for name in data["searcher"])
+    drawn = []
+    for index, name in enumerate(names):
+        look, own = looks[name], data[data["searcher"] == name]
+        cost, mean, low, high = (own[c].to_numpy(dtype=float) for c in ("cost", "mean", "low", "high"))
+        drawn.append(Series(name, look.color, cost, mean, low, high))
+        if np.isfinite(low).any():
+            axes.fill_between(
+                cost,
+                np.maximum(low, floor),
+                np.maximum(high, floor),
+                step="post",
+                color=look.color,
+                alpha=0.15 if len(names) <= 5 else 0.08,
+                linewidth=0,
+            )
+        axes.plot(
+            cost,
+            np.maximum(mean, floor),
+            drawstyle="steps-post",
+            color=look.color,
+            linestyle=look.linestyle,
+            marker=look.marker,
+            markevery=(0.03 * (index % 7), 0.2),
+            markeredgewidth=0.4,
+            zorder=3,
+        )
+    return Curves(axes, drawn)
+
+
+def cost_axis(axes: Axes, data: pd.DataFrame, label: str) -> None:
+    """Make the horizontal axis logarithmic over the range drawn; linear where a cost is 0."""
+    low, high = float(data["cost"].min()), float(data["cost"].max())
+    axes.set_xlabel(label)
+    axes.xaxis.set_major_formatter(FuncFormatter(plain))
+    if low <= 0:
+        axes.set_xlim(low, high * 1.03)
+        return
+    axes.set_xscale("log")
+    ratio = high / low
+    if ratio < 5:
+        axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+        axes.xaxis.set_minor_locator(NullLocator())
+    else:
+        subs = (1, 2, 5) if ratio < 100 else (1, 3) if ratio < 3000 else (1,)
+        axes.xaxis.set_major_locator(LogLocator(10, subs=subs, numticks=12))
+    axes.xaxis.set_major_formatter(FuncFormatter(plain))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    margin = (high / low) ** 0.03 if high > low else 1.1
+    axes.set_xlim(low / margin, high * margin)

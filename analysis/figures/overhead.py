@@ -1,0 +1,52 @@
+"""Time the search itself takes."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from analysis import words
+from analysis.figures.canvas import Plot, looks_of
+from analysis.figures.curves import draw_lines
+from analysis.statistics.inputs import Inputs
+from analysis.statistics.overhead import overhead_over_history, overhead_shares, search_seconds
+from analysis.words import joined, plural
+
+
+def search_time(inputs: Inputs) -> Plot | None:
+    """Draw the time of ask and tell over the length of the history; ``None`` where it is 0 throughout."""
+    seconds = search_seconds(inputs.tables)
+    data = overhead_over_history(seconds)
+    if not data["mean"].max() > 0:
+        return None
+    shares = overhead_shares(seconds).set_index("searcher")["share"]
+    floor = float(data.loc[data["mean"] > 0, "mean"].min())
+    tasks = int(seconds["task"].nunique())
+    caption = joined(
+        "Search overhead: seconds that a method takes to propose an evaluation and to be told of it, over the number "
+        "of evaluations asked so far.",
+        f"Lines: median over {plural(tasks, 'task')} and all finished repetitions; bands: 10 % to 90 % quantiles, a "
+        "spread and no interval. Both axes are logarithmic; neighbouring counts are pooled where they would overlap.",
+        "As measured while the sweep ran, on whatever else the machine did.",
+        "Share of search in all seconds: " + words.by_method(shares.map(_percent)) + ".",
+    )
+    last = data.groupby("searcher")["mean"].last()
+    figure, _ = draw_lines(
+        data,
+        "Search time per evaluation",
+        "evaluations asked",
+        "seconds of ask and tell",
+        looks_of(inputs.tables),
+        log=True,
+        floor=floor / 2,
+    )
+    return Plot(
+        title="Time of the search itself",
+        caption=caption,
+        alt="Step curves. Seconds per evaluation at the end: " + words.by_method(last, ".2g") + ".",
+        figure=figure,
+        data=data.rename(columns={"mean": "median", "low": "quantile_10", "high": "quantile_90"}),
+    )
+
+
+def _percent(share: float) -> str:
+    return "none" if not np.isfinite(share) else f"{100 * share:.2g} %"

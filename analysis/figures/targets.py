@@ -1,0 +1,104 @@
+"""Reaching targets, and speed: the ECDF over targets, and the speed-up over random search."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from analysis import words
+from analysis.figures.canvas import Plot, looks_of
+from analysis.figures.charts import draw_dots
+from analysis.figures.curves import draw_lines
+from analysis.statistics.bootstrap import RESAMPLES
+from analysis.statistics.comparison import Comparison
+from analysis.statistics.inputs import Inputs
+from analysis.statistics.scores import budget_of
+from analysis.statistics.targets import TARGETS, speed_up, target_ecdf
+from analysis.words import COST_LABELS, joined, plural
+
+
+def targets_reached(inputs: Inputs, comparison: Comparison, cost: str) -> Plot | None:
+    """Draw the ECDF over targets, tasks and runs; ``None`` without references or where nothing was spent."""
+    budgets = {budget_of(inputs, task) for task in comparison.scores}
+    fraction = not (len(budgets) == 1 and next(iter(budgets))[0] == cost)
+    data = target_ecdf(inputs, cost, fraction=fraction)
+    if data.empty or not data["cost"].max() > 0:
+        return None
+    label = COST_LABELS[cost]
+    if not fraction:
+        axis: tuple[str, ...] = (label,)
+    elif any(unit == cost for unit, _ in budgets):
+        axis = (f"fraction of the budget in {label}",)
+    else:
+        axis = ("fraction of the task's largest cost", f"({label})")
+    tasks = int(data["tasks"].iloc[0])
+    caption = joined(
+        f"Share of targets reached over {' '.join(axis)}: of all (task, target, run), with {len(TARGETS)} targets per "
+        f"task from {TARGETS[0]:g} to {TARGETS[-1]:g} of normalised regret, evenly spaced in the logarithm, by the "
+        f"validation objective; {plural(tasks, 'task')} with equal weight; higher is better.",
+        f"Bands: {words.INTERVAL}s, pointwise, resampling repetitions inside tasks ({RESAMPLES} resamples)."
+        if data["low"].notna().any()
+        else "One repetition per task: no interval.",
+        words.REGRET,
+        f"{words.extent(comparison)}.",
+        words.few(comparison),
+        words.end(inputs, comparison, words.without_references(comparison)),
+    )
+    final = data.groupby("searcher")["mean"].last()
+    figure, curves = draw_lines(
+        data, "Targets reached", "\n".join(axis), "share reached", looks_of(inputs.tables), share=True
+    )
+    return Plot(
+        title=f"Targets reached over {label}",
+        caption=caption,
+        alt="Step curves. Share reached at the end: " + words.by_method(final, ".2f") + ".",
+        figure=figure,
+        data=data,
+        curves=[curves],
+    )
+
+
+def speed_ups(inputs: Inputs, comparison: Comparison, cost: str) -> Plot | None:
+    """Draw how much sooner than random search each method gets to where that ends; ``None`` without random search."""
+    baseline = comparison.baseline
+    if baseline is None:
+        return None
+    data = speed_up(inputs, cost, baseline)
+    data = data[data["task"].isin(list(comparison.scores)) & data["searcher"].isin(comparison.searchers)]
+    if data.empty:
+        return None
+    order = [name for name in comparison.mean_ranks if name in set(data["searcher"])]
+    label = COST_LABELS[cost]
+    censored = int(data["censored"].sum())
+    caption = joined(
+        f"Speed-up over {baseline} in {label}: the median cost of its runs, divided by the cost at which a method "
+        "first reaches the median of its final objective values; right of 1 is faster. A dot is the median over a "
+        "task's finished runs, runs that never reach the level being slower than all others; the bar is the median "
+        "over tasks.",
+        f"Open triangles ({censored} of {len(data)}): half of the runs or more never reached the level, so that the "
+        "speed-up is censored, at most the value shown."
+        if censored
+        else "No median is censored.",
+        "No interval: the CSV has the quartiles over runs and how many reached the level.",
+        f"{plural(data['task'].nunique(), 'task')}, {words.span(list(data['runs']), 'run')} per task and method.",
+        words.few(comparison),
+        words.end(inputs, comparison),
+    )
+    shown = data.assign(value=data["speed_up"])
+    medians = {
+        str(name): float(np.median(np.where(own["censored"], -np.inf, own["speed_up"])))
+        for name, own in data.groupby("searcher")
+    }
+    return Plot(
+        title=f"Speed-up over random search in {label}",
+        caption=caption,
+        alt="Dots by task. Median over tasks: "
+        + ", ".join(
+            f"{name} {medians[name]:.3g}" if np.isfinite(medians[name]) else f"{name} censored"
+            for name in order
+        )
+        + ".",
+        figure=draw_dots(
+            shown, order, f"Speed-up over {baseline}", f"speed-up in {label}", looks_of(inputs.tables)
+        ),
+        data=data,
+    )

@@ -1,0 +1,172 @@
+"""Scores over all tasks: interquartile mean, probability of improvement, performance profiles, with intervals.
+
+Runs are the complete repetitions of every task. Intervals resample repetitions inside tasks, the same ones for every
+method: they say how sure the numbers are for these tasks, not for tasks in general.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from analysis.statistics.bootstrap import LEVEL, RESAMPLES, SEED, Floats, counted, quantiles, stratified_draws
+from analysis.statistics.ranks import rounded
+from analysis.statistics.scores import TaskScores
+
+TRIMMED = 0.25
+"""Share of runs that the interquartile mean leaves out at either end."""
+
+
+def interquartile_mean(scores: Floats, axis: int | None = None) -> Floats:
+    """Return the mean of the middle half of scores: a quarter, rounded down, is dropped at either end.
+
+    Args:
+        scores: Any shape, at least one.
+        axis: Over which to average; all when ``None``.
+
+    Source: R. Agarwal et al., "Deep reinforcement learning at the edge of the statistical precipice",
+    NeurIPS 2021; as there, it is scipy's trimmed mean.
+    """
+    return np.asarray(stats.trim_mean(scores, TRIMMED, axis=axis), dtype=float)
+
+
+def aggregate(
+    strata: Sequence[Floats], names: Sequence[str], *, resamples: int = RESAMPLES, seed: int = SEED
+) -> pd.DataFrame:
+    """Return the interquartile mean over all runs of every method, with its interval.
+
+    Args:
+        strata: For each task, scores of shape ``(r, k)``: repetitions × methods; r may differ between tasks.
+        names: The k methods.
+        resamples: Number of resamples.
+        seed: Of the draws.
+
+    Returns:
+        Columns ``searcher``, ``mean``, ``low``, ``high``, ``tasks``, ``runs``; sorted by mean. The ends are NaN where
+        every task has one repetition.
+
+    Raises:
+        ValueError: There is no task, or the shapes do not fit.
+    """
+    if not strata or any(part.shape[1:] != (len(names),) for part in strata):
+        raise ValueError(
+            f"aggregate needs tasks with scores of {len(names)} methods, got {[p.shape for p in strata]}"
+        )
+    sizes = [part.shape[0] for part in strata]
+    value = interquartile_mean(np.concatenate(strata), axis=0)
+    low = high = np.full(len(names), np.nan)
+    if max(sizes) > 1:
+        draws = stratified_draws(sizes, resamples=resamples, seed=seed)
+        ends = []
+        for column in range(len(names)):
+            drawn = [part[:, column][index] for part, index in zip(strata, draws, strict=True)]
+            resampled = interquartile_mean(np.concatenate(drawn, axis=1), axis=1)
+            ends.append(quantiles(resampled, max(sizes)))
+        low, high = np.array(ends).T
+    frame = pd.DataFrame(
+        {
+            "searcher": list(names),
+            "mean": value,
+            "low": low,
+            "high": high,
+            "tasks": len(strata),
+            "runs": sum(sizes),
+        }
+    )
+    return frame.sort_values(["mean", "searcher"], ignore_index=True)
+
+
+def _wins(first: Floats, second: Floats) -> Floats:
+    """Return 1 where a loss of the first is smaller, ½ where equal, else 0; shape ``(m, n)``."""
+    a, b = rounded(first)[:, None], rounded(second)[None, :]
+    return np.asarray((a < b) + 0.5 * (a == b), dtype=float)
+
+
+def improvement(
+    scores: Mapping[str, TaskScores], *, resamples: int = RESAMPLES, seed: int = SEED
+) -> pd.DataFrame:
+    """Return for every ordered pair the probability that a run of the first method is better than one of the second.
+
+    The mean over tasks of Vargha and Delaney's A of final losses: it needs no references.
+
+    Args:
+        scores: What `analysis.statistics.scores.task_scores` returned, at least one task.
+        resamples: Number of resamples.
+        seed: Of the draws.
+
+    Returns:
+        Columns ``first``, ``second``, ``probability``, ``low``, ``high``, ``tasks``; the ends are NaN where every task
+        has one repetition.
+    """
+    parts = list(scores.values())
+    names = parts[0].searchers
+    sizes = [len(part.repetitions) for part in parts]
+    draws = stratified_draws(sizes, resamples=resamples, seed=seed)
+    weights = [counted(index, size) for index, size in zip(draws, sizes, strict=True)]
+    rows = []
+    for i in range(len(names)):
+        for j in range(i + 1, len(names)):
+            tables = [_wins(part.losses[:, i], part.losses[:, j]) for part in parts]
+            value = float(np.mean([table.mean() for table in tables]))
+            low = high = np.nan
+            if max(sizes) > 1:
+                resampled = np.mean(
+                    [np.einsum("br,br->b", w @ table, w) for w, table in zip(weights, tables, strict=True)],
+                    axis=0,
+                )
+                low, high = quantiles(resampled, max(sizes))
+            rows.append((names[i], names[j], value, low, high, len(parts)))
+            rows.append((names[j], names[i], 1 - value, 1 - high, 1 - low, len(parts)))
+    return pd.DataFrame(rows, columns=["first", "second", "probability", "low", "high", "tasks"])
+
+
+PROFILE_FLOOR = 1e-3
+"""The smallest regret at which performance profiles are drawn, on a log axis."""
+
+
+def performance_profile(
+    strata: Sequence[Floats],
+    names: Sequence[str],
+    *,
+    points: int = 200,
+    resamples: int = RESAMPLES,
+    seed: int = SEED,
+) -> pd.DataFrame:
+    """Return, for every method, the share of runs whose regret is at most τ, over τ from `PROFILE_FLOOR` to 1.
+
+    The share of a task's runs, averaged over tasks; a right-continuous step function, given at every τ where
+    it changes, or at ``points`` values evenly spaced in log τ where there are more.
+
+    Args:
+        strata: For each task, normalised regrets of shape ``(r, k)``.
+        names: The k methods.
+        points: Most values of τ.
+        resamples: Number of resamples.
+        seed: Of the draws.
+
+    Returns:
+        Rows by searcher and τ: ``searcher``, ``cost`` (τ), ``mean``, ``low``, ``high``, ``tasks``.
+
+    Source: R. Agarwal et al. (2021), after E. D. Dolan and J. J. Moré (2002).
+    """
+    found = np.unique(np.concatenate([part.ravel() for part in strata]))
+    inside = found[(found > PROFILE_FLOOR) & (found < 1)]
+    grid = np.concatenate([[PROFILE_FLOOR], inside, [1.0]])
+    if grid.size > points:
+        grid = np.geomspace(PROFILE_FLOOR, 1.0, points)
+    sizes = [part.shape[0] for part in strata]
+    draws = stratified_draws(sizes, resamples=resamples, seed=seed)
+    weights = [counted(index, size) for index, size in zip(draws, sizes, strict=True)]
+    frames = []
+    for column, name in enumerate(names):
+        reached = [(part[:, column][:, None] <= grid).astype(float) for part in strata]
+        mean = np.mean([table.mean(axis=0) for table in reached], axis=0)
+        low = high = np.full(grid.size, np.nan)
+        if max(sizes) > 1:
+            resampled = np.mean([w @ table for w, table in zip(weights, reached, strict=True)], axis=0)
+            low, high = quantiles(np.ascontiguousarray(resampled.T), max(sizes), LEVEL)
+        frames.append(pd.DataFrame({"searcher": name, "cost": grid, "mean": mean, "low": low, "high": high}))
+    return pd.concat(frames, ignore_index=True).assign(tasks=len(strata))

@@ -1,0 +1,60 @@
+"""What failed and what is missing: evaluations by status, and planned studies by state."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from analysis.statistics.steps import usable_studies
+from results.tables import SweepTables
+
+STATUSES = ("ok", "diverged", "crashed", "timeout")
+"""How an evaluation can end."""
+
+
+def failures(tables: SweepTables) -> pd.DataFrame:
+    """Return how the evaluations of every planned method ended, unfinished studies included.
+
+    Returns:
+        One row per (task, method): ``task``, ``searcher``, one column per status, ``told`` (their sum), ``failed`` (all
+        but ``ok``) and ``share`` (failed of told; NaN where nothing was told).
+    """
+    plan = tables.studies[["task", "searcher"]].drop_duplicates().sort_values(["task", "searcher"])
+    trials = tables.trials
+    counts = pd.crosstab([trials["task"], trials["searcher"]], trials["status"])
+    counts = counts.reindex(pd.MultiIndex.from_frame(plan), fill_value=0)
+    counts = counts.reindex(columns=list(STATUSES), fill_value=0).astype(int)
+    counts["told"] = counts[list(STATUSES)].sum(axis=1)
+    counts["failed"] = counts["told"] - counts["ok"]
+    counts["share"] = counts["failed"] / counts["told"].where(counts["told"] > 0)
+    counts.columns.name = None
+    return counts.reset_index()
+
+
+def failures_by_method(table: pd.DataFrame) -> pd.DataFrame:
+    """Return `failures` summed over tasks, one row per method."""
+    columns = [*STATUSES, "told", "failed"]
+    sums = table.groupby("searcher", sort=True)[columns].sum()
+    sums["share"] = sums["failed"] / sums["told"].where(sums["told"] > 0)
+    return sums.reset_index()
+
+
+def completeness(tables: SweepTables) -> pd.DataFrame:
+    """Return what the sweep planned and what is finished, for every (task, method) that is planned anywhere.
+
+    Returns:
+        Columns ``task``, ``searcher``, ``planned``, ``finished`` and, of the rest, ``running``, ``failed`` and
+        ``missing`` studies. A cell that was never planned has 0 planned.
+    """
+    plan = tables.studies
+    used = plan["study"].isin(usable_studies(tables)["study"])
+    # A study that is done and told nothing is of no use: it counts as missing.
+    state = plan["state"].where(~used, "finished").replace("done", "missing")
+    counts = pd.crosstab([plan["task"], plan["searcher"]], state)
+    every = pd.MultiIndex.from_product(
+        [sorted(plan["task"].unique()), sorted(plan["searcher"].unique())], names=["task", "searcher"]
+    )
+    states = ["finished", "running", "failed", "missing"]
+    counts = counts.reindex(every, fill_value=0).reindex(columns=states, fill_value=0).astype(int)
+    counts.insert(0, "planned", counts.sum(axis=1))
+    counts.columns.name = None
+    return counts.reset_index()

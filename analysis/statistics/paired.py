@@ -1,0 +1,220 @@
+"""Comparisons within one task over its repetitions, and how many repetitions a difference would need.
+
+Within a repetition all methods train with the same seeds (common random numbers), so their results are paired.
+Such a comparison speaks about its task only.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from functools import lru_cache
+
+import numpy as np
+import pandas as pd
+from statsmodels.stats.power import TTestPower  # type: ignore[import-untyped]
+
+from analysis.errors import AnalysisError
+from analysis.statistics.bootstrap import mean_interval
+from analysis.statistics.scores import TaskScores
+from analysis.statistics.significance import (
+    ALPHA,
+    MOST_EXACT,
+    differences,
+    holm,
+    signed_rank_null,
+    signed_rank_p,
+    vargha_delaney,
+)
+
+POWER = 0.8
+"""The power that numbers of repetitions are stated for."""
+
+EFFICIENCY = 3 / math.pi
+"""Asymptotic efficiency of Wilcoxon's signed-rank test relative to the t-test, of normal differences."""
+
+MOST = 100_000
+"""No more repetitions than these are looked for."""
+
+COLUMNS = (
+    *("task", "first", "second", "repetitions", "wins", "ties", "losses"),
+    *("difference", "low", "high", "sd", "a", "p", "p_holm", "detectable"),
+)
+
+
+def compare_within_task(scores: TaskScores, *, control: str | None = None) -> pd.DataFrame:
+    """Compare methods pairwise over the repetitions of one task.
+
+    Args:
+        scores: The task's scores.
+        control: Compare every other method with this one; all pairs when ``None``. Fewer comparisons
+            need fewer repetitions, because of Holm's correction.
+
+    Returns:
+        One row per pair with the columns of `COLUMNS`: ``wins``, ``ties`` and ``losses`` of the first method over
+        repetitions; ``difference`` the mean of first minus second loss with its 95 % interval ``low``, ``high``
+        (repetitions resampled) and ``sd`` the standard deviation of the paired differences, in the metric's unit;
+        ``a`` Vargha and Delaney's A (1: the first is always better); ``p`` of the signed-rank test and
+        ``p_holm``, corrected over this task's rows; ``detectable`` the mean difference that these repetitions
+        would detect with a power of 0.8 at the level Holm's first step demands, were the differences
+        normal with that standard deviation (infinite where no difference could be detected).
+
+    Raises:
+        AnalysisError: The control is not among the methods.
+    """
+    names = list(scores.searchers)
+    if control is None:
+        pairs = list(itertools.combinations(names, 2))
+    elif control in names:
+        pairs = [(name, control) for name in names if name != control]
+    else:
+        raise AnalysisError(
+            f"the control {control!r} was not compared on {scores.task}; choose one of {', '.join(names)}"
+        )
+    sides = [[scores.losses[:, names.index(name)] for name in pair] for pair in pairs]
+    columns = [differences(a, b) for a, b in sides]
+    estimate = mean_interval(np.stack(columns, axis=1))
+    rows = []
+    for index, ((first, second), (a, b), values) in enumerate(zip(pairs, sides, columns, strict=True)):
+        finite = bool(np.isfinite(values).all())
+        sd = float(values.std(ddof=1)) if finite and values.size > 1 else math.nan
+        rows.append(
+            {
+                "task": scores.task,
+                "first": first,
+                "second": second,
+                "repetitions": values.size,
+                "wins": int((values < 0).sum()),
+                "ties": int((values == 0).sum()),
+                "losses": int((values > 0).sum()),
+                "difference": float(estimate.mean[index]),
+                "low": float(estimate.low[index]),
+                "high": float(estimate.high[index]),
+                "sd": sd,
+                "a": vargha_delaney(a, b),
+                "p": signed_rank_p(values),
+                "detectable": detectable_difference(values.size, sd, comparisons=len(pairs)),
+            }
+        )
+    frame = pd.DataFrame(rows, columns=[column for column in COLUMNS if column != "p_holm"])
+    return frame.assign(p_holm=holm(frame["p"].to_numpy(dtype=float)))[list(COLUMNS)]
+
+
+def power_of(repetitions: int, effect: float, *, level: float = ALPHA, comparisons: int = 1) -> float:
+    """Return the approximate power of a two-sided signed-rank test of normal paired differences.
+
+    That of a t-test with 3/π times the repetitions, at the level that the exact test, whose
+    p-values are discrete, really has; 0 where no p-value can reach the level.
+
+    Args:
+        repetitions: Pairs, at least 1.
+        effect: Mean difference in standard deviations of the paired differences, at least 0.
+        level: Family-wise level.
+        comparisons: Tests that Holm's correction is over: the first step demands level / comparisons.
+    """
+    attained = attained_level(repetitions, level / comparisons)
+    if attained <= 0:
+        return 0.0
+    pairs = max(repetitions * EFFICIENCY, 2.0)
+    power = float(TTestPower().power(effect, pairs, attained))
+    # The non-central t distribution underflows far out, where the power is 1.
+    return 1.0 if math.isnan(power) else power
+
+
+@lru_cache(maxsize=4096)
+def attained_level(repetitions: int, level: float) -> float:
+    """Return the largest level not above ``level`` that the exact two-sided signed-rank test has; 0 if none."""
+    if repetitions > MOST_EXACT:  # the p-values are then as good as continuous
+        return level
+    tails = 2 * np.cumsum(signed_rank_null(np.arange(1, repetitions + 1)))
+    reachable = tails[tails <= level * (1 + 1e-12)]
+    return float(reachable[-1]) if reachable.size else 0.0
+
+
+def repetitions_needed(
+    difference: float, sd: float, *, level: float = ALPHA, power: float = POWER, comparisons: int = 1
+) -> int | None:
+    """Return how many repetitions detect a mean difference between two methods on one task.
+
+    Args:
+        difference: True mean of the paired differences, in the metric's unit; its sign plays no part.
+        sd: Their standard deviation, positive.
+        level: Family-wise level of the tests.
+        power: Wanted probability of a significant result, inside (0, 1).
+        comparisons: Tests that Holm's correction is over.
+
+    Returns:
+        The smallest number from which on the power is reached; ``None`` above 100 000 or where the
+        difference is 0.
+
+    Raises:
+        AnalysisError: The standard deviation is not positive, or the power is outside (0, 1).
+
+    Example:
+        >>> repetitions_needed(0.01, 0.01)
+        11
+    """
+    if not (sd > 0 and math.isfinite(sd)) or not 0 < power < 1:
+        raise AnalysisError(
+            f"repetitions_needed wants a positive standard deviation and a power inside (0, 1), got {sd} and {power}"
+        )
+    effect = abs(difference) / sd
+    if effect == 0 or power_of(MOST, effect, level=level, comparisons=comparisons) < power:
+        return None
+    low, high = 1, 2
+    while power_of(high, effect, level=level, comparisons=comparisons) < power:
+        low, high = high, min(2 * high, MOST)
+    # Discrete p-values make the power rise unevenly: start a little below, and take the last shortfall.
+    while high - low > 64:
+        middle = (low + high) // 2
+        if power_of(middle, effect, level=level, comparisons=comparisons) < power:
+            low = middle
+        else:
+            high = middle
+    short = [n for n in range(low, high) if power_of(n, effect, level=level, comparisons=comparisons) < power]
+    return short[-1] + 1 if short else low
+
+
+def detectable_difference(
+    repetitions: int, sd: float, *, level: float = ALPHA, power: float = POWER, comparisons: int = 1
+) -> float:
+    """Return the smallest mean difference that these repetitions detect with the wanted power.
+
+    Arguments as for `repetitions_needed`.
+
+    Returns:
+        In the unit of ``sd``; infinite where no p-value of so few repetitions can reach the level, NaN where
+        the standard deviation is NaN.
+    """
+    if math.isnan(sd):
+        return math.nan
+    effect = _detectable_effect(repetitions, level, power, comparisons)
+    return math.inf if math.isinf(effect) else effect * sd
+
+
+@lru_cache(maxsize=4096)
+def _detectable_effect(repetitions: int, level: float, power: float, comparisons: int) -> float:
+    if attained_level(repetitions, level / comparisons) <= 0:
+        return math.inf
+    low, high = 0.0, 1.0
+    while power_of(repetitions, high, level=level, comparisons=comparisons) < power:
+        low, high = high, 2 * high
+        if high > 1e4:
+            return math.inf
+    for _ in range(40):
+        middle = (low + high) / 2
+        if power_of(repetitions, middle, level=level, comparisons=comparisons) < power:
+            low = middle
+        else:
+            high = middle
+    return high
+
+
+def fewest_repetitions(level: float = ALPHA, comparisons: int = 1) -> int:
+    """Return the number of repetitions below which no signed-rank test can reach the level at all.
+
+    Example:
+        >>> fewest_repetitions(), fewest_repetitions(comparisons=11)
+        (6, 9)
+    """
+    return math.ceil(1 - math.log2(level / comparisons) - 1e-12)

@@ -1,0 +1,238 @@
+"""Mean rank of the methods over cost: within (task, repetition), then over repetitions, then over tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy.stats import rankdata
+
+from analysis.statistics.bootstrap import Floats, mean_interval
+from analysis.statistics.curves import curve_frame
+from analysis.statistics.steps import Steps, study_steps, union_grid, usable_studies
+from analysis.statistics.tasks import Measure, TaskFacts
+from results.tables import SweepTables
+
+SIGNIFICANT_DIGITS = 9
+DECIMALS = 12
+
+
+def rounded(losses: Floats) -> Floats:
+    """Return losses rounded to 9 significant digits and to multiples of 1e-12, so that noise breaks no tie.
+
+    Example:
+        >>> rounded(np.array([0.1 + 0.2, 123456.78949, 3e-17, np.inf])).tolist()
+        [0.3, 123456.789, 0.0, inf]
+    """
+    exact = np.round(losses, DECIMALS)
+    finite = np.isfinite(exact) & (exact != 0)
+    magnitude = np.floor(np.log10(np.abs(np.where(finite, exact, 1.0))))
+    scale = 10.0 ** (SIGNIFICANT_DIGITS - 1 - magnitude)
+    return np.where(finite, np.round(np.where(finite, exact, 1.0) * scale) / scale, exact)
+
+
+@dataclass(frozen=True, slots=True)
+class Blocks:
+    """What of a task can be ranked: every one of its methods in every one of its repetitions.
+
+    Attributes:
+        searchers: Methods with at least one finished study, sorted.
+        repetitions: Those that all of these methods finished, ascending.
+        left_out: What is not ranked and why, in words.
+    """
+
+    searchers: tuple[str, ...]
+    repetitions: tuple[int, ...]
+    left_out: tuple[str, ...]
+
+
+def complete_blocks(tables: SweepTables, task: str, usable: pd.DataFrame | None = None) -> Blocks:
+    """Return the complete (task, repetition) blocks of a task, and what was left out to get them.
+
+    A method without one finished study on the task is left out; then a repetition that one of the
+    other methods did not finish.
+
+    Args:
+        tables: The sweep.
+        task: Label of the task.
+        usable: What `analysis.statistics.steps.usable_studies` returns for the tables, where it is known already.
+    """
+    plan = tables.studies[tables.studies["task"] == task]
+    done = usable_studies(tables) if usable is None else usable
+    done = done[done["task"] == task]
+    finished = {(str(s), int(r)) for s, r in zip(done["searcher"], done["repetition"], strict=True)}
+    state = {
+        (str(s), int(r)): str(state)
+        for s, r, state in zip(plan["searcher"], plan["repetition"], plan["state"], strict=True)
+    }
+    searchers = tuple(sorted({searcher for searcher, _ in finished}))
+    left_out = [f"{name} (no finished study)" for name in sorted({s for s, _ in state} - set(searchers))]
+    repetitions = []
+    for repetition in sorted({r for _, r in state}):
+        absent = [name for name in searchers if (name, repetition) not in finished]
+        if absent:
+            why = ", ".join(f"{name} {state.get((name, repetition), 'not planned')}" for name in absent)
+            left_out.append(f"repetition {repetition} ({why})")
+        elif searchers:
+            repetitions.append(repetition)
+    return Blocks(searchers, tuple(repetitions), tuple(left_out))
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """Which tasks can be ranked together.
+
+    Attributes:
+        searchers: The methods that finished a study anywhere in the sweep, sorted.
+        tasks: Tasks with a complete repetition of all these methods, with its blocks.
+        left_out: What is not ranked and why, in words.
+    """
+
+    searchers: tuple[str, ...]
+    tasks: Mapping[str, Blocks]
+    left_out: tuple[str, ...]
+
+
+def rankable(tables: SweepTables) -> Field:
+    """Return the tasks that can be ranked together, and what is left out.
+
+    Every method with a finished study anywhere is ranked, and a task that lacks one of them is left
+    out: a mean over tasks is of the same methods on each.
+    """
+    usable = usable_studies(tables)
+    blocks = {str(task): complete_blocks(tables, str(task), usable) for task in sorted(tables.tasks.index)}
+    searchers = tuple(sorted({name for block in blocks.values() for name in block.searchers}))
+    tasks: dict[str, Blocks] = {}
+    left_out = [
+        f"{name} (no finished study on any task)"
+        for name in sorted({str(name) for name in tables.studies["searcher"]} - set(searchers))
+    ]
+    for task, block in blocks.items():
+        lacking = [name for name in searchers if name not in block.searchers]
+        if lacking:
+            left_out.append(f"task {task} (no finished study of {', '.join(lacking)})")
+        elif not block.repetitions:
+            left_out.append(f"task {task} (no repetition finished by every method)")
+        else:
+            tasks[task] = block
+            left_out += [f"{item} on {task}" for item in block.left_out if item.startswith("repetition")]
+    return Field(searchers, tasks, tuple(left_out))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TaskRanks:
+    """Ranks of all methods in all complete repetitions of one task.
+
+    Attributes:
+        task: Label.
+        searchers: k methods, sorted.
+        repetitions: r repetitions, ascending.
+        steps: Ranks 1 (best) to k of shape ``(r, k, n)``.
+    """
+
+    task: str
+    searchers: tuple[str, ...]
+    repetitions: tuple[int, ...]
+    steps: Steps
+
+
+def task_ranks(
+    best: pd.DataFrame, facts: TaskFacts, blocks: Blocks, cost: str, measure: Measure
+) -> TaskRanks | None:
+    """Rank the methods of a task by their incumbents, within each repetition and at each cost.
+
+    Incumbents whose losses agree after `rounded` share their averaged rank. Ranks begin at the
+    smallest cost at which every method has an incumbent in every ranked repetition, so that their
+    mean is over the same repetitions throughout, and run to the largest cost a ranked study
+    reached; a study that ended earlier is held at its last incumbent. A finished study without one
+    success is a result: it ranks last throughout, and delays nothing.
+
+    Args:
+        best: What `analysis.statistics.steps.incumbents` returned.
+        facts: The task.
+        blocks: The task's complete blocks.
+        cost: One of `analysis.statistics.steps.COSTS`.
+        measure: Rank by the incumbents' validation or test values.
+
+    Returns:
+        The ranks; ``None`` with fewer than two methods, without a complete repetition, or without any success.
+    """
+    if len(blocks.searchers) < 2 or not blocks.repetitions:
+        return None
+    every = study_steps(best, facts.label, cost, measure, blocks.searchers)
+    runs = {
+        (name, repetition): every[name, repetition]
+        for repetition in blocks.repetitions
+        for name in blocks.searchers
+    }
+    starts = [run.start for run in runs.values()]
+    if np.isnan(starts).all():
+        return None
+    grid = union_grid(runs.values(), float(np.nanmax(starts)))
+    ranks = []
+    for repetition in blocks.repetitions:
+        losses = np.stack([facts.sign * runs[name, repetition].at(grid) for name in blocks.searchers])
+        # From the start on, NaN is left only where a study never has a success.
+        ranks.append(rankdata(rounded(np.where(np.isnan(losses), np.inf, losses)), axis=0))
+    steps = Steps(grid, np.stack(ranks)).simplified()
+    return TaskRanks(facts.label, blocks.searchers, blocks.repetitions, steps)
+
+
+def mean_ranks(ranks: TaskRanks, measure: Measure) -> pd.DataFrame:
+    """Return the mean rank over the repetitions of one task, with an interval that resamples them.
+
+    Returns:
+        Rows by searcher and cost: measure, searcher, cost, mean, low, high, repetitions.
+    """
+    frame = _estimate(ranks.searchers, ranks.steps, measure)
+    return frame.assign(repetitions=len(ranks.repetitions))
+
+
+def same_costs(tasks: Sequence[TaskRanks]) -> bool:
+    """Whether the ranks of all tasks end at the same cost, so that absolute costs can be compared."""
+    return len({ranks.steps.end for ranks in tasks}) <= 1
+
+
+def mean_ranks_over_tasks(tasks: Sequence[TaskRanks], measure: Measure, *, fraction: bool) -> pd.DataFrame:
+    """Return the mean over tasks of each task's mean rank, with an interval that resamples tasks.
+
+    Ranks begin at the largest of the tasks' starts.
+
+    Args:
+        tasks: At least one, all of the same methods.
+        measure: What the ranks rest on, copied to the result.
+        fraction: Whether costs are taken as fractions of each task's own end, which is what tasks
+            have in common where they do not end at the same cost.
+
+    Returns:
+        Rows by searcher and cost: measure, searcher, cost, mean, low, high, tasks. With one task the interval is NaN.
+
+    Raises:
+        ValueError: No task, or tasks of different methods.
+    """
+    if len({ranks.searchers for ranks in tasks}) != 1:
+        raise ValueError("mean_ranks_over_tasks needs one or more tasks of the same methods")
+    means = [
+        Steps(ranks.steps.costs / (ranks.steps.end if fraction else 1.0), mean_of_repetitions(ranks))
+        for ranks in tasks
+    ]
+    grid = union_grid(means, max(float(steps.costs[0]) for steps in means))
+    stacked = Steps(grid, np.stack([steps.at(grid) for steps in means])).simplified()
+    return _estimate(tasks[0].searchers, stacked, measure).assign(tasks=len(tasks))
+
+
+def mean_of_repetitions(ranks: TaskRanks) -> Floats:
+    """Return the mean ranks of a task, shape ``(k, n)``."""
+    return np.asarray(ranks.steps.value.mean(axis=0), dtype=float)
+
+
+def _estimate(searchers: Sequence[str], steps: Steps, measure: Measure) -> pd.DataFrame:
+    """Return mean and interval over the first axis of steps of shape ``(units, k, n)``, by searcher."""
+    estimate = np.stack(mean_interval(steps.value))
+    parts = [
+        curve_frame(measure, name, Steps(steps.costs, estimate[:, index]).simplified())
+        for index, name in enumerate(searchers)
+    ]
+    return pd.concat(parts, ignore_index=True)

@@ -1,0 +1,400 @@
+"""Do methods differ over tasks? Friedman, Nemenyi, Wilcoxon with Holm's correction, Bayesian signed-rank.
+
+Blocks are tasks: one number per task and method, never one per task and repetition. Tables of losses have one
+row per task and one column per method, smaller is better, and no missing cell; infinity stands for a method
+that never succeeded. Losses are rounded by `analysis.statistics.ranks.rounded` before anything is ranked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import scikit_posthocs  # type: ignore[import-untyped]
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+
+from analysis.errors import AnalysisError
+from analysis.statistics.bootstrap import Floats
+from analysis.statistics.ranks import SIGNIFICANT_DIGITS, rounded
+
+ALPHA = 0.05
+"""Level of every test."""
+
+FEW_BLOCKS = 6
+"""Below this many blocks the tests are powerless: the smallest p of a Wilcoxon test of 5 blocks is 0.0625."""
+
+PRIOR_STRENGTH = 0.5
+"""Weight of the prior's pseudo-observation at 0, as in Benavoli et al. (2017)."""
+
+POSTERIOR_SAMPLES = 20_000
+"""Draws from the posterior of the Bayesian test; a probability's simulation error is then at most 0.0035."""
+
+
+@dataclass(frozen=True, slots=True)
+class Friedman:
+    """Friedman's test of k methods over n blocks.
+
+    Attributes:
+        blocks: n.
+        mean_ranks: Mean rank by method, 1 is best; sorted by rank, then by name.
+        chi2: Friedman's statistic without a correction for ties, k - 1 degrees of freedom.
+        chi2_p: Its p-value.
+        f: Iman and Davenport's F of ``chi2``; infinite where every block has the same order.
+        f_df: Its degrees of freedom.
+        f_p: Its p-value: the one to decide by.
+    """
+
+    blocks: int
+    mean_ranks: Mapping[str, float]
+    chi2: float
+    chi2_p: float
+    f: float
+    f_df: tuple[int, int]
+    f_p: float
+
+
+def checked(losses: pd.DataFrame, *, methods: int = 2) -> pd.DataFrame:
+    """Return losses rounded, with blocks and methods sorted by name, so that row order cannot matter.
+
+    Raises:
+        AnalysisError: A cell is missing, a name occurs twice, or there are fewer than ``methods`` methods or no block.
+    """
+    if losses.index.has_duplicates or losses.columns.has_duplicates:
+        raise AnalysisError(
+            "a test over tasks needs every task and every method once; give each its own name"
+        )
+    if losses.shape[0] < 1 or losses.shape[1] < methods:
+        raise AnalysisError(
+            f"a test over tasks needs at least 1 task and {methods} methods, got {losses.shape[0]} task(s) and "
+            f"{losses.shape[1]} method(s); run more of them"
+        )
+    missing = [
+        f"{losses.columns[j]} on {losses.index[i]}" for i, j in np.argwhere(losses.isna().to_numpy()).tolist()
+    ]
+    if missing:
+        raise AnalysisError(
+            f"a test over tasks needs every cell; missing: {', '.join(missing)}. "
+            "Finish these studies, or leave out the task or the method"
+        )
+    ordered = losses.sort_index(axis=0).sort_index(axis=1)
+    return pd.DataFrame(rounded(ordered.to_numpy(dtype=float)), ordered.index, ordered.columns)
+
+
+def friedman(losses: pd.DataFrame) -> Friedman:
+    """Test whether all methods have the same mean rank over blocks.
+
+    Args:
+        losses: Blocks × methods, shape (n, k), n at least 2, k at least 3.
+
+    Raises:
+        AnalysisError: See `checked`; also fewer than 2 blocks.
+
+    Source: M. Friedman (1937); R. L. Iman and J. M. Davenport (1980); recommended for comparisons over data sets by
+    J. Demšar, JMLR 7 (2006).
+    """
+    table = checked(losses, methods=3)
+    n, k = table.shape
+    if n < 2:
+        raise AnalysisError(f"Friedman's test needs at least 2 tasks, got {n}")
+    ranks = pd.Series(stats.rankdata(table.to_numpy(), axis=1).mean(axis=0), table.columns.astype(str))
+    chi2 = float(12 * n / (k * (k + 1)) * ((ranks - (k + 1) / 2) ** 2).sum())
+    rest = n * (k - 1) - chi2
+    f = (n - 1) * chi2 / rest if rest > 1e-9 * n * k else float("inf")
+    df = (k - 1, (k - 1) * (n - 1))
+    order = sorted(ranks.index, key=lambda name: (ranks[name], name))
+    return Friedman(
+        blocks=n,
+        mean_ranks={name: float(ranks[name]) for name in order},
+        chi2=chi2,
+        chi2_p=float(stats.chi2.sf(chi2, k - 1)),
+        f=float(f),
+        f_df=df,
+        f_p=float(stats.f.sf(f, *df)),
+    )
+
+
+def critical_difference(methods: int, blocks: int, level: float = ALPHA) -> float:
+    r"""Return Nemenyi's critical difference of mean ranks, :math:`q_\alpha \sqrt{k (k + 1) / (6 n)}`.
+
+    :math:`q_\alpha` is the upper quantile of the studentised range of k means with infinitely many degrees of
+    freedom, divided by :math:`\sqrt 2`.
+
+    Args:
+        methods: k, at least 2.
+        blocks: n, at least 1.
+        level: Of the test, inside (0, 1).
+
+    Example:
+        >>> round(critical_difference(5, 30), 4)
+        1.1136
+    """
+    q = float(stats.studentized_range.ppf(1 - level, methods, np.inf)) / np.sqrt(2)
+    return float(q * np.sqrt(methods * (methods + 1) / (6 * blocks)))
+
+
+def nemenyi(losses: pd.DataFrame) -> pd.DataFrame:
+    """Return Nemenyi's p-values of all pairs, methods × methods, 1 on the diagonal.
+
+    Raises:
+        AnalysisError: See `checked`.
+
+    Source: P. Nemenyi (1963), computed by scikit-posthocs.
+    """
+    table = checked(losses)
+    # Ranks decide alone, and these, unlike losses, are always finite.
+    ranks = pd.DataFrame(stats.rankdata(table.to_numpy(), axis=1), table.index, table.columns.astype(str))
+    result: pd.DataFrame = scikit_posthocs.posthoc_nemenyi_friedman(ranks)
+    return result.clip(upper=1.0)
+
+
+def differences(first: Floats, second: Floats) -> Floats:
+    """Return first minus second, rounded to 9 significant digits of the largest loss, so that noise breaks no tie.
+
+    Two differences of equal size then tie, from whatever losses they come; 0 where both are infinite.
+
+    Example:
+        >>> differences(np.array([0.3, 1.0, np.inf]), np.array([0.1 + 0.2, 0.75, np.inf])).tolist()
+        [0.0, 0.25, 0.0]
+    """
+    with np.errstate(invalid="ignore"):
+        apart = np.where(rounded(first) == rounded(second), 0.0, first - second)
+    finite = np.abs(np.concatenate([first, second]))
+    largest = float(np.max(finite[np.isfinite(finite)], initial=0.0))
+    if not largest > 0:
+        return apart
+    return np.asarray(np.round(apart, SIGNIFICANT_DIGITS - 1 - int(np.floor(np.log10(largest)))), dtype=float)
+
+
+def wilcoxon_of_differences(pairs: Mapping[tuple[str, str], Floats]) -> pd.DataFrame:
+    """Test for each pair of methods whether its differences are symmetric around 0.
+
+    Exact for up to 50 differences, ties and zeros included. Zeros are kept by Pratt's method.
+
+    Args:
+        pairs: By (first, second) method, the differences of losses, first minus second, one per block.
+
+    Returns:
+        One row per pair, in the order given: ``first``, ``second``, ``blocks``, ``wins``, ``ties`` and ``losses`` of
+        the first method, ``median`` (of the differences; negative: the first is better), ``effect`` (matched-pairs
+        rank-biserial correlation, -1 … 1, positive where the first is better), ``p`` and ``p_holm``.
+
+    Source: F. Wilcoxon (1945); J. W. Pratt (1959); S. Holm (1979); D. S. Kerby (2014) for the effect size.
+    """
+    rows = []
+    for (first, second), values in pairs.items():
+        rows.append(
+            {
+                "first": first,
+                "second": second,
+                "blocks": values.size,
+                "wins": int((values < 0).sum()),
+                "ties": int((values == 0).sum()),
+                "losses": int((values > 0).sum()),
+                "median": float(np.median(values)),
+                "effect": rank_biserial(values),
+                "p": signed_rank_p(values),
+            }
+        )
+    frame = pd.DataFrame(
+        rows, columns=["first", "second", "blocks", "wins", "ties", "losses", "median", "effect", "p"]
+    )
+    return frame.assign(p_holm=holm(frame["p"].to_numpy(dtype=float)))
+
+
+MOST_EXACT = 50
+"""Differences up to which the signed-rank test is exact; above, p-values are those of the normal approximation."""
+
+
+def signed_rank_p(values: Floats) -> float:
+    """Return the two-sided p-value of Wilcoxon's signed-rank test of differences; 1 where all are 0.
+
+    Exact for up to 50 differences, also with ties and zeros, for which scipy would approximate from 14 on.
+    """
+    if not values.any():
+        return 1.0
+    kept = values != 0
+    if kept.sum() > MOST_EXACT:
+        finite = np.where(np.isinf(values), np.sign(values) * _beyond(values), values)
+        return float(stats.wilcoxon(finite, zero_method="pratt").pvalue)
+    # Averaged ranks are multiples of one half; zeros are ranked and then dropped, after Pratt.
+    doubled = np.rint(2 * stats.rankdata(np.abs(values))[kept]).astype(int)
+    null = signed_rank_null(doubled)
+    positive = int(doubled[values[kept] > 0].sum())
+    return float(min(1.0, 2 * min(null[: positive + 1].sum(), null[positive:].sum())))
+
+
+def signed_rank_null(ranks: NDArray[np.int_]) -> Floats:
+    """Return the probabilities of 0, 1, … for the sum of ranks that each have a positive sign with probability ½.
+
+    Args:
+        ranks: Positive whole numbers, shape ``(n,)``; equal ones are ties.
+    """
+    probabilities = np.ones(1)
+    for rank in ranks:
+        wider = np.zeros(probabilities.size + rank)
+        wider[: probabilities.size] += probabilities / 2
+        wider[rank:] += probabilities / 2
+        probabilities = wider
+    return probabilities
+
+
+def rank_biserial(values: Floats) -> float:
+    """Return the matched-pairs rank-biserial correlation of differences: +1 if all are negative, 0 if all are 0."""
+    kept = values[values != 0]
+    if not kept.size:
+        return 0.0
+    ranks = stats.rankdata(np.abs(kept))
+    return float((ranks[kept < 0].sum() - ranks[kept > 0].sum()) / ranks.sum())
+
+
+def holm(p: ArrayLike) -> Floats:
+    """Return p-values corrected by Holm's step-down method, shape ``(n,)``; of none, none.
+
+    The same as statsmodels' ``multipletests``, which collects garbage at every call: too slow to be called often.
+    """
+    values = np.asarray(p, dtype=float)
+    order = np.argsort(values, kind="stable")
+    stepped = np.maximum.accumulate(values[order] * np.arange(values.size, 0, -1))
+    corrected = np.empty(values.size)
+    corrected[order] = np.minimum(stepped, 1.0)
+    return corrected
+
+
+def p_matrix(pairs: pd.DataFrame, column: str = "p_holm") -> pd.DataFrame:
+    """Return the p-values of pairs as a symmetric table, methods × methods, 1 on the diagonal."""
+    names = sorted({*pairs["first"], *pairs["second"]})
+    table = pd.DataFrame(1.0, names, names)
+    for first, second, p in zip(pairs["first"], pairs["second"], pairs[column], strict=True):
+        table.loc[first, second] = table.loc[second, first] = p
+    return table
+
+
+def cliques(p: pd.DataFrame, order: Sequence[str], level: float = ALPHA) -> list[tuple[str, ...]]:
+    """Return the maximal sets of methods of which no two differ: the bars of a critical-difference diagram.
+
+    A set need not be contiguous in rank: two methods may differ from one that ranks between them.
+
+    Args:
+        p: Symmetric table of p-values, methods × methods.
+        order: The methods, best first.
+        level: Two methods differ where p is below or at this.
+
+    Returns:
+        Sets of two or more methods, each in the given order; sorted by their best, then by their worst member.
+    """
+    place = {name: index for index, name in enumerate(order)}
+    same = p.loc[list(order), list(order)].to_numpy(dtype=float) > level
+    alike = {a: {b for j, b in enumerate(order) if j != i and same[i, j]} for i, a in enumerate(order)}
+    found: list[tuple[str, ...]] = []
+
+    def extend(chosen: set[str], candidates: set[str], seen: set[str]) -> None:
+        # Bron and Kerbosch (1973) with a pivot.
+        if not candidates and not seen:
+            if len(chosen) > 1:
+                found.append(tuple(sorted(chosen, key=place.__getitem__)))
+            return
+        pivot = max(candidates | seen, key=lambda name: (len(candidates & alike[name]), -place[name]))
+        for name in sorted(candidates - alike[pivot], key=place.__getitem__):
+            extend(chosen | {name}, candidates & alike[name], seen & alike[name])
+            candidates = candidates - {name}
+            seen = seen | {name}
+
+    extend(set(), set(order), set())
+    return sorted(found, key=lambda members: [place[name] for name in (members[0], members[-1], *members)])
+
+
+@dataclass(frozen=True, slots=True)
+class Posterior:
+    """Probabilities that one method is better than another, over tasks like these; they add up to 1.
+
+    Attributes:
+        first: The first method is practically better.
+        rope: They are practically equivalent: the difference lies in the region of practical equivalence.
+        second: The second method is practically better.
+    """
+
+    first: float
+    rope: float
+    second: float
+
+
+def bayesian_signed_rank(
+    pairs: Mapping[tuple[str, str], Floats],
+    rope: float,
+    *,
+    samples: int = POSTERIOR_SAMPLES,
+    seed: int = 0,
+) -> dict[tuple[str, str], Posterior]:
+    r"""Return the posterior of the Bayesian signed-rank test for each pair of methods.
+
+    The differences :math:`z_1 … z_n` and a pseudo-observation :math:`z_0 = 0` get weights from a Dirichlet
+    distribution with parameters (0.5, 1, …, 1). With w drawn from it, the first method is better by
+    :math:`\sum_{ij} w_i w_j [z_i + z_j < -2 r]`, and so on; a probability is the share of draws in which its
+    region is the largest.
+
+    Args:
+        pairs: By (first, second) method, the differences of losses, first minus second, one per block.
+        rope: Half-width r of the region of practical equivalence, at least 0, in the losses' unit.
+        samples: Draws from the posterior.
+        seed: Of the draws; the same for every pair, so that a pair's result does not depend on the others.
+
+    Raises:
+        AnalysisError: The half-width is negative.
+
+    Source: A. Benavoli, G. Corani, J. Demšar and M. Zaffalon, "Time for a change", JMLR 18 (2017).
+    """
+    if not rope >= 0:
+        raise AnalysisError(
+            f"the region of practical equivalence needs a half-width of at least 0, got {rope}"
+        )
+    result: dict[tuple[str, str], Posterior] = {}
+    draws: dict[int, NDArray[np.float64]] = {}
+    for pair, values in pairs.items():
+        if values.size not in draws:
+            parameters = np.array([PRIOR_STRENGTH, *np.ones(values.size)])
+            draws[values.size] = np.random.default_rng(seed).dirichlet(parameters, samples)
+        weights = draws[values.size]
+        z = np.concatenate([[0.0], np.where(np.isinf(values), np.sign(values) * 1e300, values)])
+        sums = z[:, None] + z[None, :]
+        better = np.einsum("sj,sj->s", weights @ (sums < -2 * rope).astype(float), weights)
+        worse = np.einsum("sj,sj->s", weights @ (sums > 2 * rope).astype(float), weights)
+        regions = np.stack([better, 1 - better - worse, worse])
+        top = np.isclose(regions, regions.max(axis=0), rtol=0, atol=1e-12)
+        result[pair] = Posterior(*(float(share) for share in (top / top.sum(axis=0)).mean(axis=1)))
+    return result
+
+
+def vargha_delaney(first: ArrayLike, second: ArrayLike) -> float:
+    """Return the probability that a loss of the first method is smaller than one of the second, ties counting half.
+
+    Vargha and Delaney's A of losses: 0.5 says no difference, 1 that the first is always better. Cliff's delta
+    is ``2 A - 1``.
+
+    Args:
+        first: Losses of one method, shape ``(m,)``, at least one.
+        second: Losses of another, shape ``(n,)``, at least one.
+
+    Source: A. Vargha and H. D. Delaney, Journal of Educational and Behavioral Statistics 25 (2000).
+
+    Example:
+        >>> vargha_delaney([1, 2], [2, 3])
+        0.875
+    """
+    a, b = rounded(np.asarray(first, dtype=float)), rounded(np.asarray(second, dtype=float))
+    if not (a.size and b.size):
+        raise ValueError("vargha_delaney needs at least one loss of each method")
+    return float((a[:, None] < b[None, :]).mean() + 0.5 * (a[:, None] == b[None, :]).mean())
+
+
+def smallest_p(blocks: int) -> float:
+    """Return the smallest p-value that a two-sided signed-rank test of this many blocks can give."""
+    return float(min(1.0, 2.0 ** (1 - blocks)))
+
+
+def _beyond(values: Iterable[float]) -> float:
+    """Return a finite number larger than every finite absolute value."""
+    finite = np.abs(np.asarray(list(values)))
+    return float(2 * np.max(finite[np.isfinite(finite)], initial=1.0))

@@ -1,0 +1,220 @@
+"""Words that captions, tables and pages share: numbers, lists, and what every comparison says of itself."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from analysis import style
+from analysis.statistics.bootstrap import LEVEL
+from analysis.statistics.comparison import Comparison
+from analysis.statistics.inputs import Inputs
+from analysis.statistics.paired import POWER, fewest_repetitions, repetitions_needed
+from analysis.statistics.significance import ALPHA, FEW_BLOCKS, smallest_p
+
+COST_LABELS: Mapping[str, str] = {
+    "evaluations": "evaluations",
+    "spent_epochs": "epochs trained",
+    "train_seconds": "training seconds",
+    "total_seconds": "training + search seconds",
+    "virtual_time": "virtual time (task's own cost unit)",
+}
+
+INTERVAL = f"{100 * LEVEL:g} % expanded percentile bootstrap interval"
+
+REGRET = (
+    "Normalised regret is 0 at the task's best known value and 1 at its reference, both frozen with the task; worse "
+    "than the reference, and no success, count as 1."
+)
+
+_NOT_COMPARABLE = "Data subset or stand-in: not comparable with published figures"
+SUBSET = f"{_NOT_COMPARABLE}."
+
+
+# Numbers.
+
+
+def number(value: float, digits: int = 5) -> str:
+    """Return a value with so many significant digits, a dash where there is none."""
+    return f"{value:.{digits}g}".replace("-", "−") if math.isfinite(value) else "–"
+
+
+def interval(low: float, high: float, digits: int = 5) -> str:
+    """Return an interval's ends, or nothing where there is none."""
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return ""
+    return f"[{number(low, digits)}, {number(high, digits)}]"
+
+
+def probability(p: float) -> str:
+    """Return a p-value as text: two significant digits, or ``< 0.001``."""
+    return "< 0.001" if p < 0.001 else f"{p:.2g}"
+
+
+def grouped(value: float) -> str:
+    """Return a whole number with its thousands apart: ``20 000``."""
+    return f"{value:,.0f}".replace(",", " ")
+
+
+def number_ranges(numbers: Sequence[int]) -> str:
+    """Return ascending numbers with runs joined: ``0–2, 5``."""
+    runs: list[list[int]] = []
+    for one in sorted(set(numbers)):
+        if runs and one == runs[-1][-1] + 1:
+            runs[-1].append(one)
+        else:
+            runs.append([one])
+    return ", ".join(f"{run[0]}" if len(run) == 1 else f"{run[0]}–{run[-1]}" for run in runs)
+
+
+def span(counts: Sequence[int], word: str) -> str:
+    """Return ``1 task``, ``2 tasks``, or ``2 to 5 tasks`` where counts differ."""
+    low, high = min(counts), max(counts)
+    return plural(low, word) if low == high else f"{low} to {high} {word}s"
+
+
+# Lists and sentences.
+
+
+def plural(count: int, word: str) -> str:
+    """Return ``1 task`` or ``2 tasks``."""
+    return f"{count} {word}" if count == 1 else f"{count} {word}s"
+
+
+def listed(items: Sequence[str]) -> str:
+    """Return ``a``, ``a and b`` or ``a, b and c``."""
+    return " and ".join(filter(None, [", ".join(items[:-1]), *items[-1:]]))
+
+
+def joined(*sentences: str) -> str:
+    """Return the sentences that are not empty as one paragraph."""
+    return " ".join(filter(None, sentences))
+
+
+def by_method(values: pd.Series, spec: str = "") -> str:
+    """Return ``random 0.81, grid 0.79``: the values in the methods' order of every figure, formatted by ``spec``."""
+    return ", ".join(f"{name} {values[name]:{spec}}" for name in style.ordered(values.index))
+
+
+def repetition_counts(counts: Mapping[str, int]) -> str:
+    """Return ``5 repetitions per method``, or the count of each method where they differ."""
+    if len(set(counts.values())) == 1:
+        return f"{plural(next(iter(counts.values())), 'repetition')} per method"
+    return "repetitions: " + ", ".join(f"{name} {count}" for name, count in counts.items())
+
+
+# What is missing, and what may not be compared.
+
+
+def absent_studies(rows: pd.DataFrame) -> list[str]:
+    """Return unfinished studies of one task in words, one item per method and state."""
+    return [
+        f"{searcher}, repetition{'s' if len(group) > 1 else ''} "
+        f"{number_ranges([int(r) for r in group['repetition']])} ({state})"
+        for (searcher, state), group in rows.groupby(["searcher", "state"], sort=True)
+    ]
+
+
+def left_out(items: Sequence[str]) -> str:
+    """Return the sentence that names what a figure lacks; empty when it lacks nothing."""
+    return f"Left out: {'; '.join(items)}." if items else ""
+
+
+def subsets(tasks: Sequence[str]) -> str:
+    """Return the sentence on tasks that ran on a data subset; empty where none did."""
+    return f"{_NOT_COMPARABLE} ({', '.join(tasks)})." if tasks else ""
+
+
+# What a comparison over tasks says of itself.
+
+
+def extent(comparison: Comparison) -> str:
+    """Return how many methods, tasks and repetitions there are: ``4 methods, 7 tasks, 3 repetitions per task``."""
+    repetitions = span([len(own.repetitions) for own in comparison.scores.values()], "repetition")
+    return (
+        f"{plural(len(comparison.searchers), 'method')}, {plural(len(comparison.scores), 'task')}, "
+        f"{repetitions} per task"
+    )
+
+
+def scope(comparison: Comparison) -> str:
+    """Return the sentence that counts methods, tasks and repetitions, and says which values are meant."""
+    tested = sum(own.measure == "test" for own in comparison.scores.values())
+    by = {0: "objective (no task has a test set)", len(comparison.scores): "test values"}.get(
+        tested,
+        f"test values ({plural(len(comparison.scores) - tested, 'task')} without a test set: objective)",
+    )
+    return f"{extent(comparison)}; final incumbents selected by validation, by their {by}."
+
+
+def end(inputs: Inputs, comparison: Comparison, more: Sequence[str] = ()) -> str:
+    """Return what every figure over tasks ends with: what it lacks, and which tasks ran on a data subset."""
+    names = [task for task in comparison.scores if inputs.facts[task].subset]
+    return joined(left_out([*comparison.left_out, *more]), subsets(names))
+
+
+def without_references(comparison: Comparison) -> list[str]:
+    """Return the tasks that scores over tasks leave out, with the reason."""
+    return [f"task {task} (declares no references of regret)" for task in comparison.unnormalised()]
+
+
+def few(comparison: Comparison) -> str:
+    """Return the sentence that limits a figure to its tasks; empty with enough of them."""
+    if not comparison.few:
+        return ""
+    count = plural(len(comparison.scores), "task")
+    return f"With {count} only, this speaks about these tasks, not about tasks in general."
+
+
+def few_tasks(comparison: Comparison) -> str:
+    """Return the sentences that a report with few tasks leads with; empty with enough of them."""
+    if not comparison.few:
+        return ""
+    return (
+        f"With {plural(len(comparison.scores), 'task')}, fewer than {FEW_BLOCKS}, tests over tasks are powerless: no "
+        "statement about tasks in general is made. Methods are compared over repetitions within each task, which "
+        "speaks about these tasks only."
+    )
+
+
+def powerless(tasks: int, pairs: int) -> str:
+    """Return the sentence that no pair could have differed, where that is so."""
+    smallest = smallest_p(tasks) * pairs
+    if smallest <= ALPHA:
+        return ""
+    return (
+        f"With {tasks} tasks and {pairs} pairs no corrected p-value can be below {min(smallest, 1):.2g}, so that no "
+        "pair could be told apart, whatever the results."
+    )
+
+
+def planning(comparison: Comparison, task: str) -> str:
+    """Return what the repetitions of a task can detect, and how many the observed differences would need, in words."""
+    data = comparison.within[comparison.within["task"] == task]
+    count, tests = len(comparison.scores[task].repetitions), len(data)
+    fewest = fewest_repetitions(comparisons=tests)
+    spreads = data["sd"].to_numpy(dtype=float)
+    spreads = spreads[np.isfinite(spreads) & (spreads > 0)]
+    if count < fewest:
+        sentence = (
+            f"{plural(count, 'repetition').capitalize()} cannot show a difference at {ALPHA:g} after this correction, "
+            f"however large: at least {fewest} are needed."
+        )
+    elif spreads.size:
+        detectable = data["detectable"].to_numpy(dtype=float)
+        middle = float(np.median(detectable[np.isfinite(detectable)]))
+        sentence = (
+            f"These repetitions detect a true mean difference of {middle:.2g} with a power of {POWER:g} (median over "
+            "the comparisons, for normal differences of the spread observed)."
+        )
+    else:
+        return ""
+    if not spreads.size:
+        return sentence
+    spread = float(np.median(spreads))
+    needs = {part: repetitions_needed(part * spread, spread, comparisons=tests) for part in (1.0, 0.5, 0.25)}
+    needed = ", ".join(f"{part * spread:.2g} needs {number}" for part, number in needs.items())
+    return f"{sentence} A difference of {needed} repetitions."

@@ -1,0 +1,124 @@
+"""The tables for a paper."""
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from large_sweeps import large
+
+from analysis.report.latex import (
+    all_tables,
+    escape,
+    in_latex,
+    ranking_table,
+    results_table,
+    save_table,
+    table_environment,
+)
+from analysis.statistics.comparison import compare
+from analysis.statistics.inputs import prepare
+from analysis.words import plural
+
+
+@pytest.fixture(scope="module")
+def many():
+    """4 methods, 7 tasks, 8 repetitions."""
+    return prepare(large(4, 7, 8, 15))
+
+
+@pytest.fixture(scope="module")
+def few(tables):
+    return prepare(tables)
+
+
+def test_text_is_escaped_for_latex():
+    assert escape("a_b & 50% {x} $y$ #1 ~ ^ \\n") == (
+        r"a\_b \& 50\% \{x\} \$y\$ \#1 \textasciitilde{} \textasciicircum{} \textbackslash{}n"
+    )
+    assert escape("café – 95 % ≤ ±") == r"café -- 95 \% $\leq$ $\pm$"
+    assert escape("two\nlines\tand 漢") == "two lines and ?"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.12345, "0.123"),
+        (-0.5, "$-0.5$"),
+        (float("inf"), r"$\infty$"),
+        (float("nan"), "--"),
+        (1.5e-7, r"$1.5\cdot 10^{-7}$"),
+        (12.0, "12"),
+    ],
+)
+def test_numbers_in_latex(value, text):
+    assert in_latex(value) == text
+
+
+def structure(latex):
+    """Check what LaTeX would: environments and braces close, every row has all its cells, nothing is unescaped."""
+    assert re.findall(r"\\(begin|end)\{(\w+)\}", latex) == [
+        ("begin", "table"),
+        ("begin", "tabular"),
+        ("end", "tabular"),
+        ("end", "table"),
+    ]
+    bare = re.sub(r"\\[{}]", "", latex)
+    depth = np.cumsum([{"{": 1, "}": -1}.get(c, 0) for c in bare])
+    assert depth.min() >= 0
+    assert depth[-1] == 0
+    columns = re.search(r"\\begin\{tabular\}\{(\w+)\}", latex).group(1)
+    body = latex.split(r"\toprule")[1].split(r"\bottomrule")[0].replace(r"\midrule", "")
+    lines = [line for line in body.strip().split("\n") if line.strip()]
+    for line in lines:
+        assert line.endswith(r" \\")
+        assert len(re.findall(r"(?<!\\)&", line)) == len(columns) - 1
+    without_math = re.sub(r"\$[^$]*\$", "", latex.replace(r"\$", ""))
+    assert not re.search(r"(?<!\\)[_^#%$]", without_math)
+    assert latex.isascii()
+    return lines
+
+
+def test_every_table_is_well_formed(many, few, tmp_path):
+    for inputs in (many, few):
+        for table in all_tables(inputs):
+            lines = structure(table.latex)
+            assert len(lines) > 2
+            paths = save_table(table, tmp_path)
+            assert paths["tex"].read_text(encoding="utf-8") == table.latex
+            assert len(pd.read_csv(paths["csv"])) == len(table.data)
+            assert save_table(table, tmp_path / "again")["csv"].read_bytes() == paths["csv"].read_bytes()
+
+
+def test_names_of_any_shape_leave_a_table_well_formed(rows, make):
+    names = ["a_b", "$x^{$", "<b>&", "50%", "\\end{table}", "new\nline"]
+    told = [
+        row for r in range(2) for i, name in enumerate(names) for row in rows("t_{&", name, r, [i + r / 9])
+    ]
+    for table in all_tables(prepare(make(told, {"t_{&": {}}))):
+        structure(table.latex)
+
+
+def test_the_best_is_bold_and_what_is_not_worse_underlined(many):
+    table = ranking_table(compare(many))
+    assert r"\textbf{skopt\_gp}" in table.latex
+    assert r"\underline{optuna\_tpe}" in table.latex
+    results = results_table(compare(many))
+    own = results.data[results.data["task"] == "task00/small"].set_index("searcher")
+    (row,) = [line for line in structure(results.latex) if line.startswith("random")]
+    first = row.split(" & ")[1]
+    assert ("underline" in first) == (not own.loc["random", "worse_than_best"])
+    assert own["mean"].idxmax() == "skopt_gp"
+    assert (results.data["mean"] > 0).all()  # accuracies, not losses
+
+
+def test_captions_name_what_is_left_out(few):
+    for table in (ranking_table(compare(few)), results_table(compare(few))):
+        assert "repetition 3 (skopt_gp missing) on fashion/small" in table.caption
+    assert "speaks about these tasks only" in ranking_table(compare(few)).caption
+    assert plural(3, "task") in ranking_table(compare(few)).caption
+
+
+def test_a_ragged_table_is_refused():
+    with pytest.raises(ValueError, match="every row needs 2 cells"):
+        table_environment(["a", "b"], [["1"]], "c", "l")

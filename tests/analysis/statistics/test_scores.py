@@ -1,0 +1,145 @@
+"""Scores of runs: regret, anytime score, and the differences that tests over tasks rest on."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from analysis.errors import AnalysisError
+from analysis.statistics.inputs import prepare
+from analysis.statistics.scores import bounded_regret, mean_losses, paired_differences, task_scores
+from analysis.statistics.steps import Steps, cost_axes, distinct_costs, incumbents, union_grid
+from analysis.statistics.tasks import task_facts
+
+BETWEEN = {"regret_best": 0.0, "regret_reference": 1.0, "budget_amount": 10}
+
+
+def scores_of(tables):
+    return task_scores(prepare(tables))
+
+
+def test_reference_value_of_an_area():
+    """Finishes (2, .8), (5, .9), (9, .3), budget 10, value 1 before: the mean is .79."""
+    run = Steps(np.array([2.0, 5.0, 9.0]), np.minimum.accumulate([0.8, 0.9, 0.3]))
+    assert float(run.at(np.array([7.0]))[0]) == 0.8
+    assert float(run.average(10, 1.0)) == pytest.approx(0.79)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 20), st.integers(0, 5)), min_size=1, max_size=6),
+    st.integers(1, 25),
+)
+def test_an_average_is_the_mean_of_what_is_held_at_every_cost(points, end):
+    costs, values = zip(*sorted(points), strict=True)
+    run = Steps(np.array(costs, dtype=float), np.array(values, dtype=float))
+    grid = np.arange(0, end, 0.5) + 0.25  # costs are whole numbers: nothing changes inside a cell
+    assert float(run.average(end, 7.0)) == pytest.approx(np.nan_to_num(run.at(grid), nan=7.0).mean())
+
+
+def test_regret_is_normalised_by_the_task_not_by_the_methods(rows, make):
+    told = rows("t", "a", 0, [0.6, 0.2]) + rows("t", "b", 0, [0.5, 0.4])
+    alone = scores_of(make(told, {"t": BETWEEN}))["t"]
+    more = scores_of(make(told + rows("t", "c", 0, [-5.0, 9.0]), {"t": BETWEEN}))["t"]
+    assert alone.regrets.tolist() == [[0.2, 0.4]]
+    assert alone.anytime[0].tolist() == pytest.approx([(1 + 0.6 + 8 * 0.2) / 10, (1 + 0.5 + 8 * 0.4) / 10])
+    np.testing.assert_array_equal(more.regrets[:, :2], alone.regrets)
+    np.testing.assert_array_equal(more.anytime[:, :2], alone.anytime)
+
+
+def test_accuracies_have_their_regret_the_right_way_up(rows, make):
+    told = rows("t", "a", 0, [0.9], [0.8], direction="max") + rows(
+        "t", "b", 0, [0.5], [0.55], direction="max"
+    )
+    about = {
+        "direction": "max",
+        "metric": "val_accuracy",
+        "test_metric": "test_accuracy",
+        "regret_best": 1.0,
+        "regret_reference": 0.1,
+    }
+    own = scores_of(make(told, {"t": about}))["t"]
+    assert (own.measure, own.metric) == ("test", "test_accuracy")
+    assert own.regrets[0].tolist() == pytest.approx([0.2 / 0.9, 0.45 / 0.9])
+    assert own.losses[0].tolist() == [-0.8, -0.55]
+
+
+def test_no_run_is_worse_than_not_to_have_searched(rows, make):
+    told = rows("t", "a", 0, [3.0, 0.5]) + rows("t", "b", 0, [None, None]) + rows("t", "c", 0, [None, 7.0])
+    own = scores_of(make(told, {"t": BETWEEN}))["t"]
+    assert own.regrets.tolist() == [[0.5, 1.0, 1.0]]
+    assert own.anytime[0].tolist() == pytest.approx([(1 + 1 + 8 * 0.5) / 10, 1.0, 1.0])
+    assert own.losses.tolist() == [[0.5, np.inf, 7.0]]
+    assert bounded_regret(np.array([np.nan, 2.0, -0.5])).tolist() == [1.0, 1.0, -0.5]
+
+
+def test_a_task_without_references_has_no_regret(rows, make):
+    told = rows("t", "a", 0, [0.5]) + rows("t", "b", 0, [0.4])
+    own = scores_of(make(told, {"t": {}}))["t"]
+    assert own.regrets is None
+    assert own.anytime is None
+
+
+@pytest.mark.parametrize(
+    ("best", "reference"), [(1.0, 0.0), (0.0, float("nan")), (float("nan"), 1.0), (0.0, 0.0)]
+)
+def test_references_that_contradict_the_direction_are_refused(rows, make, best, reference):
+    about = {"regret_best": best, "regret_reference": reference}
+    tables = make(rows("t", "a", 0, [0.5]), {"t": about})
+    with pytest.raises(AnalysisError, match=r"'t': regret_best must be a better value than regret_reference"):
+        task_facts(tables, "t")
+
+
+def test_differences_rest_on_the_best_scale_that_tasks_share(rows, make):
+    told = [
+        row
+        for task in "tu"
+        for r in range(2)
+        for name, value in (("a", 0.2), ("b", 0.3))
+        for row in rows(task, name, r, [value + r / 10])
+    ]
+    regret = paired_differences(scores_of(make(told, {"t": BETWEEN, "u": BETWEEN})))
+    assert regret.scale == "regret"
+    assert regret.pairs["a", "b"].tolist() == pytest.approx([-0.1, -0.1])
+    metric = paired_differences(scores_of(make(told, {"t": {}, "u": BETWEEN})))
+    assert (metric.scale, metric.tasks) == ("metric", ("t", "u"))
+    wins = paired_differences(scores_of(make(told, {"t": {"metric": "other"}, "u": {}})))
+    assert wins.scale == "wins"
+    # Of the four pairs of repetitions a wins three and ties one: 3.5 / 4 against 0.5 / 4.
+    assert wins.pairs["a", "b"].tolist() == pytest.approx([-0.75, -0.75])
+
+
+def test_mean_losses_are_tasks_by_methods(rows, make):
+    told = [row for r in range(2) for name in "ab" for row in rows("t", name, r, [r + (name == "b")])]
+    table = mean_losses(scores_of(make(told, {"t": {}})))
+    assert table.index.tolist() == ["t"]
+    assert table.loc["t"].to_dict() == {"a": 0.5, "b": 1.5}
+
+
+def test_virtual_time_is_an_axis_of_parallel_studies_only(tables):
+    assert "virtual_time" not in cost_axes(tables)
+    parallel = dataclasses.replace(tables, studies=tables.studies.assign(workers=2))
+    assert cost_axes(parallel)[-1] == "virtual_time"
+    assert "virtual_time" in incumbents(tables)
+
+
+def test_costs_that_would_repeat_a_figure_are_left_out(rows, make):
+    best = incumbents(make(rows("t", "a", 0, [0.3, 0.2, 0.1]), {"t": {}}))
+    # Epochs are evaluations, training seconds 1.5 times as many, and the total 1.6 times.
+    assert distinct_costs(best, ["evaluations", "spent_epochs", "train_seconds", "total_seconds"]) == [
+        "evaluations"
+    ]
+
+
+def test_a_thinned_grid_keeps_its_ends_and_only_real_costs():
+    rng = np.random.default_rng(0)
+    runs = [Steps(np.sort(rng.uniform(1, 1000, 400)), np.arange(400.0)) for _ in range(5)]
+    every, few = union_grid(runs, 0, limit=10_000), union_grid(runs, 0, limit=50)
+    assert every.size == 2000
+    assert 30 < few.size <= 50
+    assert (few[0], few[-1]) == (every[0], every[-1])
+    assert np.isin(few, every).all()
+    # Evenly spaced in the logarithm, where there are enough costs.
+    assert np.diff(np.log(few[few > 50])).max() < 2 * np.log(1000) / 49

@@ -1,0 +1,59 @@
+"""Docstrings as the command line prints them."""
+
+from __future__ import annotations
+
+import doctest
+import itertools
+
+import pytest
+
+from harness import prose, registry
+from harness.prose import rewrapped
+
+TEXT = """Search by halving. A method whose first
+    paragraph was wrapped for the source.
+
+    Surprises:
+
+    * the first item goes on
+      in a second line, indented
+      below its text
+    - another mark
+    1. a number
+
+    >>> halve(1)
+    0.5
+"""
+
+
+def test_paragraphs_and_items_are_filled_and_the_rest_stays():
+    assert rewrapped(TEXT, 60).splitlines() == [
+        "Search by halving. A method whose first paragraph was",
+        "wrapped for the source.",
+        "",
+        "Surprises:",
+        "",
+        "* the first item goes on in a second line, indented below",
+        "  its text",
+        "- another mark",
+        "1. a number",
+        "",
+        ">>> halve(1)",
+        "0.5",
+    ]
+
+
+def test_its_example_is_true():
+    assert doctest.testmod(prose).failed == 0
+
+
+@pytest.mark.parametrize("width", [60, 100])
+def test_no_description_is_ragged_or_loses_a_word(width):
+    for kind in [*registry.searchers().values(), *registry.tasks().values()]:
+        text = rewrapped(kind.__doc__, width)
+        assert text.split() == kind.__doc__.split()
+        lines = text.splitlines()
+        for line, after in itertools.pairwise(lines):
+            first = after.split(" ")[0]
+            if first and not after.startswith(" ") and first[0] not in "-*" and not first[0].isdigit():
+                assert len(line) + 1 + len(first) > width or not line.strip(), (kind.name, line, after)
