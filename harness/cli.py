@@ -421,18 +421,21 @@ def verify(
     name: Annotated[str, typer.Argument(metavar="NAME", help="What was published.")],
     published: Published = DEFAULT_PUBLISHED,
 ) -> None:
-    """Rebuild a published sweep's figures from its tables: 0 if all is identical, 1 if not, each difference named."""
+    """Rebuild a published sweep's figures from its tables: 0 if identical or equal to rounding, 1 if one differs."""
     import functools
 
     from analysis.report.page import build
     from results.published import verify as check
 
-    problems = check(published, name, functools.partial(build, processes=_cores()))
-    for problem in problems:
+    checked = check(published, name, functools.partial(build, processes=_cores()))
+    for problem in checked.problems:
         _say(f"differs: {problem}", style="red")
-    if problems:
+    if checked.problems:
         raise typer.Exit(SOME_FAILED)
-    _say(f"{published / name}: every file is as published, and every figure drawn again is identical")
+    again = "is identical"
+    if checked.rounded:
+        again = f"is equal to rounding (largest {checked.largest:.0e}; {len(checked.rounded)} files)"
+    _say(f"{published / name}: every file is as published, and every figure drawn again {again}")
 
 
 @app.callback()

@@ -6,18 +6,21 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from harness.arithmetic import in_use
 from harness.errors import RecordError, nearest
+from results.agreement import disagreement
 from results.layout import checked_name, make_folder, read_json, write_atomically
 from results.tables import SweepTables, export, read_exported
 
 MANIFEST = "manifest.json"
-FORMAT = 1
+FORMAT = 2
 DRAWN = ("figures", "tables")
 """Folders whose files are drawn from the Parquet tables, and drawn again to verify them."""
 
@@ -72,6 +75,7 @@ def publish(tables: SweepTables, root: Path, name: str, draw: Draw, *, replace: 
             "sweep": tables.name,
             "published": datetime.now(UTC).isoformat(timespec="seconds"),
             "versions": _versions(),
+            "arithmetic": in_use(),
             "files": _digests(draft),
         }
         write_atomically(draft / MANIFEST, json.dumps(manifest, indent=1) + "\n")
@@ -85,16 +89,32 @@ def publish(tables: SweepTables, root: Path, name: str, draw: Draw, *, replace: 
     return target
 
 
-def verify(root: Path, name: str, draw: Draw) -> list[str]:
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What came of checking a published folder.
+
+    Attributes:
+        problems: What differs, in words; none where the publication is true.
+        rounded: Files drawn again whose bytes differ, and whose numbers and pixels are equal to rounding.
+        largest: The largest difference of their numbers, relative to the larger.
+    """
+
+    problems: Sequence[str] = ()
+    rounded: Sequence[str] = ()
+    largest: float = 0.0
+
+
+def verify(root: Path, name: str, draw: Draw) -> Verification:
     """Check a published folder against its manifest, and its figures against the Parquet tables.
+
+    What was published must have the manifest's digests, byte for byte. What is drawn again from the tables may
+    differ by rounding, as it does where another processor or library sums in another order: see
+    `results.agreement`.
 
     Args:
         root: Folder of published results.
         name: Name of the folder in it.
         draw: Writes the report.
-
-    Returns:
-        What differs, in words; empty where everything is identical, byte for byte.
 
     Raises:
         RecordError: There is no such folder, or it has no usable manifest or tables.
@@ -112,18 +132,32 @@ def verify(root: Path, name: str, draw: Draw) -> list[str]:
         )
     found = _digests(folder)
     problems = _changes(recorded, found, "in the manifest", "in the folder")
+    kept = {path for path in found if _is_drawn(path)}
+    rounded, largest = [], 0.0
     with tempfile.TemporaryDirectory() as scratch:
         draw(read_exported(folder), Path(scratch))
-        drawn = {path: digest for path, digest in _digests(Path(scratch)).items() if _is_drawn(path)}
-    kept = {path: digest for path, digest in found.items() if _is_drawn(path)}
-    redrawn = _changes(kept, drawn, "published", "drawn again from the tables")
+        drawn = {path for path in _digests(Path(scratch)) if _is_drawn(path)}
+        redrawn = [
+            f"{path}: only {'published' if path in kept else 'drawn again'}" for path in sorted(kept ^ drawn)
+        ]
+        for path in sorted(kept & drawn):
+            apart = disagreement(folder / path, Path(scratch) / path)
+            if isinstance(apart, str):
+                redrawn.append(f"{path}: drawn again from the tables, {apart}")
+            elif (folder / path).read_bytes() != (Path(scratch) / path).read_bytes():
+                rounded.append(path)
+                largest = max(largest, apart)
     if redrawn:
-        then, now = manifest.get("versions") or {}, _versions()
-        changed = [f"{k} {then.get(k)} → {v}" for k, v in now.items() if then.get(k) != v]
-        redrawn.append(
-            "libraries changed since: " + ", ".join(changed) if changed else "no library changed since"
-        )
-    return problems + redrawn
+        redrawn.append(_since(manifest))
+    return Verification([*problems, *redrawn], rounded, largest)
+
+
+def _since(manifest: Mapping[str, Any]) -> str:
+    """Say what of libraries and arithmetic is another than when a folder was published."""
+    then = {**(manifest.get("versions") or {}), "arithmetic": manifest.get("arithmetic")}
+    now = {**_versions(), "arithmetic": json.loads(json.dumps(in_use()))}
+    changed = [f"{name} {then.get(name)} → {value}" for name, value in now.items() if then.get(name) != value]
+    return f"changed since: {', '.join(changed)}" if changed else "no library and no arithmetic changed since"
 
 
 def folder_of(root: Path, name: str) -> Path:

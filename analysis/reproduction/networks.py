@@ -305,7 +305,7 @@ def _density(sample: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[
     bandwidth = max(float(sample.std()) * len(sample) ** -0.2, (high - low) / _BINS)
     grid = np.linspace(low, high, _POINTS)
     kernel = np.exp(-0.5 * ((grid[:, None] - centres[None, :]) / bandwidth) ** 2)
-    return grid, kernel @ counts / (len(sample) * bandwidth * math.sqrt(2 * math.pi))
+    return grid, (kernel * counts).sum(axis=1) / (len(sample) * bandwidth * math.sqrt(2 * math.pi))
 
 
 def _spans_orders(losses: NDArray[np.float64]) -> bool:

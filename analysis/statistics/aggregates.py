@@ -12,7 +12,16 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from analysis.statistics.bootstrap import LEVEL, RESAMPLES, SEED, Floats, counted, quantiles, stratified_draws
+from analysis.statistics.bootstrap import (
+    LEVEL,
+    RESAMPLES,
+    SEED,
+    Floats,
+    counted,
+    product,
+    quantiles,
+    stratified_draws,
+)
 from analysis.statistics.ranks import rounded
 from analysis.statistics.scores import TaskScores
 
@@ -113,10 +122,8 @@ def improvement(
             value = float(np.mean([table.mean() for table in tables]))
             low = high = np.nan
             if max(sizes) > 1:
-                resampled = np.mean(
-                    [np.einsum("br,br->b", w @ table, w) for w, table in zip(weights, tables, strict=True)],
-                    axis=0,
-                )
+                pairs = zip(weights, tables, strict=True)
+                resampled = np.mean([(product(w, table) * w).sum(axis=1) for w, table in pairs], axis=0)
                 low, high = quantiles(resampled, max(sizes))
             rows.append((names[i], names[j], value, low, high, len(parts)))
             rows.append((names[j], names[i], 1 - value, 1 - high, 1 - low, len(parts)))
@@ -166,7 +173,9 @@ def performance_profile(
         mean = np.mean([table.mean(axis=0) for table in reached], axis=0)
         low = high = np.full(grid.size, np.nan)
         if max(sizes) > 1:
-            resampled = np.mean([w @ table for w, table in zip(weights, reached, strict=True)], axis=0)
+            resampled = np.mean(
+                [product(w, table) for w, table in zip(weights, reached, strict=True)], axis=0
+            )
             low, high = quantiles(np.ascontiguousarray(resampled.T), max(sizes), LEVEL)
         frames.append(pd.DataFrame({"searcher": name, "cost": grid, "mean": mean, "low": low, "high": high}))
     return pd.concat(frames, ignore_index=True).assign(tasks=len(strata))

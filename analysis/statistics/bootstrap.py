@@ -28,6 +28,20 @@ class Estimate(NamedTuple):
     high: Floats
 
 
+def product(first: Floats, second: Floats) -> Floats:
+    """Return a matrix product as plain sums: the same to the last bit on every processor, as BLAS's is not.
+
+    Args:
+        first: Shape ``(n, m)``.
+        second: Shape ``(m, k)``.
+
+    Returns:
+        Shape ``(n, k)``.
+    """
+    result: Floats = np.einsum("ij,jk->ik", first, second, optimize=False)
+    return result
+
+
 def tail(units: int, level: float = LEVEL) -> float:
     r"""Return the probability below and above a percentile interval that is expanded for few units.
 
@@ -108,7 +122,7 @@ def mean_interval(
     width = max(_CHUNK // resamples, 1)
     for begin in range(0, distinct.shape[0], width):
         part = slice(begin, begin + width)
-        ends[:, part] = quantiles(distinct[part] @ weights.T, n, level)
+        ends[:, part] = quantiles(product(distinct[part], weights.T), n, level)
     ends = ends[:, np.cumsum(changed) - 1] + first
     return Estimate(mean.reshape(shape), ends[0].reshape(shape), ends[1].reshape(shape))
 

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from analysis.errors import AnalysisError
-from analysis.statistics.bootstrap import Floats
+from analysis.statistics.bootstrap import Floats, product
 from analysis.statistics.ranks import SIGNIFICANT_DIGITS, rounded
 
 ALPHA = 0.05
@@ -359,8 +359,8 @@ def bayesian_signed_rank(
         weights = draws[values.size]
         z = np.concatenate([[0.0], np.where(np.isinf(values), np.sign(values) * 1e300, values)])
         sums = z[:, None] + z[None, :]
-        better = np.einsum("sj,sj->s", weights @ (sums < -2 * rope).astype(float), weights)
-        worse = np.einsum("sj,sj->s", weights @ (sums > 2 * rope).astype(float), weights)
+        better = (product(weights, (sums < -2 * rope).astype(float)) * weights).sum(axis=1)
+        worse = (product(weights, (sums > 2 * rope).astype(float)) * weights).sum(axis=1)
         regions = np.stack([better, 1 - better - worse, worse])
         top = np.isclose(regions, regions.max(axis=0), rtol=0, atol=1e-12)
         result[pair] = Posterior(*(float(share) for share in (top / top.sum(axis=0)).mean(axis=1)))

@@ -7,7 +7,15 @@ import math
 import numpy as np
 import pandas as pd
 
-from analysis.statistics.bootstrap import RESAMPLES, SEED, Floats, counted, quantiles, stratified_draws
+from analysis.statistics.bootstrap import (
+    RESAMPLES,
+    SEED,
+    Floats,
+    counted,
+    product,
+    quantiles,
+    stratified_draws,
+)
 from analysis.statistics.inputs import Inputs
 from analysis.statistics.scores import budget_of, regret_steps
 from analysis.statistics.steps import Steps, study_steps
@@ -160,7 +168,9 @@ def target_ecdf(
         mean = np.mean([table.mean(axis=0) for table in reached], axis=0)
         low = high = np.full(grid.size, np.nan)
         if max(sizes) > 1:
-            resampled = np.mean([w @ table for w, table in zip(weights, reached, strict=True)], axis=0)
+            resampled = np.mean(
+                [product(w, table) for w, table in zip(weights, reached, strict=True)], axis=0
+            )
             low, high = quantiles(np.ascontiguousarray(resampled.T), max(sizes))
         frames.append(pd.DataFrame({"searcher": name, "cost": grid, "mean": mean, "low": low, "high": high}))
     return pd.concat(frames, ignore_index=True).assign(tasks=len(tables))

@@ -1,4 +1,4 @@
-"""Published results: frozen whole, never outside their folder, and verified byte for byte."""
+"""Published results: frozen whole, never outside their folder, and verified by bytes, numbers and pixels."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from harness.errors import RecordError
-from results.published import publish, verify
+from results.published import Verification, publish, verify
 from results.tables import read_tables
 
 SWEEP = """\
@@ -46,7 +46,7 @@ def folder(tables, root):
 
 
 def test_what_was_published_verifies(folder, root):
-    assert verify(root, "first", draw) == []
+    assert verify(root, "first", draw) == Verification([], [])
     manifest = json.loads((folder / "manifest.json").read_text())
     names = {"trials.parquet", "epochs.parquet", "studies.parquet", "tasks.parquet", "provenance.json"}
     drawn = {"figures/best.svg", "tables/final.csv", "report.html", "sweep.yaml"}
@@ -57,10 +57,10 @@ def test_what_was_published_verifies(folder, root):
 
 def test_a_changed_figure_is_named(folder, root):
     (folder / "figures" / "best.svg").write_text("painted over")
-    assert verify(root, "first", draw) == [
+    assert verify(root, "first", draw).problems == [
         "figures/best.svg: differs between what is in the manifest and what is in the folder",
-        "figures/best.svg: differs between what is published and what is drawn again from the tables",
-        "no library changed since",
+        "figures/best.svg: drawn again from the tables, its text differs",
+        "no library and no arithmetic changed since",
     ]
 
 
@@ -68,17 +68,33 @@ def test_changed_data_are_named_even_with_a_mended_manifest(folder, root):
     path = folder / "trials.parquet"
     frame = pd.read_parquet(path)
     frame.assign(value=frame["value"] - 1).to_parquet(path)
-    problems = verify(root, "first", draw)
+    problems = verify(root, "first", draw).problems
     assert problems[:1] == [
         "trials.parquet: differs between what is in the manifest and what is in the folder"
     ]
-    assert any("best.svg: differs between what is published" in problem for problem in problems)
+    assert any("best.svg: drawn again from the tables, it says" in problem for problem in problems)
+
+
+def test_rounding_is_no_difference(folder, root):
+    def elsewhere(tables, target):
+        draw(tables, target)
+        (target / "tables" / "final.csv").write_text(f"{len(tables.trials) * (1 + 1e-15)!r}")
+
+    assert verify(root, "first", elsewhere) == Verification(
+        [], ["tables/final.csv"], pytest.approx(1e-15, rel=0.2)
+    )
+
+    def further(tables, target):
+        draw(tables, target)
+        (target / "tables" / "final.csv").write_text(f"{len(tables.trials) * (1 + 1e-8)!r}")
+
+    assert any("it says 8.00000008 for 8" in problem for problem in verify(root, "first", further).problems)
 
 
 def test_files_that_come_and_go_are_named(folder, root):
     (folder / "figures" / "new.svg").write_text("")
     (folder / "report.html").unlink()
-    problems = verify(root, "first", draw)
+    problems = verify(root, "first", draw).problems
     assert "figures/new.svg: only in the folder" in problems
     assert "report.html: only in the manifest" in problems
     assert "figures/new.svg: only published" in problems
@@ -89,9 +105,9 @@ def test_another_library_is_named(folder, root):
     manifest = json.loads(path.read_text())
     manifest["versions"]["matplotlib"] = "0.1"
     path.write_text(json.dumps(manifest))
-    assert verify(root, "first", draw) == []
+    assert verify(root, "first", draw) == Verification([], [])
     (folder / "figures" / "best.svg").write_text("x")
-    assert verify(root, "first", draw)[-1].startswith("libraries changed since: matplotlib 0.1 → ")
+    assert verify(root, "first", draw).problems[-1].startswith("changed since: matplotlib 0.1 → ")
 
 
 @pytest.mark.parametrize("name", ["../x", "..", "a/b", "/etc", ".hidden", ""])
@@ -120,7 +136,7 @@ def test_a_taken_name_is_kept_unless_told_otherwise(tables, folder, root):
     (folder / "stale").write_text("")
     publish(tables, root, "first", draw, replace=True)
     assert not (folder / "stale").exists()
-    assert verify(root, "first", draw) == []
+    assert verify(root, "first", draw) == Verification([], [])
 
 
 def test_an_unfinished_sweep_is_refused(run_sweep, tables, root):
@@ -143,5 +159,5 @@ def test_an_unknown_name_gets_the_nearest(folder, root):
     with pytest.raises(RecordError, match="nothing published as 'frist'.*did you mean 'first'"):
         verify(root, "frist", draw)
     (folder / "manifest.json").write_text('{"format": 99}')
-    with pytest.raises(RecordError, match="expected a manifest of format 1"):
+    with pytest.raises(RecordError, match="expected a manifest of format 2"):
         verify(root, "first", draw)
