@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from harness.arithmetic import declare
+from harness.arithmetic import Arithmetic, declare
 
-declare()  # as the command line does, before anything loads numpy
+# As the command line does, before anything loads numpy; `test_other_processors.py` runs a part with other kernels.
+declare(Arithmetic(os.environ.get("DERBY_TEST_ARITHMETIC", "portable")))
 pytest.register_assert_rewrite("searchers.conformance")
 
 from records import PLUGIN  # noqa: E402

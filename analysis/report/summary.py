@@ -15,6 +15,8 @@ from analysis.statistics.scores import TaskScores
 from analysis.statistics.significance import ALPHA
 from analysis.statistics.steps import unusable_studies, usable_studies
 from analysis.words import SUBSET, few_tasks, interval, joined, listed, number, plural, probability
+from harness.keys import canonical_json
+from harness.machine import numbers_of
 
 
 def summary(inputs: Inputs, comparison: Comparison | None) -> list[str]:
@@ -152,8 +154,24 @@ def notices(inputs: Inputs) -> list[str]:
     machines = tables.provenance.get("machines") or []
     if len(machines) > 1:
         items.append(
-            f"Measured numbers of this one sweep come from {len(machines)} different machines: compare seconds with "
-            "care, and expect trainings to repeat exactly on the same kind of machine only."
+            f"Seconds of this one sweep were measured on {len(machines)} different machines: compare them with care."
+        )
+    kinds = {canonical_json(numbers_of({**machine, "id": ""})) for machine in machines}
+    if len(kinds) > 1:
+        items.append(
+            f"Trainings come from {len(kinds)} kinds of machine that can give other numbers (device, threads, arithmetic "
+            "or versions differ; see Provenance): expect them to repeat exactly on their own kind only."
+        )
+    went_on = tables.studies[tables.studies["followed"] > 0]
+    if len(went_on):
+        named = [
+            f"{row['searcher']} on {row['task']}, repetition {row['repetition']}, after {row['followed']} evaluations"
+            for row in went_on.to_dict("records")
+        ]
+        items.append(
+            f"{len(went_on)} of {len(tables.studies)} studies went on from recorded trials: what its searcher "
+            "proposed when it was resumed departed from its record, so that a fresh one was told the trials so far "
+            f"and proposed the rest ({'; '.join(named)})."
         )
     items += [f"Merged from several folders: {note}." for note in tables.provenance.get("merged") or []]
     return items

@@ -116,6 +116,7 @@ def tables_of(
                 "state": state,
                 "reason": reason,
                 "evaluations": len(group),
+                "followed": 0,
                 "method": first["searcher"],
                 "workers": 1,
             }
@@ -124,6 +125,7 @@ def tables_of(
         {
             "study": f"{o['task']}|{o['searcher']}|{o['repetition']}",
             "evaluations": 0,
+            "followed": 0,
             "method": "",
             "workers": 0,
             **o,
@@ -138,6 +140,7 @@ def tables_of(
         "state",
         "reason",
         "evaluations",
+        "followed",
         "method",
         "workers",
     ]
@@ -229,7 +232,7 @@ def example(repetitions: int = 5, count: int = 30, name: str = "example") -> Swe
         "sweep": "name: example\ntasks: [mnist/small, fashion/small, branin/2d]\n",
         "revision": "0123abc",
         "versions": {"numpy": "2.4", "optuna": "5.0"},
-        "machines": ["4 × Xeon", {"cpu": "8 × EPYC", "gpu": "H100"}],
+        "machines": [{"id": "a", "processor": "Xeon"}, {"id": "b", "processor": "EPYC", "device": "H100"}],
         "data": {"mnist/small": "aa11", "fashion/small": "bb22"},
     }
     others = [other for other in others if other["repetition"] < repetitions]

@@ -200,11 +200,12 @@ def test_gaps_failures_and_provenance_are_told(page):
     assert "2 of 60 planned studies are not finished and not used" in page.text
     assert "SearcherError: optuna_tpe proposed nothing" in page.text
     assert "4 of 5" in page.text
-    assert "come from 2 different machines" in page.text
+    assert "were measured on 2 different machines" in page.text
+    assert "Trainings come from 2 kinds of machine" in page.text
     for words in (
         "0123abc",
-        "4 × Xeon",
-        "cpu: 8 × EPYC, gpu: H100",
+        "processor: Xeon",
+        "processor: EPYC, device: H100",
         "mnist/small: aa11",
         "optuna 5.0",
         "name: example",
@@ -282,7 +283,7 @@ def hostile(tmp_path_factory):
     provenance = {
         "sweep": evil,
         "revision": evil,
-        "machines": [evil],
+        "machines": [{"id": evil}],
         "versions": {evil: evil},
         "data": {evil: evil},
         "merged": [evil],

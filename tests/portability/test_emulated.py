@@ -1,0 +1,49 @@
+"""The same numbers on a processor of another make, emulated by QEMU: other caches, another vendor, no AVX-512.
+
+Skipped where `qemu-x86_64` is not installed (Debian's package `qemu-user`); it takes some minutes.
+"""
+
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from records import study_records
+
+QEMU = shutil.which("qemu-x86_64")
+SWEEP = """
+name: emulated
+seed: 7
+repetitions: 1
+budget: {evaluations: 8}
+tasks: [branin, mnist_net/tiny]
+searchers: [{name: skopt_gp, settings: {n_initial_points: 4}}, optuna_cmaes, optuna_tpe]
+"""
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(QEMU is None or platform.machine() != "x86_64", reason="qemu-x86_64 is not installed"),
+]
+
+
+@pytest.mark.parametrize("model", ["Haswell", "EPYC"])
+def test_another_make_gives_the_same_record(tmp_path, model):
+    sweep = tmp_path / "emulated.yaml"
+    sweep.write_text(SWEEP)
+    records = []
+    for where, emulator in {"here": [], "there": [QEMU, "-cpu", model]}.items():
+        command = [*emulator, str(Path(sys.executable).resolve()), "-m", "harness.cli", "run", str(sweep)]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        run = subprocess.run(
+            [*command, "--results", str(tmp_path / where)],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert run.returncode == 0, run.stdout + run.stderr[-3000:]
+        records.append(study_records(tmp_path / where))
+    assert records[0] == records[1]

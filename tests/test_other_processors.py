@@ -1,0 +1,43 @@
+"""A chosen part of the tests with the kernels of another processor: none of them depends on which one it is."""
+
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+CHOSEN = [
+    "tests/tasks/test_training.py",
+    "tests/analysis/statistics/test_aggregates.py",
+    "tests/analysis/statistics/test_significance.py",
+    "tests/results/test_published.py",
+    "tests/searchers/test_native_equivalence.py::test_skopt_gp[continuous-0]",
+    "tests/searchers/test_native_equivalence.py::test_gpyopt_gp[continuous-0]",
+    "tests/searchers/test_native_equivalence.py::test_optuna_cmaes",
+    "tests/harness/test_history.py::test_the_record_is_followed_and_the_rest_proposed",
+]
+NEHALEM = {
+    "DERBY_TEST_ARITHMETIC": "native",
+    "OPENBLAS_CORETYPE": "Nehalem",
+    "NPY_DISABLE_CPU_FEATURES": "X86_V3",
+    "TF_ENABLE_ONEDNN_OPTS": "1",
+    "ONEDNN_MAX_CPU_ISA": "SSE41",
+    "ARROW_USER_SIMD_LEVEL": "SSE4_2",
+}
+"""A processor of 2008, without AVX; every newer one of x86-64 can compute like it."""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="kernels of x86-64")
+def test_with_the_kernels_of_an_older_processor():
+    run = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-m", "not slow", "-p", "no:cacheprovider", *CHOSEN],
+        cwd=Path(__file__).parents[1],
+        env={**os.environ, **NEHALEM},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stdout[-5000:]
