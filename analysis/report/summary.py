@@ -159,8 +159,8 @@ def notices(inputs: Inputs) -> list[str]:
     kinds = {canonical_json(numbers_of({**machine, "id": ""})) for machine in machines}
     if len(kinds) > 1:
         items.append(
-            f"Trainings come from {len(kinds)} kinds of machine that can give other numbers (device, threads, arithmetic "
-            "or versions differ; see Provenance): expect them to repeat exactly on their own kind only."
+            f"Trainings come from {len(kinds)} kinds of machine that can give other numbers (device, threads, "
+            "arithmetic or versions differ; see Provenance): expect them to repeat exactly on their own kind only."
         )
     went_on = tables.studies[tables.studies["followed"] > 0]
     if len(went_on):
