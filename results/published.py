@@ -8,11 +8,11 @@ import shutil
 import tempfile
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from harness.errors import RecordError, nearest
+from harness.machine import versions
 from results.layout import checked_name, make_folder, read_json, write_atomically
 from results.tables import SweepTables, export, read_exported
 
@@ -71,7 +71,7 @@ def publish(tables: SweepTables, root: Path, name: str, draw: Draw, *, replace: 
             "name": name,
             "sweep": tables.name,
             "published": datetime.now(UTC).isoformat(timespec="seconds"),
-            "versions": _versions(),
+            "versions": versions(LIBRARIES),
             "files": _digests(draft),
         }
         write_atomically(draft / MANIFEST, json.dumps(manifest, indent=1) + "\n")
@@ -118,7 +118,7 @@ def verify(root: Path, name: str, draw: Draw) -> list[str]:
     kept = {path: digest for path, digest in found.items() if _is_drawn(path)}
     redrawn = _changes(kept, drawn, "published", "drawn again from the tables")
     if redrawn:
-        then, now = manifest.get("versions") or {}, _versions()
+        then, now = manifest.get("versions") or {}, versions(LIBRARIES)
         changed = [f"{k} {then.get(k)} → {v}" for k, v in now.items() if then.get(k) != v]
         redrawn.append(
             "libraries changed since: " + ", ".join(changed) if changed else "no library changed since"
@@ -160,7 +160,3 @@ def _digests(folder: Path) -> dict[str, str]:
             with path.open("rb") as file:
                 digests[place] = hashlib.file_digest(file, "sha256").hexdigest()
     return digests
-
-
-def _versions() -> dict[str, str]:
-    return {name: version(name) for name in LIBRARIES}

@@ -61,6 +61,8 @@ found = {
     "run": said("run", str(work / "branin.yaml"), "--results", str(work / "results")),
     "export": said("export", "branin", "--results", str(work / "results"), "--out", str(work / "tidy")),
     "reproduce": said("reproduce", "S1", "--plan"),
+    "publish": said("publish", "branin", "--results", str(work / "results"), "--published", str(work / "published")),
+    "verify": said("verify", "branin", "--published", str(work / "published")),
 }
 tables = sweep(count=25, repetitions=1)
 build(tables, work / "report")
@@ -96,7 +98,7 @@ def laptop(tmp_path_factory):
 
 def test_what_needs_no_extra_works_without(laptop):
     found, work = laptop
-    for name in ("help", "tasks", "task", "searchers", "searcher", "run", "export"):
+    for name in ("help", "tasks", "task", "searchers", "searcher", "run", "export", "publish", "verify"):
         assert found[name][0] == 0, found[name]
     assert found["loaded"] == []
     assert "optuna_tpe" in found["searchers"][1]
