@@ -411,7 +411,7 @@ def publish(
     from results.tables import read_tables
 
     own = _sweep_name(sweep)
-    draw = functools.partial(build, processes=_cores())
+    draw = functools.partial(build, processes=_cores(), complete=True)
     folder = freeze(read_tables(results, own), published, name or own, draw, replace=replace)
     _say(f"published: {folder.resolve()}")
 
@@ -427,7 +427,7 @@ def verify(
     from analysis.report.page import build
     from results.published import verify as check
 
-    checked = check(published, name, functools.partial(build, processes=_cores()))
+    checked = check(published, name, functools.partial(build, processes=_cores(), complete=True))
     for problem in checked.problems:
         _say(f"differs: {problem}", style="red")
     if checked.problems:
@@ -463,7 +463,10 @@ def _place(
 ) -> Place:
     """Return where to run, from the options that all running commands have."""
     from harness.launch import Place
+    from harness.machine import require_libraries
 
+    if executor is ExecutorName.ray:
+        require_libraries("--executor ray", {"ray": "ray[tune]", "psutil": "psutil"})
     if evaluators != "auto" and not (evaluators.isdecimal() and int(evaluators) > 0):
         raise SweepError(f"--evaluators: expected auto or a number from 1, got {evaluators!r}")
     count = None if evaluators == "auto" else int(evaluators)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import importlib.util
 import platform
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, metadata, version
 from pathlib import Path
 from typing import Any
 
@@ -96,8 +97,45 @@ def require_libraries(owner: str, libraries: Mapping[str, str]) -> None:
         libraries: Module to distribution.
 
     Raises:
-        MissingLibraryError: One is not installed; says what to install.
+        MissingLibraryError: One is not installed; says what to install: this project's extra that has it, or else
+            the library itself.
     """
-    for module, distribution in libraries.items():
-        if importlib.util.find_spec(module) is None:
-            raise MissingLibraryError(f"{owner} needs {distribution}: run `pip install {distribution}`")
+    missing = [name for module, name in libraries.items() if importlib.util.find_spec(module) is None]
+    if missing:
+        wanted = " ".join(_installing(missing))
+        raise MissingLibraryError(f"{owner} needs {' and '.join(missing)}: run `pip install {wanted}`")
+
+
+def _installing(distributions: Sequence[str]) -> list[str]:
+    """Return what to install for libraries: one extra with all of them, or the first that has each."""
+    extras = _extras()
+    known = [name for name in distributions if any(_plain(name) in own for own in extras.values())]
+    together = [extra for extra, own in extras.items() if known and own >= set(map(_plain, known))]
+    chosen = together[:1] or [
+        next(extra for extra, own in extras.items() if _plain(name) in own) for name in known
+    ]
+    ours = [f"'{PROJECT}[{','.join(dict.fromkeys(chosen))}]'"] if chosen else []
+    return ours + [name for name in distributions if name not in known]
+
+
+PROJECT = "hpo-derby"
+
+
+@cache
+def _extras() -> dict[str, set[str]]:
+    """Return the libraries of each of this project's extras, as its own metadata has them."""
+    try:
+        about = metadata(PROJECT)
+    except PackageNotFoundError:
+        return {}
+    extras: dict[str, set[str]] = {extra: set() for extra in about.get_all("Provides-Extra") or ()}
+    for line in about.get_all("Requires-Dist") or ():
+        found = re.fullmatch(r"([\w.-]+).*;\s*extra\s*==\s*[\"']([\w.-]+)[\"']", line)
+        if found:
+            extras[found[2]].add(_plain(found[1]))
+    return extras
+
+
+def _plain(distribution: str) -> str:
+    """Return a distribution's name as names are compared, without its own extras."""
+    return re.sub(r"[-_.]+", "-", distribution.partition("[")[0]).lower()

@@ -9,12 +9,12 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from harness.arithmetic import in_use
 from harness.errors import RecordError, nearest
+from harness.machine import versions
 from results.agreement import disagreement
 from results.layout import checked_name, make_folder, read_json, write_atomically
 from results.tables import SweepTables, export, read_exported
@@ -74,7 +74,7 @@ def publish(tables: SweepTables, root: Path, name: str, draw: Draw, *, replace: 
             "name": name,
             "sweep": tables.name,
             "published": datetime.now(UTC).isoformat(timespec="seconds"),
-            "versions": _versions(),
+            "versions": versions(LIBRARIES),
             "arithmetic": in_use(),
             "files": _digests(draft),
         }
@@ -155,7 +155,7 @@ def verify(root: Path, name: str, draw: Draw) -> Verification:
 def _since(manifest: Mapping[str, Any]) -> str:
     """Say what of libraries and arithmetic is another than when a folder was published."""
     then = {**(manifest.get("versions") or {}), "arithmetic": manifest.get("arithmetic")}
-    now = {**_versions(), "arithmetic": json.loads(json.dumps(in_use()))}
+    now = {**versions(LIBRARIES), "arithmetic": json.loads(json.dumps(in_use()))}
     changed = [f"{name} {then.get(name)} → {value}" for name, value in now.items() if then.get(name) != value]
     return f"changed since: {', '.join(changed)}" if changed else "no library and no arithmetic changed since"
 
@@ -194,7 +194,3 @@ def _digests(folder: Path) -> dict[str, str]:
             with path.open("rb") as file:
                 digests[place] = hashlib.file_digest(file, "sha256").hexdigest()
     return digests
-
-
-def _versions() -> dict[str, str]:
-    return {name: version(name) for name in LIBRARIES}

@@ -23,7 +23,7 @@ class OptunaGP(OptunaSearcher):
     and dropped from a proposal where they aren't. (Left out, Optuna would draw them at random.) With
     ``start_at_reference`` the reference configuration is enqueued, and is one of the startup trials.
 
-    It needs PyTorch and greenlet, which this project does not install: ``pip install torch greenlet``,
+    It needs PyTorch and greenlet, which this project does not install: ``pip install 'hpo-derby[optuna-gp]'``,
     of PyTorch the version for processors. Numbers may differ between versions of PyTorch.
 
     Surprises of the library:

@@ -19,6 +19,7 @@ from analysis.statistics.parameters import Parameter, Tried, as_text, importance
 from analysis.statistics.tasks import task_facts
 from analysis.style import Look
 from analysis.words import joined, listed, plural
+from harness.errors import MissingLibraryError
 from results.tables import SweepTables
 
 SHOWN = 150
@@ -196,17 +197,20 @@ def coordinates_plot(tables: SweepTables, task: str) -> Plot | None:
     )
 
 
-def plots(tables: SweepTables, task: str) -> Iterator[tuple[str, Plot]]:
+def plots(tables: SweepTables, task: str) -> Iterator[tuple[str, Plot | MissingLibraryError]]:
     """Draw what a sweep tells of one task's parameters: importance, slices, parallel coordinates.
 
     Yields:
-        A kind (``importance``, ``slices``, ``coordinates``) and the plot; a kind with nothing to show is left out.
+        A kind (``importance``, ``slices``, ``coordinates``) and the plot, or the error where its library is not
+        installed; a kind with nothing to show is left out.
     """
-    for kind, plot in (
-        ("importance", importance_plot(tables, task)),
-        ("slices", slices_plot(tables, task)),
-        ("coordinates", coordinates_plot(tables, task)),
-    ):
+    kinds = {"importance": importance_plot, "slices": slices_plot, "coordinates": coordinates_plot}
+    for kind, draw in kinds.items():
+        try:
+            plot = draw(tables, task)
+        except MissingLibraryError as error:
+            yield kind, error
+            continue
         if plot is not None:
             yield kind, plot
 

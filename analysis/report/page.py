@@ -30,7 +30,8 @@ from analysis.statistics.curves import final_results
 from analysis.statistics.inputs import Inputs, prepare
 from analysis.statistics.ranks import SIGNIFICANT_DIGITS
 from analysis.statistics.steps import COSTS, unusable_studies, usable_studies
-from analysis.words import few_tasks, interval, number, probability
+from analysis.words import few_tasks, interval, listed, number, probability
+from harness.errors import MissingLibraryError
 from results.tables import SweepTables
 
 MANY_TASKS = 8
@@ -47,7 +48,15 @@ class Placed:
     picture: Picture
 
 
-def build(tables: SweepTables, folder: Path, *, processes: int = 1) -> Path:
+@dataclass(frozen=True, slots=True)
+class Lacking:
+    """A figure of a task that needs a library which is not installed, and what to install."""
+
+    task: str
+    reason: str
+
+
+def build(tables: SweepTables, folder: Path, *, processes: int = 1, complete: bool = False) -> Path:
     """Write the report of a sweep: ``report.html``, ``figures/``, ``tables/`` and ``trials/`` in a folder.
 
     The page needs nothing else to be read; its links lead to the figures as PDF, SVG, PNG and CSV, to
@@ -58,19 +67,21 @@ def build(tables: SweepTables, folder: Path, *, processes: int = 1) -> Path:
         folder: Where to write; made if absent. Files of an earlier report are overwritten.
         processes: How many processes draw; with more than one, a script that calls this needs the usual
             ``if __name__ == "__main__":``.
+        complete: Refuse to leave out a figure because its library is not installed; else the page says what it lacks.
 
     Returns:
         Path of ``report.html``.
 
     Raises:
         AnalysisError: Nothing was told yet, or two studies share a (task, searcher, repetition).
+        MissingLibraryError: It would not be ``complete``.
     """
     # So many small matrices that the threads of a product would mostly wait for each other.
     with threadpool_limits(limits=1):
-        return _build(tables, folder, processes)
+        return _build(tables, folder, processes, complete)
 
 
-def _build(tables: SweepTables, folder: Path, processes: int) -> Path:
+def _build(tables: SweepTables, folder: Path, processes: int, complete: bool) -> Path:
     inputs = prepare(tables)
     comparison = compare(inputs) if comparable(inputs) else None
     results = final_results(tables, inputs.best)
@@ -87,14 +98,27 @@ def _build(tables: SweepTables, folder: Path, processes: int) -> Path:
         latex.save_table(table, folder / "tables")
 
     names = file_names(inputs.facts)
-    placed = list(_drawn(inputs, comparison, folder, processes))
+    drawn = list(_drawn(inputs, comparison, folder, processes))
+    placed = [item for item in drawn if isinstance(item, Placed)]
+    lacking: dict[str, list[str]] = {}
+    for item in drawn:
+        if isinstance(item, Lacking):
+            lacking.setdefault(item.reason, []).append(item.task)
+    if complete and lacking:
+        raise MissingLibraryError(next(iter(lacking)))
     environment = _environment()
     for task in inputs.facts:
         _write_trials(environment, inputs, task, names[task], folder)
     page = environment.get_template("report.html").render(
         name=tables.name,
         summary=summary(inputs, comparison),
-        notices=notices(inputs),
+        notices=[
+            *notices(inputs),
+            *(
+                f"Left out on {listed(tasks)}: {reason} and draw the report again."
+                for reason, tasks in lacking.items()
+            ),
+        ],
         sections=_sections(placed),
         few=few_tasks(comparison) if comparison is not None else "",
         ranking=_ranking_rows(comparison) if comparison is not None else [],
@@ -133,7 +157,9 @@ def _build(tables: SweepTables, folder: Path, processes: int) -> Path:
     return path
 
 
-def _drawn(inputs: Inputs, comparison: Comparison | None, folder: Path, processes: int) -> Iterator[Placed]:
+def _drawn(
+    inputs: Inputs, comparison: Comparison | None, folder: Path, processes: int
+) -> Iterator[Placed | Lacking]:
     """Draw and save every figure: those over tasks first, then those of each task."""
     tasks = list(inputs.facts)
     if len(tasks) > MANY_TASKS:
@@ -171,14 +197,16 @@ def _slim(inputs: Inputs) -> Inputs:
     return dataclasses.replace(inputs, tables=tables)
 
 
-def _draw_task(inputs: Inputs, comparison: Comparison | None, folder: Path, task: str) -> list[Placed]:
+def _draw_task(
+    inputs: Inputs, comparison: Comparison | None, folder: Path, task: str
+) -> list[Placed | Lacking]:
     with threadpool_limits(limits=1):
         return list(draw(inputs, comparison, folder, task))
 
 
 def draw(
     inputs: Inputs, comparison: Comparison | None, folder: Path, task: str | None = None
-) -> Iterator[Placed]:
+) -> Iterator[Placed | Lacking]:
     """Draw and save the figures of one task, or those over tasks.
 
     Args:
@@ -190,12 +218,15 @@ def draw(
     if inputs.best.empty:  # no study is finished
         return
     tasks = [] if task is None else [task]
-    for listed in catalogue.all_plots(inputs, tasks=tasks, over_tasks=task is None, comparison=comparison):
-        yield Placed(listed.section, listed.task, listed.primary, picture(listed.plot, folder, listed.stem))
+    for item in catalogue.all_plots(inputs, tasks=tasks, over_tasks=task is None, comparison=comparison):
+        yield Placed(item.section, item.task, item.primary, picture(item.plot, folder, item.stem))
     if task is not None:
         name = file_names(inputs.facts)[task]
         for kind, plot in exploration.plots(inputs.tables, task):
-            yield Placed("tried", task, False, picture(plot, folder, f"{kind}_{name}"))
+            if isinstance(plot, MissingLibraryError):
+                yield Lacking(task, str(plot))
+            else:
+                yield Placed("tried", task, False, picture(plot, folder, f"{kind}_{name}"))
 
 
 def _sections(placed: Sequence[Placed]) -> list[dict[str, Any]]:

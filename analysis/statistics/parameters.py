@@ -13,6 +13,7 @@ import pandas as pd
 
 from analysis.statistics.bootstrap import Floats
 from analysis.statistics.tasks import TaskFacts, task_facts
+from harness.machine import require_libraries
 from results.tables import SweepTables
 
 RANDOM = "random"
@@ -150,9 +151,10 @@ def importance(tables: SweepTables, task: str) -> pd.DataFrame | None:
         Columns ``parameter``, ``importance`` (shares, their sum is 1), ``trials`` (that have the parameter), ``top``
         (the share of best trials distinguished); most important first. ``None`` with fewer than 20 such
         trials or a single parameter.
-    """
-    import optuna
 
+    Raises:
+        MissingLibraryError: There is an importance to give, and Optuna is not installed.
+    """
     studies = tables.studies
     own = studies[(studies["method"] == RANDOM) & (studies["task"] == task)]["study"]
     sample = tried(_only(tables, own), task, limit=1000)
@@ -163,6 +165,9 @@ def importance(tables: SweepTables, task: str) -> pd.DataFrame | None:
     varied = [p for p in parameters if p.high > p.low]
     if len(trials) < FEWEST or len(varied) < 2:
         return None
+    require_libraries("the importance of parameters", {"optuna": "optuna"})
+    import optuna
+
     distributions = {p.name: _distribution(p) for p in varied}
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(direction="minimize")
