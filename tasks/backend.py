@@ -17,6 +17,7 @@ import importlib
 import os
 import re
 import subprocess
+import sys
 import tempfile
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -48,6 +49,17 @@ from tasks.network import (
 
 LIBRARIES: Final = {"keras": "keras", "tensorflow": "tensorflow"}
 """Module to distribution of what is imported here."""
+
+KERNELS: Final = {"TF_ENABLE_ONEDNN_OPTS": "1"}
+"""Variables that say which of its kernels TensorFlow takes, which it reads once, when it is loaded.
+
+With oneDNN's, a convolution takes half the time. TensorFlow on its own takes them on some processors only, and they
+add in another order, so that the choice must not be the machine's.
+"""
+if "tensorflow" not in sys.modules:
+    os.environ.update(
+        KERNELS
+    )  # here, because a search method's library may load TensorFlow before a task does
 
 PROGRAMS_KEPT: Final = 16
 """Compiled programs a process keeps, those used last."""
@@ -298,6 +310,7 @@ class Program:
         return _flat(tf, features), h
 
     def _penalty(self, numbers: Mapping[str, Any]) -> Any:
+        """Return the sum of the penalties, and NaN where a convolution's kernel is not finite."""
         tf = self._tf
         terms = [tf.constant(0.0)]
         for name in self._kernels:
@@ -306,6 +319,10 @@ class Program:
                 terms.append(numbers[f"{name}/l1"] * tf.reduce_sum(tf.abs(kernel)))
             if f"{name}/l2" in numbers:
                 terms.append(numbers[f"{name}/l2"] * tf.reduce_sum(tf.square(kernel)))
+            if name.startswith("conv"):
+                # A maximum skips NaN, so that a network whose convolution has diverged looks alive.
+                alive = tf.math.is_finite(tf.reduce_sum(kernel))
+                terms.append(tf.where(alive, 0.0, np.float32(np.nan)))
         return tf.add_n(terms)
 
     def _update(self, gradients: Mapping[str, Any], numbers: Mapping[str, Any]) -> None:
@@ -414,7 +431,10 @@ def _activate(tf: Any, activation: Activation, h: Any) -> Any:
 
 
 def _scaled(tf: Any, x: Any) -> Any:
-    return tf.cast(x, tf.float32) / 255 if x.dtype == tf.uint8 else x
+    if x.dtype != tf.uint8:
+        return x
+    # By a constant, TensorFlow would multiply by its rounded inverse, and half the pixels would be others.
+    return tf.cast(x, tf.float32) / tf.raw_ops.PlaceholderWithDefault(input=255.0, shape=[])
 
 
 def augmented(images: Any, transforms: Any) -> Any:
@@ -639,7 +659,8 @@ def configure_threads(n: int, gpu_share: float = 1.0) -> None:
     Raises:
         ValueError: ``n`` is below 1.
         RuntimeError: The process has another number already, or TensorFlow is in use already.
-        DerbyError: ``KERAS_BACKEND`` names another backend than TensorFlow.
+        DerbyError: ``KERAS_BACKEND`` names another backend than TensorFlow, or TensorFlow was loaded with
+            other kernels.
     """
     global _threads  # noqa: PLW0603 - TensorFlow's threads are a property of the process
     if n < 1:
@@ -651,6 +672,12 @@ def configure_threads(n: int, gpu_share: float = 1.0) -> None:
             f"this process trains with {_threads} threads and TensorFlow cannot change that, got {n}; "
             "start another process"
         )
+    for name, value in KERNELS.items():
+        if os.environ.get(name) != value:
+            raise DerbyError(
+                f"TensorFlow was loaded with {name}={os.environ.get(name)}, but the training engine needs {value}, "
+                "or its numbers are others: set it, or import tasks.backend before whatever loads TensorFlow"
+            )
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     backend = os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     if backend != "tensorflow":

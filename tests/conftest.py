@@ -11,6 +11,8 @@ import pytest
 from harness.threads import begin_with_one
 
 begin_with_one()  # as the command line does, before anything loads numpy
+import tasks.backend  # noqa: E402, F401 - says which kernels TensorFlow takes, before a test loads it
+
 pytest.register_assert_rewrite("searchers.conformance")
 
 from records import PLUGIN  # noqa: E402

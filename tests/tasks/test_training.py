@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 import os
 import random
+import subprocess
+import sys
 
 import keras
 import numpy as np
@@ -134,8 +136,9 @@ def test_pixels_are_divided_by_255(data):
     rng = np.random.default_rng(3)
     images = {f"x_{part}": rng.integers(256, size=data[f"x_{part}"].shape, dtype=np.uint8) for part in PARTS}
     scaled = {name: x.astype(np.float32) / 255 for name, x in images.items()}
-    curves = [train(network(), epochs=2, seed=1, data={**data, **x}).curve for x in (images, scaled)]
-    assert without_seconds(curves[0]) == without_seconds(curves[1])
+    for kind in (network(), network(layers=CONVOLUTIONAL)):
+        curves = [train(kind, epochs=2, seed=1, data={**data, **x}).curve for x in (images, scaled)]
+        assert without_seconds(curves[0]) == without_seconds(curves[1])
 
 
 PARTS = ("train", "val", "test")
@@ -396,6 +399,20 @@ def test_divergence(lr, l2, epoch, data):
         assert checkpoint.curve.epochs == epoch - 1
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_convolution_that_has_diverged_is_a_divergence(value, data):
+    """Though a maximum over NaN is a number, with which the layers behind go on."""
+    description = network(layers=CONVOLUTIONAL)
+    start = initial_state(description, 1, data)
+    variables = {name: array.copy() for name, array in start.variables.items()}
+    variables["conv_2/kernel"][0, 0, 0, 0] = value
+    checkpoint = Checkpoint.fresh()
+    checkpoint.state = training.TrainingState(description, 1, variables)
+    evaluation = train(description, epochs=1, seed=1, data=data, checkpoint=checkpoint)
+    assert (evaluation.status, evaluation.epochs) == (Status.DIVERGED, 1)
+    assert "train_loss = nan" in evaluation.message
+
+
 @pytest.mark.parametrize("part", ["val", "test"])
 def test_an_infinite_loss_of_any_part_is_a_divergence(part, data):
     broken = {**data, f"x_{part}": np.full_like(data[f"x_{part}"], np.inf)}
@@ -478,6 +495,29 @@ def test_threads_are_set_once(data, monkeypatch):
     monkeypatch.setenv("KERAS_BACKEND", "jax")
     with pytest.raises(DerbyError, match="KERAS_BACKEND is 'jax'"):
         backend.configure_threads(1)
+
+
+@pytest.mark.parametrize("given", [None, "0"])
+def test_which_kernels_are_taken_is_the_engines(given):
+    """Whatever the environment says; and TensorFlow loaded with others is refused, since its numbers are others."""
+    code = (
+        "import os, sys; from harness.errors import DerbyError\n"
+        "if len(sys.argv) > 1: import tensorflow\n"
+        "from tasks import backend\n"
+        "try: backend.configure_threads(1); print(os.environ['TF_ENABLE_ONEDNN_OPTS'])\n"
+        "except DerbyError as error: print(error)"
+    )
+    environment = {k: v for k, v in os.environ.items() if k != "TF_ENABLE_ONEDNN_OPTS"}
+    if given is not None:
+        environment["TF_ENABLE_ONEDNN_OPTS"] = given
+    said = [
+        subprocess.run(
+            [sys.executable, "-c", code, *late], env=environment, check=True, capture_output=True, text=True
+        ).stdout.strip()
+        for late in ((), ("loaded before",))
+    ]
+    assert said[0].endswith("1")
+    assert f"loaded with TF_ENABLE_ONEDNN_OPTS={given}, but the training engine needs 1" in said[1]
 
 
 def test_device_has_a_name():
