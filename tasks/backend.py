@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 
 from harness.errors import DerbyError
 from harness.keys import derive_seed
+from harness.phases import phase
 from harness.task import Data
 from tasks import densenet
 from tasks.network import (
@@ -518,10 +519,11 @@ def features(backbone: DenseNet, images: NDArray[np.uint8], vectors: Data) -> ND
     if key not in _features:
         passed = _passed(backbone.blocks)
         given = [_resident(vectors[name]) for name in ("backbone", "statistics")]
-        parts = [
-            passed(tf.constant(images[begin : begin + BACKBONE_AT_ONCE]), *given).numpy()
-            for begin in range(0, len(images), BACKBONE_AT_ONCE)
-        ]
+        with phase("backbone's features"):
+            parts = [
+                passed(tf.constant(images[begin : begin + BACKBONE_AT_ONCE]), *given).numpy()
+                for begin in range(0, len(images), BACKBONE_AT_ONCE)
+            ]
         # the entry holds the arrays, so that no others can have their identities
         held = images, vectors["backbone"], vectors["statistics"]
         _features[key] = np.concatenate(parts), held
@@ -562,7 +564,8 @@ def program(
     kind = other.ndim, other.dtype.name
     key = (_structure(training), x.ndim, x.dtype.name, classes, kind)
     if key not in _programs:
-        _programs[key] = Program(training, x.ndim, x.dtype.name, classes, kind)
+        with phase("compile"):
+            _programs[key] = Program(training, x.ndim, x.dtype.name, classes, kind)
     _programs.move_to_end(key)
     while len(_programs) > PROGRAMS_KEPT:
         _programs.popitem(last=False)
@@ -627,7 +630,8 @@ def _resident(array: NDArray[Any], dtype: Any = None) -> Any:
     tf, _ = _libraries()
     key = id(array)
     if key not in _tensors:  # the entry holds the array, so that no other can have its identity
-        _tensors[key] = array, tf.constant(array if dtype is None else array.astype(dtype))
+        with phase("convert data"):
+            _tensors[key] = array, tf.constant(array if dtype is None else array.astype(dtype))
     _tensors.move_to_end(key)
     while len(_tensors) > ARRAYS_KEPT:
         _tensors.popitem(last=False)
