@@ -75,6 +75,9 @@ LEVELS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
 )
 """What holds libraries to the level, by architecture as Python names it; none is known for others."""
 
+QUICKER: Final = ("TF_ENABLE_ONEDNN_OPTS",)
+"""What is not a matter of the instruction set and declared in any case: convolutions take half the time so."""
+
 NAMES: Final = MappingProxyType({"x86_64": "x86-64-v3", "AMD64": "x86-64-v3", "aarch64": "armv8-a"})
 
 DECLARED = "DERBY_ARITHMETIC"
@@ -86,7 +89,9 @@ FIRST = ("numpy", "scipy", "tensorflow", "torch", "pyarrow", "jax")
 
 def variables(arithmetic: Arithmetic) -> dict[str, str]:
     """Return what a process's environment must hold before it loads any library."""
-    own = dict(LEVELS.get(platform.machine(), {})) if arithmetic is Arithmetic.PORTABLE else {}
+    own = dict(LEVELS.get(platform.machine(), {}))
+    if arithmetic is Arithmetic.NATIVE:
+        own = {name: value for name, value in own.items() if name in QUICKER}
     if "XLA_FLAGS" in own:  # a user's own flags stay; of two that contradict each other the last one counts
         others = os.environ.get("XLA_FLAGS", "").replace(own["XLA_FLAGS"], "").split()
         own["XLA_FLAGS"] = " ".join([*others, own["XLA_FLAGS"]])

@@ -172,6 +172,42 @@ def plan(sweep: SweepFile, results: Results = DEFAULT_RESULTS) -> None:
 
 
 @app.command()
+def profile(
+    task: Annotated[str, typer.Argument(metavar="TASK", help="A task: name, or name/variant.")],
+    option: Annotated[
+        list[str] | None, typer.Option(help="NAME=VALUE: an option of the task; may be repeated.")
+    ] = None,
+    config: Annotated[
+        str | None, typer.Option(help="A reference's name, or JSON; the first reference by default.")
+    ] = None,
+    random: Annotated[
+        int | None, typer.Option(min=0, metavar="SEED", help="A random configuration in its place.")
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Epochs; the task's most by default.")] = None,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of one evaluation.")] = 1,
+    repeats: Annotated[
+        int, typer.Option(min=1, help="Evaluations; the first one also compiles what is compiled.")
+    ] = 3,
+    seed: Annotated[int, typer.Option(min=0, help="Training seed.")] = 0,
+    data: DataFolder = None,
+) -> None:
+    """Show where the time of a task's evaluations goes, in seconds; records nothing."""
+    from harness import profile as engine
+    from harness.reproduce import parse_options
+
+    if data is not None:
+        os.environ["DERBY_DATA"] = str(data)
+    chosen = engine.task_named(task, parse_options(option or ()))
+    point = engine.configuration(chosen, config, random)
+    asked = chosen.fidelity.high if epochs is None else epochs
+    done = engine.profile(chosen, point, epochs=asked, threads=threads, repeats=repeats, seed=seed)
+    _say(f"{chosen.label} at {dict(point)}: {asked} epochs, threads: {threads}, seed: {seed}\n")
+    _table(engine.HEADER, done.rows())
+    if done.evaluation.message:
+        _say(f"\nthe evaluation is {done.evaluation.status.value}: {done.evaluation.message}", style="yellow")
+
+
+@app.command()
 def run(
     sweep: SweepFile,
     executor: Executors = ExecutorName.serial,

@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 
 from harness.errors import DerbyError
 from harness.keys import derive_seed
+from harness.phases import phase
 from harness.task import Data
 from tasks import densenet
 from tasks.network import (
@@ -298,6 +299,7 @@ class Program:
         return _flat(tf, features), h
 
     def _penalty(self, numbers: Mapping[str, Any]) -> Any:
+        """Return the sum of the penalties, and NaN where a convolution's kernel is not finite."""
         tf = self._tf
         terms = [tf.constant(0.0)]
         for name in self._kernels:
@@ -306,6 +308,10 @@ class Program:
                 terms.append(numbers[f"{name}/l1"] * tf.reduce_sum(tf.abs(kernel)))
             if f"{name}/l2" in numbers:
                 terms.append(numbers[f"{name}/l2"] * tf.reduce_sum(tf.square(kernel)))
+            if name.startswith("conv"):
+                # A maximum skips NaN, so that a network whose convolution has diverged looks alive.
+                alive = tf.math.is_finite(tf.reduce_sum(kernel))
+                terms.append(tf.where(alive, 0.0, np.float32(np.nan)))
         return tf.add_n(terms)
 
     def _update(self, gradients: Mapping[str, Any], numbers: Mapping[str, Any]) -> None:
@@ -414,7 +420,10 @@ def _activate(tf: Any, activation: Activation, h: Any) -> Any:
 
 
 def _scaled(tf: Any, x: Any) -> Any:
-    return tf.cast(x, tf.float32) / 255 if x.dtype == tf.uint8 else x
+    if x.dtype != tf.uint8:
+        return x
+    # By a constant, TensorFlow would multiply by its rounded inverse, and half the pixels would be others.
+    return tf.cast(x, tf.float32) / tf.raw_ops.PlaceholderWithDefault(input=255.0, shape=[])
 
 
 def augmented(images: Any, transforms: Any) -> Any:
@@ -498,10 +507,11 @@ def features(backbone: DenseNet, images: NDArray[np.uint8], vectors: Data) -> ND
     if key not in _features:
         passed = _passed(backbone.blocks)
         given = [_resident(vectors[name]) for name in ("backbone", "statistics")]
-        parts = [
-            passed(tf.constant(images[begin : begin + BACKBONE_AT_ONCE]), *given).numpy()
-            for begin in range(0, len(images), BACKBONE_AT_ONCE)
-        ]
+        with phase("backbone's features"):
+            parts = [
+                passed(tf.constant(images[begin : begin + BACKBONE_AT_ONCE]), *given).numpy()
+                for begin in range(0, len(images), BACKBONE_AT_ONCE)
+            ]
         # the entry holds the arrays, so that no others can have their identities
         held = images, vectors["backbone"], vectors["statistics"]
         _features[key] = np.concatenate(parts), held
@@ -542,7 +552,8 @@ def program(
     kind = other.ndim, other.dtype.name
     key = (_structure(training), x.ndim, x.dtype.name, classes, kind)
     if key not in _programs:
-        _programs[key] = Program(training, x.ndim, x.dtype.name, classes, kind)
+        with phase("compile"):
+            _programs[key] = Program(training, x.ndim, x.dtype.name, classes, kind)
     _programs.move_to_end(key)
     while len(_programs) > PROGRAMS_KEPT:
         _programs.popitem(last=False)
@@ -607,7 +618,8 @@ def _resident(array: NDArray[Any], dtype: Any = None) -> Any:
     tf, _ = _libraries()
     key = id(array)
     if key not in _tensors:  # the entry holds the array, so that no other can have its identity
-        _tensors[key] = array, tf.constant(array if dtype is None else array.astype(dtype))
+        with phase("convert data"):
+            _tensors[key] = array, tf.constant(array if dtype is None else array.astype(dtype))
     _tensors.move_to_end(key)
     while len(_tensors) > ARRAYS_KEPT:
         _tensors.popitem(last=False)

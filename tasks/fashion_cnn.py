@@ -46,6 +46,7 @@ class FashionCnn(ImageClassifier):
     """
 
     name = "fashion_cnn"
+    version = 2
     source = REPORT
     data_set = "fashion_mnist"
     variants: ClassVar[Mapping[VariantName, Variant]] = {

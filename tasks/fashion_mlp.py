@@ -41,7 +41,7 @@ class FashionMlp(ImageClassifier):
     """
 
     name = "fashion_mlp"
-    version = 2
+    version = 3
     source = REPORT
     data_set = "fashion_mnist"
     validation_first = True

@@ -231,6 +231,7 @@ class FigAugmentation(FigGrading):
     """
 
     name = "fig_augmentation"
+    version = 2
     # The number of evaluations is our choice; the report gives none.
     experiments = (
         Experiment(
@@ -321,6 +322,7 @@ class FigHead(FigGrading):
     """
 
     name = "fig_head"
+    version = 2
     # The report's best configurations, trained, and its two searches; their number of evaluations is our choice.
     # Its baseline without a search has 256 units, which this space does not.
     experiments = (

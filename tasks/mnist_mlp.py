@@ -44,7 +44,7 @@ class MnistMlp(ImageClassifier):
     """
 
     name = "mnist_mlp"
-    version = 2
+    version = 3
     source = REPORT
     data_set = "mnist"
     validation_first = False

@@ -127,6 +127,7 @@ class MnistMlpDesign(ImageClassifier):
     """
 
     name = "mnist_mlp_design"
+    version = 2
     source = REPORT
     data_set = "mnist"
     variants: ClassVar[Mapping[VariantName, Variant]] = {

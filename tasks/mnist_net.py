@@ -60,6 +60,7 @@ class MnistNet(ImageClassifier):
     """
 
     name = "mnist_net"
+    version = 2
     source = REPORT
     data_set = "mnist"
     variants: ClassVar[Mapping[VariantName, Variant]] = {

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.keys import derive_seed
+from harness.phases import phase
 from harness.space import Config
 from harness.task import Checkpoint, Data, Task
 from harness.trial import ConfusionMatrix, Evaluation, Status
@@ -26,6 +27,7 @@ from tasks.backend import Variables
 from tasks.network import Dense, Training
 
 _NOTHING: Final[Data] = {}
+_MEASURING: Final = {"val": "validate", "test": "test"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +150,8 @@ class _Run:
         self, training: Training, seed: int, data: Data, split: Split | None, state: TrainingState | None
     ) -> None:
         if state is None:
-            state = initial_state(training, seed, data)
+            with phase("initial weights"):
+                state = initial_state(training, seed, data)
         elif state.training != training or state.seed != seed:
             raise ValueError(
                 f"the checkpoint is of {state.training} with seed {state.seed}, not of {training} with "
@@ -187,19 +190,21 @@ class _Run:
                 count=len(order),
                 side=examples["train"].shape[1],
             )
-        loss, confusion = program.epoch(
-            stage,
-            examples["train"],
-            self._data["y_train"],
-            order,
-            self._seed if stage == self._training.stage(1) else derive_seed(self._seed, "fine-tuning"),
-            self._class_weights,
-            given,
-        )
+        with phase("train"):
+            loss, confusion = program.epoch(
+                stage,
+                examples["train"],
+                self._data["y_train"],
+                order,
+                self._seed if stage == self._training.stage(1) else derive_seed(self._seed, "fine-tuning"),
+                self._class_weights,
+                given,
+            )
         row = {"train_loss": loss, **_prefixed("train", scores(confusion))}
         for part, (where, rows) in self._measured.items():
             x, y = examples[where], self._data[f"y_{where}"]
-            loss, predicted = program.measure(stage, x, y, rows, given)
+            with phase(_MEASURING[part]):
+                loss, predicted = program.measure(stage, x, y, rows, given)
             confusion = confusion_matrix(np.asarray(y)[rows], predicted, self._classes)
             row |= {f"{part}_loss": loss, **_prefixed(part, scores(confusion))}
             self._confusion = {**self._confusion, part: tuple(map(tuple, confusion.tolist()))}

@@ -54,6 +54,18 @@ def test_what_is_loaded_too_early_is_named():
     assert output(in_time, OPENBLAS_CORETYPE="Nehalem") == "[]"
 
 
+def test_a_training_library_loaded_too_early_is_named():
+    early = """
+import os
+os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"  # as on a processor for which TensorFlow chooses so
+import tensorflow
+from harness.arithmetic import *
+declare()
+print(departures())
+"""
+    assert output(early) == "['tensorflow computes without oneDNN']"
+
+
 def test_a_sweep_run_in_such_a_process_says_so(tmp_path):
     code = f"""
 import numpy

@@ -139,11 +139,12 @@ def test_pixels_are_divided_by_255(data):
     rng = np.random.default_rng(3)
     images = {f"x_{part}": rng.integers(256, size=data[f"x_{part}"].shape, dtype=np.uint8) for part in PARTS}
     scaled = {name: x.astype(np.float32) / 255 for name, x in images.items()}
-    curves = [train(network(), epochs=2, seed=1, data={**data, **x}).curve for x in (images, scaled)]
-    divided, given = map(without_seconds, curves)
-    assert divided.keys() == given.keys()
-    for metric, values in divided.items():
-        assert values == pytest.approx(given[metric], rel=1e-5), metric
+    for kind in (network(), network(layers=CONVOLUTIONAL)):
+        curves = [train(kind, epochs=2, seed=1, data={**data, **x}).curve for x in (images, scaled)]
+        divided, given = map(without_seconds, curves)
+        assert divided.keys() == given.keys()
+        for metric, values in divided.items():
+            assert values == pytest.approx(given[metric], rel=1e-5), metric
 
 
 PARTS = ("train", "val", "test")
@@ -402,6 +403,20 @@ def test_divergence(lr, l2, epoch, data):
         )
         assert without_seconds(again.curve) == without_seconds(evaluation.curve)
         assert checkpoint.curve.epochs == epoch - 1
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_convolution_that_has_diverged_is_a_divergence(value, data):
+    """Though a maximum over NaN is a number, with which the layers behind go on."""
+    description = network(layers=CONVOLUTIONAL)
+    start = initial_state(description, 1, data)
+    variables = {name: array.copy() for name, array in start.variables.items()}
+    variables["conv_2/kernel"][0, 0, 0, 0] = value
+    checkpoint = Checkpoint.fresh()
+    checkpoint.state = training.TrainingState(description, 1, variables)
+    evaluation = train(description, epochs=1, seed=1, data=data, checkpoint=checkpoint)
+    assert (evaluation.status, evaluation.epochs) == (Status.DIVERGED, 1)
+    assert "train_loss = nan" in evaluation.message
 
 
 @pytest.mark.parametrize("part", ["val", "test"])
