@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-SCRIPT = ROOT / "tools" / "install.py"
+SCRIPT = ROOT / ".ci" / "install.py"
 BACKEND = """
 import zipfile
 def get_requires_for_build_editable(settings=None): return []
