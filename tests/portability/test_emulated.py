@@ -14,14 +14,24 @@ import pytest
 from records import study_records
 
 QEMU = shutil.which("qemu-x86_64")
-SWEEP = """
+SWEEPS = {
+    "search": """
 name: emulated
 seed: 7
 repetitions: 1
-budget: {evaluations: 8}
-tasks: [branin, mnist_net/tiny]
-searchers: [{name: skopt_gp, settings: {n_initial_points: 4}}, optuna_cmaes, optuna_tpe]
-"""
+budget: {evaluations: 10}
+tasks: [branin]
+searchers: [{name: skopt_gp, settings: {n_initial_points: 4}}, gpyopt_gp, optuna_cmaes, optuna_tpe]
+""",
+    "train": """
+name: emulated
+seed: 7
+repetitions: 1
+budget: {evaluations: 3}
+tasks: [mnist_mlp/tiny, mnist_net/tiny, fashion_cnn/tiny]
+searchers: [random]
+""",
+}
 
 pytestmark = [
     pytest.mark.slow,
@@ -30,9 +40,10 @@ pytestmark = [
 
 
 @pytest.mark.parametrize("model", ["Haswell", "EPYC"])
-def test_another_make_gives_the_same_record(tmp_path, model):
+@pytest.mark.parametrize("what", SWEEPS)
+def test_another_make_gives_the_same_record(tmp_path, what, model):
     sweep = tmp_path / "emulated.yaml"
-    sweep.write_text(SWEEP)
+    sweep.write_text(SWEEPS[what])
     records = []
     for where, emulator in {"here": [], "there": [QEMU, "-cpu", model]}.items():
         command = [*emulator, str(Path(sys.executable).resolve()), "-m", "harness.cli", "run", str(sweep)]
