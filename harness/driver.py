@@ -26,8 +26,10 @@ from harness.schedule import EpochTimes, next_to_begin, next_to_submit
 from harness.sweep import PlannedStudy, Sweep
 from harness.task import Inspection, Task, data_digest, read_only
 from harness.trial import Curve, Evaluation, Proposal, Status
-from results.layout import read_study
 from results.logs import StudyLogs
+from results.reading import Asked as AskedBefore
+from results.reading import Done as DoneBefore
+from results.reading import read_study
 from results.writer import RecordWriter, StudyJournal
 
 OnMismatch = Literal["fail", "restart", "tell"]
@@ -171,9 +173,9 @@ class Driver:
         unfinished = []
         for plan in self._sweep.studies:
             record = read_study(self._writer.layout.study(plan.key.id))
-            if record.state == "done":
+            if record.events and isinstance(record.events[-1], DoneBefore):
                 self._progress.complete += 1
-                self._progress.told_before += record.events[-1]["evaluations"]
+                self._progress.told_before += record.events[-1].evaluations
             else:
                 unfinished.append(plan)
         return unfinished
@@ -249,11 +251,11 @@ class Driver:
         """Return what a study's proposals of earlier runs came to, as far as that is on record."""
         recorded = {}
         for event in journal.recorded:
-            if event["event"] == "asked":
-                key = plan.key.evaluation(event["config"])
-                found = self._writer.find(key, event["epochs"], plan.key.deadline)
+            if isinstance(event, AskedBefore):
+                key = plan.key.evaluation(event.configuration)
+                found = self._writer.find(key, event.epochs, plan.key.deadline)
                 if found is not None:
-                    recorded[event["number"]] = (key.id, found)
+                    recorded[event.number] = (key.id, found)
         return recorded
 
     def _advance(self, active: _Active, *, more: bool = False) -> None:

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import RecordError, WriteError, nearest
-from results.journal import read_lines, torn_tail
-from results.schema import FORMAT
+from results.journal import read_lines
 
 SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 """What a sweep, task or study may be called, so that no name leaves the results folder."""
@@ -147,64 +146,6 @@ def write_atomically(path: Path, text: str, *, durable: bool = True) -> None:
     except OSError as error:
         draft.unlink(missing_ok=True)
         raise WriteError(f"cannot write {path}: {error.strerror}; make room or mend the folder") from error
-
-
-@dataclass(frozen=True, slots=True)
-class StudyRecord:
-    """What a study's journal says.
-
-    Args:
-        events: Its events in order, as a replay repeats them.
-        state: ``missing``, ``running`` (begun and not ended), ``failed`` or ``done``.
-        reason: Why it failed, or how it ended.
-        torn: Bytes after the last whole line, left by a crash.
-        hosts: Ids of the machines that its searcher ran on, each with the number of events before it did.
-        followed: Number of events that are followed as they stand; see `results.schema.followed`.
-    """
-
-    events: list[dict[str, Any]]
-    state: str
-    reason: str = ""
-    torn: int = 0
-    hosts: tuple[tuple[int, str], ...] = ()
-    followed: int = 0
-
-
-def read_study(path: Path) -> StudyRecord:
-    """Read a study's journal.
-
-    Raises:
-        RecordError: The journal is damaged or of another format.
-    """
-    if not path.exists():
-        return StudyRecord([], "missing")
-    torn = torn_tail(path)
-    lines = [line for _, line in read_lines(path)]
-    if not lines:
-        return StudyRecord([], "missing", torn=torn)
-    if lines[0].get("event") != "opened" or lines[0].get("format") != FORMAT:
-        raise RecordError(
-            f"{path}: expected a study journal of format {FORMAT}, got {str(lines[0])[:80]!r}; "
-            "it was written by another version of the project or is no journal"
-        )
-    events: list[dict[str, Any]] = []
-    hosts = []
-    followed = 0
-    for line in lines:
-        match line["event"]:
-            case "hosted":
-                hosts.append((len(events), line["machine"]))
-            case "followed":
-                followed = len(events)
-            case "failed":
-                pass
-            case _:
-                events.append(line)
-    last = lines[-1]
-    state, reason = "running", ""
-    if last["event"] in ("done", "failed"):
-        state, reason = last["event"], last["reason" if last["event"] == "done" else "message"]
-    return StudyRecord(events, state, reason, torn, tuple(hosts), followed)
 
 
 def evaluation_lines(layout: Layout, task: str) -> Iterator[tuple[Path, int, dict[str, Any]]]:

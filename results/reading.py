@@ -1,23 +1,31 @@
-"""Reading journals in bulk: typed lines, decoded without a Python object for every field that nobody asked for."""
+"""Reading studies and evaluations: typed lines, decoded without a Python object for every value nobody asked for."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from harness.errors import RecordError
-from results.journal import parse_line
-from results.schema import FORMAT
+from results.journal import parse_line, torn_tail
+from results.schema import FORMAT, MEASURED
 
 _CHUNK = 256 << 10
 """Bytes of an evaluation file decoded at once: few, so that what they become stays in the processor's cache."""
 
 
 class _Event(msgspec.Struct, tag_field="event", gc=False):
-    """A line of a study journal; fields that the tables do not need are skipped."""
+    """A line of a study journal; `results.schema` writes them."""
+
+    def unmeasured(self) -> dict[str, Any]:
+        """Return what of an event must be the same in every run, as JSON types."""
+        fields = {name: value for name, value in msgspec.structs.asdict(self).items() if name not in MEASURED}
+        if isinstance(self, Asked):
+            fields["config"] = self.configuration
+        return {"event": self.__struct_config__.tag, **fields}
 
 
 class Opened(_Event, tag="opened"):
@@ -25,6 +33,7 @@ class Opened(_Event, tag="opened"):
 
     format: int
     key: dict[str, Any] = {}
+    versions: dict[str, str] = {}
 
 
 class Asked(_Event, tag="asked"):
@@ -37,6 +46,12 @@ class Asked(_Event, tag="asked"):
     evaluation: str
     start: float
     ask_seconds: float
+
+    @property
+    def configuration(self) -> dict[str, Any]:
+        """The configuration."""
+        decoded: dict[str, Any] = msgspec.json.decode(self.config)
+        return decoded
 
 
 class Told(_Event, tag="told"):
@@ -58,6 +73,8 @@ class Done(_Event, tag="done"):
     """The end of a study."""
 
     reason: str
+    evaluations: int
+    epochs: int
 
 
 class Failed(_Event, tag="failed"):
@@ -69,6 +86,8 @@ class Failed(_Event, tag="failed"):
 class Hosted(_Event, tag="hosted"):
     """Where the searcher ran from here on."""
 
+    machine: str
+
 
 class Followed(_Event, tag="followed"):
     """From here on a fresh searcher proposes, that was told of what is before."""
@@ -77,7 +96,7 @@ class Followed(_Event, tag="followed"):
 
 
 class Evaluated(msgspec.Struct, gc=False):
-    """A line of an evaluation file."""
+    """A line of an evaluation file, as far as the tables need it; `results.schema` reads it whole."""
 
     id: str
     status: str
@@ -111,6 +130,73 @@ def read_events(path: Path) -> Sequence[Event]:
             "it was written by another version of the project or is no journal"
         )
     return events
+
+
+def event_of(line: bytes) -> Event:
+    """Decode one line of a study journal."""
+    event: Event = _EVENTS.decode(line)
+    return event
+
+
+def state_of(events: Sequence[Event]) -> tuple[str, str]:
+    """Return a study's state, from its events, and why it failed or how it ended.
+
+    The state is ``missing``, ``running`` (begun and not ended), ``failed`` or ``done``.
+    """
+    match events[-1] if events else None:
+        case None:
+            return "missing", ""
+        case Done(reason=reason):
+            return "done", reason
+        case Failed(message=message):
+            return "failed", message
+        case _:
+            return "running", ""
+
+
+@dataclass(frozen=True, slots=True)
+class StudyRecord:
+    """What a study's journal says.
+
+    Args:
+        events: Its events in order, as a replay repeats them.
+        state: See `state_of`.
+        reason: Why it failed, or how it ended.
+        torn: Bytes after the last whole line, left by a crash.
+        hosts: Ids of the machines that its searcher ran on, each with the number of events before it did.
+        followed: Number of events that are followed as they stand; see `results.schema.followed`.
+    """
+
+    events: Sequence[Opened | Asked | Told | Done]
+    state: str
+    reason: str = ""
+    torn: int = 0
+    hosts: tuple[tuple[int, str], ...] = ()
+    followed: int = 0
+
+
+def read_study(path: Path) -> StudyRecord:
+    """Read a study's journal.
+
+    Raises:
+        RecordError: The journal is damaged or of another format.
+    """
+    lines = read_events(path)
+    events: list[Opened | Asked | Told | Done] = []
+    hosts = []
+    before = 0
+    for line in lines:
+        match line:
+            case Hosted(machine=machine):
+                hosts.append((len(events), machine))
+            case Followed():
+                before = len(events)
+            case Failed():
+                pass
+            case _:
+                events.append(line)
+    torn = torn_tail(path) if path.exists() else 0
+    return StudyRecord(events, *state_of(lines), torn, tuple(hosts), before)
 
 
 def followed(events: Sequence[Event]) -> int:

@@ -80,11 +80,6 @@ def event_as_json(event: Event, key: StudyKey) -> dict[str, Any]:
             }
 
 
-def unmeasured(event: dict[str, Any]) -> dict[str, Any]:
-    """Return what of an event must be the same in every run."""
-    return {name: value for name, value in event.items() if name not in MEASURED}
-
-
 def evaluation_as_json(key: EvaluationKey, evaluation: Evaluation) -> dict[str, Any]:
     """Return an evaluation with its key as JSON."""
     return {

@@ -13,7 +13,7 @@ from harness.errors import RecordError
 from harness.keys import digest
 from harness.machine import numbers_of
 from results.layout import Layout, read_json
-from results.reading import Done, Failed, Told, followed, read_events
+from results.reading import Told, followed, read_events, state_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,18 +75,8 @@ def read_records(root: Path, plan: Mapping[str, Any]) -> Records:
 def _standing(journal: Path) -> Standing:
     events = read_events(journal)
     told = [event for event in events if isinstance(event, Told)]
-    match events[-1] if events else None:
-        case None:
-            state, reason = "missing", ""
-        case Done(reason=reason):
-            state = "done"
-        case Failed(message=reason):
-            state = "failed"
-        case _:
-            state, reason = "running", ""
     return Standing(
-        state,
-        reason,
+        *state_of(events),
         evaluations=len(told),
         epochs=sum(event.epochs for event in told),
         seconds=sum(event.seconds for event in told),

@@ -26,14 +26,13 @@ from results.columns import EPOCHS, STUDIES, TABLES, TRIALS
 from results.layout import Layout, make_folder, read_json, write_atomically
 from results.reading import (
     Asked,
-    Done,
     Event,
-    Failed,
     Opened,
     Told,
     followed,
     read_evaluations,
     read_events,
+    state_of,
 )
 
 
@@ -83,7 +82,7 @@ def read_tables(root: Path, name: str) -> SweepTables:
             path = layout.study(study)
             events = read_events(path)
             told = columns.add(index, events, path)
-            rows.append((*_state(events), told, followed(events), *_identity(events)))
+            rows.append((*state_of(events), told, followed(events), *_identity(events)))
     names = ["state", "reason", "evaluations", "followed", "method", "workers", "protocol"]
     about = pd.DataFrame(rows, columns=names)
     studies = _typed(pd.concat([planned, about], axis=1), {c: a.dtype for c, a in STUDIES.items()})
@@ -252,19 +251,6 @@ class _TrialColumns:
         for name in ("config", "evaluation"):
             made[name] = pd.array(made[name], dtype="str")
         return pd.DataFrame({name: made[name] for name in TRIALS}, copy=False)
-
-
-def _state(events: Sequence[Event]) -> tuple[str, str]:
-    """Return a study's state and reason."""
-    if not events:
-        return "missing", ""
-    match events[-1]:
-        case Done(reason=reason):
-            return "done", reason
-        case Failed(message=message):
-            return "failed", message
-        case _:
-            return "running", ""
 
 
 def _identity(events: Sequence[Event]) -> tuple[str, int, str]:

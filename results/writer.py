@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -13,8 +13,8 @@ from typing import Any, Self
 
 from filelock import FileLock, Timeout
 
+from harness import events as happened
 from harness.errors import RecordError, ReplayMismatchError
-from harness.events import Event
 from harness.history import History
 from harness.keys import EvaluationKey, StudyKey
 from harness.machine import Machine, numbers_of
@@ -26,9 +26,9 @@ from results.layout import (
     evaluation_lines,
     make_folder,
     read_json,
-    read_study,
     write_atomically,
 )
+from results.reading import Asked, Event, Opened, Told, event_of, read_study
 from results.schema import (
     evaluation_as_json,
     evaluation_from_json,
@@ -37,7 +37,6 @@ from results.schema import (
     followed,
     hosted,
     opened,
-    unmeasured,
 )
 
 SYNC_SECONDS = 1.0
@@ -75,8 +74,8 @@ class StudyJournal:
         self._record(opened(key, versions))
 
     @property
-    def recorded(self) -> list[dict[str, Any]]:
-        """Its events of earlier runs, in order."""
+    def recorded(self) -> Sequence[Event]:
+        """Its events of earlier runs, in order, as a replay repeats them."""
         return self._recorded
 
     @property
@@ -95,7 +94,7 @@ class StudyJournal:
         if not self._followed:
             return None
         return [
-            Proposal(event["trial"], event["config"], event["epochs"]) if event["event"] == "asked" else None
+            Proposal(event.trial, event.configuration, event.epochs) if isinstance(event, Asked) else None
             for event in self._recorded[1 : self._followed]
         ]
 
@@ -105,10 +104,10 @@ class StudyJournal:
 
     def follow(self, reason: str) -> None:
         """Append that all recorded events are followed as they stand from now on, and why."""
-        told = sum(event["event"] == "told" for event in self._recorded)
+        told = sum(isinstance(event, Told) for event in self._recorded)
         self._appender.append(followed(told, reason))
 
-    def record(self, event: Event) -> None:
+    def record(self, event: happened.Event) -> None:
         """Verify the next event of a replay, or append a new one.
 
         Raises:
@@ -137,8 +136,9 @@ class StudyJournal:
         known = self._recorded[self._position]
         self._position += 1
         # Through JSON, so that what is compared is what would be written.
-        if unmeasured(json.loads(json.dumps(event))) != unmeasured(known):
-            raise ReplayMismatchError(self._mismatch(known, event))
+        now = event_of(json.dumps(event).encode())
+        if now.unmeasured() != known.unmeasured():
+            raise ReplayMismatchError(self._mismatch(known, now))
 
     def _append_host(self) -> None:
         if self._machine is None or (self._hosts and self._hosts[-1][1] == self._machine.id):
@@ -146,17 +146,18 @@ class StudyJournal:
         self._hosts = (*self._hosts, (self._position, self._machine.id))
         self._appender.append(hosted(self._machine.id))
 
-    def _mismatch(self, known: dict[str, Any], event: dict[str, Any]) -> str:
-        changed = list(_differences(self._recorded[0]["versions"], self._versions))
+    def _mismatch(self, known: Event, event: Event) -> str:
+        first = self._recorded[0]
+        changed = list(_differences(first.versions, self._versions)) if isinstance(first, Opened) else []
         then = [machine for before, machine in self._hosts if before < self._position]
         if then and self._machine is not None and then[-1] != self._machine.id:
             was, now = numbers_of(self._describe(then[-1])), numbers_of(self._machine.description)
             changed += [each for each in _differences(was, now) if each not in changed]
-        trial = known.get("trial", known.get("number", 0))
+        trial = getattr(known, "trial", getattr(known, "number", 0))
         since = "; ".join(changed) if changed else "nothing that is recorded of machine and libraries"
         return (
             f"replay differs from the journal at event {self._position}, trial {trial}: "
-            f"recorded {json.dumps(unmeasured(known))}, now {json.dumps(unmeasured(event))}. Changed since: {since}. "
+            f"recorded {json.dumps(known.unmeasured())}, now {json.dumps(event.unmeasured())}. Changed since: {since}. "
             "Go on where that is as it was; or run with --on-mismatch tell, to tell the searcher the recorded trials "
             "and let it propose the rest, or with --on-mismatch restart, to set the old journal aside and run this "
             "study again from its beginning"

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 import pandas as pd
+import seaborn
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
@@ -172,7 +173,7 @@ def coordinates_plot(tables: SweepTables, task: str) -> Plot | None:
             ticks[-1].set_horizontalalignment("right")
             axes.yaxis.set_major_locator(NullLocator())
             axes.grid(visible=True, axis="x", color="#999999")
-            axes.spines["left"].set_visible(False)
+            seaborn.despine(ax=axes, left=True)
         figure.suptitle(shortened(f"Configurations tried on {task}", 90))
         settle(figure)
     data = sample.trials[["task", "searcher", "repetition", "step", "value"]].assign(

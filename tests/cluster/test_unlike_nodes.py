@@ -8,7 +8,7 @@ import pytest
 from records import study_records
 
 from harness.arithmetic import Arithmetic
-from results.layout import read_study
+from results.reading import read_study
 
 pytestmark = pytest.mark.cluster
 

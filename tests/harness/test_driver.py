@@ -13,7 +13,8 @@ from harness.executors.serial import SerialExecutor
 from harness.host import Stepped
 from harness.progress import Progress
 from harness.sweep import parse_sweep
-from results.layout import Layout, read_study
+from results.layout import Layout
+from results.reading import Told, read_study
 from results.writer import RecordWriter
 
 FUNCTIONS = """\
@@ -88,7 +89,7 @@ def test_evaluations_are_shared_by_studies_and_later_sweeps(run_sweep, plugin, t
         plan = Layout(run_sweep.root).plan(name)
         for planned in plan["studies"]:
             events = read_study(Layout(run_sweep.root).study(planned["study"])).events
-            assert {e["seconds"] for e in events if e["event"] == "told"} == {9 * 0.25}
+            assert {event.seconds for event in events if isinstance(event, Told)} == {9 * 0.25}
 
 
 def test_equal_requests_in_flight_are_trained_once(run_sweep, plugin, tmp_path):

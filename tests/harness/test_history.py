@@ -15,7 +15,7 @@ from harness.history import Followed
 from harness.space import Choice, Float, Int, Space
 from harness.study import Study
 from harness.trial import Budget, Curve, Evaluation, Fidelity, Objective, Problem, Status
-from results.layout import read_study
+from results.reading import read_study
 from results.tables import read_tables
 
 SPACE = Space({"rate": Float(1e-4, 1.0, log=True), "units": Int(1, 64), "kind": Choice(("a", "b"))})
@@ -113,7 +113,7 @@ def test_a_study_goes_on_from_its_record(run_sweep, plugin, monkeypatch, workers
     for path in journals:
         record = read_study(path)
         assert record.state == "done"
-        assert record.events[-1]["evaluations"] == 8
+        assert record.events[-1].evaluations == 8
         assert record.followed > 0
     tables = read_tables(run_sweep.root, "drift")
     told = sum('"told"' in line for line in kept[journals[0]].splitlines())

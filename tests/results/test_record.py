@@ -15,8 +15,8 @@ from harness.keys import EvaluationKey, TaskKey
 from harness.machine import Machine
 from harness.trial import Curve, Evaluation, Status
 from results.journal import Appender, read_lines, torn_tail
-from results.layout import Layout, checked_name, read_study, write_atomically
-from results.reading import read_events
+from results.layout import Layout, checked_name, write_atomically
+from results.reading import read_events, read_study
 from results.schema import FORMAT
 from results.tables import export, read_tables
 from results.writer import RecordWriter, is_held
