@@ -27,8 +27,8 @@ def disagreement(before: Path, after: Path) -> float | str:
     """Compare two files of the same name.
 
     Returns:
-        The largest difference of two numbers, relative to the larger of them: 0.0 where all bytes are equal or
-        only pixels and printed digits differ by the least there is. Or in words what differs by more than rounding.
+        The largest difference of two numbers, relative to the larger of them (where both count as zero, to the largest
+        of the file): 0.0 where all bytes are equal or only pixels and printed digits differ by the least there is. Or in words what differs by more than rounding.
     """
     first, second = before.read_bytes(), after.read_bytes()
     if first == second:
@@ -50,8 +50,8 @@ def _printed(first: bytes, second: bytes) -> float | str:
 def _rounding(a: str, b: str, largest: float) -> float | None:
     """Return the relative difference of two numbers; ``None`` where it is no rounding."""
     x, y = float(a), float(b)
-    if x == y or abs(x - y) <= NOTHING * largest:
-        return 0.0
+    if abs(x - y) <= NOTHING * largest:
+        return abs(x - y) / largest if largest else 0.0
     relative = abs(x - y) / max(abs(x), abs(y))
     return relative if relative <= RELATIVE else None
 
