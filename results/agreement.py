@@ -28,7 +28,8 @@ def disagreement(before: Path, after: Path) -> float | str:
 
     Returns:
         The largest difference of two numbers, relative to the larger of them (where both count as zero, to the largest
-        of the file): 0.0 where all bytes are equal or only pixels and printed digits differ by the least there is. Or in words what differs by more than rounding.
+        of the file): 0.0 where all bytes are equal, or only pixels and printed digits differ by the least there is.
+        Or in words what differs by more than rounding.
     """
     first, second = before.read_bytes(), after.read_bytes()
     if first == second:
