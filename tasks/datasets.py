@@ -136,10 +136,10 @@ def _source(name: str) -> _Source:
     return _SOURCES[name]
 
 
-Place = tuple[str, Path | None, Callable[[], Arrays]]
+Candidate = tuple[str, Path | None, Callable[[], Arrays]]
 
 
-def _places(name: str, folder: Path | None) -> Iterator[Place]:
+def _places(name: str, folder: Path | None) -> Iterator[Candidate]:
     """Yield every place to look in: its description, the path that must exist, and how to read it."""
     idx_folder = _SOURCES[name].idx_folder
     if folder is not None:
@@ -152,7 +152,7 @@ def _places(name: str, folder: Path | None) -> Iterator[Place]:
     yield "download by Keras", None, lambda: _download(name)
 
 
-def _place(what: str, path: Path) -> Place:
+def _place(what: str, path: Path) -> Candidate:
     return f"{what} {path}", path, lambda: _read_npz(path) if path.suffix == ".npz" else _read_idx(path)
 
 
@@ -177,6 +177,6 @@ def _idx(path: Path) -> NDArray[np.uint8]:
 
 
 def _download(name: str) -> Arrays:
-    from tasks import backend  # the one module that imports Keras
+    from tasks import downloads  # which loads Keras
 
-    return backend.download(name)
+    return downloads.download(name)

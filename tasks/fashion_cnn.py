@@ -11,8 +11,8 @@ from pydantic import Field
 from harness.experiment import Experiment, Search
 from harness.space import Config, Float, Int, Space
 from harness.task import Data
+from tasks.engine.network import Conv, Dense, MaxPool, Optimizer, Training
 from tasks.images import ImageClassifier, Variant, VariantName, output_layer
-from tasks.network import Conv, Dense, MaxPool, Optimizer, Training
 
 REPORT = 'S4, "Fashion MNIST classification and hyperparameter optimization using Scikit-Optimize" (notebook)'
 

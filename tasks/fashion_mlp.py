@@ -7,8 +7,8 @@ from typing import ClassVar
 
 from harness.experiment import Experiment
 from harness.space import Choice, Condition, Config, Float, Space
+from tasks.engine.network import Dense, Optimizer, Training
 from tasks.images import ImageClassifier, Variant, VariantName, output_layer
-from tasks.network import Dense, Optimizer, Training
 
 REPORT = (
     'S1, "Comparing metaheuristics for optimising the coefficients of a neural network" (university report)'

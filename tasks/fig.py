@@ -14,12 +14,10 @@ from harness.experiment import Experiment, Search
 from harness.space import Choice, Config, Float, Int, Space
 from harness.task import Checkpoint, Data, Inspection, RegretScale, Task
 from harness.trial import Fidelity, Objective
-from tasks import backend
-from tasks.augmentation import Augmentation
-from tasks.densenet import DENSENET121, Blocks, imagenet_weights, random_weights
-from tasks.figs import CLASSES, CLOTHES, StandIn, load_folder, load_stand_in
-from tasks.images import SHOWN
-from tasks.network import (
+from tasks.engine.augmentation import Augmentation
+from tasks.engine.backbone import examples_of
+from tasks.engine.densenet import DENSENET121, Blocks, random_weights
+from tasks.engine.network import (
     PASSES_OF_A_STEP,
     CenterLoss,
     Dense,
@@ -30,7 +28,11 @@ from tasks.network import (
     Training,
     forward_flops,
 )
-from tasks.training import TrainedTask, TrainingState, initial_state, layer_weights, predict
+from tasks.engine.process import LIBRARIES
+from tasks.engine.training import TrainedTask, TrainingState, initial_state, layer_weights, predict
+from tasks.figs import CLASSES, CLOTHES, StandIn, load_folder, load_stand_in
+from tasks.imagenet import imagenet_weights
+from tasks.images import SHOWN
 
 REPORT = 'S0, "Four-class fig grading with DenseNet121, GPyOpt, Keras Tuner and Optuna" (course report)'
 
@@ -72,7 +74,7 @@ class FigGrading(TrainedTask):
     """What the two fig tasks share: images, backbone, stages, and cost."""
 
     source = REPORT
-    libraries: ClassVar[Mapping[str, str]] = {**backend.LIBRARIES, "PIL": "pillow", "h5py": "h5py"}
+    libraries: ClassVar[Mapping[str, str]] = {**LIBRARIES, "PIL": "pillow", "h5py": "h5py"}
     scoring_options = frozenset({"epochs"})
 
     class Options(Task.Options):
@@ -136,7 +138,7 @@ class FigGrading(TrainedTask):
 
         Returns:
             ``x_train``, ``x_val``, ``x_test``, uint8 (count, side, side, 3), ``y_train``, ``y_val``, ``y_test``, uint8
-            (count,), and ``backbone`` and ``statistics``, float32 vectors: see `tasks.densenet.Vectors`.
+            (count,), and ``backbone`` and ``statistics``, float32 vectors: see `tasks.engine.densenet.Vectors`.
 
         Raises:
             DataError: The images or the weights were not found, or are not as expected.
@@ -153,7 +155,7 @@ class FigGrading(TrainedTask):
         if not isinstance(state, TrainingState):
             return None
         stage = replace(state.training.stage(checkpoint.curve.epochs), augmentation=None)
-        test = backend.examples(stage, data)["test"]
+        test = examples_of(stage, data)["test"]
         stand_in = self.options.images == "stand_in"
         return Inspection(
             before=layer_weights(initial_state(state.training, state.seed, data)),
@@ -220,7 +222,7 @@ class FigAugmentation(FigGrading):
 
     - Augmentation: ``rotation_range`` (degrees), ``width_shift_range``, ``height_shift_range`` (fractions),
       ``shear_range`` (degrees) and ``zoom_range`` of Keras's ``ImageDataGenerator``, with exactly its meaning:
-      see `tasks.augmentation`. Every training image is changed anew in each epoch, validation and test images
+      see `tasks.engine.augmentation`. Every training image is changed anew in each epoch, validation and test images
       never.
     - Space, *our choice*, since the report gives no ranges and its best values lie on these edges: rotation
       0 … 40, all others 0.1 … 0.4.
@@ -302,9 +304,9 @@ class FigHead(FigGrading):
       again), fine-tuning for 5 epochs at 1e-5, and batch normalisation with its ImageNet statistics throughout,
       as Keras advises. Fidelity 1 … 15; ``epochs: 10`` is without fine-tuning.
     - Loss: cross-entropy plus λ (``lambda``) times the center loss on the ``units`` features; see
-      `tasks.network.CenterLoss`. *Our choice*: centres move at the rate 0.5.
+      `tasks.engine.network.CenterLoss`. *Our choice*: centres move at the rate 0.5.
     - Remedies: class weights inversely proportional to class frequency, or resampling; see
-      `tasks.network.Training`.
+      `tasks.engine.network.Training`.
     - Space: ``units``, ``lambda``, ``lr``, ``dropout`` and ``remedy``, as the report's two searches and its table
       have them; *our choice* of ranges: units 4 … 64, λ 0 … 1, learning rate 1e-4 … 1e-2 on a log scale,
       dropout 0 … 0.8.

@@ -14,8 +14,8 @@ from harness.space import Config
 from harness.task import Checkpoint, Data, Inspection, RegretScale, Task
 from harness.trial import Fidelity, Objective
 from tasks.datasets import CLASSES, Arrays, load_full, load_small
-from tasks.network import PASSES_OF_A_STEP, Dense, Initializer, forward_flops
-from tasks.training import TrainedTask, TrainingState, initial_state, layer_weights, predict
+from tasks.engine.network import PASSES_OF_A_STEP, Dense, Initializer, forward_flops
+from tasks.engine.training import TrainedTask, TrainingState, initial_state, layer_weights, predict
 
 VariantName = Literal["full", "small", "tiny"]
 IMAGE: Final = (28, 28, 1)

@@ -9,8 +9,8 @@ from pydantic import Field
 
 from harness.experiment import Experiment, Search
 from harness.space import Choice, Config, Space
+from tasks.engine.network import Dense, Optimizer, Training
 from tasks.images import ImageClassifier, Variant, VariantName, output_layer
-from tasks.network import Dense, Optimizer, Training
 
 REPORT = 'S2, "Solving a classification problem with a multi-layer perceptron" (university report)'
 

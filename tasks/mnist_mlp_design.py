@@ -8,9 +8,9 @@ from typing import ClassVar, Final
 
 from harness.experiment import Experiment
 from harness.space import Choice, Config, Space
+from tasks.engine.network import Dense, Dropout, Initializer, Layer, Normal, Optimizer, Training
 from tasks.images import ImageClassifier, Variant, VariantName, output_layer
 from tasks.mnist_mlp import REPORT, MnistMlp
-from tasks.network import Dense, Dropout, Initializer, Layer, Normal, Optimizer, Training
 
 _ADAM: Final = Optimizer("adam", 1e-3)
 _RMSPROP: Final = Optimizer("rmsprop", 1e-3, rho=0.99)

@@ -17,9 +17,9 @@ from harness.keys import derive_seed
 from harness.space import Choice, Condition, Config, Float, Int, Space
 from harness.task import Checkpoint, Data, Inspection
 from harness.trial import ConfusionMatrix, Curve, Evaluation, Status
+from tasks.engine.network import Activation, Conv, Dense, Layer, MaxPool, Optimizer, Training
+from tasks.engine.training import Split, train
 from tasks.images import CLASS_NAMES, ImageClassifier, Variant, VariantName, inspection, output_layer
-from tasks.network import Activation, Conv, Dense, Layer, MaxPool, Optimizer, Training
-from tasks.training import Split, train
 
 REPORT = 'S3, "Hyperparameter optimisation of deep networks with PSO" (lecture slides)'
 FOLDS: Final = 5

@@ -23,7 +23,7 @@ from typing import Any
 
 import psutil
 
-from tasks.network import Conv, Dense, Dropout, MaxPool, Optimizer, Training
+from tasks.engine.network import Conv, Dense, Dropout, MaxPool, Optimizer, Training
 
 OUTPUT = Dense(10, "linear")
 ROUNDS = 5
@@ -90,10 +90,10 @@ def data_of(name: str, sizes: tuple[int, int, int]) -> dict[str, Any]:
 
 def engine(pipe: Connection, threads: int) -> None:
     """Train what comes through the pipe, and answer with seconds and resident memory."""
-    from tasks import backend
-    from tasks.training import train
+    from tasks.engine import process
+    from tasks.engine.training import train
 
-    backend.configure_threads(threads)
+    process.configure_threads(threads)
     loaded: dict[Any, Any] = {}
     process = psutil.Process()
     for seed, (training, which, epochs) in enumerate(iter(pipe.recv, None)):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import keras
 import numpy as np
 
-from tasks.network import Conv, Dense, Dropout, MaxPool, Normal, named_layers
-from tasks.training import class_weights
+from tasks.engine.network import Conv, Dense, Dropout, MaxPool, Normal, named_layers
+from tasks.engine.training import class_weights
 
 
 def model_of(training, shape, seed=0):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tasks import backend
-from tasks.augmentation import Augmentation, affine, transforms
+from tasks.engine import arrays, process
+from tasks.engine.augmentation import Augmentation, affine, transforms
 
 SIDE = 20
 REPORT = Augmentation(29.78, 0.1, 0.4, 0.4, 0.1)
@@ -20,9 +20,9 @@ def images():
 
 def moved(images, **parameters):
     """Apply the same change to all images."""
-    backend.configure_threads(1)
+    process.configure_threads(1)
     chosen = {k: np.full(len(images), v) for k, v in {**NEUTRAL, **parameters}.items()}
-    return np.asarray(backend.augmented(images, affine(**chosen, side=images.shape[1])))
+    return np.asarray(arrays.augmented(images, affine(**chosen, side=images.shape[1])))
 
 
 def test_identity_leaves_images_as_they_are(images):
@@ -58,7 +58,7 @@ def test_agrees_with_keras(side):
     drawn = [keras.get_random_transform((side, side, 3), seed=place) for place in range(len(images))]
     expected = [keras.apply_transform(image, how) for image, how in zip(images, drawn, strict=True)]
     parameters = {name: np.array([how[name] for how in drawn]) for name in NEUTRAL}
-    found = np.asarray(backend.augmented(images, affine(**parameters, side=side)))
+    found = np.asarray(arrays.augmented(images, affine(**parameters, side=side)))
     assert np.abs(found - np.stack(expected)).max() < 0.02  # of 255
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from harness.errors import DataError, UnknownNameError
 from harness.task import data_digest
-from tasks import backend, datasets
+from tasks import datasets, downloads
 
 NAMES = ("mnist", "fashion_mnist")
 REAL = os.environ.get(datasets.ENVIRONMENT)
@@ -30,7 +30,7 @@ def nowhere(tmp_path, monkeypatch):
     monkeypatch.delenv(datasets.ENVIRONMENT, raising=False)
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
     monkeypatch.setattr(datasets, "DEBIAN_FOLDER", tmp_path / "debian")
-    monkeypatch.setattr(backend, "download", download)
+    monkeypatch.setattr(downloads, "download", download)
 
 
 @pytest.fixture
@@ -104,10 +104,10 @@ def test_idx_files(name, place, tmp_path, pretend):
 
 
 def test_keras_cache_and_download(tmp_path, monkeypatch, pretend):
-    monkeypatch.setattr(backend, "download", lambda name: pretend[name])
+    monkeypatch.setattr(downloads, "download", lambda name: pretend[name])
     assert data_digest(datasets.load_full("mnist")) == data_digest(pretend["mnist"])
     write_npz(tmp_path / "keras/datasets/mnist.npz", pretend["mnist"])
-    monkeypatch.setattr(backend, "download", lambda name: pytest.fail("downloaded although cached"))
+    monkeypatch.setattr(downloads, "download", lambda name: pytest.fail("downloaded although cached"))
     assert data_digest(datasets.load_full("mnist")) == data_digest(pretend["mnist"])
 
 

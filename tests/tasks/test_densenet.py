@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from harness.errors import DataError
-from tasks import backend, datasets, densenet
-from tasks.network import DenseNet
+from tasks import datasets, downloads, imagenet
+from tasks.engine import backbone, densenet, process
+from tasks.engine.network import DenseNet
 
 TINY = (1, 1, 1, 1)
 
@@ -21,7 +22,7 @@ def named(model):
 @pytest.fixture(scope="module")
 def model():
     """Keras's DenseNet121 with weights that make every part matter."""
-    backend.configure_threads(1)
+    process.configure_threads(1)
     import keras
 
     model = keras.applications.DenseNet121(
@@ -62,14 +63,14 @@ def test_outputs_are_kerass(model, vectors):
 
     pixels = np.random.default_rng(1).integers(0, 256, (5, 64, 64, 3), dtype=np.uint8)
     expected = model(keras.applications.densenet.preprocess_input(pixels.astype(np.float32)), training=False)
-    found = backend.features(DenseNet(), pixels, vectors)
+    found = backbone.features(DenseNet(), pixels, vectors)
     assert found.shape == (5, 1024)
     assert np.abs(found - expected.numpy()).max() < 1e-5 * np.abs(expected.numpy()).max()
 
 
 @pytest.mark.parametrize("side", [32, 64, 99, 100])
 def test_sides_are_kerass(side):
-    backend.configure_threads(1)
+    process.configure_threads(1)
     from keras.src.applications.densenet import DenseNet as KerasDenseNet
 
     model = KerasDenseNet(list(TINY), include_top=False, weights=None, input_shape=(side, side, 3))
@@ -78,14 +79,14 @@ def test_sides_are_kerass(side):
 
 
 def test_features_are_computed_once_for_the_same_arrays(monkeypatch):
-    backend.configure_threads(1)
+    process.configure_threads(1)
     weights = densenet.random_weights(TINY)
     pixels = np.random.default_rng(2).integers(0, 256, (7, 32, 32, 3), dtype=np.uint8)
-    first = backend.features(DenseNet(TINY), pixels, weights)
-    assert backend.features(DenseNet(TINY), pixels, weights) is first
-    assert backend.features(DenseNet(TINY), pixels.copy(), weights) is not first
-    monkeypatch.setattr(backend, "BACKBONE_AT_ONCE", 3)
-    assert np.allclose(backend.features(DenseNet(TINY), pixels.copy(), weights), first, atol=1e-5)
+    first = backbone.features(DenseNet(TINY), pixels, weights)
+    assert backbone.features(DenseNet(TINY), pixels, weights) is first
+    assert backbone.features(DenseNet(TINY), pixels.copy(), weights) is not first
+    monkeypatch.setattr(backbone, "BACKBONE_AT_ONCE", 3)
+    assert np.allclose(backbone.features(DenseNet(TINY), pixels.copy(), weights), first, atol=1e-5)
     assert np.isfinite(first).all()
     assert 0.1 < first.std() < 10
 
@@ -151,7 +152,7 @@ def nowhere(tmp_path, monkeypatch):
 
     monkeypatch.delenv(datasets.ENVIRONMENT, raising=False)
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
-    monkeypatch.setattr(backend, "download_file", download)
+    monkeypatch.setattr(downloads, "download_file", download)
     return tmp_path
 
 
@@ -164,17 +165,17 @@ def pretend(nowhere, monkeypatch):
             pass
 
         def hexdigest(self):
-            return densenet.MD5
+            return imagenet.MD5
 
-    monkeypatch.setattr(densenet.hashlib, "md5", AnyMd5)
+    monkeypatch.setattr(imagenet.hashlib, "md5", AnyMd5)
     return nowhere
 
 
 @pytest.mark.parametrize("place", ["folder", "keras/models"])
 def test_weights_are_found(place, pretend, monkeypatch, model, vectors):
-    write(pretend / place / densenet.FILE, model)
+    write(pretend / place / imagenet.FILE, model)
     monkeypatch.setenv(datasets.ENVIRONMENT, str(pretend / "folder"))
-    found = densenet.imagenet_weights()
+    found = imagenet.imagenet_weights()
     assert {name: array.dtype for name, array in found.items()} == dict.fromkeys(vectors, np.float32)
     assert all(np.array_equal(found[name], vectors[name]) for name in vectors)
 
@@ -184,22 +185,22 @@ def test_kerass_own_writer_is_read(tmp_path, model, vectors):
 
     with h5py.File(tmp_path / "w.h5", "w") as file:
         save_weights_to_hdf5_group(file, model)
-    found = densenet.as_vectors(densenet.DENSENET121, densenet.read_arrays(tmp_path / "w.h5"))
+    found = densenet.as_vectors(densenet.DENSENET121, imagenet.read_arrays(tmp_path / "w.h5"))
     assert all(np.array_equal(found[name], vectors[name]) for name in vectors)
 
 
 def test_missing_weights_say_which_file_to_put_where(nowhere, monkeypatch):
     with pytest.raises(DataError, match=r"none is named \(DERBY_DATA is not set\)"):
-        densenet.imagenet_weights()
+        imagenet.imagenet_weights()
     monkeypatch.setenv(datasets.ENVIRONMENT, str(nowhere / "folder"))
     with pytest.raises(DataError) as caught:
-        densenet.imagenet_weights()
+        imagenet.imagenet_weights()
     message = str(caught.value)
     for part in (
-        f"data folder {nowhere / 'folder' / densenet.FILE}: no such file",
-        f"Keras's cache {nowhere / 'keras' / 'models' / densenet.FILE}: no such file",
+        f"data folder {nowhere / 'folder' / imagenet.FILE}: no such file",
+        f"Keras's cache {nowhere / 'keras' / 'models' / imagenet.FILE}: no such file",
         "download by Keras: OSError: no route to host",
-        f"Put {densenet.FILE} (from https://storage.googleapis.com/",
+        f"Put {imagenet.FILE} (from https://storage.googleapis.com/",
         "DERBY_DATA",
         "backbone_weights: none",
     ):
@@ -207,10 +208,10 @@ def test_missing_weights_say_which_file_to_put_where(nowhere, monkeypatch):
 
 
 def test_another_file_is_refused_and_named(nowhere, monkeypatch):
-    path = nowhere / "folder" / densenet.FILE
+    path = nowhere / "folder" / imagenet.FILE
     path.parent.mkdir()
     path.write_bytes(b"something else")
     monkeypatch.setenv(datasets.ENVIRONMENT, str(path.parent))
-    expected = rf"{densenet.FILE}: not the file expected: MD5 \w+, expected {densenet.MD5}"
+    expected = rf"{imagenet.FILE}: not the file expected: MD5 \w+, expected {imagenet.MD5}"
     with pytest.warns(UserWarning, match=expected), pytest.raises(DataError, match=expected):
-        densenet.imagenet_weights()
+        imagenet.imagenet_weights()

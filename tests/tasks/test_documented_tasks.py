@@ -9,13 +9,13 @@ from pydantic import ValidationError
 from harness import registry
 from tasks import images
 from tasks.datasets import load_small
+from tasks.engine.network import Conv, Dense, Dropout, MaxPool, Optimizer, forward_flops
 from tasks.fashion_cnn import FashionCnn
 from tasks.fashion_mlp import FashionMlp
 from tasks.images import Variant, split
 from tasks.mnist_mlp import MnistMlp
 from tasks.mnist_mlp_design import MnistMlpDesign
 from tasks.mnist_net import MnistNet
-from tasks.network import Conv, Dense, Dropout, MaxPool, Optimizer, forward_flops
 
 TASKS = (FashionCnn, FashionMlp, MnistMlp, MnistMlpDesign, MnistNet)
 

@@ -9,8 +9,8 @@ from pydantic import ValidationError
 from harness import registry
 from harness.trial import Budget, Status
 from tasks.datasets import load_small
+from tasks.engine.network import Conv, Dense, MaxPool, Optimizer
 from tasks.fashion_cnn import FashionCnn
-from tasks.network import Conv, Dense, MaxPool, Optimizer
 
 CONVOLUTIONS = (Conv(32, 3, "relu"), MaxPool(2), Conv(64, 3, "relu"), MaxPool(2))
 FORWARD = 2 * (28 * 28 * 9 * 1 * 32 + 14 * 14 * 9 * 32 * 64)

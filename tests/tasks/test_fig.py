@@ -13,11 +13,12 @@ from harness import registry
 from harness.errors import DataError
 from harness.task import Checkpoint, read_only
 from harness.trial import Status
-from tasks import backend, datasets, densenet
-from tasks.augmentation import Augmentation
+from tasks import datasets, downloads
+from tasks.engine import backbone, densenet
+from tasks.engine.augmentation import Augmentation
+from tasks.engine.network import CenterLoss, Dense, DenseNet, Dropout, FineTuning, Optimizer, Training
+from tasks.engine.training import train
 from tasks.fig import FigAugmentation, FigHead
-from tasks.network import CenterLoss, Dense, DenseNet, Dropout, FineTuning, Optimizer, Training
-from tasks.training import train
 
 BLOCKS = (1, 1, 1, 1)
 SEED = 3
@@ -158,7 +159,7 @@ def test_without_weights_loading_says_which_file_to_put_where(tmp_path, monkeypa
 
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     monkeypatch.delenv(datasets.ENVIRONMENT, raising=False)
-    monkeypatch.setattr(backend, "download_file", download)
+    monkeypatch.setattr(downloads, "download_file", download)
     with pytest.raises(DataError, match=r"Put densenet121_weights\S*_notop\.h5 .* into a folder"):
         FigAugmentation(variant="small").load()
 
@@ -298,7 +299,7 @@ def test_center_loss_draws_a_class_together(data):
             fine_tuning=None,
         )
         _, state = trained(training, data, epochs=10)
-        x = backend.features(DenseNet(BLOCKS), data["x_train"], data)
+        x = backbone.features(DenseNet(BLOCKS), data["x_train"], data)
         h = np.maximum(x @ state.variables["dense_1/kernel"] + state.variables["dense_1/bias"], 0)
         return sum(h[data["y_train"] == c].var(axis=0).sum() for c in range(4))
 

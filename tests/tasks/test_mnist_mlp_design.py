@@ -8,8 +8,8 @@ import pytest
 
 from harness import registry
 from harness.trial import Budget, Status
+from tasks.engine.network import Dense, Dropout, Normal, Optimizer
 from tasks.mnist_mlp_design import MnistMlpDesign
-from tasks.network import Dense, Dropout, Normal, Optimizer
 
 SGD, N10 = Optimizer("sgd", 0.01), Normal(10, 0.05)
 RMSPROP = Optimizer("rmsprop", 1e-3, rho=0.99)

@@ -13,9 +13,9 @@ from harness.keys import derive_seed
 from harness.task import Checkpoint
 from harness.trial import Budget, Status
 from tasks import mnist_net
+from tasks.engine.network import Conv, Dense, MaxPool, Optimizer, Training
+from tasks.engine.training import Split, train
 from tasks.mnist_net import FOLDS, MnistNet, cross_validate, folds
-from tasks.network import Conv, Dense, MaxPool, Optimizer, Training
-from tasks.training import Split, train
 
 BASE = {"layers": 1, "units_1": 128, "activation": "relu", "lr": 1e-3}
 DEEP = {"layers": 3, "units_1": 30, "units_2": 20, "units_3": 40, "activation": "tanh", "lr": 0.01}

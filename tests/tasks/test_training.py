@@ -18,9 +18,9 @@ from sklearn.utils.class_weight import compute_class_weight
 from harness.errors import DerbyError
 from harness.task import Checkpoint, read_only
 from harness.trial import Status
-from tasks import backend, training
-from tasks.network import CenterLoss, Conv, Dense, Dropout, MaxPool, Normal, Optimizer, Training
-from tasks.training import (
+from tasks.engine import arrays, process, program, training
+from tasks.engine.network import CenterLoss, Conv, Dense, Dropout, MaxPool, Normal, Optimizer, Training
+from tasks.engine.training import (
     Split,
     class_weights,
     confusion_matrix,
@@ -211,7 +211,7 @@ def test_a_split_trains_and_validates_on_rows_of_the_training_examples(data):
 
 def test_programs_are_shared_by_structure_and_never_carry_anything_over(data):
     """Other widths, rates and batch sizes: the same program, and the numbers of a fresh one."""
-    backend._programs.clear()
+    program._programs.clear()
     layers = (Dense(8, l2=0.1), Dropout(0.5))
     kinds = [
         network(Optimizer("adam", 0.01), layers=layers),
@@ -220,12 +220,12 @@ def test_programs_are_shared_by_structure_and_never_carry_anything_over(data):
     ]
     fresh = []
     for kind in kinds:
-        backend._programs.clear()
+        program._programs.clear()
         fresh.append(train(kind, epochs=2, seed=1, data=data))
-    assert len(backend._programs) == 1
+    assert len(program._programs) == 1
     for kind, alone in zip(kinds, fresh, strict=True):
         assert without_seconds(train(kind, epochs=2, seed=1, data=data).curve) == without_seconds(alone.curve)
-    assert len(backend._programs) == 1
+    assert len(program._programs) == 1
     for other in (
         network(Optimizer("sgd", 0.01), layers=layers),
         network(Optimizer("adam", 0.01), layers=(Dense(8), Dropout(0.5))),
@@ -233,9 +233,9 @@ def test_programs_are_shared_by_structure_and_never_carry_anything_over(data):
         network(Optimizer("adam", 0.01), layers=layers, balance="weights"),
         network(Optimizer("adam", 0.01), layers=layers, center=CenterLoss(0.1)),
     ):
-        before = len(backend._programs)
+        before = len(program._programs)
         train(other, epochs=1, seed=1, data=data)
-        assert len(backend._programs) == before + 1
+        assert len(program._programs) == before + 1
 
 
 def test_what_is_kept_is_bounded(data, monkeypatch):
@@ -250,23 +250,23 @@ def test_what_is_kept_is_bounded(data, monkeypatch):
             fresh = {name: array.copy() for name, array in data.items()}
             train(network(layers=(Dense(3),) * depth), epochs=1, seed=1, data=fresh)
 
-    monkeypatch.setattr(backend, "PROGRAMS_KEPT", 2)
-    monkeypatch.setattr(backend, "ARRAYS_KEPT", 6)
+    monkeypatch.setattr(program, "PROGRAMS_KEPT", 2)
+    monkeypatch.setattr(arrays, "ARRAYS_KEPT", 6)
     some(3)
-    assert len(backend._programs) == 2
-    assert len(backend._tensors) == 6
-    kept, before = list(backend._programs), graphs()
+    assert len(program._programs) == 2
+    assert len(arrays._tensors) == 6
+    kept, before = list(program._programs), graphs()
     some(4)
-    assert len(backend._programs) == 2
-    assert kept[-1] in backend._programs
+    assert len(program._programs) == 2
+    assert kept[-1] in program._programs
     assert graphs() == before
 
 
 def test_an_array_is_converted_once(data):
     train(network(), epochs=1, seed=1, data=data)
-    before = {key: id(entry[1]) for key, entry in backend._tensors.items()}
+    before = {key: id(entry[1]) for key, entry in arrays._tensors.items()}
     train(network(Optimizer("sgd", 0.01)), epochs=1, seed=2, data=data)
-    assert {key: id(entry[1]) for key, entry in backend._tensors.items()} == before
+    assert {key: id(entry[1]) for key, entry in arrays._tensors.items()} == before
 
 
 def test_dropout_drops_at_its_rate_and_only_in_training(data):
@@ -280,12 +280,12 @@ def test_dropout_drops_at_its_rate_and_only_in_training(data):
     # Weights start at the mean of N(1/100, 0), so a logit is the mean of what dropout leaves of 100 ones.
     for rate in (0.1, 0.8):
         only = Training((Dropout(rate), Dense(2, "linear", Normal(0.01, 0.0))), Optimizer("sgd", 0.0), 4000)
-        program = backend.program(only, ones["x_train"], 2)
-        program.assign(initial_state(only, 1, ones).variables)
-        tf, _ = backend._libraries()
-        numbers = program._inputs(only)
+        made = program.program_of(only, ones["x_train"], 2)
+        made.assign(initial_state(only, 1, ones).variables)
+        tf, _ = process.libraries()
+        numbers = made._inputs(only)
         noise = tf.constant(5, tf.int64), tf.constant(0, tf.int64)
-        _, logits = program._forward(tf.constant(ones["x_train"]), numbers, noise)
+        _, logits = made._forward(tf.constant(ones["x_train"]), numbers, noise)
         assert np.mean(logits) == pytest.approx(1.0, abs=0.02)
         assert np.std(logits[:, 0]) == pytest.approx(np.sqrt(rate / (1 - rate) / 100), rel=0.1)
 
@@ -488,31 +488,31 @@ def test_scores_are_scikit_learns(missing):
 
 def test_threads_are_set_once(data, monkeypatch):
     train(network(), epochs=1, seed=1, data=data)
-    threads = backend._threads
-    backend.configure_threads(threads)
+    threads = process._threads
+    process.configure_threads(threads)
     with pytest.raises(RuntimeError, match=f"trains with {threads} threads .* got {threads + 1}"):
-        backend.configure_threads(threads + 1)
+        process.configure_threads(threads + 1)
     with pytest.raises(ValueError, match="at least 1"):
-        backend.configure_threads(0)
-    monkeypatch.setattr(backend, "_threads", None)  # as if somebody else had started TensorFlow
+        process.configure_threads(0)
+    monkeypatch.setattr(process, "_threads", None)  # as if somebody else had started TensorFlow
     with pytest.raises(RuntimeError, match="call configure_threads first"):
-        backend.configure_threads(threads + 1)
-    assert backend._threads is None
+        process.configure_threads(threads + 1)
+    assert process._threads is None
     monkeypatch.setenv("KERAS_BACKEND", "jax")
     with pytest.raises(DerbyError, match="KERAS_BACKEND is 'jax'"):
-        backend.configure_threads(1)
+        process.configure_threads(1)
 
 
 def test_device_has_a_name():
-    assert backend.device()
+    assert process.device()
 
 
 def test_log_chatter_is_dropped_and_all_else_kept(capfd):
-    with backend._quiet():
+    with process._quiet():
         os.write(2, b"I0000 00:00:17 1 port.cc:153] oneDNN custom operations are on.\nE0000 real\nplain\n")
         os.write(2, b"WARNING: All log messages before absl::InitializeLog() is called are written\n")
     assert capfd.readouterr().err == "E0000 real\nplain\n"
-    with pytest.raises(ZeroDivisionError), backend._quiet():
+    with pytest.raises(ZeroDivisionError), process._quiet():
         os.write(2, b"before it failed\n")
         _ = 1 / 0
     assert capfd.readouterr().err == "before it failed\n"
@@ -530,12 +530,12 @@ def nvidia_smi(tmp_path, monkeypatch):
 
 def test_the_memory_of_the_gpus_a_process_may_see(nvidia_smi, monkeypatch):
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    assert backend.gpu_memory() == [15360, 40960]
+    assert process.gpu_memory() == [15360, 40960]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
-    assert backend.gpu_memory() == [40960]
+    assert process.gpu_memory() == [40960]
 
 
 def test_a_share_of_a_gpu_of_unknown_memory_is_refused(nvidia_smi):
     nvidia_smi.write_text("#!/bin/sh\necho no devices >&2; exit 9\n")
     with pytest.raises(DerbyError, match="cannot find out how much memory the GPU has.*per-evaluator 1"):
-        backend.gpu_memory()
+        process.gpu_memory()

@@ -1,7 +1,7 @@
 """The training engine: trains one described network on arrays, reproducibly, and records its curve.
 
 `train` is a pure function of the training's description, the seed and the data, at one thread count on one
-kind of processor; global random state is neither read nor written. How it is computed is `tasks.backend`'s.
+kind of processor; global random state is neither read nor written. How it is computed is `tasks.engine.program`'s.
 """
 
 from __future__ import annotations
@@ -21,10 +21,12 @@ from harness.phases import phase
 from harness.space import Config
 from harness.task import Checkpoint, Data, Task
 from harness.trial import ConfusionMatrix, Evaluation, Status
-from tasks import backend
-from tasks.augmentation import transforms
-from tasks.backend import Variables
-from tasks.network import Dense, Training
+from tasks.engine.augmentation import transforms
+from tasks.engine.backbone import examples_of
+from tasks.engine.network import Dense, Training
+from tasks.engine.process import LIBRARIES, configure_threads, device, memory_errors
+from tasks.engine.program import Program, program_of
+from tasks.engine.variables import Variables, begun, initial_variables
 
 _NOTHING: Final[Data] = {}
 _MEASURING: Final = {"val": "validate", "test": "test"}
@@ -80,7 +82,7 @@ def train(
         data: ``x_train``, ``x_val``, ``x_test``, float32 (examples, …) or uint8 pixels, which are divided by
             255, and whole-number labels ``y_train``, ``y_val``, ``y_test``, (examples,); may be read-only.
             Arrays are converted once for as long as the same objects are given. Where the network begins with
-            a backbone also its ``backbone`` and ``statistics``: see `tasks.densenet.Vectors`.
+            a backbone also its ``backbone`` and ``statistics``: see `tasks.engine.densenet.Vectors`.
         checkpoint: Where this training and seed stand; updated in place when the epochs asked for or the
             deadline are reached, and left as it was by a failure, so that trying again fails the same.
         deadline: Seconds this call may take; checked after each epoch but the last one asked for, since
@@ -129,7 +131,7 @@ def train(
                 status = Status.TIMEOUT
                 message = f"the deadline of {deadline:g} s passed after epoch {curve.epochs} of {epochs}"
         state = run.state()
-    except backend.memory_errors() as error:
+    except memory_errors() as error:
         raise MemoryError(f"in epoch {curve.epochs + 1}: {error}") from error
     checkpoint.curve, checkpoint.state, checkpoint.nbytes = curve, state, state.nbytes
     return Evaluation(
@@ -160,7 +162,7 @@ class _Run:
         self._training, self._seed, self._data = training, seed, data
         self._classes = _classes(training)
         self._variables: Variables = state.variables
-        self._program: backend.Program | None = None
+        self._program: Program | None = None
         rows = {part: np.arange(len(data[f"y_{part}"]), dtype=np.int32) for part in ("train", "val", "test")}
         self._rows = rows["train"] if split is None else split.train
         self._measured = {
@@ -215,25 +217,25 @@ class _Run:
         variables = self._variables if self._program is None else self._program.variables()
         return TrainingState(self._training, self._seed, variables, self._confusion)
 
-    def _compiled(self, stage: Training) -> tuple[backend.Program, dict[str, NDArray[Any]]]:
+    def _compiled(self, stage: Training) -> tuple[Program, dict[str, NDArray[Any]]]:
         """Return a stage's program and the examples it is given, by part."""
-        examples = backend.examples(stage, self._data)
-        return backend.program(stage, examples["train"], self._classes, examples["val"]), examples
+        examples = examples_of(stage, self._data)
+        return program_of(stage, examples["train"], self._classes, examples["val"]), examples
 
-    def _enter(self, epoch: int, stage: Training) -> tuple[backend.Program, dict[str, NDArray[Any]]]:
+    def _enter(self, epoch: int, stage: Training) -> tuple[Program, dict[str, NDArray[Any]]]:
         """Return what `_compiled` does, with the variables as they stand before an epoch."""
         begins = epoch == 1 or stage != self._training.stage(epoch - 1)
         program, examples = self._compiled(stage)
         if begins or program is not self._program:
             variables = self._variables if self._program is None else self._program.variables()
-            program.assign(backend.begun(stage, variables, self._data) if begins else variables)
+            program.assign(begun(stage, variables, self._data) if begins else variables)
         self._program = program
         return program, examples
 
 
 def initial_state(training: Training, seed: int, data: Data) -> TrainingState:
     """Return where a training begins."""
-    variables = backend.initial_variables(training, seed, data["x_train"].shape[1:])
+    variables = initial_variables(training, seed, data["x_train"].shape[1:])
     return TrainingState(training, seed, variables)
 
 
@@ -250,7 +252,7 @@ def predict(state: TrainingState, x: NDArray[Any], given: Data = _NOTHING) -> ND
         x: Examples.
         given: A backbone's vectors, where it is passed through.
     """
-    program = backend.program(state.training, x, _classes(state.training))
+    program = program_of(state.training, x, _classes(state.training))
     program.assign(state.variables)
     rows = np.arange(len(x), dtype=np.int32)
     return program.measure(state.training, x, np.zeros(len(x), np.int32), rows, given)[1]
@@ -321,13 +323,13 @@ def _prefixed(part: str, values: dict[str, float]) -> dict[str, float]:
 class TrainedTask(Task):
     """A task whose evaluations are trainings by this engine; a subclass describes them in `training`."""
 
-    libraries: ClassVar[Mapping[str, str]] = backend.LIBRARIES
+    libraries: ClassVar[Mapping[str, str]] = LIBRARIES
 
     @classmethod
     def prepare(cls, threads: int, gpu_share: float = 1.0) -> str:
         """Start TensorFlow in this process; see `Task.prepare`."""
-        backend.configure_threads(threads, gpu_share)
-        return backend.device()
+        configure_threads(threads, gpu_share)
+        return device()
 
     @abstractmethod
     def training(self, config: Config) -> Training:

@@ -1,25 +1,19 @@
-"""DenseNet's weights: their layout, ImageNet's from the file Keras publishes, or random ones.
+"""DenseNet's layers and the layout of its weights.
 
-The network itself is computed by `tasks.backend`. Its weights travel as two vectors, so that they are data
+The network itself is computed by `tasks.engine.backbone`. Its weights travel as two vectors, so that they are data
 like any other: shared with every evaluator, and identified by their digest.
 """
 
 from __future__ import annotations
 
-import hashlib
 import math
-import os
-import warnings
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.errors import DataError
 from harness.keys import derive_seed
-from tasks.datasets import ENVIRONMENT, data_folder
 
 Blocks = tuple[int, int, int, int]
 """Layers in each of the four dense blocks."""
@@ -34,11 +28,6 @@ EPSILON: Final = 1.001e-5
 MEAN: Final = np.array((0.485, 0.456, 0.406), np.float32)
 SD: Final = np.array((0.229, 0.224, 0.225), np.float32)
 """Of ImageNet's red, green and blue, 0 … 1: what the network's inputs are normalised by."""
-FILE: Final = "densenet121_weights_tf_dim_ordering_tf_kernels_notop.h5"
-URL: Final = f"https://storage.googleapis.com/tensorflow/keras-applications/densenet/{FILE}"
-MD5: Final = "30ee3e1110167f948a6b9946edeeb738"
-"""The checksum that Keras expects of the file."""
-
 _RELU_VARIANCE: Final = (1 - 1 / math.pi) / 2
 """Of the positive part of a standard normal variable."""
 
@@ -162,78 +151,3 @@ def as_vectors(blocks: Blocks, arrays: dict[str, NDArray[Any]]) -> Vectors:
         "backbone": np.concatenate(trained).astype(np.float32),
         "statistics": np.concatenate(statistics).astype(np.float32),
     }
-
-
-def imagenet_weights() -> Vectors:
-    """Return the weights of DenseNet121 that Keras publishes, learnt on ImageNet.
-
-    The file is looked for in the data folder, then in Keras's cache, and last it is downloaded by Keras
-    into that; it is verified by Keras's checksum.
-
-    Raises:
-        DataError: It was found nowhere; lists what was tried, and says which file to put where.
-    """
-    first = data_folder()
-    tried = [f"data folder: none is named ({ENVIRONMENT} is not set)"] if first is None else []
-    cache = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras") / "models"
-    places = [("Keras's cache", cache / FILE)]
-    if first is not None:
-        places.insert(0, ("data folder", first / FILE))
-    for place, path in places:
-        if not path.exists():
-            tried.append(f"{place} {path}: no such file")
-            continue
-        try:
-            return read_weights(path)
-        except Exception as error:  # noqa: BLE001 - reported below with everything else that was tried
-            tried.append(f"{place} {path}: {error}")
-            warnings.warn(f"ignored {tried[-1]}", UserWarning, stacklevel=2)
-    try:
-        return read_weights(_download())
-    except Exception as error:  # noqa: BLE001 - a download may raise anything
-        tried.append(f"download by Keras: {type(error).__name__}: {error}")
-    raise DataError(
-        "DenseNet121's ImageNet weights were not found. Tried:\n"
-        + "\n".join(f"  - {line}" for line in tried)
-        + f"\nPut {FILE} (from {URL}) into a folder and name it with the environment variable {ENVIRONMENT}, "
-        "or choose `backbone_weights: none`: random weights, for tests."
-    )
-
-
-def read_weights(path: Path) -> Vectors:
-    """Read the file that Keras publishes.
-
-    Raises:
-        ValueError: Its checksum is another, or it does not hold DenseNet121's weights.
-        OSError: It cannot be read.
-    """
-    found = hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
-    if found != MD5:
-        raise ValueError(f"not the file expected: MD5 {found}, expected {MD5}")
-    return as_vectors(DENSENET121, read_arrays(path))
-
-
-def read_arrays(path: Path) -> dict[str, NDArray[np.float32]]:
-    """Read Keras's old weight format: a group for each layer, which lists its arrays' names.
-
-    The file was written when layers could be called ``conv1/conv``; now that one is ``conv1_conv``.
-    """
-    import h5py
-
-    arrays: dict[str, NDArray[np.float32]] = {}
-    with h5py.File(path, "r") as file:
-        for layer in _names(file.attrs["layer_names"]):
-            for weight in _names(file[layer].attrs["weight_names"]):
-                name = weight.rpartition("/")[2].partition(":")[0]
-                arrays[f"{layer.replace('/', '_')}/{name}"] = np.asarray(file[layer][weight], np.float32)
-    return arrays
-
-
-def _names(attribute: Any) -> list[str]:
-    return [name.decode() if isinstance(name, bytes) else str(name) for name in attribute]
-
-
-def _download() -> Path:
-    from tasks import backend  # the one module that imports Keras
-
-    return backend.download_file(FILE, URL, MD5)

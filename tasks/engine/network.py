@@ -1,6 +1,6 @@
 """What a training is: layers, optimiser and loss, described by values alone.
 
-The engine (`tasks.training`) trains what stands here. Two descriptions that differ only in numbers that
+The engine (`tasks.engine.training`) trains what stands here. Two descriptions that differ only in numbers that
 change no array's rank (widths, rates, penalties, batch size) share one compiled program.
 """
 
@@ -12,8 +12,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
-from tasks import densenet
-from tasks.augmentation import Augmentation
+from tasks.engine import densenet
+from tasks.engine.augmentation import Augmentation
 
 PASSES_OF_A_STEP: Final = 3
 """What a training step costs in forward passes: one forward, two backward."""
