@@ -33,7 +33,7 @@ NEHALEM = {
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="kernels of x86-64")
 def test_with_the_kernels_of_an_older_processor():
     run = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-m", "not slow", "-p", "no:cacheprovider", *CHOSEN],
+        [sys.executable, "-m", "pytest", "-q", "-n0", "-m", "not slow", "-p", "no:cacheprovider", *CHOSEN],
         cwd=Path(__file__).parents[1],
         env={**os.environ, **NEHALEM},
         capture_output=True,

@@ -507,6 +507,7 @@ KERAS_TUNER = {
 }
 
 
+@pytest.mark.tensorflow
 @pytest.mark.parametrize("name", ["kerastuner_random", "kerastuner_grid"])
 @pytest.mark.parametrize("space", [CONTINUOUS, MIXED, CONDITIONAL, CATEGORICAL])
 @pytest.mark.parametrize("seed", SEEDS)
@@ -515,6 +516,7 @@ def test_kerastuner(name, space, seed, tmp_path):
     assert kerastuner_ours(name, space, seed, 40) == native
 
 
+@pytest.mark.tensorflow
 @pytest.mark.parametrize("name", ["kerastuner_random", "kerastuner_grid"])
 @pytest.mark.parametrize("space", SPACES)
 def test_kerastuner_starting_point(name, space, tmp_path):
@@ -527,6 +529,7 @@ def test_kerastuner_starting_point(name, space, tmp_path):
     assert [config for config, _, _ in proposed].count(first) == 1
 
 
+@pytest.mark.tensorflow
 def test_kerastuner_bayes_starting_point(tmp_path):
     first, settings = dict(CONTINUOUS.references["published"]), {"num_initial_points": 4}
     native = kerastuner_search(
@@ -537,6 +540,7 @@ def test_kerastuner_bayes_starting_point(tmp_path):
     assert proposed[0][0] == first
 
 
+@pytest.mark.tensorflow
 def test_kerastuner_hyperband_starting_point(tmp_path):
     first, settings = dict(MIXED.references["published"]), {"hyperband_iterations": 1}
     native = kerastuner_search("Hyperband", MIXED, 3, tmp_path, first=first, max_epochs=9, **settings)
@@ -547,6 +551,7 @@ def test_kerastuner_hyperband_starting_point(tmp_path):
     assert ours[0] == (first, 1, None)
 
 
+@pytest.mark.tensorflow
 @pytest.mark.parametrize(("space", "seed"), SLOW_GRID)
 def test_kerastuner_bayes(space, seed, tmp_path):
     space = SPACES[space]
@@ -558,6 +563,7 @@ def test_kerastuner_bayes(space, seed, tmp_path):
     assert len(native) == evaluations
 
 
+@pytest.mark.tensorflow
 def test_kerastuner_bayes_leaves_the_range():
     """The library's defect that the adapter mends: a logarithmic integer one above its upper bound."""
     import keras_tuner
@@ -572,6 +578,7 @@ def test_kerastuner_bayes_leaves_the_range():
     assert _decoded(Int(4, 512, log=True), 514) == 514  # for the base class to refuse
 
 
+@pytest.mark.tensorflow
 @pytest.mark.parametrize(
     "settings", [{"num_initial_points": 5, "alpha": 1e-2}, {"num_initial_points": 6, "beta": 0.5}]
 )
@@ -582,6 +589,7 @@ def test_kerastuner_bayes_settings(space, settings, tmp_path):
     assert kerastuner_ours("kerastuner_bayes", space, 3, 9, **settings) == native
 
 
+@pytest.mark.tensorflow
 @pytest.mark.parametrize(("epochs", "settings"), [(9, {}), (30, {"factor": 4}), (7, {"factor": 2}), (1, {})])
 @pytest.mark.parametrize("seed", SEEDS)
 def test_kerastuner_hyperband(epochs, settings, seed, tmp_path):
@@ -626,6 +634,7 @@ PUBLISHED = {
 }
 
 
+@pytest.mark.tensorflow
 def test_kerastuner_hyperband_schedule():
     """The published brackets and rounds, but that the library rounds up wherever the paper rounds down."""
     problem = Problem(CONTINUOUS, Fidelity(1, 81), Objective("error", "min", failure=1e9))

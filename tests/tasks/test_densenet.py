@@ -10,6 +10,8 @@ from harness.errors import DataError
 from tasks import backend, datasets, densenet
 from tasks.network import DenseNet
 
+pytestmark = pytest.mark.tensorflow
+
 TINY = (1, 1, 1, 1)
 
 

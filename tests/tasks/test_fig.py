@@ -19,6 +19,8 @@ from tasks.fig import FigAugmentation, FigHead
 from tasks.network import CenterLoss, Dense, DenseNet, Dropout, FineTuning, Optimizer, Training
 from tasks.training import train
 
+pytestmark = pytest.mark.tensorflow
+
 BLOCKS = (1, 1, 1, 1)
 SEED = 3
 
