@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from harness.launch import Place
+    from harness.launch import Placement
     from harness.options import Options
     from harness.progress import Progress
     from harness.sweep import Sweep
@@ -140,7 +140,7 @@ def searchers(name: Annotated[str | None, typer.Argument(help="Show one in full.
 @app.command()
 def plan(sweep: SweepFile, results: Results = DEFAULT_RESULTS) -> None:
     """Check a sweep and show what running it would take."""
-    from harness.progress import duration
+    from harness.display import duration
     from harness.sweep import load_sweep
     from results.summary import expected_cost
 
@@ -226,11 +226,11 @@ def run(
     from harness.sweep import load_sweep
 
     checked = load_sweep(sweep)
-    place = _place(executor, address, evaluators, gpus_per_evaluator, memory_per_evaluator, sync_to)
+    placement = _placement(executor, address, evaluators, gpus_per_evaluator, memory_per_evaluator, sync_to)
     if data is not None:
         os.environ["DERBY_DATA"] = str(data)
     try:
-        progress = launch(checked, results, place, _console(), on_mismatch=on_mismatch.value)
+        progress = launch(checked, results, placement, _console(), on_mismatch=on_mismatch.value)
     except InterruptedRunError as interruption:
         _say(str(interruption))
         raise typer.Exit(INTERRUPTED) from None
@@ -285,12 +285,12 @@ def reproduce(
     if plan:
         _table(engine.ESTIMATE, engine.estimate(prepared, results))
         return
-    place = _place(executor, address, evaluators, gpus_per_evaluator, memory_per_evaluator, sync_to)
+    placement = _placement(executor, address, evaluators, gpus_per_evaluator, memory_per_evaluator, sync_to)
     if data is not None:
         os.environ["DERBY_DATA"] = str(data)
     try:
         done = engine.run(
-            prepared, results, place, _console(), on_mismatch=on_mismatch.value, pictures=pictures
+            prepared, results, placement, _console(), on_mismatch=on_mismatch.value, pictures=pictures
         )
     except InterruptedRunError as interruption:
         _say(str(interruption))
@@ -317,7 +317,7 @@ def reproduce(
 @app.command()
 def status(sweep: SweepName, results: Results = DEFAULT_RESULTS) -> None:
     """Show how far a sweep is; works while it runs, from another terminal."""
-    from harness.progress import SILENT_SECONDS, details, duration, headline
+    from harness.display import SILENT_SECONDS, details, duration, headline
     from results.layout import Layout
     from results.summary import (
         failures_of,
@@ -489,16 +489,16 @@ def main() -> None:
         sys.exit(STOPPED if isinstance(error, RecordError) else UNUSABLE_INPUT)
 
 
-def _place(
+def _placement(
     executor: ExecutorName,
     address: str | None,
     evaluators: str,
     gpus: float,
     memory: float | None,
     sync_to: str | None,
-) -> Place:
+) -> Placement:
     """Return where to run, from the options that all running commands have."""
-    from harness.launch import Place
+    from harness.launch import Placement
     from harness.machine import require_libraries
 
     if executor is ExecutorName.ray:
@@ -507,7 +507,7 @@ def _place(
         raise SweepError(f"--evaluators: expected auto or a number from 1, got {evaluators!r}")
     count = None if evaluators == "auto" else int(evaluators)
     nbytes = None if memory is None else int(memory * 1e9)
-    return Place(executor.value, address, count, gpus, nbytes, sync_to)
+    return Placement(executor.value, address, count, gpus, nbytes, sync_to)
 
 
 def _cores() -> int:
@@ -574,7 +574,7 @@ def _sweep_name(given: str) -> str:
 
 
 def _report_end(sweep: Sweep, progress: Progress, results: Path) -> None:
-    from harness.progress import duration
+    from harness.display import duration
 
     if progress.complete == progress.studies:
         text = f"sweep {sweep.name!r}: all {progress.studies} studies were done already; nothing was trained"

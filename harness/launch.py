@@ -8,7 +8,7 @@ import shlex
 import signal
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +16,11 @@ from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from harness.arithmetic import Arithmetic, check_processor, declare, departures
+from harness.display import Display
 from harness.driver import Driver, OnMismatch
-from harness.errors import SweepError
+from harness.errors import SweepError, nearest
 from harness.executors.serial import SerialExecutor
-from harness.progress import Display, Progress
+from harness.progress import Progress
 from harness.provenance import now, provenance
 from results.writer import RecordWriter
 
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Placement:
     """Where a sweep runs, and where else its results go.
 
     Args:
@@ -46,7 +47,7 @@ class Place:
         sync_to: Folder or bucket to copy the results to while they are made; see `results.mirror`.
 
     Raises:
-        SweepError: Options of Ray are given for another executor.
+        SweepError: There is no such executor, or options of Ray are given for another.
     """
 
     executor: str = "serial"
@@ -57,26 +58,39 @@ class Place:
     sync_to: str | None = None
 
     def __post_init__(self) -> None:
+        if self.executor not in _EXECUTORS:
+            raise SweepError(f"no executor is called {self.executor!r}; {nearest(self.executor, _EXECUTORS)}")
         ray_only = (self.address, self.evaluators, self.gpus_per_evaluator, self.memory)
-        if self.executor == "serial" and any(ray_only):
+        if self.executor != "ray" and any(ray_only):
             raise SweepError(
                 "--address, --evaluators, --gpus-per-evaluator and --memory-per-evaluator need --executor ray"
             )
 
     def start(self, threads: int, arithmetic: Arithmetic) -> Executor:
         """Return a running executor whose evaluations use that many threads, and compute as declared."""
-        if self.executor == "serial":
-            return SerialExecutor(threads)
-        from harness.executors.ray import RayExecutor
+        return _EXECUTORS[self.executor](self, threads, arithmetic)
 
-        return RayExecutor(
-            threads,
-            arithmetic=arithmetic,
-            address=self.address,
-            evaluators=self.evaluators,
-            gpus_per_evaluator=self.gpus_per_evaluator,
-            memory=self.memory,
-        )
+
+def _serial(placement: Placement, threads: int, arithmetic: Arithmetic) -> Executor:
+    del placement, arithmetic  # it is this process
+    return SerialExecutor(threads)
+
+
+def _ray(placement: Placement, threads: int, arithmetic: Arithmetic) -> Executor:
+    from harness.executors.ray import RayExecutor
+
+    return RayExecutor(
+        threads,
+        arithmetic=arithmetic,
+        address=placement.address,
+        evaluators=placement.evaluators,
+        gpus_per_evaluator=placement.gpus_per_evaluator,
+        memory=placement.memory,
+    )
+
+
+_EXECUTORS: Mapping[str, Callable[[Placement, int, Arithmetic], Executor]] = {"serial": _serial, "ray": _ray}
+"""Executors by name, each loaded when it is used."""
 
 
 INTERRUPTED = 130
@@ -140,7 +154,7 @@ class _Interruption:
 def launch(
     sweep: Sweep,
     results: Path,
-    place: Place,
+    placement: Placement,
     console: Console,
     *,
     on_mismatch: OnMismatch = "fail",
@@ -152,7 +166,7 @@ def launch(
     Args:
         sweep: The sweep.
         results: The results folder.
-        place: Where it runs.
+        placement: Where it runs.
         console: Where progress and notes are shown.
         on_mismatch: What to do with studies whose replay departs from their journal.
         inspect: See `Driver`.
@@ -168,7 +182,7 @@ def launch(
     """
     declare(sweep.spec.arithmetic)
     check_processor()
-    about = provenance(place.executor)
+    about = provenance(placement.executor)
     with ExitStack() as stack:
         interruption = stack.enter_context(_Interruption())
         writer = stack.enter_context(
@@ -176,10 +190,10 @@ def launch(
         )
         notes = [writer.notes, _too_late()]
         stack.callback(lambda: _print_notes(console, notes))
-        if place.sync_to is not None:
+        if placement.sync_to is not None:
             from results.mirror import Mirror
 
-            mirror = Mirror(results, place.sync_to)
+            mirror = Mirror(results, placement.sync_to)
             notes.append(mirror.notes)
             stack.enter_context(mirror)  # before the record is read: it fetches what is missing here
         writer.write_sweep(sweep.name, sweep.text, sweep.as_plan())
@@ -198,7 +212,7 @@ def launch(
             inspect=inspect,
             on_inspection=on_inspection,
         )
-        interrupted = bool(driver.unfinished) and not _drive(driver, place, sweep, display, interruption)
+        interrupted = bool(driver.unfinished) and not _drive(driver, placement, sweep, display, interruption)
         ended = {"ended": now(), "counts": _counts(progress), "data": driver.data_digests}
         writer.write_run(sweep.name, {**about, **ended})
     if interrupted:
@@ -223,10 +237,12 @@ def _too_late() -> list[str]:
     ]
 
 
-def _drive(driver: Driver, place: Place, sweep: Sweep, display: Display, interruption: _Interruption) -> bool:
+def _drive(
+    driver: Driver, placement: Placement, sweep: Sweep, display: Display, interruption: _Interruption
+) -> bool:
     """Run what is unfinished; return whether it ran to its end."""
     try:
-        executor = interruption.breaking(lambda: place.start(sweep.spec.threads, sweep.spec.arithmetic))
+        executor = interruption.breaking(lambda: placement.start(sweep.spec.threads, sweep.spec.arithmetic))
         interruption.listen()
         try:
             with display.shown():

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from analysis.reproduction.published import selected
 from harness.entries import Entry, Setting, joined, options_of, with_given
 from harness.keys import EvaluationKey
-from harness.launch import InterruptedRunError, Place, launch
+from harness.launch import InterruptedRunError, Placement, launch
 from harness.task import Inspection
 from results.inspections import load_inspection, save_inspection
 from results.tables import SweepTables, read_tables
@@ -53,7 +53,7 @@ def first_look(entry: Entry, tables: SweepTables) -> list[Look]:
 
 
 def inspections_of(
-    looks: Sequence[Look], setting: Setting, results: Path, place: Place, console: Console
+    looks: Sequence[Look], setting: Setting, results: Path, placement: Placement, console: Console
 ) -> tuple[dict[str, Inspection], tuple[str, ...]]:
     """Return networks by experiment, and notes on those that cannot be shown; what was not kept is trained again."""
     missing = {look.key.id: look for look in looks if load_inspection(results, look.key, look.epochs) is None}
@@ -61,7 +61,7 @@ def inspections_of(
     if missing:
         console.print(f"training {len(missing)} of the networks once more, for pictures", highlight=False)
         try:
-            reasons = _train_again(list(missing.values()), setting, results, place, console)
+            reasons = _train_again(list(missing.values()), setting, results, placement, console)
         except InterruptedRunError:
             raise InterruptedRunError(
                 "interrupted while networks were trained once more for pictures; run it again, with --no-pictures to "
@@ -80,7 +80,7 @@ def inspections_of(
 
 
 def _train_again(
-    looks: Sequence[Look], setting: Setting, results: Path, place: Place, console: Console
+    looks: Sequence[Look], setting: Setting, results: Path, placement: Placement, console: Console
 ) -> dict[str, str]:
     """Train evaluations again and keep what is seen of them; return why one did not end well, by evaluation id.
 
@@ -103,7 +103,7 @@ def _train_again(
         progress = launch(
             sweep,
             Path(scratch),
-            replace(place, sync_to=None),
+            replace(placement, sync_to=None),
             console,
             inspect=lambda _: True,
             on_inspection=lambda job, seen: save_inspection(results, job.key, job.epochs, seen),

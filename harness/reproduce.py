@@ -18,14 +18,15 @@ import yaml
 
 from analysis.reproduction.published import Line, line_of, selected
 from harness import registry
+from harness.display import duration
 from harness.driver import OnMismatch
 from harness.entries import Entry, Setting, joined, options_of, sweep_of, with_given
 from harness.errors import DerbyError, UnknownNameError, nearest
 from harness.experiment import Experiment
 from harness.keys import derive_seed
-from harness.launch import Place, launch
+from harness.launch import Placement, launch
 from harness.looks import first_look, inspections_of, known_beforehand
-from harness.progress import Progress, duration
+from harness.progress import Progress
 from harness.sweep import Sweep
 from harness.task import Inspection, Task
 from results.inspections import save_inspection
@@ -188,7 +189,7 @@ def overview() -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
 def run(
     prepared: Reproduction,
     results: Path,
-    place: Place,
+    placement: Placement,
     console: Console,
     *,
     on_mismatch: OnMismatch = "fail",
@@ -199,7 +200,7 @@ def run(
     Args:
         prepared: What `prepare` returned.
         results: The results folder.
-        place: Where evaluations run.
+        placement: Where evaluations run.
         console: Where progress is shown.
         on_mismatch: What to do with studies whose replay departs from their journal.
         pictures: Look into the networks of the first repetition. A network that was trained before is trained
@@ -215,7 +216,7 @@ def run(
         return launch(
             sweep,
             results,
-            place,
+            placement,
             console,
             on_mismatch=on_mismatch,
             inspect=lambda key: key.id in wanted,
@@ -241,7 +242,7 @@ def run(
     notes: tuple[str, ...] = ()
     if pictures:
         looks = [look for i, entry in enumerate(entries) for look in first_look(entry, tables[i])]
-        inspections, notes = inspections_of(looks, prepared.setting, results, place, console)
+        inspections, notes = inspections_of(looks, prepared.setting, results, placement, console)
     lines = tuple(
         line_of(
             entry.experiment,

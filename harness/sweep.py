@@ -19,7 +19,7 @@ from harness.keys import StudyKey
 from harness.task import Task
 from harness.trial import Budget, Fidelity
 
-Place = tuple[str | int, ...]
+FieldPath = tuple[str | int, ...]
 """A path into a YAML document: keys and list positions."""
 
 
@@ -216,7 +216,7 @@ def _tasks(spec: SweepSpec, problems: _Problems) -> dict[str, tuple[Task, Budget
     """Build the tasks by label with their budgets."""
     tasks: dict[str, tuple[Task, Budget]] = {}
     for i, entry in enumerate(spec.tasks):
-        place: Place = ("tasks", i)
+        place: FieldPath = ("tasks", i)
         try:
             kind = registry.task(entry.name)
         except UnknownNameError as error:
@@ -245,7 +245,7 @@ def _studies(
     usable: list[tuple[SearcherSpec, dict[str, Any], str]] = []
     labels: Counter[str] = Counter()
     for i, entry in enumerate(spec.searchers):
-        place: Place = ("searchers", i)
+        place: FieldPath = ("searchers", i)
         try:
             kind = registry.searcher(entry.name)
         except UnknownNameError as error:
@@ -295,12 +295,12 @@ def _studies(
 class _Problems:
     """Collects everything wrong with a sweep file, so that one run shows it all."""
 
-    def __init__(self, origin: str, lines: Mapping[Place, int]) -> None:
+    def __init__(self, origin: str, lines: Mapping[FieldPath, int]) -> None:
         self._origin = origin
         self._lines = lines
         self._found: list[tuple[int, str]] = []
 
-    def add(self, place: Place, message: str) -> None:
+    def add(self, place: FieldPath, message: str) -> None:
         known = place
         while known and known not in self._lines:
             known = known[:-1]
@@ -309,7 +309,7 @@ class _Problems:
         name = re.sub(r"\.(\d+)", r"[\1]", ".".join(str(part) for part in place)) or "the file"
         self._found.append((line, f"{where}, {name}: {message}"))
 
-    def add_validation(self, error: ValidationError, prefix: Place, model: type[BaseModel]) -> None:
+    def add_validation(self, error: ValidationError, prefix: FieldPath, model: type[BaseModel]) -> None:
         for problem in error.errors():
             place = (*prefix, *problem["loc"])
             match problem["type"]:
@@ -333,14 +333,14 @@ class _Problems:
 _NESTED: Mapping[str, type[BaseModel]] = {"budget": BudgetSpec, "tasks": TaskSpec, "searchers": SearcherSpec}
 
 
-def _fields_at(model: type[BaseModel], place: Place) -> list[str]:
+def _fields_at(model: type[BaseModel], place: FieldPath) -> list[str]:
     """Names of the fields allowed at a place below a model."""
     for part in place:
         model = _NESTED.get(str(part), model)
     return list(model.model_fields)
 
 
-def _read_yaml(text: str, origin: str) -> tuple[Any, dict[Place, int]]:
+def _read_yaml(text: str, origin: str) -> tuple[Any, dict[FieldPath, int]]:
     """Return a YAML document as plain values, and the line of every place in it."""
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
@@ -348,7 +348,7 @@ def _read_yaml(text: str, origin: str) -> tuple[Any, dict[Place, int]]:
             raise SweepError(
                 f"{origin}: the file is empty; expected a sweep with name, budget, tasks, searchers"
             )
-        lines: dict[Place, int] = {}
+        lines: dict[FieldPath, int] = {}
         _collect_lines(root, (), lines, origin)
         return yaml.safe_load(text), lines
     except yaml.YAMLError as error:
@@ -359,7 +359,7 @@ def _read_yaml(text: str, origin: str) -> tuple[Any, dict[Place, int]]:
         ) from error
 
 
-def _collect_lines(node: yaml.Node, place: Place, lines: dict[Place, int], origin: str) -> None:
+def _collect_lines(node: yaml.Node, place: FieldPath, lines: dict[FieldPath, int], origin: str) -> None:
     lines.setdefault(place, node.start_mark.line + 1)
     if isinstance(node, yaml.MappingNode):
         seen: set[str] = set()

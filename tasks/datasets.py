@@ -1,8 +1,8 @@
 """MNIST and Fashion-MNIST: the full sets from wherever they lie, and the small subsets embedded here.
 
 Every set is verified by a digest of its arrays' contents, so it does not matter which file it came
-from. The full sets are looked for, in this order, in the data folder the user names (`set_data_folder` or
-the environment variable ``DERBY_DATA``), in Keras's cache, in Debian's ``dataset-fashion-mnist``
+from. The full sets are looked for, in this order, in the data folder the user names (the
+environment variable ``DERBY_DATA``), in Keras's cache, in Debian's ``dataset-fashion-mnist``
 package, and last they are downloaded by Keras. The embedded subsets need no network.
 """
 
@@ -33,7 +33,6 @@ Name = Literal["mnist", "fashion_mnist"]
 ENVIRONMENT: Final = "DERBY_DATA"
 DEBIAN_FOLDER: Final = Path("/usr/share/datasets/fashion-mnist")
 CLASSES: Final = 10
-PIXELS: Final = 28 * 28
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,19 +59,9 @@ _IDX_FILES: Final = {
 }
 _UNREADABLE: Final = (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error)
 
-_folder: Path | None = None
-
-
-def set_data_folder(folder: str | Path | None) -> None:
-    """Name the folder this process looks in first; ``None`` leaves it to ``DERBY_DATA`` again."""
-    global _folder  # noqa: PLW0603 - a process-wide setting, as the environment variable is
-    _folder = None if folder is None else Path(folder)
-
 
 def data_folder() -> Path | None:
-    """Return the folder looked in first: the one set, else ``DERBY_DATA``, else ``None``."""
-    if _folder is not None:
-        return _folder
+    """Return the folder looked in first: ``DERBY_DATA``, or ``None``."""
     named = os.environ.get(ENVIRONMENT)
     return Path(named).expanduser() if named else None
 

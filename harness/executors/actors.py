@@ -44,7 +44,7 @@ class MemoryLimit:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Location:
     """Where an actor runs."""
 
     node: str
@@ -58,8 +58,8 @@ class Place:
         return f"{self.address}, process {self.pid}"
 
 
-def _place() -> Place:
-    return Place(ray.get_runtime_context().get_node_id(), ray.util.get_node_ip_address(), os.getpid())
+def _location() -> Location:
+    return Location(ray.get_runtime_context().get_node_id(), ray.util.get_node_ip_address(), os.getpid())
 
 
 class EvaluatorActor:
@@ -75,9 +75,9 @@ class EvaluatorActor:
         self._data: dict[str, Data] = {}
         self._evaluator = Evaluator(threads, lambda key: self._data[key.id], gpu_share=gpu_share)
 
-    def place(self) -> Place:
+    def location(self) -> Location:
         """Say where it runs; by that, that it does."""
-        return _place()
+        return _location()
 
     def evaluate(self, job: Job, data: Data, limit: MemoryLimit) -> tuple[Outcome, int]:
         """Run one job under a limit of memory; return its outcome and the bytes taken after it."""
@@ -99,9 +99,9 @@ class HostActor:
         self._data: dict[str, Data] = {}
         self._host = StudyHost(threads, lambda key: self._data[key.id])
 
-    def place(self) -> Place:
+    def location(self) -> Location:
         """Say where it runs and what it computes with; by that, that it runs."""
-        return replace(_place(), arithmetic=digest(in_use()))
+        return replace(_location(), arithmetic=digest(in_use()))
 
     def step(self, step: Step, data: Data | None) -> Stepped:
         """Let a study go on; ``data`` are those of a cheap task."""

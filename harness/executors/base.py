@@ -38,8 +38,6 @@ class Workforce:
 class Executor(Protocol):
     """Runs jobs and the searchers' steps somewhere and hands back what comes of them, in any order."""
 
-    name: str
-
     @property
     def job_slots(self) -> int:
         """Jobs worth having handed over now."""

@@ -17,7 +17,7 @@ from ray.exceptions import ActorUnavailableError, RayActorError, RayError, RayTa
 from harness.arithmetic import Arithmetic, variables
 from harness.errors import DerbyError
 from harness.evaluator import CHECKPOINTS_KEPT, Bug, Cause, Job, Lost, Outcome
-from harness.executors.actors import EvaluatorActor, HostActor, MemoryLimit, Place
+from harness.executors.actors import EvaluatorActor, HostActor, Location, MemoryLimit
 from harness.executors.base import Finished, Workforce
 from harness.executors.cluster import connect, fitting, living_nodes, on_driver_node
 from harness.host import Step, Stepped
@@ -64,7 +64,7 @@ class _Member:
     actor: Any
     starting: Any
     """Reference of its first answer, until that comes."""
-    place: Place | None = None
+    location: Location | None = None
     pending: Any = None
     """Reference of what it works on."""
 
@@ -98,7 +98,7 @@ class _HostMember(_Member):
 class _Death:
     """A process that died, perhaps with its node."""
 
-    place: Place | None
+    location: Location | None
     at: float
     report: Callable[[Cause], Finished | Stepped]
 
@@ -124,8 +124,6 @@ class RayExecutor:
     Raises:
         DerbyError: The cluster cannot be reached, or a cluster of our own holds no evaluator.
     """
-
-    name = "ray"
 
     def __init__(
         self,
@@ -177,7 +175,7 @@ class RayExecutor:
     @property
     def job_slots(self) -> int:
         """One job per evaluator, those that wait for a busy evaluator's checkpoint, and a few so that none idles."""
-        working = sum(member.place is not None for member in self._evaluators)
+        working = sum(member.location is not None for member in self._evaluators)
         blocked = sum(self._holder(job) is not None for job in self._jobs)
         return working + blocked + max(1, working // 4)
 
@@ -190,7 +188,7 @@ class RayExecutor:
     def workforce(self) -> Workforce:
         """The evaluators there are."""
         busy = sum(member.job is not None for member in self._evaluators)
-        started = sum(member.place is not None for member in self._evaluators)
+        started = sum(member.location is not None for member in self._evaluators)
         # The others wait for nodes that may never come.
         starting = min(len(self._evaluators), self._room()) - started
         return Workforce(busy, started - busy, max(starting, 0))
@@ -259,11 +257,15 @@ class RayExecutor:
         self._nodes = living_nodes()
         for member in [*self._evaluators, *self._hosts]:
             # A busy one's work says so itself.
-            if member.pending is None and member.place is not None and member.place.node not in self._nodes:
+            if (
+                member.pending is None
+                and member.location is not None
+                and member.location.node not in self._nodes
+            ):
                 self._remove(member)
                 if isinstance(member, _HostMember):
                     self._lose_studies(member, "its searcher's node died")
-        if self._room() or any(member.place for member in self._evaluators):
+        if self._room() or any(member.location for member in self._evaluators):
             self._had_room = time.monotonic()
         elif (not self._began or self._wanted_jobs) and (time.monotonic() - self._had_room >= self._patience):
             offered = ray.cluster_resources()
@@ -285,9 +287,9 @@ class RayExecutor:
         target = min(target, self._wanted_jobs, self._most or target)
         while len(self._evaluators) < target:
             actor = self._evaluator_class.remote(self._threads, self._gpus or 1.0)
-            self._evaluators.append(_EvaluatorMember(actor, actor.place.remote()))
+            self._evaluators.append(_EvaluatorMember(actor, actor.location.remote()))
         spare = [member for member in self._evaluators if member.job is None]
-        spare.sort(key=lambda member: member.place is not None)  # those that have not started, first
+        spare.sort(key=lambda member: member.location is not None)  # those that have not started, first
         for member in spare[: max(len(self._evaluators) - self._wanted_jobs, 0)]:
             self._evaluators.remove(member)
             ray.kill(member.actor)
@@ -303,13 +305,13 @@ class RayExecutor:
         first = not self._hosts or self._unlike
         options = {"scheduling_strategy": on_driver_node()} if first else {"scheduling_strategy": "SPREAD"}
         actor = self._host_class.options(**options).remote(self._threads)
-        self._hosts.append(_HostMember(actor, actor.place.remote()))
+        self._hosts.append(_HostMember(actor, actor.location.remote()))
 
-    def _memory_limit(self, place: Place) -> MemoryLimit:
+    def _memory_limit(self, location: Location) -> MemoryLimit:
         """Return what an evaluator may take: its share of what its node has besides the object store."""
         if self._memory is not None:
             return MemoryLimit(self._memory, strict=True)
-        offered = self._nodes.get(place.node, {})
+        offered = self._nodes.get(location.node, {})
         share = offered.get("memory", float("inf")) / max(fitting(offered, self._threads, self._gpus), 1)
         return MemoryLimit(share, strict=False)
 
@@ -323,10 +325,10 @@ class RayExecutor:
         for member in self._evaluators:
             if not self._jobs:
                 return
-            if member.place is not None and member.job is None:
+            if member.location is not None and member.job is None:
                 job = self._job_for(member)
                 if job is not None:
-                    self._start(member, job, member.place)
+                    self._start(member, job, member.location)
 
     def _job_for(self, member: _EvaluatorMember) -> Job | None:
         """Choose the oldest job whose checkpoint it holds, or else the oldest one that no other holds."""
@@ -342,18 +344,18 @@ class RayExecutor:
             self._jobs.remove(chosen)
         return chosen
 
-    def _start(self, member: _EvaluatorMember, job: Job, place: Place) -> None:
+    def _start(self, member: _EvaluatorMember, job: Job, location: Location) -> None:
         member.job, member.since, member.overrun = job, time.monotonic(), False
         member.held.pop(job.key.id, None)
         member.held[job.key.id] = None
         while len(member.held) > CHECKPOINTS_KEPT:
             del member.held[next(iter(member.held))]
         member.pending = member.actor.evaluate.remote(
-            job, self._data[job.key.task.id], self._memory_limit(place)
+            job, self._data[job.key.task.id], self._memory_limit(location)
         )
 
     def _hand_out_step(self, host: _HostMember) -> None:
-        if host.place is not None and host.step is None and host.queue:
+        if host.location is not None and host.step is None and host.queue:
             host.step, data = host.queue.popleft()
             host.pending = host.actor.step.remote(host.step, data)
 
@@ -363,7 +365,7 @@ class RayExecutor:
         """Take in everything that has ended, and hand out to whoever has become free."""
         refs: dict[Any, tuple[str, _Member]] = {}
         for member in [*self._evaluators, *self._hosts]:
-            if member.place is None:
+            if member.location is None:
                 refs[member.starting] = ("started", member)
             elif member.pending is not None:
                 refs[member.pending] = ("worked", member)
@@ -385,7 +387,7 @@ class RayExecutor:
 
     def _take_started(self, member: _Member, ref: Any) -> None:
         try:
-            member.place = ray.get(ref)
+            member.location = ray.get(ref)
             self._began = True
         except RayError as error:
             self._remove(member)
@@ -400,21 +402,21 @@ class RayExecutor:
             self._resize()
             return
         if isinstance(member, _HostMember):
-            self._take_host(member, member.place)
+            self._take_host(member, member.location)
 
-    def _take_host(self, host: _HostMember, place: Place) -> None:
+    def _take_host(self, host: _HostMember, location: Location) -> None:
         """Use a host that has started, unless its node computes otherwise than the first one's."""
-        self._arithmetic = self._arithmetic or place.arithmetic
-        if place.arithmetic == self._arithmetic:
+        self._arithmetic = self._arithmetic or location.arithmetic
+        if location.arithmetic == self._arithmetic:
             self._hand_out_step(host)
             return
         self._unlike = True
         self._remove(host)
         ray.kill(host.actor)
-        self._lose_studies(host, f"{place} computes otherwise than the other study hosts")
+        self._lose_studies(host, f"{location} computes otherwise than the other study hosts")
 
     def _take_evaluated(self, member: _EvaluatorMember, ref: Any) -> None:
-        job, where = member.job, str(member.place)
+        job, where = member.job, str(member.location)
         assert job is not None  # noqa: S101 - pending belongs to a job
         member.job = member.pending = None
         try:
@@ -434,14 +436,14 @@ class RayExecutor:
                 )
                 self._ready.append(Finished(job, Lost(Cause.DEADLINE, message), where))
             else:
-                self._bury(member.place, error, lambda cause: Finished(job, Lost(cause, message), where))
+                self._bury(member.location, error, lambda cause: Finished(job, Lost(cause, message), where))
             self._resize()
             return
         member.served += 1
         member.first_memory = member.first_memory or memory
         self._ready.append(Finished(job, outcome, where))
-        assert member.place is not None  # noqa: S101 - it has answered
-        grown = memory - member.first_memory > GROWTH * self._memory_limit(member.place).nbytes
+        assert member.location is not None  # noqa: S101 - it has answered
+        grown = memory - member.first_memory > GROWTH * self._memory_limit(member.location).nbytes
         if grown or member.served >= self._recycle_after or _out_of_memory(outcome):
             self._remove(member)
             ray.kill(member.actor)
@@ -460,7 +462,9 @@ class RayExecutor:
             ray.kill(host.actor)
             message = f"its searcher's process died: {_reason(error)}"
             if host.studies.pop(step.key.id, None) is not None:
-                self._bury(host.place, error, lambda cause: Stepped(step.key, problem=Lost(cause, message)))
+                self._bury(
+                    host.location, error, lambda cause: Stepped(step.key, problem=Lost(cause, message))
+                )
             self._lose_studies(host, message)
             return
         if stepped.done or stepped.problem is not None:
@@ -483,16 +487,16 @@ class RayExecutor:
         host.studies.clear()
 
     def _bury(
-        self, place: Place | None, error: RayError, report: Callable[[Cause], Finished | Stepped]
+        self, location: Location | None, error: RayError, report: Callable[[Cause], Finished | Stepped]
     ) -> None:
         """Report a death at once where Ray knows its cause, or else when its node had time to turn out dead."""
         preempted = isinstance(error, RayActorError) and error.preempted
         if preempted or isinstance(error, ActorUnavailableError) or "node has died" in str(error):
             self._ready.append(report(Cause.NODE))
-        elif place is not None and place.node == self._own_node:
+        elif location is not None and location.node == self._own_node:
             self._ready.append(report(Cause.CRASH))  # the driver would be gone too
         else:
-            self._deaths.append(_Death(place, time.monotonic(), report))
+            self._deaths.append(_Death(location, time.monotonic(), report))
 
     def _judge_deaths(self) -> None:
         if not self._deaths:
@@ -500,7 +504,7 @@ class RayExecutor:
         living = living_nodes()
         waiting = []
         for death in self._deaths:
-            if death.place is None or death.place.node not in living:
+            if death.location is None or death.location.node not in living:
                 self._ready.append(death.report(Cause.NODE))
             elif time.monotonic() - death.at >= NODE_SECONDS:
                 self._ready.append(death.report(Cause.CRASH))

@@ -18,7 +18,6 @@ class SerialExecutor:
         threads: Threads one evaluation may use.
     """
 
-    name = "serial"
     job_slots = 1
     step_slots = 1
     workforce = Workforce()

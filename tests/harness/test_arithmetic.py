@@ -71,10 +71,10 @@ def test_a_sweep_run_in_such_a_process_says_so(tmp_path):
 import numpy
 from pathlib import Path
 from rich.console import Console
-from harness.launch import Place, launch
+from harness.launch import Placement, launch
 from harness.sweep import parse_sweep
 text = "name: s\\nrepetitions: 1\\nbudget: {{evaluations: 1}}\\ntasks: [branin]\\nsearchers: [random]\\n"
-launch(parse_sweep(text, "s"), Path({str(tmp_path)!r}), Place(), Console(width=500))
+launch(parse_sweep(text, "s"), Path({str(tmp_path)!r}), Placement(), Console(width=500))
 """
     assert "numpy computes with kernels for Nehalem" in output(code, OPENBLAS_CORETYPE="Nehalem")
 

@@ -7,8 +7,9 @@ import time
 import pytest
 from rich.console import Console
 
-from harness import progress as module
-from harness.progress import Best, Display, Pace, Progress, duration
+import harness.display
+from harness.display import Display, duration
+from harness.progress import Best, Pace, Progress
 
 
 def progress() -> Progress:
@@ -54,7 +55,7 @@ def panel(made: Progress, width: int, height: int = 40) -> list[str]:
 def clock(monkeypatch):
     """Return a clock, a list of one time, that the module reads."""
     now = [1000.0]
-    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(harness.display.time, "monotonic", lambda: now[0])
     return now
 
 

@@ -18,7 +18,7 @@ from harness.cli import app
 from harness.entries import Setting
 from harness.errors import DerbyError, SweepError, UnknownNameError
 from harness.experiment import Experiment, Search
-from harness.launch import Place
+from harness.launch import Placement
 from harness.space import Float, Space
 from harness.task import Inspection, Task
 from harness.trial import Curve, Evaluation, Fidelity, Objective, Status
@@ -32,7 +32,7 @@ def silent():
 
 def go(results: Path, report: str, setting: Setting, only=(), **rest):
     prepared = reproduce.prepare(report, setting, only)
-    return prepared, reproduce.run(prepared, results, Place(), silent(), **rest)
+    return prepared, reproduce.run(prepared, results, Placement(), silent(), **rest)
 
 
 def written(prepared, done, folder: Path) -> Path:
@@ -126,7 +126,7 @@ def test_ray_gives_the_same_bytes(s1, tmp_path):
     serial = written(prepared, done, tmp_path / "serial")
     setting = Setting("tiny", repetitions=2)
     prepared = reproduce.prepare("S1", setting, ["SGD", "Adam"])
-    done = reproduce.run(prepared, tmp_path / "results", Place("ray", evaluators=2), silent())
+    done = reproduce.run(prepared, tmp_path / "results", Placement("ray", evaluators=2), silent())
     by_ray = written(prepared, done, tmp_path / "ray")
     assert digests(serial.parent) == digests(by_ray.parent)
 

@@ -34,7 +34,7 @@ def swept(name, *, repetitions=None, without=frozenset()):
     """Run a sweep and return its tables; ``without`` leaves out (task, searcher) pairs."""
     from rich.console import Console
 
-    from harness.launch import Place, launch
+    from harness.launch import Placement, launch
     from harness.sweep import parse_sweep
     from results.tables import read_tables
 
@@ -44,7 +44,7 @@ def swept(name, *, repetitions=None, without=frozenset()):
     spec["searchers"] = [searcher for searcher in spec["searchers"] if searcher not in left_out]
     with tempfile.TemporaryDirectory() as folder:
         sweep = parse_sweep(yaml.safe_dump(spec), name)
-        progress = launch(sweep, Path(folder), Place(), Console(file=sys.stderr))
+        progress = launch(sweep, Path(folder), Placement(), Console(file=sys.stderr))
         assert progress.failed == {}
         tables = read_tables(Path(folder), sweep.name)
         return tables.trials, tables.epochs

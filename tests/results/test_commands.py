@@ -16,7 +16,8 @@ import pytest
 from records import study_records
 from rich.console import Console
 
-from harness.progress import Display, Progress
+from harness.display import Display
+from harness.progress import Progress
 from results.layout import Layout
 from results.summary import heartbeat_of
 from results.writer import RecordWriter

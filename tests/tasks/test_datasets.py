@@ -31,8 +31,6 @@ def nowhere(tmp_path, monkeypatch):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
     monkeypatch.setattr(datasets, "DEBIAN_FOLDER", tmp_path / "debian")
     monkeypatch.setattr(backend, "download", download)
-    yield
-    datasets.set_data_folder(None)
 
 
 @pytest.fixture
@@ -81,12 +79,10 @@ def test_unknown_name():
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("how", ["argument", "setter", "environment"])
+@pytest.mark.parametrize("how", ["argument", "environment"])
 def test_data_folder(name, how, tmp_path, monkeypatch, pretend):
     write_npz(tmp_path / f"{name}.npz", pretend[name])
-    if how == "setter":
-        datasets.set_data_folder(tmp_path)
-    elif how == "environment":
+    if how == "environment":
         monkeypatch.setenv(datasets.ENVIRONMENT, str(tmp_path))
     found = datasets.load_full(name, folder=tmp_path if how == "argument" else None)
     assert data_digest(found) == data_digest(pretend[name])
