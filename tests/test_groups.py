@@ -6,9 +6,12 @@ import sys
 from collections import defaultdict
 from pathlib import Path
 
+import pytest
+
 FILES = ["tests/harness/test_keys.py", "tests/harness/test_trial.py", "tests/harness/test_schedule.py"]
 
 
+@pytest.mark.slow
 def test_a_file_stays_in_one_process_and_files_are_shared_out():
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-n2", "-v", "-p", "no:cacheprovider", *FILES],
