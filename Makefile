@@ -2,11 +2,12 @@
 # INSTALLER=pip does without uv.
 PYTHON ?= python3
 INSTALLER ?= uv
+PROCESSES ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup demo test check bench bench-ray lock clean
+.PHONY: setup demo test test-quick check bench bench-ray lock clean
 
 setup: $(READY)
 
@@ -21,8 +22,11 @@ demo: $(READY)  ## race four methods on two real training tasks, and draw the re
 	$(BIN)/derby run docs/sweeps/demo.yaml --executor ray
 	$(BIN)/derby report demo
 
-test: $(READY)  ## all tests
-	$(BIN)/python -m pytest
+test: $(READY)  ## all tests, in two processes
+	$(BIN)/python -m pytest -n $(PROCESSES)
+
+test-quick: $(READY)  ## what answers within two minutes: nothing slow, no TensorFlow, no Ray
+	$(BIN)/python -m pytest -n $(PROCESSES) -m "not slow and not tensorflow and not ray and not cluster" --durations=5 --durations-min=5
 
 check: $(READY)  ## format, lint, types, import rules
 	$(BIN)/ruff format --check .

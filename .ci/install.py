@@ -65,7 +65,9 @@ def by_uv() -> bool:
         reason = (had.stderr.strip().splitlines() or ["pip gave no reason"])[-1]
         print(f"{UV} cannot be had here ({reason}): pip installs instead, in minutes.", flush=True)
         return False
+    # Compiled now, as pip does: else every process that may not write there compiles TensorFlow, for ten seconds.
     command = [sys.executable, "-m", "uv", "--quiet", "pip", "install", "--python", sys.executable]
+    command += ["--compile-bytecode"]
     environment = uv_environment(configured(), dict(os.environ))
     for what in (LOCKED, PROJECT):
         if subprocess.run([*command, *what], env=environment, check=False).returncode:

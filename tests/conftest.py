@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from pathlib import Path
@@ -15,7 +16,42 @@ from harness.arithmetic import Arithmetic, declare
 declare(Arithmetic(os.environ.get("DERBY_TEST_ARITHMETIC", "portable")))
 pytest.register_assert_rewrite("searchers.conformance")
 
+import groups  # noqa: E402
 from records import PLUGIN  # noqa: E402
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config, items):
+    """In one of several processes: the longest groups first, and write down for the scheduler who is in which."""
+    if hasattr(config, "workerinput"):
+        found = {item.nodeid: groups.group(item) for item in items}
+        items.sort(key=lambda item: found[item.nodeid].place)
+        Path(config.workerinput["groups"]).write_text(
+            json.dumps({nodeid: group.name for nodeid, group in found.items()}), encoding="utf-8"
+        )
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node):
+    node.workerinput["groups"] = str(groups.file(node.config))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    return groups.scheduler(config, log)
+
+
+MAY_LOAD_TENSORFLOW = ("tensorflow", "ray", "cluster")
+_loaded_as_marked = False
+
+
+@pytest.fixture(autouse=True)
+def tensorflow_is_loaded_where_marked(request):
+    """Fail a test that loads TensorFlow and is not marked so: it would make ``make test-quick`` slow."""
+    global _loaded_as_marked  # noqa: PLW0603 - a process has it or not
+    _loaded_as_marked |= any(request.node.get_closest_marker(name) for name in MAY_LOAD_TENSORFLOW)
+    yield
+    assert _loaded_as_marked or "tensorflow" not in sys.modules, "it loads TensorFlow: mark it `tensorflow`"
 
 
 @pytest.fixture

@@ -122,3 +122,4 @@ def test_uv_installs_from_pips_folder(place):
     done, installed = run(place, "uv")
     assert (done.returncode, done.stdout) == (0, ""), done.stderr
     assert {"needed", "project"} <= installed
+    assert list(site.glob("__pycache__/needed.*.pyc")), "not compiled, as pip would have"

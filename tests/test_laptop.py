@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parent.parent
 EXTRAS = {
     *("tensorflow", "keras", "h5py", "ray", "psutil", "optuna", "cmaes", "skopt", "sklearn", "hyperopt"),

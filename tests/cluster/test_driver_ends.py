@@ -51,7 +51,7 @@ class Runs:
 
     def wait_for_work(self, process, trainings=1):
         """Wait until so many trainings have ended that had not before."""
-        wanted, until = len(watched(self.folder, "end")) + trainings, time.monotonic() + 60
+        wanted, until = len(watched(self.folder, "end")) + trainings, time.monotonic() + 120
         while len(watched(self.folder, "end")) < wanted and process.poll() is None:
             assert time.monotonic() < until, "the driver does nothing"
             time.sleep(0.01)
@@ -135,7 +135,8 @@ def test_asked_twice_it_exits_at_once(runs, same_as_serial, executor):
     process.send_signal(signal.SIGINT)
     began = time.monotonic()
     output = process.communicate(timeout=60)[0].decode()
-    assert time.monotonic() - began < 3
+    # Among more processes than cores it has its share of them only.
+    assert time.monotonic() - began < 3 * max(1, os.getloadavg()[0] / os.cpu_count())
     # A process that had just done what the first asked is ended by the second as Python ends it.
     assert process.returncode in (130, -signal.SIGINT), output
     assert "Traceback" not in output

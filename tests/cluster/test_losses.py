@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections import Counter
 
 import pytest
@@ -92,7 +93,17 @@ tasks: [{{name: watched, options: {{seconds: 0.1, folder: "{tmp_path}"}}}}]
 searchers: [random]
 """
     executor = on_ray()
-    meanwhile(executor, (begun(tmp_path, 1), cluster.add))
+
+    def grow():
+        """Have a node come, and hold the sweep until an evaluator has followed: else it may end before."""
+        cluster.add()
+        until = time.monotonic() + 60
+        while len({each.location.node for each in executor._evaluators if each.location}) < 3:
+            assert time.monotonic() < until, "no evaluator follows"
+            executor._follow()
+            executor._collect(0.1)
+
+    meanwhile(executor, (begun(tmp_path, 1), grow))
     run_sweep(text, executor=executor)
     assert len({entry["node"] for entry in watched(tmp_path)}) == 3
 
@@ -133,7 +144,10 @@ def test_killed_evaluators_change_nothing(against_serial, tmp_path, on_ray):
     assert trained_again(tmp_path) <= 2
 
 
-def test_a_trial_whose_checkpoint_was_lost_is_trained_again_from_the_start(against_serial, tmp_path, on_ray):
+def test_a_trial_whose_checkpoint_was_lost_is_trained_again_from_the_start(
+    against_serial, tmp_path, on_ray, monkeypatch
+):
+    monkeypatch.setattr("harness.executors.ray.POLL_SECONDS", 0.05)  # to look while a training goes on
     executor, killed = on_ray(), []
 
     def continuing():
@@ -146,7 +160,7 @@ def test_a_trial_whose_checkpoint_was_lost_is_trained_again_from_the_start(again
         os.kill(killed[0]["pid"], signal.SIGKILL)
 
     to_come = meanwhile(executor, (continuing, kill))
-    text = SWEEP.format(folder=tmp_path).replace("0.02", "0.06").replace("random, optuna_tpe, ", "")
+    text = SWEEP.format(folder=tmp_path).replace("0.02", "0.1").replace("random, optuna_tpe, ", "")
     against_serial(text, executor)
     assert not to_come
     again = [entry for entry in watched(tmp_path, "end") if training(entry) == training(killed[0])]
@@ -158,7 +172,7 @@ def test_a_killed_study_host_changes_nothing(against_serial, tmp_path, on_ray):
     executor = on_ray()
 
     def kill():
-        os.kill(executor._hosts[0].place.pid, signal.SIGKILL)
+        os.kill(executor._hosts[0].location.pid, signal.SIGKILL)
 
     to_come = meanwhile(executor, (begun(tmp_path, 8), kill))
     against_serial(SWEEP.format(folder=tmp_path), executor)

@@ -79,7 +79,7 @@ searchers: [grid]
     wait = executor.wait
 
     def look():
-        pids.extend(member.place.pid for member in executor._evaluators if member.job is not None)
+        pids.extend(member.location.pid for member in executor._evaluators if member.job is not None)
         return wait()
 
     executor.wait = look

@@ -97,12 +97,16 @@ def case_of(label):
 
 
 LABELS = sorted({*CASES, *registry.searchers()})
-SLOW = {"kerastuner_bayes"}
+QUICK = {"random", "grid", "optuna_tpe", "optuna_sha-random", "pyswarms_pso-ring"}
+"""Cases that are not marked slow: one of each kind of library."""
 
 
-@pytest.fixture(
-    params=[pytest.param(label, marks=pytest.mark.slow if label in SLOW else ()) for label in LABELS]
-)
+def marks(label):
+    slow = () if label in QUICK else (pytest.mark.slow,)
+    return (*slow, pytest.mark.tensorflow) if label.startswith("kerastuner") else slow
+
+
+@pytest.fixture(params=[pytest.param(label, marks=marks(label)) for label in LABELS])
 def case(request):
     case = case_of(request.param)
     for library in {"torch", "greenlet"} & set(case.searcher.libraries):

@@ -34,6 +34,8 @@ from harness.space import Choice
 from harness.task import Checkpoint, data_digest
 from harness.trial import Status
 
+pytestmark = pytest.mark.tensorflow
+
 LABELS = tuple(labels())
 TRAINED = tuple(labels(cheap=False))
 

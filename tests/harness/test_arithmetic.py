@@ -54,6 +54,7 @@ def test_what_is_loaded_too_early_is_named():
     assert output(in_time, OPENBLAS_CORETYPE="Nehalem") == "[]"
 
 
+@pytest.mark.slow
 def test_a_training_library_loaded_too_early_is_named():
     early = """
 import os

@@ -58,6 +58,7 @@ def test_importing_the_harness_loads_no_training_library():
     assert out.stdout.strip() == "[]"
 
 
+@pytest.mark.slow
 def test_the_whole_way(sweep, tmp_path):
     results = tmp_path / "results"
     planned = derby("plan", sweep, "--results", results)

@@ -39,6 +39,7 @@ def start(sweep: Path, results: Path, plugin: Path) -> subprocess.Popen[bytes]:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 4])
 def test_a_driver_killed_at_random_moments_leaves_the_same_record(run_sweep, tmp_path, plugin, workers):
     kills = int(os.environ.get("DERBY_TEST_KILLS", "3"))

@@ -150,6 +150,7 @@ def derby(*arguments, **variables):
     return subprocess.run(command, check=False, env=environment, capture_output=True, text=True)
 
 
+@pytest.mark.slow
 def test_other_kernels(tmp_path):
     """With the kernels of another processor a native sweep departs, says what differs, and goes on when told to."""
     sweep = tmp_path / "kernels.yaml"
@@ -176,6 +177,7 @@ def test_other_kernels(tmp_path):
     assert [host["OPENBLAS_CORETYPE"] for host in hosts] == ["Haswell", "Nehalem"]
 
 
+@pytest.mark.slow
 def test_portable_arithmetic_does_not_depend_on_what_a_library_would_choose(tmp_path):
     """The same sweep under whatever the environment says: the same record, to the last bit."""
     sweep = tmp_path / "portable.yaml"

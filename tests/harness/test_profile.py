@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from collections import OrderedDict
 
 import pytest
 
@@ -46,8 +47,12 @@ def test_table():
     assert alone["train"] == ["", "4.000", "", "2.000", "40%"]
 
 
+@pytest.mark.tensorflow
 @pytest.mark.parametrize("name", ["mnist_net/tiny", "branin"])
-def test_phases_make_up_the_evaluation(name):
+def test_phases_make_up_the_evaluation(name, monkeypatch):
+    from tasks import backend
+
+    monkeypatch.setattr(backend, "_programs", OrderedDict())  # none kept by an earlier test
     task = task_named(name, {})
     done = profile(task, configuration(task, None, None), epochs=1, threads=1, repeats=2, seed=0)
     assert set(done.once) == {"start", "load"}

@@ -23,6 +23,8 @@ from harness.space import Float, Space
 from harness.task import Inspection, Task
 from harness.trial import Curve, Evaluation, Fidelity, Objective, Status
 
+pytestmark = pytest.mark.tensorflow
+
 
 def silent():
     return Console(file=io.StringIO())

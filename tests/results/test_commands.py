@@ -249,6 +249,7 @@ def test_what_is_published_verifies_until_it_is_changed(folders, tmp_path):
     assert "differs between what is published and what is drawn again" in changed.stdout
 
 
+@pytest.mark.slow
 def test_no_published_name_leaves_its_folder(folders, tmp_path):
     for command in (("publish", "small", "--results", folders[0], "--as", "../out"), ("verify", "../out")):
         done = derby(*command, "--published", tmp_path / "published", cwd=tmp_path)

@@ -30,12 +30,10 @@ from harness.space import Float, Int, Space
 from harness.trial import Budget, Curve, Evaluation, Fidelity, Objective, Problem, Status
 from searchers.conformance import one_thread
 
-# Of the slow ones, only the first seed runs without the slow tests. Where 40 evaluations would take minutes, it runs
-# fewer, with every default, and the other seeds run all 40 with settings that make them cheaper.
+# Of the slow ones, the first seed runs fewer evaluations with every default where 40 would take minutes, and the last
+# one, marked slow, runs all 40 with settings that make them cheaper.
 GRID = [(space, seed) for space in SPACES for seed in SEEDS]
-SLOW_GRID = [
-    pytest.param(space, seed, marks=() if seed == SEEDS[0] else pytest.mark.slow) for space, seed in GRID
-]
+SLOW_GRID = [pytest.param(space, seed, marks=pytest.mark.slow) for space in SPACES for seed in SEEDS[::2]]
 
 
 @pytest.fixture(autouse=True)
@@ -507,6 +505,7 @@ KERAS_TUNER = {
 }
 
 
+@pytest.mark.tensorflow
 @pytest.mark.parametrize("name", ["kerastuner_random", "kerastuner_grid"])
 @pytest.mark.parametrize("space", [CONTINUOUS, MIXED, CONDITIONAL, CATEGORICAL])
 @pytest.mark.parametrize("seed", SEEDS)
@@ -515,6 +514,7 @@ def test_kerastuner(name, space, seed, tmp_path):
     assert kerastuner_ours(name, space, seed, 40) == native
 
 
+@pytest.mark.tensorflow
 @pytest.mark.parametrize("name", ["kerastuner_random", "kerastuner_grid"])
 @pytest.mark.parametrize("space", SPACES)
 def test_kerastuner_starting_point(name, space, tmp_path):
@@ -527,6 +527,7 @@ def test_kerastuner_starting_point(name, space, tmp_path):
     assert [config for config, _, _ in proposed].count(first) == 1
 
 
+@pytest.mark.tensorflow
 def test_kerastuner_bayes_starting_point(tmp_path):
     first, settings = dict(CONTINUOUS.references["published"]), {"num_initial_points": 4}
     native = kerastuner_search(
@@ -537,6 +538,7 @@ def test_kerastuner_bayes_starting_point(tmp_path):
     assert proposed[0][0] == first
 
 
+@pytest.mark.tensorflow
 def test_kerastuner_hyperband_starting_point(tmp_path):
     first, settings = dict(MIXED.references["published"]), {"hyperband_iterations": 1}
     native = kerastuner_search("Hyperband", MIXED, 3, tmp_path, first=first, max_epochs=9, **settings)
@@ -547,6 +549,7 @@ def test_kerastuner_hyperband_starting_point(tmp_path):
     assert ours[0] == (first, 1, None)
 
 
+@pytest.mark.tensorflow
 @pytest.mark.parametrize(("space", "seed"), SLOW_GRID)
 def test_kerastuner_bayes(space, seed, tmp_path):
     space = SPACES[space]
@@ -558,6 +561,7 @@ def test_kerastuner_bayes(space, seed, tmp_path):
     assert len(native) == evaluations
 
 
+@pytest.mark.tensorflow
 def test_kerastuner_bayes_leaves_the_range():
     """The library's defect that the adapter mends: a logarithmic integer one above its upper bound."""
     import keras_tuner
@@ -572,16 +576,22 @@ def test_kerastuner_bayes_leaves_the_range():
     assert _decoded(Int(4, 512, log=True), 514) == 514  # for the base class to refuse
 
 
+@pytest.mark.tensorflow
 @pytest.mark.parametrize(
-    "settings", [{"num_initial_points": 5, "alpha": 1e-2}, {"num_initial_points": 6, "beta": 0.5}]
+    ("space", "settings"),
+    [
+        (CONDITIONAL, {"num_initial_points": 6, "beta": 0.5}),
+        (CATEGORICAL, {"num_initial_points": 5, "alpha": 1e-2}),
+    ],
+    ids=["conditional", "categorical"],
 )
-@pytest.mark.parametrize("space", [CONDITIONAL, CATEGORICAL], ids=["conditional", "categorical"])
 @pytest.mark.slow
 def test_kerastuner_bayes_settings(space, settings, tmp_path):
     native = kerastuner_search("BayesianOptimization", space, 3, tmp_path, max_trials=9, **settings)
     assert kerastuner_ours("kerastuner_bayes", space, 3, 9, **settings) == native
 
 
+@pytest.mark.tensorflow
 @pytest.mark.parametrize(("epochs", "settings"), [(9, {}), (30, {"factor": 4}), (7, {"factor": 2}), (1, {})])
 @pytest.mark.parametrize("seed", SEEDS)
 def test_kerastuner_hyperband(epochs, settings, seed, tmp_path):
@@ -626,6 +636,7 @@ PUBLISHED = {
 }
 
 
+@pytest.mark.tensorflow
 def test_kerastuner_hyperband_schedule():
     """The published brackets and rounds, but that the library rounds up wherever the paper rounds down."""
     problem = Problem(CONTINUOUS, Fidelity(1, 81), Objective("error", "min", failure=1e9))

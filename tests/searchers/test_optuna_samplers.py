@@ -221,7 +221,7 @@ def test_gp_starting_point():
 
 @pytest.mark.skipif(not MISSING, reason="nothing is missing")
 def test_gp_says_what_to_install():
-    with pytest.raises(MissingLibraryError, match=f"pip install {MISSING[0] if MISSING else ''}"):
+    with pytest.raises(MissingLibraryError, match=r"pip install 'hpo-derby\[optuna-gp\]'"):
         start("optuna_gp", CONTINUOUS, 1, 5)
 
 

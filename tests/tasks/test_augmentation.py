@@ -8,6 +8,8 @@ import pytest
 from tasks.engine import arrays, process
 from tasks.engine.augmentation import Augmentation, affine, transforms
 
+pytestmark = pytest.mark.tensorflow
+
 SIDE = 20
 REPORT = Augmentation(29.78, 0.1, 0.4, 0.4, 0.1)
 NEUTRAL = {"theta": 0.0, "tx": 0.0, "ty": 0.0, "shear": 0.0, "zx": 1.0, "zy": 1.0}

@@ -11,6 +11,8 @@ from tasks import datasets, downloads, imagenet
 from tasks.engine import backbone, densenet, process
 from tasks.engine.network import DenseNet
 
+pytestmark = pytest.mark.tensorflow
+
 TINY = (1, 1, 1, 1)
 
 

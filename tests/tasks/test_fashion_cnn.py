@@ -67,6 +67,7 @@ def test_published_results_are_recognisable():
         FashionCnn(protocol="honest")
 
 
+@pytest.mark.tensorflow
 def test_published_curve():
     task = FashionCnn(variant="tiny", protocol="published")
     evaluation = task.evaluate(task.space.references["start"], epochs=1, seed=1, data=task.load())

@@ -20,6 +20,8 @@ from tasks.engine.network import CenterLoss, Dense, DenseNet, Dropout, FineTunin
 from tasks.engine.training import train
 from tasks.fig import FigAugmentation, FigHead
 
+pytestmark = pytest.mark.tensorflow
+
 BLOCKS = (1, 1, 1, 1)
 SEED = 3
 

@@ -76,6 +76,7 @@ def test_shuffling_is_an_option():
     assert not MnistMlpDesign(shuffle=False).training(config).shuffle
 
 
+@pytest.mark.tensorflow
 @pytest.mark.parametrize("penalty", ["l2_0.1", "l2_0.01", "l2_0.001", "l1_dropout"])
 def test_huge_losses_are_losses(penalty):
     """As published: a loss of 1e9 is a result, not a divergence."""

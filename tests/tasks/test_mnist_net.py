@@ -17,6 +17,8 @@ from tasks.engine.network import Conv, Dense, MaxPool, Optimizer, Training
 from tasks.engine.training import Split, train
 from tasks.mnist_net import FOLDS, MnistNet, cross_validate, folds
 
+pytestmark = pytest.mark.tensorflow
+
 BASE = {"layers": 1, "units_1": 128, "activation": "relu", "lr": 1e-3}
 DEEP = {"layers": 3, "units_1": 30, "units_2": 20, "units_3": 40, "activation": "tanh", "lr": 0.01}
 

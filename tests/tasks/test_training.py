@@ -6,9 +6,7 @@ import gc
 import os
 import random
 
-import keras
 import numpy as np
-import plain_keras
 import pytest
 from scipy import stats
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score
@@ -32,9 +30,19 @@ from tasks.engine.training import (
     train,
 )
 
+pytestmark = pytest.mark.tensorflow
+
 SIDE, CLASSES = 6, 4
 SGD = Optimizer("sgd", 0.05)
 OUTPUT = Dense(CLASSES, "linear")
+
+
+@pytest.fixture(scope="module")
+def plain_keras():
+    """The module, which loads TensorFlow: not while tests are collected."""
+    import plain_keras
+
+    return plain_keras
 
 
 def network(optimizer=SGD, *, layers=(), **settings):
@@ -80,7 +88,7 @@ CONVOLUTIONAL = (MaxPool(1), Conv(5, 3), Conv(4, 5, "tanh"), MaxPool(), Conv(3, 
     ],
     ids="-".join,
 )
-def test_trains_as_keras_does(settings, data):
+def test_trains_as_keras_does(settings, data, plain_keras):
     """Against ``Model.fit`` from the same initial weights, in the data's own order: weights and history."""
     description = network(**settings, shuffle=False)
     start = initial_state(description, 5, data)
@@ -103,7 +111,7 @@ def test_trains_as_keras_does(settings, data):
 
 
 @pytest.mark.slow
-def test_final_accuracies_are_distributed_as_keras_are():
+def test_final_accuracies_are_distributed_as_keras_are(plain_keras):
     """Twenty seeds each, shuffled and with dropout, where batches and weights cannot be made the same.
 
     The two samples of validation accuracies are compared by the Kolmogorov-Smirnov test at a level of 0.001,
@@ -121,7 +129,7 @@ def test_final_accuracies_are_distributed_as_keras_are():
     ours, theirs = [], []
     for seed in range(20):
         ours.append(train(description, epochs=4, seed=seed, data=hard).curve["val_accuracy"][-1])
-        keras.utils.set_random_seed(seed)
+        plain_keras.keras.utils.set_random_seed(seed)
         model = plain_keras.model_of(description, (SIDE, SIDE, 1), seed)
         theirs.append(plain_keras.fit(model, description, hard, 4)["val_accuracy"][-1])
     assert stats.ks_2samp(ours, theirs).pvalue > 0.001, (ours, theirs)

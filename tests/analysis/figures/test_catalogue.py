@@ -17,6 +17,8 @@ from analysis.figures.charts import Panel, draw_critical_difference, draw_forest
 from analysis.statistics.comparison import compare
 from analysis.statistics.inputs import prepare
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def many():

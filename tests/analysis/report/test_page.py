@@ -26,6 +26,8 @@ from analysis.report.summary import leader_words
 from analysis.statistics.comparison import compare
 from analysis.statistics.inputs import prepare
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[3]
 VOID = {"meta", "img", "br", "hr", "link", "input"}
 

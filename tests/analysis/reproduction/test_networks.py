@@ -100,6 +100,7 @@ def plots():
     yield networks.predictions(line(), inspection())
 
 
+@pytest.mark.slow
 def test_the_same_input_gives_the_same_bytes(tmp_path):
     for i, (one, other) in enumerate(zip(plots(), plots(), strict=True)):
         first, second = save(one, tmp_path / "a", str(i)), save(other, tmp_path / "b", str(i))
