@@ -13,7 +13,7 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 from pydantic import ValidationError
@@ -282,6 +282,15 @@ def _global_random_untouched() -> Iterator[None]:
     )
 
 
+_Test = TypeVar("_Test", bound=Callable[..., None])
+
+
+def of_the_class(test: _Test) -> _Test:
+    """Mark a test of what settings have no part in: where a class has several cases, one of them is enough."""
+    test.of_the_class = True  # type: ignore[attr-defined]
+    return test
+
+
 class SearcherConformance:
     """Subclass it with a fixture ``case``, and pytest runs the contract over that searcher.
 
@@ -299,6 +308,7 @@ class SearcherConformance:
 
     # What a searcher says of itself.
 
+    @of_the_class
     def test_describes_itself(self, case: Case) -> None:
         """It has a name fit for files, a docstring, and a description of each setting."""
         searcher = case.searcher
@@ -315,6 +325,7 @@ class SearcherConformance:
         again = case.searcher.Settings(**json.loads(json.dumps(settings.as_json())))
         assert again == settings
 
+    @of_the_class
     def test_unknown_setting_is_refused(self, case: Case) -> None:
         """A misspelt setting is an error, not a default."""
         import pytest
@@ -328,6 +339,7 @@ class SearcherConformance:
                 no_such_setting=1,
             )
 
+    @of_the_class
     def test_unsupported_space_is_refused(self, case: Case) -> None:
         """A space that it does not declare is refused when it is constructed."""
         import pytest
@@ -362,6 +374,7 @@ class SearcherConformance:
                 assert type(proposal.trial) is int
                 assert type(proposal.epochs) is int
 
+    @of_the_class
     def test_every_category_can_come_back(self, case: Case) -> None:
         """Categories that look alike (1, 1.0, True, "1") are told apart."""
         values = (1, 1.0, True, "1", 0.0, False)
@@ -419,6 +432,7 @@ class SearcherConformance:
             assert runs[0] == runs[1]
             assert dict(runs[0][0].config) == first
 
+    @of_the_class
     def test_no_reference_to_start_at_is_refused(self, case: Case) -> None:
         """A space without reference configurations is refused when it is constructed."""
         import pytest
@@ -571,6 +585,7 @@ class SearcherConformance:
                 searcher.tell(proposal, evaluated(searcher, proposal))
         assert len(interleaved(searcher, case.steps - 4, workers=3, schedule=2)) > 0
 
+    @of_the_class
     def test_telling_what_was_not_asked(self, case: Case) -> None:
         """Telling twice, or something never asked, is the caller's error and changes nothing."""
         import pytest

@@ -97,6 +97,8 @@ def case_of(label):
 
 
 LABELS = sorted({*CASES, *registry.searchers()})
+FIRST = list({label.partition("-")[0]: label for label in reversed(LABELS)}.values())
+"""One case of each class."""
 QUICK = {"random", "grid", "optuna_tpe", "optuna_sha-random", "pyswarms_pso-ring"}
 """Cases that are not marked slow: one of each kind of library."""
 
@@ -106,7 +108,16 @@ def marks(label):
     return (*slow, pytest.mark.tensorflow) if label.startswith("kerastuner") else slow
 
 
-@pytest.fixture(params=[pytest.param(label, marks=marks(label)) for label in LABELS])
+def pytest_generate_tests(metafunc):
+    if "case" in metafunc.fixturenames:
+        once = getattr(metafunc.function, "of_the_class", False)
+        chosen = FIRST if once else LABELS
+        metafunc.parametrize(
+            "case", [pytest.param(each, marks=marks(each)) for each in chosen], indirect=True
+        )
+
+
+@pytest.fixture
 def case(request):
     case = case_of(request.param)
     for library in {"torch", "greenlet"} & set(case.searcher.libraries):

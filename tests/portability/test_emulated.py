@@ -71,7 +71,7 @@ pytestmark = [
 ]
 
 
-@pytest.mark.parametrize(("what", "model"), runs())
+@pytest.mark.parametrize(("what", "model"), [*runs()])
 def test_another_make_gives_the_same_record(tmp_path, what, model):
     sweep = tmp_path / "emulated.yaml"
     sweep.write_text(SWEEPS[what])

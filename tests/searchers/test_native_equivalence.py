@@ -136,6 +136,7 @@ def test_skopt_gp(space, seed):
     assert ours("skopt_gp", space, seed, 40) == native
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("space", "settings"),
     [
@@ -169,6 +170,7 @@ def test_skopt_forest(space, seed):
     assert ours("skopt_forest", space, seed, evaluations) == native
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("space", "settings"),
     [
@@ -208,6 +210,7 @@ def test_skopt_gbrt(space, seed, mended_gbrt):
     assert ours("skopt_gbrt", space, seed, evaluations) == native
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("space", "settings"),
     [
@@ -394,6 +397,7 @@ def test_gpyopt_gp(space, seed):
     assert len(native) == evaluations
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("space", "settings"),
     [

@@ -36,6 +36,7 @@ def losses_of(rng, tasks, methods, shift=0.0):
     return pd.DataFrame(values, [f"t{i}" for i in range(tasks)], [f"m{j}" for j in range(methods)])
 
 
+@pytest.mark.slow
 def test_friedman_and_nemenyi_reject_at_their_level_when_methods_are_the_same():
     """5 methods, 15 tasks, level .05, 1000 runs: simulation error .007 (three: .021)."""
     rng = np.random.default_rng(1)
@@ -48,6 +49,7 @@ def test_friedman_and_nemenyi_reject_at_their_level_when_methods_are_the_same():
     assert familywise > 0.02
 
 
+@pytest.mark.slow
 def test_wilcoxon_rejects_at_its_exact_level_and_holm_at_most_at_the_family_level():
     """12 blocks, 10 pairs of 5 equal methods, 1000 runs: simulation error .007 (three: .021).
 
