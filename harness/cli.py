@@ -1,4 +1,4 @@
-"""The command line, and the only place where the rooms are put together.
+"""The command line, and the only place where the rooms are put together; long by its options, which are all here.
 
 Everything but the command line's own library is imported where it is used: ``derby --help`` answers at once.
 """

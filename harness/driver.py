@@ -1,5 +1,7 @@
 """Drives a sweep: matches what its studies ask for to the record, hands the rest to an executor, records what comes.
 
+It is long because all of it changes the same few tables: who is under way, what is in flight, who waits for what.
+
 The driver is the only writer. Losing it costs the evaluations in flight and nothing else: running it again
 replays each unfinished study through a fresh searcher against its journal, and goes on.
 """

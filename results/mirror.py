@@ -1,4 +1,7 @@
-"""A copy of a results folder kept in a bucket or shared folder while a sweep runs, and the way back from it."""
+"""A copy of a results folder kept in a bucket or shared folder while a sweep runs, and the way back from it.
+
+Both ways are here, since what one writes is what the other must be able to read, at whatever byte it was cut.
+"""
 
 from __future__ import annotations
 

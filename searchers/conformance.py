@@ -1,4 +1,4 @@
-"""The tests that every searcher must pass, shipped as a class so that plug-ins can run them, too."""
+"""The tests that every searcher must pass, shipped as one class, however long, so that plug-ins can run them, too."""
 # ruff: noqa: S101 - these are tests
 
 from __future__ import annotations

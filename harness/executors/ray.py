@@ -1,5 +1,7 @@
 """The Ray executor: evaluators and study hosts as actors; the driver stays the only writer.
 
+It is one module because actors that start, work, end and are lost are members of the same two lists.
+
 Ray never retries anything here. What is lost is handed back as `Lost` with its cause, and the driver decides.
 """
 
