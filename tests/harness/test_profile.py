@@ -50,9 +50,9 @@ def test_table():
 @pytest.mark.tensorflow
 @pytest.mark.parametrize("name", ["mnist_net/tiny", "branin"])
 def test_phases_make_up_the_evaluation(name, monkeypatch):
-    from tasks import backend
+    from tasks.engine import program
 
-    monkeypatch.setattr(backend, "_programs", OrderedDict())  # none kept by an earlier test
+    monkeypatch.setattr(program, "_programs", OrderedDict())  # none kept by an earlier test
     task = task_named(name, {})
     done = profile(task, configuration(task, None, None), epochs=1, threads=1, repeats=2, seed=0)
     assert set(done.once) == {"start", "load"}

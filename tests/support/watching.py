@@ -11,10 +11,13 @@ SECONDS = ("setup_seconds", "lost_seconds", "machine")
 
 
 def watched(folder: Path, event: str | None = None) -> list[dict[str, Any]]:
-    """Return what the plug-in's task ``watched`` wrote down: all of it, or the beginnings or the ends."""
+    """Return what the plug-in's task ``watched`` wrote down: all of it, or the beginnings or the ends.
+
+    A line that a training is writing at this moment counts once it has its end.
+    """
     path = folder / "watched"
-    lines = path.read_text().splitlines() if path.exists() else []
-    events = [json.loads(line) for line in lines]
+    lines = path.read_text().splitlines(keepends=True) if path.exists() else []
+    events = [json.loads(line) for line in lines if line.endswith("\n")]
     return [entry for entry in events if event in (None, entry["event"])]
 
 
