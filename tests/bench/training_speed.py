@@ -4,8 +4,8 @@ A notebook's trial builds, compiles, fits with validation and evaluates on the t
 TensorFlow has its default settings. The engine's does the same and measures the test images after every
 epoch. The two alternate, each in its own process, with the same number of threads; medians are compared.
 
-``make bench`` runs the short trials and the memory of 200 of them; ``--full`` compares one epoch (and the
-building) of every described network at its report's size, which needs the full data sets.
+``make bench`` runs the short trials and the memory of 200 of them, and compares threads with processes; ``--full``
+compares one epoch (and the building) of every described network at its report's size, which needs the full data sets.
 """
 
 from __future__ import annotations
@@ -17,12 +17,13 @@ import os
 import random
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from typing import Any
 
 import psutil
 
+from harness.arithmetic import declare
 from tasks.engine.network import Conv, Dense, Dropout, MaxPool, Optimizer, Training
 
 OUTPUT = Dense(10, "linear")
@@ -90,10 +91,11 @@ def data_of(name: str, sizes: tuple[int, int, int]) -> dict[str, Any]:
 
 def engine(pipe: Connection, threads: int) -> None:
     """Train what comes through the pipe, and answer with seconds and resident memory."""
-    from tasks.engine import process
+    declare()
+    from tasks.engine.process import configure_threads
     from tasks.engine.training import train
 
-    process.configure_threads(threads)
+    configure_threads(threads)
     loaded: dict[Any, Any] = {}
     process = psutil.Process()
     for seed, (training, which, epochs) in enumerate(iter(pipe.recv, None)):
@@ -131,12 +133,14 @@ def notebook(pipe: Connection, threads: int) -> None:
 
 
 class Workers:
-    """The two processes, which take turns."""
+    """Processes that train, the two that are compared unless told otherwise, which take turns."""
 
-    def __init__(self, threads: int) -> None:
+    def __init__(
+        self, threads: int, works: tuple[Callable[[Connection, int], None], ...] = (engine, notebook)
+    ):
         context = multiprocessing.get_context("spawn")
         self.pipes = {}
-        for work in (engine, notebook):
+        for work in works:
             ours, theirs = context.Pipe()
             context.Process(target=work, args=(theirs, threads), daemon=True).start()
             self.pipes[work.__name__] = ours
@@ -164,6 +168,26 @@ class Workers:
             f"{first['engine']:.1f}   test accuracy {accuracy['notebook']:.3f} / {accuracy['engine']:.3f}",
             flush=True,
         )
+
+
+def throughput() -> None:
+    """Print how many CNNs a minute the cores train: one after the other with all of them, and one on each."""
+    cores = os.cpu_count() or 1
+    for processes, threads in ((1, cores), (cores, 1)):
+        engines = [Workers(threads, (engine,)) for _ in range(processes)]
+        task = (convolutional(), ("fashion_mnist", (4800, 1200, 1000)), 3)
+        seconds = []
+        for _ in range(ROUNDS + 1):
+            begin = time.perf_counter()
+            for one in engines:
+                one.pipes["engine"].send(task)
+            for one in engines:
+                one.pipes["engine"].recv()
+            seconds.append(time.perf_counter() - begin)
+        for one in engines:
+            one.close()
+        rate = processes * 60 / statistics.median(seconds[1:])
+        print(f"CNN, {processes} processes of {threads} threads: {rate:.1f} trials a minute", flush=True)
 
 
 def memory(workers: Workers) -> None:
@@ -200,6 +224,8 @@ def main() -> None:
             workers.compare(title, trainings, ("fashion_mnist", (4800, 1200, 1000)), epochs)
         memory(workers)
     workers.close()
+    if not options.full:
+        throughput()
 
 
 if __name__ == "__main__":
