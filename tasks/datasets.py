@@ -13,11 +13,12 @@ import os
 import warnings
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from importlib import resources
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,10 @@ from harness.task import data_digest
 
 Arrays = dict[str, NDArray[np.uint8]]
 """x_train, y_train, x_test, y_test; images (count, 28, 28) and labels (count,), all uint8."""
+
+T = TypeVar("T")
+Candidate = tuple[str, Path | None, Callable[[], T]]
+"""A place to look in: its description, the path that must exist, and how to read it."""
 
 Name = Literal["mnist", "fashion_mnist"]
 
@@ -105,29 +110,56 @@ def load_full(name: str, *, folder: str | Path | None = None) -> Arrays:
     """
     source = _source(name)
     first = data_folder() if folder is None else Path(folder)
-    tried = [f"data folder: none is named ({ENVIRONMENT} is not set)"] if first is None else []
-    for place, exists, read in _places(name, first):
-        if exists is not None and not exists.exists():
+    advice = (
+        f"Put {name}.npz (arrays {', '.join(_KEYS)}, uint8) or the four gzipped IDX files into a folder and name "
+        f"it with the environment variable {ENVIRONMENT}, or use the variant 'small', which needs no download."
+    )
+    places = (
+        (place, path, partial(_verified, read, source.title, source.full))
+        for place, path, read in _places(name, first)
+    )
+    return first_found(f"{source.title} was not found", first, places, advice)
+
+
+def first_found(missing: str, folder: Path | None, places: Iterable[Candidate[T]], advice: str) -> T:
+    """Read from the first place that holds what is wanted.
+
+    Args:
+        missing: What to say where none does.
+        folder: The data folder, which is named as tried where there is none.
+        places: Where to look, in this order.
+        advice: What to do then.
+
+    Raises:
+        DataError: It was found nowhere; lists what was tried and why each failed.
+    """
+    tried = [f"data folder: none is named ({ENVIRONMENT} is not set)"] if folder is None else []
+    for place, path, read in places:
+        if path is not None and not path.exists():
             tried.append(f"{place}: no such file or folder")
             continue
         try:
-            arrays = read()
+            return read()
+        except DataError as error:
+            tried.append(f"{place}: {error}")
         except Exception as error:  # noqa: BLE001 - a download may raise anything; all are reported below
             tried.append(f"{place}: {type(error).__name__}: {error}")
-        else:
-            found = data_digest(arrays)
-            if found == source.full:
-                return arrays
-            tried.append(f"{place}: not the {source.title} expected: digest {found}, expected {source.full}")
-        if exists is not None:  # somebody put it there: say that it is not used, and why
-            warnings.warn(f"ignored {tried[-1]}", UserWarning, stacklevel=2)
-    raise DataError(
-        f"{source.title} was not found. Tried:\n"
-        + "\n".join(f"  - {line}" for line in tried)
-        + f"\nPut {name}.npz (arrays {', '.join(_KEYS)}, uint8) or the four gzipped IDX files into a folder "
-        f"and name it with the environment variable {ENVIRONMENT}, or use the variant 'small', which needs "
-        "no download."
-    )
+        if path is not None:  # somebody put it there: say that it is not used, and why
+            warnings.warn(f"ignored {tried[-1]}", UserWarning, stacklevel=3)
+    raise DataError("\n".join((f"{missing}. Tried:", *(f"  - {line}" for line in tried), advice)))
+
+
+def keras_cache(kind: str) -> Path:
+    """Return Keras's cache of ``datasets`` or ``models``."""
+    return Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras") / kind
+
+
+def _verified(read: Callable[[], Arrays], title: str, expected: str) -> Arrays:
+    arrays = read()
+    found = data_digest(arrays)
+    if found != expected:
+        raise DataError(f"not the {title} expected: digest {found}, expected {expected}")
+    return arrays
 
 
 def _source(name: str) -> _Source:
@@ -136,23 +168,19 @@ def _source(name: str) -> _Source:
     return _SOURCES[name]
 
 
-Candidate = tuple[str, Path | None, Callable[[], Arrays]]
-
-
-def _places(name: str, folder: Path | None) -> Iterator[Candidate]:
-    """Yield every place to look in: its description, the path that must exist, and how to read it."""
+def _places(name: str, folder: Path | None) -> Iterator[Candidate[Arrays]]:
     idx_folder = _SOURCES[name].idx_folder
     if folder is not None:
         for path in (folder / f"{name}.npz", folder / idx_folder):
             yield _place("data folder", path)
-    cache = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras") / "datasets"
+    cache = keras_cache("datasets")
     yield _place("Keras's cache", cache / (f"{name}.npz" if name == "mnist" else idx_folder))
     if name == "fashion_mnist":
         yield _place("Debian's dataset-fashion-mnist", DEBIAN_FOLDER)
     yield "download by Keras", None, lambda: _download(name)
 
 
-def _place(what: str, path: Path) -> Candidate:
+def _place(what: str, path: Path) -> Candidate[Arrays]:
     return f"{what} {path}", path, lambda: _read_npz(path) if path.suffix == ".npz" else _read_idx(path)
 
 

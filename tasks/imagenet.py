@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import warnings
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.errors import DataError
-from tasks.datasets import ENVIRONMENT, data_folder
+from tasks.datasets import ENVIRONMENT, Candidate, data_folder, first_found, keras_cache
 from tasks.engine.densenet import DENSENET121, Vectors, as_vectors
 
 FILE: Final = "densenet121_weights_tf_dim_ordering_tf_kernels_notop.h5"
@@ -31,44 +30,36 @@ def imagenet_weights() -> Vectors:
         DataError: It was found nowhere; lists what was tried, and says which file to put where.
     """
     first = data_folder()
-    tried = [f"data folder: none is named ({ENVIRONMENT} is not set)"] if first is None else []
-    cache = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras") / "models"
-    places = [("Keras's cache", cache / FILE)]
-    if first is not None:
-        places.insert(0, ("data folder", first / FILE))
-    for place, path in places:
-        if not path.exists():
-            tried.append(f"{place} {path}: no such file")
-            continue
-        try:
-            return read_weights(path)
-        except Exception as error:  # noqa: BLE001 - reported below with everything else that was tried
-            tried.append(f"{place} {path}: {error}")
-            warnings.warn(f"ignored {tried[-1]}", UserWarning, stacklevel=2)
-    from tasks import downloads  # which loads Keras
-
-    try:
-        return read_weights(downloads.download_file(FILE, URL, MD5))
-    except Exception as error:  # noqa: BLE001 - a download may raise anything
-        tried.append(f"download by Keras: {type(error).__name__}: {error}")
-    raise DataError(
-        "DenseNet121's ImageNet weights were not found. Tried:\n"
-        + "\n".join(f"  - {line}" for line in tried)
-        + f"\nPut {FILE} (from {URL}) into a folder and name it with the environment variable {ENVIRONMENT}, "
+    folders = {"data folder": first, "Keras's cache": keras_cache("models")}
+    paths = {place: folder / FILE for place, folder in folders.items() if folder is not None}
+    places: list[Candidate[Vectors]] = [
+        (f"{place} {path}", path, partial(read_weights, path)) for place, path in paths.items()
+    ]
+    places.append(("download by Keras", None, _download))
+    advice = (
+        f"Put {FILE} (from {URL}) into a folder and name it with the environment variable {ENVIRONMENT}, "
         "or choose `backbone_weights: none`: random weights, for tests."
     )
+    return first_found("DenseNet121's ImageNet weights were not found", first, places, advice)
+
+
+def _download() -> Vectors:
+    from tasks import downloads  # which loads Keras
+
+    return read_weights(downloads.download_file(FILE, URL, MD5))
 
 
 def read_weights(path: Path) -> Vectors:
     """Read the file that Keras publishes.
 
     Raises:
-        ValueError: Its checksum is another, or it does not hold DenseNet121's weights.
+        DataError: Its checksum is another.
+        ValueError: It does not hold DenseNet121's weights.
         OSError: It cannot be read.
     """
     found = hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
     if found != MD5:
-        raise ValueError(f"not the file expected: MD5 {found}, expected {MD5}")
+        raise DataError(f"not the file expected: MD5 {found}, expected {MD5}")
     return as_vectors(DENSENET121, read_arrays(path))
 
 

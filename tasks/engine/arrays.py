@@ -1,14 +1,18 @@
-"""Data as tensors, converted once for as long as they are used."""
+"""Data as tensors, converted once for as long as they are used; how a process keeps what was used last."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
 
 from numpy.typing import NDArray
 
 from harness.phases import phase
 from tasks.engine.process import libraries
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 ARRAYS_KEPT: Final = 32
 """Arrays of data a process keeps converted, those used last."""
@@ -17,14 +21,29 @@ ARRAYS_KEPT: Final = 32
 def resident(array: NDArray[Any], dtype: Any = None) -> Any:
     """Return an array as a tensor, converted once for as long as it is among those used last."""
     tf, _ = libraries()
-    key = id(array)
-    if key not in _tensors:  # the entry holds the array, so that no other can have its identity
-        with phase("convert data"):
-            _tensors[key] = array, tf.constant(array if dtype is None else array.astype(dtype))
-    _tensors.move_to_end(key)
-    while len(_tensors) > ARRAYS_KEPT:
-        _tensors.popitem(last=False)
-    return _tensors[key][1]
+
+    def converted() -> tuple[NDArray[Any], Any]:
+        with phase("convert data"):  # the entry holds the array, so that no other can have its identity
+            return array, tf.constant(array if dtype is None else array.astype(dtype))
+
+    return kept(_tensors, id(array), converted, ARRAYS_KEPT)[1]
+
+
+def kept(cache: OrderedDict[K, V], key: K, make: Callable[[], V], most: int) -> V:
+    """Return what a cache has under a key, made when it has nothing, and leave in it what was used last.
+
+    Args:
+        cache: Its entries, those used last at the end.
+        key: Of the entry.
+        make: Makes it.
+        most: Entries to leave.
+    """
+    if key not in cache:
+        cache[key] = make()
+    cache.move_to_end(key)
+    while len(cache) > most:
+        cache.popitem(last=False)
+    return cache[key]
 
 
 _tensors: OrderedDict[int, tuple[NDArray[Any], Any]] = OrderedDict()

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from harness.phases import phase
 from harness.task import Data
 from tasks.engine import densenet
-from tasks.engine.arrays import resident, scaled
+from tasks.engine.arrays import kept, resident, scaled
 from tasks.engine.network import DenseNet, Training
 from tasks.engine.process import libraries
 
@@ -49,21 +49,19 @@ def features(backbone: DenseNet, images: NDArray[np.uint8], vectors: Data) -> ND
     """
     tf, _ = libraries()
     key = (backbone.blocks, id(images), id(vectors["backbone"]), id(vectors["statistics"]))
-    if key not in _features:
-        passed = _passed(backbone.blocks)
+
+    def passed() -> tuple[NDArray[np.float32], Any]:
+        through = _passed(backbone.blocks)
         given = [resident(vectors[name]) for name in ("backbone", "statistics")]
         with phase("backbone's features"):
             parts = [
-                passed(tf.constant(images[begin : begin + BACKBONE_AT_ONCE]), *given).numpy()
+                through(tf.constant(images[begin : begin + BACKBONE_AT_ONCE]), *given).numpy()
                 for begin in range(0, len(images), BACKBONE_AT_ONCE)
             ]
         # the entry holds the arrays, so that no others can have their identities
-        held = images, vectors["backbone"], vectors["statistics"]
-        _features[key] = np.concatenate(parts), held
-    _features.move_to_end(key)
-    while len(_features) > FEATURES_KEPT:
-        _features.popitem(last=False)
-    return _features[key][0]
+        return np.concatenate(parts), (images, vectors["backbone"], vectors["statistics"])
+
+    return kept(_features, key, passed, FEATURES_KEPT)[0]
 
 
 _features: OrderedDict[Any, tuple[NDArray[np.float32], Any]] = OrderedDict()

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from harness.keys import derive_seed
 from harness.phases import phase
 from harness.task import Data
-from tasks.engine.arrays import augmented, resident, scaled
+from tasks.engine.arrays import augmented, kept, resident, scaled
 from tasks.engine.backbone import BACKBONE_AT_ONCE, densenet_outputs
 from tasks.engine.network import Activation, Conv, Dense, DenseNet, Dropout, MaxPool, Training, named_layers
 from tasks.engine.process import libraries
@@ -383,13 +383,12 @@ def program_of(
     other = x if measured is None else measured
     kind = other.ndim, other.dtype.name
     key = (_structure(training), x.ndim, x.dtype.name, classes, kind)
-    if key not in _programs:
+
+    def compiled() -> Program:
         with phase("compile"):
-            _programs[key] = Program(training, x.ndim, x.dtype.name, classes, kind)
-    _programs.move_to_end(key)
-    while len(_programs) > PROGRAMS_KEPT:
-        _programs.popitem(last=False)
-    return _programs[key]
+            return Program(training, x.ndim, x.dtype.name, classes, kind)
+
+    return kept(_programs, key, compiled, PROGRAMS_KEPT)
 
 
 _programs: OrderedDict[Any, Program] = OrderedDict()
