@@ -135,8 +135,7 @@ def test_asked_twice_it_exits_at_once(runs, same_as_serial, executor):
     process.send_signal(signal.SIGINT)
     began = time.monotonic()
     output = process.communicate(timeout=60)[0].decode()
-    # Among more processes than cores it has its share of them only.
-    assert time.monotonic() - began < 3 * max(1, os.getloadavg()[0] / os.cpu_count())
+    assert time.monotonic() - began < 3
     # A process that had just done what the first asked is ended by the second as Python ends it.
     assert process.returncode in (130, -signal.SIGINT), output
     assert "Traceback" not in output
