@@ -235,7 +235,8 @@ def run(
         _say(str(interruption))
         raise typer.Exit(INTERRUPTED) from None
     _report_end(checked, progress, results)
-    raise typer.Exit(SOME_FAILED if progress.failed else DONE)
+    unfinished = progress.complete + progress.done < progress.studies
+    raise typer.Exit(SOME_FAILED if unfinished else DONE)
 
 
 @app.command()
@@ -325,12 +326,14 @@ def status(sweep: SweepName, results: Results = DEFAULT_RESULTS) -> None:
         heartbeat_of,
         machines_of,
         read_records,
+        short_of,
         state_counts,
     )
     from results.writer import holder_of, is_held
 
     name = _sweep_name(sweep)
-    records = read_records(results, Layout(results).plan(name))
+    plan = Layout(results).plan(name)
+    records = read_records(results, plan)
     counts = state_counts(records)
     states = ("done", "running", "failed", "missing")
     rows = [
@@ -340,6 +343,8 @@ def status(sweep: SweepName, results: Results = DEFAULT_RESULTS) -> None:
     _table(("task", "searcher", *states, "evaluations"), rows)
     for failure in failures_of(records):
         _say(f"failed: {failure}", style="red")
+    for study in short_of(records, plan):
+        _say(f"short of its budget: {study}", style="yellow")
     for study in followed_of(records):
         _say(f"went on: {study}", style="yellow")
     machines = machines_of(results, records)
@@ -575,6 +580,7 @@ def _sweep_name(given: str) -> str:
 
 def _report_end(sweep: Sweep, progress: Progress, results: Path) -> None:
     from harness.display import duration
+    from harness.events import ended_short
 
     if progress.complete == progress.studies:
         text = f"sweep {sweep.name!r}: all {progress.studies} studies were done already; nothing was trained"
@@ -586,6 +592,8 @@ def _report_end(sweep: Sweep, progress: Progress, results: Path) -> None:
             f"{progress.merged} equal requests"
         )
     _say(text)
+    for label, (spent, budget) in progress.short.items():
+        _say(f"short of its budget: {ended_short(label, spent, budget.amount, budget.unit)}", style="yellow")
     for label, message in progress.failed.items():
         _say(f"failed: {label}: {message}", style="red")
     if progress.failed:

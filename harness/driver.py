@@ -15,9 +15,18 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from harness import registry
-from harness.errors import DataError, DerbyError, RecordError, ReplayMismatchError
+from harness.checks import folder_kept
+from harness.errors import (
+    DataError,
+    DerbyError,
+    Interruption,
+    RecordError,
+    ReplayMismatchError,
+    TaskError,
+    said,
+)
 from harness.evaluator import Bug, Cause, Evaluated, Job, Lost
-from harness.events import Asked, Done, Told
+from harness.events import EXHAUSTED, Asked, Done, Told
 from harness.executors.base import Executor, Finished
 from harness.history import cannot_take
 from harness.host import Step, Stepped
@@ -26,7 +35,7 @@ from harness.machine import Machine, versions
 from harness.progress import Best, Progress
 from harness.schedule import EpochTimes, next_to_begin, next_to_submit
 from harness.sweep import PlannedStudy, Sweep
-from harness.task import Inspection, Task, data_digest, read_only
+from harness.task import Inspection, Task, checked_data, data_digest, read_only
 from harness.trial import Curve, Evaluation, Proposal, Status
 from results.logs import StudyLogs
 from results.reading import Asked as AskedBefore
@@ -125,7 +134,7 @@ class Driver:
         self._queue: list[_InFlight] = []
         self._submitted = 0
         self._times = EpochTimes()
-        self._loaded: dict[str, DataError | None] = {}
+        self._loaded: dict[str, DerbyError | None] = {}
         self.data_digests: dict[str, str] = {}
         """Digest of the data of every task that was trained, by label."""
         unfinished = self._unfinished()
@@ -156,7 +165,8 @@ class Driver:
         try:
             while True:
                 self._begin_studies()
-                self._submit()
+                while self._submit():
+                    self._begin_studies()
                 self._writer.sync()
                 self._count_workforce()
                 self._logs.flush()
@@ -178,9 +188,16 @@ class Driver:
             if record.events and isinstance(record.events[-1], DoneBefore):
                 self._progress.complete += 1
                 self._progress.told_before += record.events[-1].evaluations
+                self._note_short(plan, record.events[-1])
             else:
                 unfinished.append(plan)
         return unfinished
+
+    def _note_short(self, plan: PlannedStudy, done: Done | DoneBefore) -> None:
+        """Keep the name of a study that ended with budget left."""
+        if done.reason == EXHAUSTED:
+            spent = done.evaluations if plan.key.budget.unit == "evaluations" else done.epochs
+            self._progress.short[plan.label] = (spent, plan.key.budget)
 
     def _count_workforce(self) -> None:
         force, progress = self._executor.workforce, self._progress
@@ -228,14 +245,14 @@ class Driver:
         journal: StudyJournal | None = None
         try:
             kind = registry.searcher(plan.key.searcher)
-            libraries = versions(["hpo-derby", "numpy", "scipy", *kind.libraries.values()])
+            libraries = versions(["hpo-derby", "numpy", "scipy", *kind.libraries.values()]) | kind.origin()
             journal = self._writer.journal(plan.key, libraries, restart=restart)
             if task.cheap:
                 self._load_data(task, plan)
             recorded = self._recorded(plan, journal)
-        except RecordError:
+        except (RecordError, Interruption):
             raise
-        except Exception as error:  # noqa: BLE001 - the boundary: a bug fails its study, not the sweep
+        except BaseException as error:  # noqa: BLE001 - the boundary: a bug fails its study, not the sweep
             self._fail_for(plan, journal, Bug.of(error))
             return
         active = _Active(plan, task, journal, deaths, epochs_left=self._epochs(plan))
@@ -282,12 +299,12 @@ class Driver:
         try:
             for event in stepped.events:
                 self._take_event(active, event, stepped)
-        except RecordError:
+        except (RecordError, Interruption):
             raise
         except ReplayMismatchError as error:
             self._take_mismatch(active, error)
             return
-        except Exception as error:  # noqa: BLE001 - the boundary: a bug fails its study, not the sweep
+        except BaseException as error:  # noqa: BLE001 - the boundary: a bug fails its study, not the sweep
             self._fail(active, Bug.of(error))
             return
         if isinstance(stepped.problem, Bug):
@@ -337,7 +354,7 @@ class Driver:
                     progress.reused += 1
                 elif number in stepped.evaluated:
                     self._take_own(active, event, stepped.evaluated[number])
-                else:
+                elif not active.task.cheap:  # whose host evaluates it, or says why it could not
                     self._request(active, event)
             case Told():
                 proposal = active.proposals.pop(event.number)
@@ -356,6 +373,7 @@ class Driver:
                     )
             case Done():
                 active.journal.record(event)
+                self._note_short(plan, event)
                 self._log(
                     plan, "done", f"{event.reason}: {event.evaluations} evaluations, {event.epochs} epochs"
                 )
@@ -445,8 +463,9 @@ class Driver:
         self._in_flight.setdefault((key.id, deadline), []).append(flight)
         self._queue.append(flight)
 
-    def _submit(self) -> None:
-        """Hand over as many requests as the executor has a use for."""
+    def _submit(self) -> bool:
+        """Hand over as many requests as the executor has a use for; return whether some were dropped."""
+        dropped = False
         while self._queue and self._submitted < self._executor.job_slots:
             place = next_to_submit(
                 self._queue,
@@ -457,11 +476,13 @@ class Driver:
             flight = self._queue.pop(place)
             if not any(self._is_active(active) for active, _, _ in flight.waiting):
                 self._forget(flight)  # all who waited have failed
+                dropped = True
                 continue
             flight.submitted = True
             flight.owner.in_flight += 1
             self._submitted += 1
             self._executor.submit(flight.job)
+        return dropped
 
     def _is_active(self, active: _Active) -> bool:
         return self._active.get(active.plan.key.id) is active
@@ -475,13 +496,26 @@ class Driver:
         if problem is not None:
             raise problem
 
-    def _add_data(self, task: Task, plan: PlannedStudy) -> DataError | None:
+    def _add_data(self, task: Task, plan: PlannedStudy) -> DerbyError | None:
         try:
-            data = read_only(task.load())
+            with folder_kept():
+                data = read_only(checked_data(task.load()))
+            digest = data_digest(data)
+            if task.pinned_data is None and digest != plan.key.task.data:
+                raise DataError(
+                    f"the data of task {task.label!r} changed while the sweep ran: digest {digest}, and it was "
+                    f"{plan.key.task.data} when it was planned; run again to evaluate on what is there now"
+                )
+        except Interruption:
+            raise
         except DataError as error:
             return error
+        except BaseException as error:  # noqa: BLE001 - the boundary: a bug fails its studies, not the sweep
+            failure = TaskError(f"task {task.name!r} failed to load its data: {said(error)}")
+            failure.__cause__ = error
+            return failure
         self._executor.add_data(plan.key.task, data)
-        self.data_digests[task.label] = data_digest(data)
+        self.data_digests[task.label] = digest
         self._on_data(self.data_digests)
         return None
 

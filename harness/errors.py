@@ -29,6 +29,10 @@ class MissingLibraryError(DerbyError, ImportError):
     """A searcher or task needs a library that is not installed."""
 
 
+class TaskError(DerbyError, RuntimeError):
+    """A task raised, or returned something outside its contract; the studies on it fail."""
+
+
 class SearcherError(DerbyError, RuntimeError):
     """A searcher raised, or proposed something outside the space; its study fails."""
 
@@ -61,9 +65,42 @@ class ReplayMismatchError(DerbyError, RuntimeError):
     """A resumed study did not repeat what its journal says it did."""
 
 
+class Interruption(KeyboardInterrupt):
+    """The user asked a run to stop; raised wherever the main thread is, and never by a task or a searcher."""
+
+
 def nearest(name: str, valid: Iterable[str]) -> str:
     """Return a hint that ends an error message: the nearest valid name, then all of them."""
     names = sorted(valid)
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    close = difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
     hint = f"did you mean {close[0]!r}? " if close else ""
     return f"{hint}valid: {', '.join(names) if names else 'none'}"
+
+
+MESSAGE_CHARACTERS = 10_000
+"""What is kept of the text of others."""
+
+
+def shown(value: object) -> str:
+    """Return a value for a message: its type and the beginning of its repr, also where that raises."""
+    kind = type(value).__name__
+    try:
+        text = repr(value)
+    except BaseException:  # noqa: BLE001 - of others; whatever it is, it is not what was asked for
+        return f"a {kind} whose repr raises"
+    return f"{text if len(text) <= 80 else text[:80] + ' …'} ({kind})"
+
+
+def said(error: BaseException) -> str:
+    """Return what an exception says of itself, also where its ``__str__`` raises."""
+    try:
+        text = str(error)
+    except BaseException:  # noqa: BLE001 - of others
+        text = "(its __str__ raises)"
+    return plain_text(f"{type(error).__name__}: {text}" if text else type(error).__name__)
+
+
+def plain_text(text: str) -> str:
+    """Return a text that any file takes: no lone surrogates, and not without end."""
+    kept = text if len(text) <= MESSAGE_CHARACTERS else f"{text[:MESSAGE_CHARACTERS]} …"
+    return kept.encode(errors="backslashreplace").decode()

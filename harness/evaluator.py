@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import traceback
 from collections import OrderedDict
 from collections.abc import Callable
@@ -9,7 +10,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from harness import registry
-from harness.errors import DerbyError
+from harness.checks import checked_evaluation, checked_inspection, folder_kept
+from harness.errors import DerbyError, Interruption, plain_text, said
 from harness.keys import EvaluationKey, TaskKey
 from harness.machine import Machine, describe_machine
 from harness.task import Checkpoint, Data, Inspection, Task
@@ -21,6 +23,8 @@ CHECKPOINTS_KEPT = 16
 
 CHECKPOINT_BYTES = 1 << 29
 """Memory that they may take together; the latest is kept whatever its size."""
+
+_NO_REASON = "it took more than an evaluator's share of its machine"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +62,16 @@ class Bug:
     """The traceback."""
 
     @classmethod
-    def of(cls, error: Exception) -> Bug:
-        """Return what an exception says; those of our own speak for themselves."""
-        message = str(error) if isinstance(error, DerbyError) else f"{type(error).__name__}: {error}"
-        return cls(message, "".join(traceback.format_exception(error)))
+    def of(cls, error: BaseException, where: str = "") -> Bug:
+        """Return what an exception says; those of our own speak for themselves.
+
+        Args:
+            error: Whatever was raised, ``SystemExit`` included.
+            where: What raised it, for the message's beginning.
+        """
+        message = plain_text(str(error)) if isinstance(error, DerbyError) else said(error)
+        details = plain_text("".join(traceback.format_exception(error)))
+        return cls(f"{where}: {message}" if where else message, details)
 
 
 class Cause(StrEnum):
@@ -123,33 +133,39 @@ class Evaluator:
             if job.inspect and checkpoint.curve.epochs > job.epochs:
                 checkpoint = Checkpoint.fresh()  # it has gone on to other weights
             inspection = None
-            with held_to(self._threads):
-                evaluation = task.evaluate(
-                    job.key.config,
+            with held_to(self._threads), folder_kept():
+                made = task.evaluate(
+                    dict(job.key.config),
                     epochs=job.epochs,
                     seed=job.key.seed,
                     data=data,
                     checkpoint=checkpoint,
                     deadline=job.deadline,
                 )
+                evaluation = checked_evaluation(made, task.objective, job.epochs)
                 if job.inspect and evaluation.status is Status.OK:
-                    inspection = task.inspect(
-                        job.key.config, seed=job.key.seed, data=data, checkpoint=checkpoint
+                    inspection = checked_inspection(
+                        task.inspect(
+                            dict(job.key.config), seed=job.key.seed, data=data, checkpoint=checkpoint
+                        )
                     )
+                if checkpoint.state is not None:
+                    self._keep(job.key.id, checkpoint)
         except MemoryError as error:
-            reason = str(error) or "it took more than an evaluator's share of its machine"
-            return Lost(Cause.MEMORY, f"out of memory: {reason}")
-        except Exception as error:  # noqa: BLE001 - the boundary: a bug fails its study, not the sweep
-            where = f"task {job.key.task.name!r} on {dict(job.key.config)}, seed {job.key.seed}"
-            return Bug(f"{where}: {type(error).__name__}: {error}", traceback.format_exc())
-        if checkpoint.state is not None:
-            self._keep(job.key.id, checkpoint)
-        if evaluation.at(job.epochs) is None:
-            return Bug(f"task {task.name!r} trained {evaluation.epochs} epochs of {job.epochs}", "")
+            reason = said(error).removeprefix("MemoryError").removeprefix(": ")
+            return Lost(
+                Cause.MEMORY,
+                f"out of memory: {reason or _NO_REASON}",
+            )
+        except Interruption:
+            raise
+        except BaseException as error:  # noqa: BLE001 - the boundary: a bug fails its study, not the sweep
+            return Bug.of(error, f"task {job.key.task.name!r} on {dict(job.key.config)}, seed {job.key.seed}")
         machine = self._machines[task.name]
         return Evaluated(replace(evaluation, machine=machine.id), machine, inspection)
 
     def _keep(self, key_id: str, checkpoint: Checkpoint) -> None:
+        operator.index(checkpoint.nbytes)  # a task's own: what is no number must not be summed later
         self._checkpoints[key_id] = checkpoint
         taken = sum(kept.nbytes for kept in self._checkpoints.values())
         while len(self._checkpoints) > 1 and (

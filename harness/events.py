@@ -6,6 +6,21 @@ from dataclasses import dataclass
 
 from harness.trial import Proposal, Status
 
+EXHAUSTED = "exhausted"
+"""How a study ends that had budget left: its searcher had nothing more to propose."""
+
+
+def ended_short(label: str, spent: int, amount: int, unit: str) -> str:
+    """Say that a study ended with budget left.
+
+    Args:
+        label: The study.
+        spent: What of its budget it spent, in the budget's unit.
+        amount: Its budget.
+        unit: The unit: evaluations or epochs.
+    """
+    return f"{label}: ended after {spent} of {amount} {unit}; its searcher had nothing more to propose"
+
 
 @dataclass(frozen=True, slots=True)
 class Asked:

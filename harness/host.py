@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from harness import registry
+from harness.checks import checked_cost, folder_kept
+from harness.errors import Interruption
 from harness.evaluator import Bug, Evaluated, Evaluator, Job, Lost, task_of
 from harness.events import Asked, Done, Event
 from harness.history import Followed, History
@@ -111,26 +113,29 @@ class StudyHost:
         machine: Machine | None = None
         until = time.monotonic() + SLICE_SECONDS
         try:
-            if step.begin:
-                self._hosted[step.key.id] = self._open(step)
-                machine = self._machines[step.key.searcher]
-            hosted = self._hosted[step.key.id]
-            for number, evaluation in step.delivered.items():
-                hosted.study.deliver(number, evaluation)
-            if hosted.events is None:
-                hosted.events = hosted.study.advance()
-            for event in hosted.events:
-                events.append(event)
-                if isinstance(event, Asked):
-                    problem = self._answer(step.key, hosted, event, evaluated, recorded)
-                if problem is not None:
-                    break
-                if time.monotonic() > until and not isinstance(event, Done):
-                    more = True
-                    break
-            else:
-                hosted.events = None
-        except Exception as error:  # noqa: BLE001 - the boundary: a bug fails its study, not the sweep
+            with folder_kept():
+                if step.begin:
+                    self._hosted[step.key.id] = self._open(step)
+                    machine = self._machines[step.key.searcher]
+                hosted = self._hosted[step.key.id]
+                for number, evaluation in step.delivered.items():
+                    hosted.study.deliver(number, evaluation)
+                if hosted.events is None:
+                    hosted.events = hosted.study.advance()
+                for event in hosted.events:
+                    events.append(event)
+                    if isinstance(event, Asked):
+                        problem = self._answer(step.key, hosted, event, evaluated, recorded)
+                    if problem is not None:
+                        break
+                    if time.monotonic() > until and not isinstance(event, Done):
+                        more = True
+                        break
+                else:
+                    hosted.events = None
+        except Interruption:
+            raise
+        except BaseException as error:  # noqa: BLE001 - the boundary: a bug fails its study, not the sweep
             problem = Bug.of(error)
         stepped = Stepped(step.key, tuple(events), evaluated, frozenset(recorded), more, problem, machine)
         if problem is not None or stepped.done:
@@ -152,7 +157,8 @@ class StudyHost:
             hold_to_one()  # what its library has just loaded; see `harness.threads`
             self._machines[kind.name] = describe_machine("cpu", 1, kind.libraries)
         asker = searcher if step.history is None else Followed(step.history, searcher)
-        return _Hosted(Study(asker, workers=key.workers, cost=task.cost), task, step.recorded)
+        study = Study(asker, workers=key.workers, cost=lambda config: checked_cost(task.cost(dict(config))))
+        return _Hosted(study, task, step.recorded)
 
     def _answer(
         self,

@@ -40,16 +40,21 @@ def derive_seed(root: int, *names: object) -> int:
 
 @dataclass(frozen=True, slots=True)
 class TaskKey:
-    """Identity of a task: name, version, and every option with its value, defaults included.
+    """Identity of a task: name, version, every option with its value, defaults included, data, and origin.
 
     ``options`` decide the numbers of a training. ``scoring`` only decides which of them is the
-    objective, so that studies of different objectives share evaluations and training seeds.
+    objective, so that studies of different objectives share evaluations and training seeds. ``data`` is
+    the digest of what is trained on (see `Task.data_identity`), ``package`` the plug-in that the task comes
+    from, with its version; empty for the project's own. Neither changes a seed: on other data a study
+    meets the same initial weights and orders.
     """
 
     name: str
     version: int
     options: Mapping[str, Any] = field(default_factory=dict)
     scoring: Mapping[str, Any] = field(default_factory=dict)
+    data: str = ""
+    package: str = ""
     id: str = field(init=False, compare=False)
     """Digest of what evaluations depend on."""
 
@@ -59,6 +64,11 @@ class TaskKey:
     @property
     def training(self) -> dict[str, Any]:
         """What evaluations depend on, as JSON."""
+        return {**self.seeded, "data": self.data, "package": self.package}
+
+    @property
+    def seeded(self) -> dict[str, Any]:
+        """What the seeds of trainings depend on, as JSON."""
         return {"name": self.name, "version": self.version, "options": dict(self.options)}
 
     def as_json(self) -> dict[str, Any]:
@@ -83,6 +93,7 @@ class StudyKey:
     root_seed: int
     deadline: float | None = None
     arithmetic: Arithmetic = Arithmetic.PORTABLE
+    threads: int = 1
 
     id: str = field(init=False, compare=False)
     """Digest that names the study's journal."""
@@ -93,14 +104,15 @@ class StudyKey:
 
     def __post_init__(self) -> None:
         root, task, repetition = self.root_seed, self.task, self.repetition
-        search = derive_seed(root, "search", task.as_json(), self.searcher, repetition)
+        named = {**task.seeded, "scoring": dict(task.scoring)}
+        search = derive_seed(root, "search", named, self.searcher, repetition)
         object.__setattr__(self, "id", digest(self.as_json()))
         object.__setattr__(self, "search_seed", search)
-        object.__setattr__(self, "training_seed", derive_seed(root, "training", task.training, repetition))
+        object.__setattr__(self, "training_seed", derive_seed(root, "training", task.seeded, repetition))
 
     def evaluation(self, config: Config) -> EvaluationKey:
         """Return the key of this study's evaluation of a configuration."""
-        return EvaluationKey(self.task, config, self.training_seed, self.arithmetic)
+        return EvaluationKey(self.task, config, self.training_seed, self.arithmetic, self.threads)
 
     def as_json(self) -> dict[str, Any]:
         """Return the key as JSON types."""
@@ -114,23 +126,26 @@ class StudyKey:
             "root_seed": self.root_seed,
             "deadline": self.deadline,
             "arithmetic": self.arithmetic.value,
+            "threads": self.threads,
         }
 
 
 @dataclass(frozen=True, slots=True)
 class EvaluationKey:
-    """Identity of an evaluation: a pure function of task, configuration, training seed and arithmetic."""
+    """Identity of an evaluation: a pure function of task, configuration, training seed, arithmetic and threads."""
 
     task: TaskKey
     config: Config
     seed: int
     arithmetic: Arithmetic = Arithmetic.PORTABLE
+    threads: int = 1
 
     id: str = field(init=False, compare=False)
     """Digest under which the evaluation is recorded."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "id", digest([self.task.id, dict(self.config), self.seed, self.arithmetic]))
+        parts = [self.task.id, dict(self.config), self.seed, self.arithmetic, self.threads]
+        object.__setattr__(self, "id", digest(parts))
 
     def as_json(self) -> dict[str, Any]:
         """Return the key as JSON types."""
@@ -139,4 +154,5 @@ class EvaluationKey:
             "config": dict(self.config),
             "seed": self.seed,
             "arithmetic": self.arithmetic.value,
+            "threads": self.threads,
         }

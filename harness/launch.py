@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING, Any, Self
 from harness.arithmetic import Arithmetic, check_processor, declare, departures
 from harness.display import Display
 from harness.driver import Driver, OnMismatch
-from harness.errors import SweepError, nearest
+from harness.errors import Interruption, RecordError, SweepError, nearest
 from harness.executors.serial import SerialExecutor
 from harness.progress import Progress
 from harness.provenance import now, provenance
+from results.layout import Layout
 from results.writer import RecordWriter
 
 if TYPE_CHECKING:
@@ -132,11 +133,11 @@ class _Interruption:
                 signal.signal(number, self._hear)
 
     def breaking(self, wait: Callable[[], Any]) -> Any:
-        """Call a function that may be left at any point, with a KeyboardInterrupt when asked to stop."""
+        """Call a function that may be left at any point, with an `Interruption` when asked to stop."""
         self._breakable = True
         try:
             if self._asked:
-                raise KeyboardInterrupt
+                raise Interruption
             return wait()
         finally:
             self._breakable = False
@@ -148,7 +149,7 @@ class _Interruption:
         self._asked = True
         os.write(2, b"\nstopping; once more to exit at once\n")  # print may be interrupted in the middle
         if self._breakable:
-            raise KeyboardInterrupt
+            raise Interruption
 
 
 def launch(
@@ -182,6 +183,7 @@ def launch(
     """
     declare(sweep.spec.arithmetic)
     check_processor()
+    results = results.absolute()  # wherever code of others may go
     about = provenance(placement.executor)
     with ExitStack() as stack:
         interruption = stack.enter_context(_Interruption())
@@ -196,6 +198,7 @@ def launch(
             mirror = Mirror(results, placement.sync_to)
             notes.append(mirror.notes)
             stack.enter_context(mirror)  # before the record is read: it fetches what is missing here
+        _print_notes(console, [_other_data(results, sweep)])  # now, not in the end: it may be a mistake
         writer.write_sweep(sweep.name, sweep.text, sweep.as_plan())
         writer.write_run(sweep.name, about)
         progress = Progress(len(sweep.studies), _expected_evaluations(sweep))
@@ -226,6 +229,21 @@ def _print_notes(console: Console, notes: Sequence[Sequence[str]]) -> None:
         console.print(f"note: {note}", style="yellow", markup=False, highlight=False, soft_wrap=True)
 
 
+def _other_data(results: Path, sweep: Sweep) -> list[str]:
+    """Say which tasks had other data when the sweep was run into this folder before."""
+    try:
+        before = Layout(results).plan(sweep.name)["tasks"]
+    except RecordError:
+        return []  # a new one; or one whose plan is damaged, which is written anew
+    return [
+        f"the data of task {label!r} are others than when this sweep was run before (digest {then['data']}, now "
+        f"{task.key.data}): everything on it is evaluated anew, and what was evaluated on the former data stays in "
+        f"{results}, out of this sweep"
+        for label, task in sweep.tasks.items()
+        if (then := before.get(label)) is not None and then["data"] != task.key.data
+    ]
+
+
 def _too_late() -> list[str]:
     """Say what in this process computes otherwise than the sweep declares."""
     found = departures()
@@ -249,7 +267,7 @@ def _drive(
                 driver.run(executor, lambda: interruption.breaking(executor.wait))
         finally:
             executor.close()
-    except KeyboardInterrupt:
+    except Interruption:
         return False
     return True
 
@@ -271,6 +289,7 @@ def _counts(progress: Progress) -> dict[str, Any]:
         "merged": progress.merged,
         "retried": progress.retried,
         "followed": list(progress.followed),
+        "short": {label: [spent, budget.amount] for label, (spent, budget) in progress.short.items()},
         "seconds": progress.elapsed,
         "train_seconds": progress.train_seconds,
         "search_seconds": progress.search_seconds,

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from harness.trial import Budget
+
 RATE_SECONDS = 60.0
 """The rate shown is that of the last so many seconds."""
 PACE_SECONDS = 300.0
@@ -77,6 +79,7 @@ class Progress:
         evaluators_starting: Evaluators that are being started now.
         lost: Evaluators that were lost or stopped in this run, each replaced by a new one.
         followed: Labels of the studies whose searchers were told recorded trials, since their replay departed.
+        short: What was spent and the budget, by label, of the studies that ended with budget left, now or before.
         statuses: Evaluations told by status.
         train_seconds: Seconds of the trainings of this run.
         search_seconds: Seconds of ask and tell in this run.
@@ -101,6 +104,7 @@ class Progress:
     evaluators_starting: int = 0
     lost: int = 0
     followed: list[str] = field(default_factory=list)
+    short: dict[str, tuple[int, Budget]] = field(default_factory=dict)
     statuses: Counter[str] = field(default_factory=Counter)
     train_seconds: float = 0.0
     search_seconds: float = 0.0

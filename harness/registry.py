@@ -5,16 +5,19 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
+import re
 from functools import cache
 from importlib.metadata import entry_points
 from typing import TypeVar
 
-from harness.errors import DerbyError, UnknownNameError, nearest
+from harness.errors import DerbyError, Interruption, UnknownNameError, nearest, said, shown
 from harness.searcher import Searcher
 from harness.task import Task
 
 SEARCHER_GROUP = "derby.searchers"
 TASK_GROUP = "derby.tasks"
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 
 T = TypeVar("T", Searcher, Task)
 
@@ -70,12 +73,19 @@ def _discover(base: type[T], package_name: str, group: str) -> dict[str, type[T]
         origin = f"plug-in {entry.value!r} (entry point {group})"
         try:
             loaded = entry.load()
-        except Exception as error:
-            raise DerbyError(
-                f"{origin} cannot be loaded: {type(error).__name__}: {error}; fix or uninstall it"
-            ) from error
+        except Interruption:
+            raise
+        except BaseException as error:
+            raise DerbyError(f"{origin} cannot be loaded: {said(error)}; fix or uninstall it") from error
         if not (inspect.isclass(loaded) and issubclass(loaded, base)) or inspect.isabstract(loaded):
             raise DerbyError(f"{origin} must be a concrete subclass of {base.__name__}, got {loaded!r}")
+        if not isinstance(getattr(loaded, "name", None), str) or not _NAME.fullmatch(loaded.name):
+            raise DerbyError(
+                f"{origin}: its name must be letters, digits, '.', '_' and '-', up to 80 and beginning with a letter "
+                f"or digit, got {shown(getattr(loaded, 'name', None))}"
+            )
+        if entry.dist is not None:
+            loaded.package = f"{entry.dist.name} {entry.dist.version}"
         _add(found, loaded, origin)
     return dict(sorted(found.items()))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import operator
 import random
 import time
 from abc import ABC, abstractmethod
@@ -16,9 +17,12 @@ from pydantic import Field
 from harness.errors import (
     DerbyError,
     IncompatibleError,
+    Interruption,
     ProtocolError,
     SearcherError,
     SpaceError,
+    said,
+    shown,
 )
 from harness.machine import require_libraries
 from harness.options import Options
@@ -91,6 +95,8 @@ class Searcher(ABC):
 
     name: ClassVar[str]
     """Name in sweep files, records and figures."""
+    package: ClassVar[str] = ""
+    """Distribution and version of the plug-in that it comes from, set when it is found; empty for the project's own."""
     libraries: ClassVar[Mapping[str, str]] = {}
     """Module to distribution, of every library the adapter imports."""
     domains: ClassVar[tuple[type[Domain], ...]] = (Float, Int, Choice)
@@ -116,6 +122,14 @@ class Searcher(ABC):
 
     settings: Options
 
+    def __init_subclass__(cls, **arguments: Any) -> None:
+        super().__init_subclass__(**arguments)
+        for name in ("ask", "tell", "take", "reserve"):
+            if name in vars(cls):
+                raise TypeError(
+                    f"{cls.__qualname__} overrides {name}, which checks what it proposes: write _{name}"
+                )
+
     def __init__(self, problem: Problem, *, seed: int, budget: Budget, **settings: Any) -> None:
         self.settings = self.Settings(**settings)
         reasons = self.incompatibilities(problem, budget, self.settings)
@@ -134,6 +148,8 @@ class Searcher(ABC):
         if _starts_at_reference(self.settings):
             self.starting_point = dict(next(iter(problem.space.references.values())))
         self._trials: dict[Suggestion, int] = {}
+        self._trial_configs: dict[int, Config] = {}
+        """Configurations by trial, of a method that continues trials."""
         self._trial_count = 0
         self._pending: dict[tuple[int, int], Suggestion] = {}
         self._random_state: tuple[Any, Any] | None = None
@@ -187,7 +203,22 @@ class Searcher(ABC):
             reasons.append("start_at_reference is set, but this space has no reference configuration")
         return reasons
 
+    @classmethod
+    def least_epochs(cls, problem: Problem, budget: Budget, settings: Options) -> int:
+        """Return the epochs of the shortest evaluation that a search can begin with: a smaller budget pays for none.
+
+        Full fidelity, but for a method that searches fidelities; there, what its first rung trains.
+        """
+        del budget, settings  # for subclasses
+        return problem.fidelity.low if cls.multi_fidelity else problem.fidelity.high
+
     # What everyone else calls.
+
+    @classmethod
+    def origin(cls) -> dict[str, str]:
+        """Return the plug-in that it comes from and its version; nothing for the project's own."""
+        name, _, version = cls.package.partition(" ")
+        return {name: version} if name else {}
 
     @classmethod
     def require_libraries(cls) -> None:
@@ -273,25 +304,45 @@ class Searcher(ABC):
 
     def _proposal(self, suggestion: Suggestion) -> Proposal:
         """Check a suggestion and number it."""
+        if not isinstance(suggestion, Suggestion):
+            raise SearcherError(
+                f"searcher {self.name!r} must propose a Suggestion or None, got {shown(suggestion)}"
+            )
         fidelity = self.problem.fidelity
-        epochs = fidelity.high if suggestion.epochs is None else int(suggestion.epochs)
         before = suggestion.continues
         trial = self._trial_count if before is None else self._trials.get(before)
         where = f"searcher {self.name!r}, trial {trial}"
         if trial is None:
             raise SearcherError(f"searcher {self.name!r} continues a suggestion that was never proposed")
-        plain = {k: v.item() if isinstance(v, np.generic) else v for k, v in suggestion.config.items()}
+        try:
+            epochs = fidelity.high if suggestion.epochs is None else operator.index(suggestion.epochs)
+            plain = {
+                k: v.item() if isinstance(v, np.generic) else v for k, v in dict(suggestion.config).items()
+            }
+        except (TypeError, ValueError):
+            raise SearcherError(
+                f"{where}: a suggestion needs a mapping of parameters to values and a whole number of epochs, got "
+                f"{shown(suggestion.config)} and {shown(suggestion.epochs)}"
+            ) from None
         try:
             if self.drops_inactive:
                 plain = self.problem.space.active_part(plain)
             config = self.problem.space.validate(plain)
         except SpaceError as error:
             raise SearcherError(f"{where}: its library proposed {plain}: {error}") from None
+        except Exception as error:
+            raise SearcherError(f"{where}: its library proposed {shown(plain)}: {said(error)}") from error
         if not fidelity.low <= epochs <= fidelity.high:
             raise SearcherError(f"{where}: proposed {epochs} epochs, outside {fidelity}")
+        if before is not None and config != self._trial_configs[trial]:
+            raise SearcherError(
+                f"{where}: continued under another configuration, {config}; it began with {self._trial_configs[trial]}"
+            )
         if (trial, epochs) in self._pending:
             raise SearcherError(f"{where}: proposed twice at {epochs} epochs without waiting for the first")
         self._trials[suggestion] = trial
+        if self.multi_fidelity:
+            self._trial_configs[trial] = config
         self._trial_count = max(self._trial_count, trial + 1)
         return Proposal(trial, config, epochs)
 
@@ -301,10 +352,10 @@ class Searcher(ABC):
             yield
         except DerbyError:
             raise
-        except Exception as error:
-            raise SearcherError(
-                f"searcher {self.name!r} {action}: {type(error).__name__}: {error}"
-            ) from error
+        except Interruption:
+            raise
+        except BaseException as error:
+            raise SearcherError(f"searcher {self.name!r} {action}: {said(error)}") from error
 
     @contextlib.contextmanager
     def _isolated(self) -> Iterator[None]:

@@ -6,12 +6,13 @@ and the evaluations it is given, never on when they arrive, so every executor gi
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from harness.errors import ProtocolError, SearcherError
-from harness.events import Asked, Done, Event, Told
+from harness.errors import ProtocolError, SearcherError, TaskError
+from harness.events import EXHAUSTED, Asked, Done, Event, Told
 from harness.space import Config
 from harness.trial import Budget, Evaluation, Problem, Proposal, Status, charged_epochs
 
@@ -104,6 +105,8 @@ class Study:
                 self._ending = yield from self._fill()
                 self._filling = False
             if not self._running:
+                if not self._told:
+                    raise self._nothing_done()
                 self.done = Done(self._ending, self._told, self._spent_epochs)
                 yield self.done
                 return
@@ -138,7 +141,7 @@ class Study:
                 return "budget"
             proposal = self._next()
             if proposal is None:
-                return "exhausted"
+                return EXHAUSTED
             increment = proposal.epochs - self._asked_epochs.get(proposal.trial, 0)
             if increment < 1:
                 raise SearcherError(
@@ -150,9 +153,11 @@ class Study:
                 self._held = proposal
                 return "budget"
             self._asked_epochs[proposal.trial] = proposal.epochs
-            duration = increment * self._cost(proposal.config)
             number = self._asked
-            self._running[number] = _Running(proposal, self._clock + duration, increment)
+            finish = self._clock + increment * self._cost(proposal.config)
+            if not math.isfinite(finish):
+                raise TaskError(f"cost adds up to more than a float holds after {number} proposals")
+            self._running[number] = _Running(proposal, finish, increment)
             self._asked += 1
             seconds, self._ask_seconds = self._ask_seconds, 0.0
             yield Asked(number, proposal, self._clock, seconds)
@@ -165,6 +170,17 @@ class Study:
         asked = self._searcher.ask()
         self._ask_seconds += self._searcher.ask_seconds
         return asked
+
+    def _nothing_done(self) -> SearcherError:
+        """Return why a study came to its end without one evaluation: that is no result."""
+        name, budget = self._searcher.name, self._searcher.budget
+        if self._ending == EXHAUSTED:
+            return SearcherError(f"searcher {name!r} proposed nothing at all")
+        least = self._searcher.problem.fidelity.low if self._held is None else self._held.epochs
+        return SearcherError(
+            f"searcher {name!r} first needs {least} epochs, and the budget is {budget.amount} {budget.unit}: that pays "
+            "for no evaluation; raise the budget"
+        )
 
     def _affords(self, epochs: int) -> bool:
         budget = self._searcher.budget

@@ -14,8 +14,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from harness import registry
 from harness.arithmetic import Arithmetic
-from harness.errors import DerbyError, SweepError, UnknownNameError, nearest
+from harness.checks import checked_task, folder_kept
+from harness.errors import DerbyError, Interruption, SweepError, UnknownNameError, nearest, said
 from harness.keys import StudyKey
+from harness.options import Options
+from harness.searcher import Searcher
 from harness.task import Task
 from harness.trial import Budget, Fidelity
 
@@ -152,6 +155,7 @@ class Sweep:
                     "budget_unit": budgets[label].unit,
                     "budget_amount": budgets[label].amount,
                     "subset": task.on_subset,
+                    "data": task.key.data,
                     "regret_best": task.regret.best if task.regret else None,
                     "regret_reference": task.regret.reference if task.regret else None,
                 }
@@ -227,11 +231,23 @@ def _tasks(spec: SweepSpec, problems: _Problems) -> dict[str, tuple[Task, Budget
         except ValidationError as error:
             problems.add_validation(error, (*place, "options"), kind.Options)
             continue
+        except Interruption:
+            raise
+        except BaseException as error:  # noqa: BLE001 - the boundary: code of others
+            problems.add(place, f"task {entry.name!r} cannot be made: {said(error)}")
+            continue
         try:
             kind.require_libraries()
+            with folder_kept():
+                label = checked_task(task)
+        except Interruption:
+            raise
         except DerbyError as error:
             problems.add(place, str(error))
-        label = task.label
+            continue
+        except BaseException as error:  # noqa: BLE001 - as above
+            problems.add(place, f"task {entry.name!r} cannot be used: {said(error)}")
+            continue
         if label in tasks:
             problems.add(place, f"task {label!r} is listed twice")
         tasks[label] = (task, (entry.budget or spec.budget).resolve(task.fidelity))
@@ -256,6 +272,11 @@ def _studies(
         except ValidationError as error:
             problems.add_validation(error, (*place, "settings"), kind.Settings)
             continue
+        except Interruption:
+            raise
+        except BaseException as error:  # noqa: BLE001 - the boundary: code of others
+            problems.add(place, f"the settings of searcher {entry.name!r} cannot be checked: {said(error)}")
+            continue
         label = entry.label or entry.name
         labels[label] += 1
         if labels[label] == 2:
@@ -267,7 +288,7 @@ def _studies(
         if spec.workers > 1 and not kind.parallel:
             problems.add(place, f"searcher {label!r} proposes one at a time; it needs workers: 1")
         for task_label, (task, budget) in tasks.items():
-            for reason in kind.incompatibilities(task.problem, budget, settings):
+            for reason in _obstacles(kind, task, budget, settings):
                 problems.add(place, f"searcher {label!r} cannot search task {task_label!r}: {reason}")
         usable.append((entry, settings.as_json(), label))
     return [
@@ -282,6 +303,7 @@ def _studies(
                 root_seed=spec.seed,
                 deadline=spec.deadline,
                 arithmetic=spec.arithmetic,
+                threads=spec.threads,
             ),
             task_label,
             label,
@@ -290,6 +312,22 @@ def _studies(
         for task_label, (task, budget) in tasks.items()
         for entry, settings, label in usable
     ]
+
+
+def _obstacles(kind: type[Searcher], task: Task, budget: Budget, settings: Options) -> list[str]:
+    """Return why a searcher cannot search a task under a budget."""
+    try:
+        reasons = list(kind.incompatibilities(task.problem, budget, settings))
+        least = kind.least_epochs(task.problem, budget, settings)
+    except Interruption:
+        raise
+    except BaseException as error:  # noqa: BLE001 - the boundary: code of others
+        return [f"asked whether it can, it failed: {said(error)}"]
+    if not reasons and budget.unit == "epochs" and budget.amount < least:
+        reasons.append(
+            f"its budget of {budget.amount} epochs pays for no evaluation: the first needs {least}; raise the budget"
+        )
+    return reasons
 
 
 class _Problems:

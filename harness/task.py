@@ -6,11 +6,13 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from functools import cached_property
+from typing import Any, ClassVar, final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.errors import TaskError
 from harness.experiment import Experiment
 from harness.keys import TaskKey
 from harness.machine import require_libraries
@@ -95,6 +97,8 @@ class Task(ABC):
     """Raised whenever the numbers of a training change: recorded evaluations then no longer match."""
     source: ClassVar[str]
     """The report or paper the task comes from."""
+    package: ClassVar[str] = ""
+    """Distribution and version of the plug-in that it comes from, set when it is found; empty for the project's own."""
     libraries: ClassVar[Mapping[str, str]] = {}
     """Module to distribution, of every library the task imports."""
     scoring_options: ClassVar[frozenset[str]] = frozenset()
@@ -148,13 +152,33 @@ class Task(ABC):
         """Raise `MissingLibraryError` unless the task's libraries are installed."""
         require_libraries(f"task {cls.name!r}", cls.libraries)
 
-    @property
+    @cached_property
     def key(self) -> TaskKey:
-        """The task's identity."""
+        """The task's identity.
+
+        Raises:
+            DataError: Its data, which are part of it, were not found or are not the expected ones.
+        """
         options = self.options.as_json()
         scoring = {k: v for k, v in options.items() if k in self.scoring_options}
         rest = {k: v for k, v in options.items() if k not in self.scoring_options}
-        return TaskKey(self.name, self.version, rest, scoring)
+        return TaskKey(self.name, self.version, rest, scoring, self.data_identity(), self.package)
+
+    @property
+    def pinned_data(self) -> str | None:
+        """A digest that `load` holds its data to, where it is known before they are loaded.
+
+        It must name everything that an evaluation reads besides the options: files, pretrained weights. ``None``,
+        the default, where that depends on what a user's folder holds: the data are then loaded when a sweep
+        is planned, to learn their digest, and held to it when they are loaded for training.
+        """
+        return None
+
+    @final
+    def data_identity(self) -> str:
+        """Return the digest by which the task's data take part in its identity."""
+        pinned = self.pinned_data
+        return data_digest(checked_data(self.load())) if pinned is None else pinned
 
     @property
     def label(self) -> str:
@@ -226,6 +250,25 @@ class Task(ABC):
         """
 
 
+def checked_data(data: object) -> Data:
+    """Return what a task's `load` returned.
+
+    Raises:
+        TaskError: It is no mapping of names to arrays of numbers or text.
+    """
+    if not isinstance(data, Mapping):
+        raise TaskError(f"load must return a mapping of names to numpy arrays, got {type(data).__name__}")
+    for name, array in data.items():
+        if (
+            not isinstance(name, str)
+            or not isinstance(array, np.ndarray)
+            or array.dtype.kind not in "biufcSU"
+        ):
+            kind = f"array of {array.dtype}" if isinstance(array, np.ndarray) else type(array).__name__
+            raise TaskError(f"load must return numpy arrays of numbers or text by name, got {name!r}: {kind}")
+    return data
+
+
 def read_only(data: Data) -> Data:
     """Make the arrays read-only, as they are when they come from shared memory, and return them."""
     for array in data.values():
@@ -239,5 +282,5 @@ def data_digest(data: Data) -> str:
     for name in sorted(data):
         array = np.ascontiguousarray(data[name])
         sha.update(f"{name} {array.dtype.str} {array.shape}".encode())
-        sha.update(array.data)
+        sha.update(array.reshape(-1).view(np.uint8).data)
     return sha.hexdigest()[:16]

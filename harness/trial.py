@@ -32,8 +32,12 @@ class Objective:
     test_metric: str | None = None
 
     def __post_init__(self) -> None:
-        if not math.isfinite(self.failure):
-            raise ValueError(f"Objective.failure must be finite, got {self.failure!r}")
+        if not isinstance(self.metric, str) or not isinstance(self.test_metric, str | None):
+            raise ValueError(f"Objective needs metrics by name, got {self.metric!r} and {self.test_metric!r}")
+        if self.direction not in ("min", "max"):
+            raise ValueError(f"Objective.direction must be 'min' or 'max', got {self.direction!r}")
+        if not isinstance(self.failure, int | float) or not math.isfinite(self.failure):
+            raise ValueError(f"Objective.failure must be a finite number, got {self.failure!r}")
 
     @property
     def sign(self) -> float:
@@ -59,8 +63,10 @@ class Fidelity:
     high: int
 
     def __post_init__(self) -> None:
-        if not 1 <= self.low <= self.high:
-            raise ValueError(f"Fidelity needs 1 <= low <= high, got low={self.low}, high={self.high}")
+        if type(self.low) is not int or type(self.high) is not int or not 1 <= self.low <= self.high:
+            raise ValueError(
+                f"Fidelity needs whole numbers 1 <= low <= high, got low={self.low!r}, high={self.high!r}"
+            )
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import RecordError
+from harness.events import EXHAUSTED, ended_short
 from harness.keys import digest
 from harness.machine import numbers_of
 from results.layout import Layout, read_json
@@ -102,6 +103,19 @@ def failures_of(records: Records) -> list[str]:
         for planned, record in records
         if record.state == "failed"
     ]
+
+
+def short_of(records: Records, plan: Mapping[str, Any]) -> list[str]:
+    """Name the studies that ended with budget left, with what they spent of it."""
+    lines = []
+    for planned, record in records:
+        if record.state == "done" and record.reason == EXHAUSTED:
+            task = plan["tasks"][planned["task"]]
+            unit = task["budget_unit"]
+            spent = record.evaluations if unit == "evaluations" else record.epochs
+            label = f"{planned['searcher']} on {planned['task']}, repetition {planned['repetition']}"
+            lines.append(ended_short(label, spent, task["budget_amount"], unit))
+    return lines
 
 
 def followed_of(records: Records) -> list[str]:

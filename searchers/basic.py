@@ -260,6 +260,12 @@ class References(Searcher):
                 reasons.append(f"no reference configuration is called {name!r}; {nearest(name, references)}")
         return reasons
 
+    @classmethod
+    def least_epochs(cls, problem: Problem, budget: Budget, settings: Options) -> int:
+        """Return the epochs of each configuration."""
+        own = settings.epochs if isinstance(settings, cls.Settings) else None
+        return own or super().least_epochs(problem, budget, settings)
+
     def _start(self) -> None:
         references = self.problem.space.references
         names = self.settings.names if self.settings.names is not None else list(references)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import weakref
 from typing import Any, ClassVar
 
@@ -308,6 +309,18 @@ class KerasTunerHyperband(_KerasTunerSearcher):
         if problem.fidelity.low > 1:
             reasons.append(f"it trains for as little as 1 epoch, and the task needs {problem.fidelity.low}")
         return reasons
+
+    @classmethod
+    def least_epochs(cls, problem: Problem, budget: Budget, settings: Options) -> int:
+        """Return the epochs of the first round of the first bracket, as the library counts them."""
+        if not isinstance(settings, cls.Settings):
+            return super().least_epochs(problem, budget, settings)
+        factor: int = settings.factor
+        rounds, left = 0, problem.fidelity.high / factor
+        while left >= 1:
+            rounds, left = rounds + 1, left / factor
+        first: int = math.ceil(problem.fidelity.high / factor**rounds)
+        return first
 
     def _oracle(self, **common: Any) -> Any:
         from keras_tuner.oracles import HyperbandOracle

@@ -102,6 +102,13 @@ class _OptunaRungs(OptunaSearcher):
                 )
         return reasons
 
+    @classmethod
+    def least_epochs(cls, problem: Problem, budget: Budget, settings: Options) -> int:
+        """Return the lowest rung."""
+        if not isinstance(settings, _RungOptions):
+            return super().least_epochs(problem, budget, settings)
+        return min(cls._first_rung(problem, settings), problem.fidelity.high)
+
     def _sampler(self) -> Any:
         import optuna
 

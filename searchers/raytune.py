@@ -373,6 +373,12 @@ class RayTuneASHA(Searcher):
             reasons.append(f"grace_period = {settings.grace_period} is outside {fidelity}")
         return reasons
 
+    @classmethod
+    def least_epochs(cls, problem: Problem, budget: Budget, settings: Options) -> int:
+        """Return the first rung of the bracket that has all."""
+        own = settings.grace_period if isinstance(settings, cls.Settings) else None
+        return own or super().least_epochs(problem, budget, settings)
+
     def _start(self) -> None:
         import numpy as np
         from ray.tune.schedulers import AsyncHyperBandScheduler

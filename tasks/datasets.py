@@ -121,6 +121,12 @@ def load_full(name: str, *, folder: str | Path | None = None) -> Arrays:
     return first_found(f"{source.title} was not found", first, places, advice)
 
 
+def pinned(name: str, *, small: bool) -> str:
+    """Return the digest that `load_small`, or else `load_full`, holds a data set to."""
+    source = _source(name)
+    return source.small if small else source.full
+
+
 def first_found(missing: str, folder: Path | None, places: Iterable[Candidate[T]], advice: str) -> T:
     """Read from the first place that holds what is wanted.
 

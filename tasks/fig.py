@@ -14,6 +14,7 @@ from harness.experiment import Experiment, Search
 from harness.space import Choice, Config, Float, Int, Space
 from harness.task import Checkpoint, Data, Inspection, RegretScale, Task
 from harness.trial import Fidelity, Objective
+from tasks.datasets import pinned
 from tasks.engine.augmentation import Augmentation
 from tasks.engine.backbone import examples_of
 from tasks.engine.densenet import DENSENET121, Blocks, random_weights
@@ -31,6 +32,7 @@ from tasks.engine.network import (
 from tasks.engine.process import LIBRARIES
 from tasks.engine.training import TrainedTask, TrainingState, initial_state, layer_weights, predict
 from tasks.figs import CLASSES, CLOTHES, StandIn, load_folder, load_stand_in
+from tasks.imagenet import MD5 as WEIGHTS_MD5
 from tasks.imagenet import imagenet_weights
 from tasks.images import SHOWN
 
@@ -132,6 +134,14 @@ class FigGrading(TrainedTask):
     def _define(self) -> None:
         self.on_subset = self.options.images == "stand_in" or self._random_backbone
         self.fidelity = Fidelity(1, self.options.epochs or self.variant.epochs)
+
+    @property
+    def pinned_data(self) -> str | None:
+        """The digests of Fashion-MNIST and of the weights; ``None`` for a folder, which may hold any images."""
+        if self.options.images == "folder":
+            return None
+        weights = "" if self._random_backbone else f" {WEIGHTS_MD5}"
+        return pinned("fashion_mnist", small=self.variant.images.subset) + weights
 
     def load(self) -> Data:
         """Return images, labels and the backbone's weights.

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+import unicodedata
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -101,27 +103,30 @@ def load_folder(folder: Path | None = None) -> Images:
     Labels 0 … 3 are the class folders in the order of their names. Of each class, one image in eight
     (rounded down) is for validation and as many for the test, chosen by the SHA-256 of ``class/file``: the
     smallest digests are the test's, the next the validation's, and the rest, in that order, is for
-    training. So the split depends on names alone, and an image that is added moves few others.
+    training. So the split depends on names alone, and an image that is added moves few others. Names are
+    taken in Unicode's composed form (NFC): file systems differ in how they spell an accent.
 
     Args:
         folder: Folder of class folders; by default ``figs`` in the data folder. Hidden files and folders in
             it are passed over, and so are files beside the class folders.
 
     Raises:
-        DataError: There is no such folder, it has not four classes, a class has fewer than eight images, or
-            an image cannot be read or is not 100 × 100 RGB. The message names every one of them by path.
+        DataError: There is no such folder, it has not four classes, a class has fewer than eight images,
+            two names differ in their spelling alone, or an image cannot be read or is not 100 × 100 RGB.
+            The message names every one of them by path.
     """
     folder = _default_folder() if folder is None else folder
     if not folder.is_dir():
         raise DataError(f"the folder of fig images {folder} does not exist; {_EXPECTED}")
-    classes = sorted(path for path in _visible(folder) if path.is_dir())
-    faults = []
+    classes = sorted((path for path in _visible(folder) if path.is_dir()), key=lambda path: _name(path.name))
+    faults = _spelt_alike(classes)
     if len(classes) != CLASSES:
         found = ", ".join(path.name for path in classes) or "none"
         faults.append(f"{folder}: expected {CLASSES} class folders, found {len(classes)}: {found}")
     splits: dict[str, list[tuple[NDArray[np.uint8], int]]] = {"test": [], "val": [], "train": []}
     for label, place in enumerate(classes):
         files = sorted(_visible(place), key=_digest)
+        faults += _spelt_alike(files)
         held_out = len(files) // _HELD_OUT
         if not held_out:
             count = f"only {len(files)}" if files else "no"
@@ -163,7 +168,24 @@ def _visible(folder: Path) -> Iterator[Path]:
 
 
 def _digest(path: Path) -> str:
-    return hashlib.sha256(f"{path.parent.name}/{path.name}".encode()).hexdigest()
+    return hashlib.sha256(
+        _name(f"{path.parent.name}/{path.name}").encode(errors="surrogateescape")
+    ).hexdigest()
+
+
+def _name(text: str) -> str:
+    """Return a name as it is compared: one spelling for what reads the same."""
+    return unicodedata.normalize("NFC", text)
+
+
+def _spelt_alike(paths: Sequence[Path]) -> list[str]:
+    """Say which names read the same: no order among them could be told from the names."""
+    names = Counter(_name(path.name) for path in paths)
+    return [
+        f"{path}: {names[_name(path.name)]} names here differ only in how Unicode spells an accent; rename them"
+        for path in paths
+        if names[_name(path.name)] > 1
+    ]
 
 
 def _read(path: Path) -> NDArray[np.uint8] | str:

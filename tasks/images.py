@@ -13,7 +13,7 @@ from pydantic import Field
 from harness.space import Config
 from harness.task import Checkpoint, Data, Inspection, RegretScale, Task
 from harness.trial import Fidelity, Objective
-from tasks.datasets import CLASSES, Arrays, load_full, load_small
+from tasks.datasets import CLASSES, Arrays, load_full, load_small, pinned
 from tasks.engine.network import PASSES_OF_A_STEP, Dense, Initializer, forward_flops
 from tasks.engine.training import TrainedTask, TrainingState, initial_state, layer_weights, predict
 
@@ -102,6 +102,11 @@ class ImageClassifier(TrainedTask):
         self.fidelity = Fidelity(1, self.options.epochs or self.variant.epochs)
         self.objective = Objective(metric, "max", failure=0.0, test_metric=metric.replace("val_", "test_"))
         self.regret = RegretScale(best=1.0, reference=1 / CLASSES)
+
+    @property
+    def pinned_data(self) -> str:
+        """The data set's digest; how it is split is the version's and the options' matter."""
+        return pinned(self.data_set, small=self.variant.subset)
 
     def load(self) -> Data:
         """Return images, uint8 (count, 28, 28, 1), and labels, uint8 (count,), of the three splits."""

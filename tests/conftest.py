@@ -65,7 +65,8 @@ def plugin(monkeypatch):
     yield PLUGIN
     registry.tasks.cache_clear()
     registry.searchers.cache_clear()
-    sys.modules.pop("derby_test_plugin", None)
+    for name in ("derby_test_plugin", "derby_test_faults"):
+        sys.modules.pop(name, None)
 
 
 @pytest.fixture

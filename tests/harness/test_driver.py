@@ -150,7 +150,7 @@ def test_a_bug_in_a_task_fails_its_studies_and_no_other(run_sweep, plugin):
 def test_an_evaluation_that_stops_short_is_a_bug_and_not_recorded(run_sweep, plugin, workers):
     progress = run_sweep(trouble("short", "grid", extra=f"workers: {workers}"), executor=Shuffled(1))
     assert len(progress.failed) == 2
-    assert set(progress.failed.values()) == {"task 'troublesome' trained 8 epochs of 9"}
+    assert all("it is ok after 8 epochs of 9" in message for message in progress.failed.values())
     assert not list(run_sweep.root.glob("evaluations/*/*.jsonl"))
 
 

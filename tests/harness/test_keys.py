@@ -21,7 +21,8 @@ def test_digests_and_seeds_are_the_same_on_every_machine():
     assert digest({"b": 1, "a": [1.5, "x", None]}) == digest({"a": [1.5, "x", None], "b": 1})
     assert digest({"a": 1}) == "015abd7f5cc57a2d"
     assert derive_seed(1, "training", "mnist_mlp", 0) == 4268481098
-    assert KEY.id == "5fd2a0910cfd30ce"
+    assert (KEY.search_seed, KEY.training_seed) == (2249713997, 3937165113)
+    assert KEY.id == "4f99340bc6b440ae"
 
 
 def test_a_training_seed_is_common_to_all_searchers_and_objectives():
@@ -52,3 +53,16 @@ def test_seeds_differ_by_repetition_task_and_root():
 def test_a_path_of_names_is_not_their_concatenation():
     assert derive_seed(1, "ab", "c") != derive_seed(1, "a", "bc")
     assert derive_seed(1, "a", 1) != derive_seed(1, "a", "1")
+
+
+def test_an_evaluation_belongs_to_its_data_its_plug_in_and_its_threads():
+    config = {"lr": 0.1}
+    others = [
+        replace(KEY, task=replace(KEY.task, data="other")),
+        replace(KEY, task=replace(KEY.task, package="a-plug-in 2.0")),
+        replace(KEY, threads=2),
+    ]
+    assert len({key.id for key in [KEY, *others]}) == 4
+    assert len({key.evaluation(config).id for key in [KEY, *others]}) == 4
+    # On other data a study meets the same initial weights, orders and proposals.
+    assert {(key.search_seed, key.training_seed) for key in others} == {(KEY.search_seed, KEY.training_seed)}

@@ -196,7 +196,7 @@ def test_the_study_has_no_io_no_clock_and_no_executor():
     tree = ast.parse(inspect.getsource(harness.study))
     modules = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     modules |= {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
-    allowed = {"__future__", "collections.abc", "dataclasses", "typing"} | {
+    allowed = {"__future__", "collections.abc", "dataclasses", "math", "typing"} | {
         f"harness.{name}" for name in ("errors", "events", "space", "trial")
     }
     assert modules <= allowed
