@@ -7,11 +7,10 @@ import subprocess
 import sys
 
 import pytest
-from records import PLUGIN
+from records import PLUGIN, study_records
 
 sys.path.append(str(PLUGIN))  # for the lists of faults; `plugin` is what installs it
 from derby_test_faults import FAULTS, HARMLESS, SEARCHER_FAULTS
-from records import study_records as records
 
 from harness.sweep import parse_sweep
 
@@ -44,7 +43,7 @@ EXPECTED = {
     "system_exit": "SystemExit: 0",
     "keyboard_interrupt": "KeyboardInterrupt",
     "cancelled": "CancelledError",
-    "unspeakable": "Unspeakable: (its __str__ raises)",
+    "unspeakable": "UnspeakableError: (its __str__ raises)",
     "surrogates": "\\ud800 and so on",
     "nothing": "must return an Evaluation, got None (NoneType)",
     "numpy_epochs": "epochs: input should be a valid integer, got np.int64(1)",
@@ -88,7 +87,10 @@ def test_every_fault_of_a_task_fails_its_own_studies_and_no_other(run_sweep, plu
 def test_what_a_task_does_to_a_configuration_changes_no_record(run_sweep, plugin, tmp_path):
     run_sweep(tasks_sweep(["changes_config"], ["faulty"]))
     values = [
-        e["config"].get("x") for events in records(run_sweep.root).values() for e in events if "config" in e
+        e["config"].get("x")
+        for events in study_records(run_sweep.root).values()
+        for e in events
+        if "config" in e
     ]
     assert 7.0 not in values
 
@@ -173,7 +175,7 @@ def test_a_plug_in_that_cannot_be_made_is_a_problem_of_the_sweep(plugin, monkeyp
     for name, value in {
         "_define": lambda self: 1 / 0,
         "load": lambda self: exec("raise SystemExit(0)"),
-        "pinned_data": property(lambda self: exec("raise module.Unspeakable")),
+        "pinned_data": property(lambda self: exec("raise module.UnspeakableError")),
         "label": property(lambda self: "\x07"),
     }.items():
         with monkeypatch.context() as patch:

@@ -16,7 +16,7 @@ from harness.task import Task
 from harness.trial import Curve, Evaluation, Fidelity, Objective, Status
 
 
-class Unspeakable(Exception):
+class UnspeakableError(Exception):
     """An exception that cannot be printed."""
 
     def __str__(self):
@@ -34,7 +34,7 @@ RAISED = {
     "keyboard_interrupt": KeyboardInterrupt,
     "cancelled": asyncio.CancelledError,
     "generator_exit": GeneratorExit,
-    "unspeakable": Unspeakable,
+    "unspeakable": UnspeakableError,
     "surrogates": lambda: ValueError("\ud800 and so on"),
     "endless": lambda: ValueError("on and on " * 100_000),
 }
