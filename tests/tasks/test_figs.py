@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -142,3 +144,25 @@ def test_full_stand_in_needs_the_full_data(monkeypatch):
     monkeypatch.setattr(figs, "load_full", lambda name: pytest.fail(name, pytrace=False))
     with pytest.raises(pytest.fail.Exception, match="fashion_mnist"):
         load_stand_in(StandIn(train=300, held_out=50, side=100, subset=False))
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_neither_labels_nor_splits_depend_on_how_a_file_system_spells_a_name(tmp_path, form):
+    # Composed, é comes after z; decomposed, before it.
+    for label, name in enumerate(["a", "ez", "és", "z"]):
+        for number in range(9):
+            path = (
+                tmp_path / unicodedata.normalize(form, name) / unicodedata.normalize(form, f"é{number}.png")
+            )
+            save(path, (label, number, 255))
+    loaded = load_folder(tmp_path)
+    assert data_digest(loaded) == "b6b3a7617bfaca21"
+
+
+def test_names_that_differ_in_their_spelling_alone_are_refused(folder):
+    for form in ("NFC", "NFD"):
+        save(folder / "ripe" / unicodedata.normalize(form, "é.png"), (2, 0, 255))
+    with pytest.raises(
+        DataError, match=r"ripe/é\.png: 2 names here differ only in how Unicode spells an accent"
+    ):
+        load_folder(folder)

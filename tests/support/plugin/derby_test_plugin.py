@@ -11,6 +11,7 @@ import sys
 import time
 from typing import Any, Literal
 
+import numpy as np
 from pydantic import Field
 
 from harness.errors import DataError
@@ -160,6 +161,33 @@ class Watched(Task):
 
     def cost(self, config):
         return float(config["n"])
+
+
+class Measured(Task):
+    """A task whose data are what a user's file holds: the value of everything is their mean."""
+
+    name = "measured"
+    source = "a test"
+
+    class Options(Options):
+        """Where they lie."""
+
+        file: str
+
+    def _define(self):
+        self.space = Space({"x": Float(0, 1)})
+        self.fidelity = Fidelity(1, 1)
+        self.objective = Objective("val_loss", "min", failure=10.0)
+
+    def load(self):
+        return {"numbers": np.loadtxt(self.options.file)}
+
+    def evaluate(self, config, *, epochs, seed, data, checkpoint=None, deadline=None):
+        curve = Curve({"val_loss": [float(data["numbers"].mean())], "seconds": [0.25]})
+        return Evaluation(Status.OK, curve, 1)
+
+    def cost(self, config):
+        return 1.0
 
 
 class Line(Watched):
