@@ -90,15 +90,16 @@ def _inconsistencies(made: _Allowed, objective: Objective, epochs: int) -> Itera
             yield f"it is ok after {made.epochs} epochs, with a curve of {curve.epochs}"
         if curve.epochs < epochs:
             yield f"it is ok after {curve.epochs} epochs of {epochs}"
-        for metric in filter(None, (objective.metric, objective.test_metric)):
-            if metric not in curve:
-                yield f"its curve lacks {metric!r}, the objective's; it has {', '.join(map(repr, curve)) or 'nothing'}"
     elif curve.epochs > made.epochs:
         yield f"it is {status.value} after {made.epochs} epochs, with a curve of {curve.epochs}"
     if status is Status.DIVERGED and made.epochs < 1:
         yield "it diverged after 0 epochs; the epoch it happened in counts"
     if status is Status.TIMEOUT and made.deadline is None:
         yield "it is a timeout without the deadline that it ran into"
+    # Whatever became of it, its curve stands for every request that it reaches.
+    for metric in filter(None, (objective.metric, objective.test_metric) if curve.epochs else ()):
+        if metric not in curve:
+            yield f"its curve lacks {metric!r}, the objective's; it has {', '.join(map(repr, curve))}"
     for metric in curve:
         if not isinstance(metric, str) or metric in RESERVED_METRICS:
             reserved = ", ".join(sorted(RESERVED_METRICS))
@@ -172,7 +173,10 @@ def checked_cost(cost: object) -> float:
     """
     value = math.nan
     if isinstance(cost, int | float | np.integer | np.floating) and not isinstance(cost, bool):
-        value = float(cost)
+        try:
+            value = float(cost)
+        except OverflowError:
+            value = math.inf
     if not math.isfinite(value) or value <= 0:
         raise TaskError(f"cost must return a positive, finite number, got {shown(cost)}")
     return value
