@@ -1,4 +1,7 @@
-"""The reference executor: every evaluation in this process, one after the other."""
+"""The reference executor: every evaluation in this process, one after the other.
+
+So it can't isolate what ends its process (``os._exit``, a crash in C): that ends the run. Ray's evaluators can be lost.
+"""
 
 from __future__ import annotations
 
