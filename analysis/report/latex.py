@@ -15,6 +15,7 @@ from types import MappingProxyType
 import numpy as np
 import pandas as pd
 
+from analysis.spreadsheets import write_csv
 from analysis.statistics.comparison import Comparison, comparable, compare, ranking, worse_than_best
 from analysis.statistics.completeness import STATUSES, completeness, failures, failures_by_method
 from analysis.statistics.inputs import Inputs
@@ -340,6 +341,6 @@ def save_table(table: Table, folder: Path) -> dict[str, Path]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     paths = {ending: folder / f"{table.stem}.{ending}" for ending in ("csv", "tex")}
-    table.data.to_csv(paths["csv"], index=False, lineterminator="\n")
+    write_csv(table.data, paths["csv"])
     paths["tex"].write_text(table.latex, encoding="utf-8", newline="\n")
     return paths

@@ -130,7 +130,9 @@ def test_a_package_of_a_user_that_hides_the_projects_is_named(tmp_path, file):
     path.write_text("")
     out = beside(tmp_path, "-m", "harness.cli", "tasks")
     assert out.returncode == 2
-    assert re.fullmatch(rf"derby: tasks\.\w+ is {re.escape(str(path))}, expected .*; rename it.*\n", out.stderr)
+    assert re.fullmatch(
+        rf"derby: tasks\.\w+ is {re.escape(str(path))}, expected .*; rename it.*\n", out.stderr
+    )
 
 
 def test_a_folder_is_not_the_library_of_its_name(tmp_path, monkeypatch):
