@@ -15,6 +15,7 @@ import typer
 
 from harness.arithmetic import declare, declared_in
 from harness.errors import DerbyError, RecordError, SweepError
+from harness.output import OutputLostError, guard, may_be_lost
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
     from harness.progress import Progress
     from harness.sweep import Sweep
 
-DONE, SOME_FAILED, UNUSABLE_INPUT, STOPPED = 0, 1, 2, 3
-"""Exit codes: 3 is a run that stopped early (no room on the disk, another driver); run it again to go on."""
+DONE, SOME_FAILED, UNUSABLE_INPUT, NO_RECORD, NO_READER = 0, 1, 2, 3, 141
+"""Exit codes, as the README explains them, besides `harness.launch.INTERRUPTED`; the last is a shell's for SIGPIPE."""
 
 app = typer.Typer(
     name="derby",
@@ -229,13 +230,14 @@ def run(
     placement = _placement(executor, address, evaluators, gpus_per_evaluator, memory_per_evaluator, sync_to)
     if data is not None:
         os.environ["DERBY_DATA"] = str(data)
-    try:
-        progress = launch(checked, results, placement, _console(), on_mismatch=on_mismatch.value)
-    except InterruptedRunError as interruption:
-        _say(str(interruption))
-        raise typer.Exit(INTERRUPTED) from None
-    _report_end(checked, progress, results)
-    raise typer.Exit(SOME_FAILED if progress.failed else DONE)
+    with may_be_lost():
+        try:
+            progress = launch(checked, results, placement, _console(), on_mismatch=on_mismatch.value)
+        except InterruptedRunError as interruption:
+            _say(str(interruption))
+            raise typer.Exit(INTERRUPTED) from None
+        _report_end(checked, progress, results)
+    raise typer.Exit(DONE if progress.complete + progress.done == progress.studies else SOME_FAILED)
 
 
 @app.command()
@@ -288,13 +290,14 @@ def reproduce(
     placement = _placement(executor, address, evaluators, gpus_per_evaluator, memory_per_evaluator, sync_to)
     if data is not None:
         os.environ["DERBY_DATA"] = str(data)
-    try:
-        done = engine.run(
-            prepared, results, placement, _console(), on_mismatch=on_mismatch.value, pictures=pictures
-        )
-    except InterruptedRunError as interruption:
-        _say(str(interruption))
-        raise typer.Exit(INTERRUPTED) from None
+    with may_be_lost():
+        try:
+            done = engine.run(
+                prepared, results, placement, _console(), on_mismatch=on_mismatch.value, pictures=pictures
+            )
+        except InterruptedRunError as interruption:
+            _say(str(interruption))
+            raise typer.Exit(INTERRUPTED) from None
     for heading, header, rows in page.tables(done.lines):
         _say(f"\n{heading}")
         _table(header, rows)
@@ -482,11 +485,21 @@ def _before_every_command(context: typer.Context) -> None:
 
 def main() -> None:
     """Run the command line; a `DerbyError` becomes a message and an exit code, never a traceback."""
+    guard()
     try:
-        app()
+        try:
+            app()
+        finally:
+            if sys.stdout is not None:
+                sys.stdout.flush()
     except DerbyError as error:
         print(f"derby: {error}", file=sys.stderr)  # noqa: T201 - the edge
-        sys.exit(STOPPED if isinstance(error, RecordError) else UNUSABLE_INPUT)
+        sys.exit(NO_RECORD if isinstance(error, RecordError) else UNUSABLE_INPUT)
+    except OutputLostError as lost:
+        if lost.closed:
+            sys.exit(NO_READER)
+        print(f"derby: {lost}", file=sys.stderr)  # noqa: T201 - the edge
+        sys.exit(NO_RECORD)
 
 
 def _placement(

@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType, TracebackType
@@ -146,7 +146,8 @@ class _Interruption:
         if self._asked:
             os._exit(INTERRUPTED)
         self._asked = True
-        os.write(2, b"\nstopping; once more to exit at once\n")  # print may be interrupted in the middle
+        with suppress(OSError):  # print may be interrupted in the middle, and nobody may read it
+            os.write(2, b"\nstopping; once more to exit at once\n")
         if self._breakable:
             raise KeyboardInterrupt
 
