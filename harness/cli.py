@@ -277,6 +277,7 @@ def reproduce(
     from harness import reproduce as engine
     from harness.entries import Setting
     from harness.launch import INTERRUPTED, InterruptedRunError
+    from results.folders import check_replaceable, replacing
     from results.layout import Layout
 
     if report is None:
@@ -290,6 +291,8 @@ def reproduce(
     placement = _placement(executor, address, evaluators, gpus_per_evaluator, memory_per_evaluator, sync_to)
     if data is not None:
         os.environ["DERBY_DATA"] = str(data)
+    target = out or Layout(results).sweep(prepared.sweep.name) / "reproduction"
+    check_replaceable(target)  # before anything is trained
     with may_be_lost():
         try:
             done = engine.run(
@@ -304,14 +307,15 @@ def reproduce(
     _say("")
     for note in [*notes(done.lines), *done.notes]:
         _say(note)
-    written = page.write(
-        done.lines,
-        done.inspections,
-        out or Layout(results).sweep(prepared.sweep.name) / "reproduction",
-        title=f"Report {prepared.report}, reproduced",
-        about=prepared.about,
-    )
-    _say(f"\nfigures and tables: {written.resolve()}")
+    with replacing(target) as draft:
+        written = page.write(
+            done.lines,
+            done.inspections,
+            draft,
+            title=f"Report {prepared.report}, reproduced",
+            about=prepared.about,
+        )
+    _say(f"\nfigures and tables: {target.resolve() / written.name}")
     for label, message in done.failed.items():
         _say(f"failed: {label}: {message}", style="red")
     raise typer.Exit(SOME_FAILED if done.failed else DONE)
@@ -381,14 +385,16 @@ def report(
 ) -> None:
     """Draw a sweep's figures and write its report page."""
     from analysis.report.page import build
+    from results.folders import replacing
     from results.layout import Layout
     from results.tables import read_tables
 
     name = _sweep_name(sweep)
-    page = build(
-        read_tables(results, name), out or Layout(results).sweep(name) / "report", processes=_cores()
-    )
-    _say(f"report: {page.resolve()}")
+    tables = read_tables(results, name)
+    target = out or Layout(results).sweep(name) / "report"
+    with replacing(target) as draft:
+        page = build(tables, draft, processes=_cores())
+    _say(f"report: {target.resolve() / page.name}")
 
 
 @app.command()
@@ -398,13 +404,18 @@ def export(
     out: Out = None,
 ) -> None:
     """Write a sweep's tables as Parquet."""
+    from results.folders import replacing
     from results.layout import Layout
     from results.tables import export as write
     from results.tables import read_tables
 
     name = _sweep_name(sweep)
-    for path in write(read_tables(results, name), out or Layout(results).sweep(name) / "export"):
-        _say(str(path))
+    tables = read_tables(results, name)
+    target = out or Layout(results).sweep(name) / "export"
+    with replacing(target) as draft:
+        written = write(tables, draft)
+    for path in written:
+        _say(str(target / path.name))
 
 
 @app.command()
@@ -416,6 +427,7 @@ def compare(
 ) -> None:
     """Report on several results folders together: two clusters, or two versions of a library."""
     from analysis.report.page import build
+    from results.folders import replacing
     from results.merge import merged, read_source, source_names
 
     if len(folders) < 2:
@@ -427,7 +439,9 @@ def compare(
     for note in tables.provenance["merged"]:
         _say(f"note: {note}")
     target = out or DEFAULT_RESULTS / "compared" / "-".join(name.replace("/", "-") for name in names)
-    _say(f"report: {build(tables, target, processes=_cores()).resolve()}")
+    with replacing(target) as draft:
+        page = build(tables, draft, processes=_cores())
+    _say(f"report: {target.resolve() / page.name}")
 
 
 @app.command()

@@ -22,6 +22,7 @@ from harness.errors import SweepError, nearest
 from harness.executors.serial import SerialExecutor
 from harness.progress import Progress
 from harness.provenance import now, provenance
+from results.folders import remove_file_drafts
 from results.writer import RecordWriter
 
 if TYPE_CHECKING:
@@ -189,6 +190,7 @@ def launch(
         writer = stack.enter_context(
             RecordWriter(results, sweep=sweep.name, host=about["host"], pid=os.getpid())
         )
+        remove_file_drafts(results)
         notes = [writer.notes, _too_late()]
         stack.callback(lambda: _print_notes(console, notes))
         if placement.sync_to is not None:
