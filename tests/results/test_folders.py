@@ -253,8 +253,8 @@ def test_a_command_killed_at_random_moments_leaves_the_old_or_the_new(run_sweep,
             start_new_session=True,
         )
 
-    def wait_for_draft(process):
-        while process.poll() is None and not (place.exists() and any(place.glob(".it.draft-*"))):
+    def wait_for_draft(process, there=True):
+        while process.poll() is None and (place.exists() and any(place.glob(".it.draft-*"))) is not there:
             time.sleep(0.002)
 
     wholes, seconds = {}, 0.0
@@ -262,8 +262,9 @@ def test_a_command_killed_at_random_moments_leaves_the_old_or_the_new(run_sweep,
         process = start(generation)
         wait_for_draft(process)
         began = time.monotonic()
-        assert process.wait() == 0
+        wait_for_draft(process, there=False)
         seconds = time.monotonic() - began
+        assert process.wait() == 0
         wholes[generation] = digests(target)
     assert wholes["new"] != wholes["old"]
 
