@@ -141,7 +141,7 @@ def searchers(name: Annotated[str | None, typer.Argument(help="Show one in full.
 @app.command()
 def plan(sweep: SweepFile, results: Results = DEFAULT_RESULTS) -> None:
     """Check a sweep and show what running it would take."""
-    from harness.display import duration
+    from harness.display import duration, of
     from harness.sweep import load_sweep
     from results.summary import expected_cost
 
@@ -156,7 +156,7 @@ def plan(sweep: SweepFile, results: Results = DEFAULT_RESULTS) -> None:
             (
                 label,
                 f"{cost.studies_done}/{cost.studies}",
-                f"{cost.evaluations_told}/{cost.evaluations}",
+                of(cost.evaluations_told, cost.evaluations),
                 str(cost.epochs),
                 "unknown: nothing recorded yet" if seconds is None else f"at most {duration(seconds)}",
             )
