@@ -273,10 +273,11 @@ def test_a_command_killed_at_random_moments_leaves_the_old_or_the_new(run_sweep,
         after = "new" if before == "old" else "old"
         process = start(after)
         wait_for_draft(process)
-        time.sleep(rng.uniform(0, 1) * seconds)
-        killed += process.poll() is None
-        os.killpg(process.pid, signal.SIGKILL)  # with the processes that draw
-        process.wait()
+        time.sleep(rng.uniform(0, 1.1) * seconds)
+        if process.poll() is None:
+            killed += 1
+            os.killpg(process.pid, signal.SIGKILL)  # with the processes that draw
+        assert process.wait() in (0, -signal.SIGKILL)
         left = sorted(path.name.split(".")[2].split("-")[0] for path in place.iterdir() if path.name != "it")
         settle(target)
         now = next((name for name, known in wholes.items() if digests(target) == known), None)
