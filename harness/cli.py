@@ -15,6 +15,7 @@ import typer
 
 from harness.arithmetic import declare, declared_in
 from harness.errors import DerbyError, RecordError, SweepError
+from harness.output import OutputLostError, guard, may_be_lost
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
     from harness.progress import Progress
     from harness.sweep import Sweep
 
-DONE, SOME_FAILED, UNUSABLE_INPUT, STOPPED = 0, 1, 2, 3
-"""Exit codes: 3 is a run that stopped early (no room on the disk, another driver); run it again to go on."""
+DONE, SOME_FAILED, UNUSABLE_INPUT, NO_RECORD, NO_READER = 0, 1, 2, 3, 141
+"""Exit codes, as the README explains them, besides `harness.launch.INTERRUPTED`; the last is a shell's for SIGPIPE."""
 
 app = typer.Typer(
     name="derby",
@@ -140,7 +141,7 @@ def searchers(name: Annotated[str | None, typer.Argument(help="Show one in full.
 @app.command()
 def plan(sweep: SweepFile, results: Results = DEFAULT_RESULTS) -> None:
     """Check a sweep and show what running it would take."""
-    from harness.display import duration
+    from harness.display import duration, of
     from harness.sweep import load_sweep
     from results.summary import expected_cost
 
@@ -155,7 +156,7 @@ def plan(sweep: SweepFile, results: Results = DEFAULT_RESULTS) -> None:
             (
                 label,
                 f"{cost.studies_done}/{cost.studies}",
-                f"{cost.evaluations_told}/{cost.evaluations}",
+                of(cost.evaluations_told, cost.evaluations),
                 str(cost.epochs),
                 "unknown: nothing recorded yet" if seconds is None else f"at most {duration(seconds)}",
             )
@@ -225,18 +226,20 @@ def run(
     from harness.launch import INTERRUPTED, InterruptedRunError, launch
     from harness.sweep import load_sweep
 
+    if data is not None:
+        os.environ["DERBY_DATA"] = str(
+            data
+        )  # before the sweep is read, whose identities are those of its data
     checked = load_sweep(sweep)
     placement = _placement(executor, address, evaluators, gpus_per_evaluator, memory_per_evaluator, sync_to)
-    if data is not None:
-        os.environ["DERBY_DATA"] = str(data)
-    try:
-        progress = launch(checked, results, placement, _console(), on_mismatch=on_mismatch.value)
-    except InterruptedRunError as interruption:
-        _say(str(interruption))
-        raise typer.Exit(INTERRUPTED) from None
-    _report_end(checked, progress, results)
-    unfinished = progress.complete + progress.done < progress.studies
-    raise typer.Exit(SOME_FAILED if unfinished else DONE)
+    with may_be_lost():
+        try:
+            progress = launch(checked, results, placement, _console(), on_mismatch=on_mismatch.value)
+        except InterruptedRunError as interruption:
+            _say(str(interruption))
+            raise typer.Exit(INTERRUPTED) from None
+        _report_end(checked, progress, results)
+    raise typer.Exit(DONE if progress.complete + progress.done == progress.studies else SOME_FAILED)
 
 
 @app.command()
@@ -276,40 +279,45 @@ def reproduce(
     from harness import reproduce as engine
     from harness.entries import Setting
     from harness.launch import INTERRUPTED, InterruptedRunError
+    from results.folders import check_replaceable, replacing
     from results.layout import Layout
 
     if report is None:
         _table(*engine.overview())
         return
     setting = Setting(variant, repetitions, seed, threads, engine.parse_options(option or ()))
+    if data is not None:
+        os.environ["DERBY_DATA"] = str(data)
     prepared = engine.prepare(report, setting, only or ())
     if plan:
         _table(engine.ESTIMATE, engine.estimate(prepared, results))
         return
     placement = _placement(executor, address, evaluators, gpus_per_evaluator, memory_per_evaluator, sync_to)
-    if data is not None:
-        os.environ["DERBY_DATA"] = str(data)
-    try:
-        done = engine.run(
-            prepared, results, placement, _console(), on_mismatch=on_mismatch.value, pictures=pictures
-        )
-    except InterruptedRunError as interruption:
-        _say(str(interruption))
-        raise typer.Exit(INTERRUPTED) from None
+    target = out or Layout(results).sweep(prepared.sweep.name) / "reproduction"
+    check_replaceable(target)  # before anything is trained
+    with may_be_lost():
+        try:
+            done = engine.run(
+                prepared, results, placement, _console(), on_mismatch=on_mismatch.value, pictures=pictures
+            )
+        except InterruptedRunError as interruption:
+            _say(str(interruption))
+            raise typer.Exit(INTERRUPTED) from None
     for heading, header, rows in page.tables(done.lines):
         _say(f"\n{heading}")
         _table(header, rows)
     _say("")
     for note in [*notes(done.lines), *done.notes]:
         _say(note)
-    written = page.write(
-        done.lines,
-        done.inspections,
-        out or Layout(results).sweep(prepared.sweep.name) / "reproduction",
-        title=f"Report {prepared.report}, reproduced",
-        about=prepared.about,
-    )
-    _say(f"\nfigures and tables: {written.resolve()}")
+    with replacing(target) as draft:
+        written = page.write(
+            done.lines,
+            done.inspections,
+            draft,
+            title=f"Report {prepared.report}, reproduced",
+            about=prepared.about,
+        )
+    _say(f"\nfigures and tables: {target.resolve() / written.name}")
     for label, message in done.failed.items():
         _say(f"failed: {label}: {message}", style="red")
     raise typer.Exit(SOME_FAILED if done.failed else DONE)
@@ -383,14 +391,16 @@ def report(
 ) -> None:
     """Draw a sweep's figures and write its report page."""
     from analysis.report.page import build
+    from results.folders import replacing
     from results.layout import Layout
     from results.tables import read_tables
 
     name = _sweep_name(sweep)
-    page = build(
-        read_tables(results, name), out or Layout(results).sweep(name) / "report", processes=_cores()
-    )
-    _say(f"report: {page.resolve()}")
+    tables = read_tables(results, name)
+    target = out or Layout(results).sweep(name) / "report"
+    with replacing(target) as draft:
+        page = build(tables, draft, processes=_cores())
+    _say(f"report: {target.resolve() / page.name}")
 
 
 @app.command()
@@ -400,13 +410,18 @@ def export(
     out: Out = None,
 ) -> None:
     """Write a sweep's tables as Parquet."""
+    from results.folders import replacing
     from results.layout import Layout
     from results.tables import export as write
     from results.tables import read_tables
 
     name = _sweep_name(sweep)
-    for path in write(read_tables(results, name), out or Layout(results).sweep(name) / "export"):
-        _say(str(path))
+    tables = read_tables(results, name)
+    target = out or Layout(results).sweep(name) / "export"
+    with replacing(target) as draft:
+        written = write(tables, draft)
+    for path in written:
+        _say(str(target / path.name))
 
 
 @app.command()
@@ -418,6 +433,7 @@ def compare(
 ) -> None:
     """Report on several results folders together: two clusters, or two versions of a library."""
     from analysis.report.page import build
+    from results.folders import replacing
     from results.merge import merged, read_source, source_names
 
     if len(folders) < 2:
@@ -429,7 +445,9 @@ def compare(
     for note in tables.provenance["merged"]:
         _say(f"note: {note}")
     target = out or DEFAULT_RESULTS / "compared" / "-".join(name.replace("/", "-") for name in names)
-    _say(f"report: {build(tables, target, processes=_cores()).resolve()}")
+    with replacing(target) as draft:
+        page = build(tables, draft, processes=_cores())
+    _say(f"report: {target.resolve() / page.name}")
 
 
 @app.command()
@@ -487,11 +505,21 @@ def _before_every_command(context: typer.Context) -> None:
 
 def main() -> None:
     """Run the command line; a `DerbyError` becomes a message and an exit code, never a traceback."""
+    guard()
     try:
-        app()
+        try:
+            app()
+        finally:
+            if sys.stdout is not None:
+                sys.stdout.flush()
     except DerbyError as error:
         print(f"derby: {error}", file=sys.stderr)  # noqa: T201 - the edge
-        sys.exit(STOPPED if isinstance(error, RecordError) else UNUSABLE_INPUT)
+        sys.exit(NO_RECORD if isinstance(error, RecordError) else UNUSABLE_INPUT)
+    except OutputLostError as lost:
+        if lost.closed:
+            sys.exit(NO_READER)
+        print(f"derby: {lost}", file=sys.stderr)  # noqa: T201 - the edge
+        sys.exit(NO_RECORD)
 
 
 def _placement(

@@ -35,11 +35,17 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
+def of(done: int, planned: int) -> str:
+    """Write how many of how many; without the number planned where that was an estimate, and too low."""
+    return f"{done}/{planned}" if done <= planned else str(done)
+
+
 def headline(snapshot: Mapping[str, Any]) -> str:
     """Return how far a snapshot is, as one line."""
     s = snapshot
     return (
-        f"studies {s['studies_done']}/{s['studies']}, evaluations {s['evaluations_told']}/{s['evaluations']}, "
+        f"studies {s['studies_done']}/{s['studies']}, "
+        f"evaluations {of(s['evaluations_told'], s['evaluations'])}, "
         f"{_rate(s['per_second'])}"
     )
 
@@ -138,8 +144,9 @@ class Display:
         told, planned = seen["evaluations_told"], seen["evaluations"]
         bar = Table.grid(padding=(0, 1))
         bar.add_row(
-            ProgressBar(total=max(planned, 1), completed=min(told, planned), width=40),
-            f"{told}/{planned} evaluations",
+            # Past an estimate a bar would stand still at its end; it moves without end then.
+            ProgressBar(total=max(planned, 1) if told <= planned else None, completed=told, width=40),
+            f"{of(told, planned)} evaluations",
         )
         left = "" if seen["remaining"] is None else f", about {duration(seen['remaining'])} left"
         parts: list[RenderableType] = [

@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType, TracebackType
@@ -22,6 +22,7 @@ from harness.errors import Interruption, RecordError, SweepError, nearest
 from harness.executors.serial import SerialExecutor
 from harness.progress import Progress
 from harness.provenance import now, provenance
+from results.folders import remove_file_drafts
 from results.layout import Layout
 from results.writer import RecordWriter
 
@@ -147,7 +148,8 @@ class _Interruption:
         if self._asked:
             os._exit(INTERRUPTED)
         self._asked = True
-        os.write(2, b"\nstopping; once more to exit at once\n")  # print may be interrupted in the middle
+        with suppress(OSError):  # print may be interrupted in the middle, and nobody may read it
+            os.write(2, b"\nstopping; once more to exit at once\n")
         if self._breakable:
             raise Interruption
 
@@ -190,6 +192,7 @@ def launch(
         writer = stack.enter_context(
             RecordWriter(results, sweep=sweep.name, host=about["host"], pid=os.getpid())
         )
+        remove_file_drafts(results)
         notes = [writer.notes, _too_late()]
         stack.callback(lambda: _print_notes(console, notes))
         if placement.sync_to is not None:

@@ -100,10 +100,16 @@ def require_libraries(owner: str, libraries: Mapping[str, str]) -> None:
         MissingLibraryError: One is not installed; says what to install: this project's extra that has it, or else
             the library itself.
     """
-    missing = [name for module, name in libraries.items() if importlib.util.find_spec(module) is None]
+    missing = [name for module, name in libraries.items() if not _is_installed(module)]
     if missing:
         wanted = " ".join(_installing(missing))
         raise MissingLibraryError(f"{owner} needs {' and '.join(missing)}: run `pip install {wanted}`")
+
+
+def _is_installed(module: str) -> bool:
+    """Tell whether a library can be imported; a user's folder of its name is not the library."""
+    found = importlib.util.find_spec(module)
+    return found is not None and found.origin is not None
 
 
 def _installing(distributions: Sequence[str]) -> list[str]:

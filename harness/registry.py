@@ -6,8 +6,11 @@ import importlib
 import inspect
 import pkgutil
 import re
+from collections.abc import Iterator
 from functools import cache
 from importlib.metadata import entry_points
+from pathlib import Path
+from types import ModuleType
 from typing import TypeVar
 
 from harness.errors import DerbyError, Interruption, UnknownNameError, nearest, said, shown
@@ -54,12 +57,11 @@ def _discover(base: type[T], package_name: str, group: str) -> dict[str, type[T]
     """Collect concrete subclasses from a package's modules, then from entry points.
 
     Raises:
-        DerbyError: A plug-in does not load or is of the wrong type, or a name is taken twice.
+        DerbyError: A plug-in does not load or is of the wrong type, a name is taken twice, or something else hides
+            the package.
     """
     found: dict[str, type[T]] = {}
-    package = importlib.import_module(package_name)
-    for info in pkgutil.iter_modules(package.__path__):
-        module = importlib.import_module(f"{package_name}.{info.name}")
+    for module in _own_modules(package_name):
         for member in vars(module).values():
             if (
                 inspect.isclass(member)
@@ -88,6 +90,26 @@ def _discover(base: type[T], package_name: str, group: str) -> dict[str, type[T]
             loaded.package = f"{entry.dist.name} {entry.dist.version}"
         _add(found, loaded, origin)
     return dict(sorted(found.items()))
+
+
+def _own_modules(package: str) -> Iterator[ModuleType]:
+    """Import the modules of a package of the project, which something of that name on the path may hide."""
+    home = Path(__file__).resolve().parent.parent / package
+    for info in pkgutil.iter_modules([str(home)]):
+        name = f"{package}.{info.name}"
+        try:
+            module = importlib.import_module(name)
+            came_from = module.__file__
+        except ModuleNotFoundError as error:
+            if error.name is None or not f"{name}.".startswith(f"{error.name}."):
+                raise
+            came_from = getattr(importlib.import_module(package), "__file__", None)
+        if came_from is None or home not in Path(came_from).resolve().parents:
+            raise DerbyError(
+                f"{name} is {came_from or 'hidden'}, expected {home / info.name}: a folder or file called {package!r} "
+                "comes before the project on Python's path; rename it, or start from another folder"
+            )
+        yield module
 
 
 def _add(found: dict[str, type[T]], new: type[T], origin: str) -> None:

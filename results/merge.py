@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 
 from harness.errors import RecordError
+from results.folders import settle
 from results.layout import Layout
 from results.tables import SweepTables, read_exported, read_tables
 
@@ -28,6 +29,8 @@ def read_source(path: Path) -> SweepTables:
     Raises:
         RecordError: It is none of these, holds several sweeps, or is damaged.
     """
+    if not path.exists():
+        settle(path)
     if (path / "provenance.json").exists():
         return read_exported(path)
     if (path / "plan.json").exists() and path.resolve().parent.name == "sweeps":

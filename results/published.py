@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,8 @@ from harness.arithmetic import in_use
 from harness.errors import RecordError, nearest
 from harness.machine import versions
 from results.agreement import disagreement
-from results.layout import checked_name, make_folder, read_json, write_atomically
+from results.folders import draft_of, settle
+from results.layout import checked_name, read_json, write_atomically
 from results.tables import SweepTables, export, read_exported
 
 MANIFEST = "manifest.json"
@@ -41,20 +41,29 @@ def publish(tables: SweepTables, root: Path, name: str, draw: Draw, *, replace: 
         root: Folder of published results.
         name: Name of the new folder in it.
         draw: Writes the report.
-        replace: Whether to replace a folder of that name.
+        replace: Whether to replace what is published by that name.
 
     Returns:
         The folder.
 
     Raises:
-        RecordError: The name is taken or leaves the folder, or the sweep is not finished.
+        RecordError: The name is taken (when replacing, by what is nothing published, or holds a record) or leaves the
+            folder, or the sweep is not finished.
+        WriteError: It cannot be written; what was there before stands.
     """
     target = folder_of(root, name)
-    if target.exists() and not replace:
-        raise RecordError(
-            f"{target} exists already; published results do not change: choose another name with --as, or say "
-            "--replace"
-        )
+    settle(target)
+    if target.exists():
+        if not replace:
+            raise RecordError(
+                f"{target} exists already; published results do not change: choose another name with --as, or say "
+                "--replace"
+            )
+        if not _has_manifest(target):
+            raise RecordError(
+                f"{target} carries no {MANIFEST} of derby's, so it is nothing published, and is left as it is: choose "
+                "another name with --as, or another folder with --published"
+            )
     unfinished = tables.studies[tables.studies["state"] != "done"]
     if not unfinished.empty:
         counts = ", ".join(f"{count} {state}" for state, count in unfinished["state"].value_counts().items())
@@ -62,9 +71,7 @@ def publish(tables: SweepTables, root: Path, name: str, draw: Draw, *, replace: 
             f"sweep {tables.name!r} is not finished: of {len(tables.studies)} studies {counts}; run it to its end "
             "with `derby run` before publishing it"
         )
-    make_folder(root)
-    draft = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=root))
-    try:
+    with draft_of(target) as draft:
         export(tables, draft)
         (draft / "sweep.yaml").write_text(str(tables.provenance.get("sweep", "")), encoding="utf-8")
         # From the tables as they are read back, which is all that verifying has.
@@ -79,13 +86,6 @@ def publish(tables: SweepTables, root: Path, name: str, draw: Draw, *, replace: 
             "files": _digests(draft),
         }
         write_atomically(draft / MANIFEST, json.dumps(manifest, indent=1) + "\n")
-        draft.chmod(0o755)
-        if target.exists():
-            shutil.rmtree(target)
-        draft.replace(target)
-    except BaseException:
-        shutil.rmtree(draft, ignore_errors=True)
-        raise
     return target
 
 
@@ -120,8 +120,9 @@ def verify(root: Path, name: str, draw: Draw) -> Verification:
         RecordError: There is no such folder, or it has no usable manifest or tables.
     """
     folder = folder_of(root, name)
+    settle(folder)
     if not folder.is_dir():
-        published = [path.name for path in root.glob("*") if (path / MANIFEST).exists()]
+        published = [path.name for path in root.glob("[!.]*") if (path / MANIFEST).exists()]
         raise RecordError(f"nothing published as {name!r} in {root}; {nearest(name, published)}")
     manifest = read_json(folder / MANIFEST)
     recorded = manifest.get("files")
@@ -166,6 +167,14 @@ def folder_of(root: Path, name: str) -> Path:
     if folder.resolve().parent != root.resolve():
         raise RecordError(f"{folder} leads to {folder.resolve()}, outside {root}; remove the link")
     return folder
+
+
+def _has_manifest(folder: Path) -> bool:
+    try:
+        manifest = read_json(folder / MANIFEST)
+    except RecordError:
+        return False
+    return isinstance(manifest.get("files"), dict) and {"format", "sweep", "published"} <= manifest.keys()
 
 
 def _is_drawn(path: str) -> bool:

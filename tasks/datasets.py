@@ -16,7 +16,6 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from importlib import resources
 from pathlib import Path
 from typing import Final, Literal, TypeVar
 
@@ -82,10 +81,9 @@ def load_small(name: str) -> Arrays:
         UnknownNameError: No data set has that name.
     """
     source = _source(name)
-    file = resources.files("tasks").joinpath("data", f"{name}_small.npz")
+    file = Path(__file__).with_name("data") / f"{name}_small.npz"  # whatever else is called tasks
     try:
-        with resources.as_file(file) as path:
-            arrays = _read_npz(path)
+        arrays = _read_npz(file)
     except _UNREADABLE as error:
         raise DataError(f"the embedded subset {file} is unreadable: {error}; reinstall hpo-derby") from error
     found = data_digest(arrays)

@@ -49,6 +49,15 @@ def test_the_examples_race_each_other(examples, run_sweep):
     assert progress.best["ridge"].value < 0.2
 
 
+def test_the_exit_codes_are_the_command_lines():
+    from harness import cli
+    from harness.launch import INTERRUPTED
+
+    codes = {int(code) for code in re.findall(r"^\| (\d+) \| ", README, re.MULTILINE)}
+    listed = {cli.DONE, cli.SOME_FAILED, cli.UNUSABLE_INPUT, cli.NO_RECORD, INTERRUPTED, cli.NO_READER}
+    assert codes == listed
+
+
 def test_the_sweep_file_is_valid():
     from harness.sweep import parse_sweep
 

@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from analysis import style
+from analysis.spreadsheets import write_csv
 from analysis.statistics.bootstrap import Floats
 from analysis.style import Look
 from results.tables import SweepTables
@@ -99,7 +100,7 @@ def save(plot: Plot, folder: Path, stem: str) -> dict[str, Path]:
     with style.applied():
         for ending in FORMATS:
             plot.figure.savefig(paths[ending], dpi=style.PNG_DPI, **style.SAVING[ending])
-    plot.data.to_csv(paths["csv"], index=False, lineterminator="\n")
+    write_csv(plot.data, paths["csv"])
     return paths
 
 

@@ -15,6 +15,8 @@ from types import MappingProxyType
 import numpy as np
 import pandas as pd
 
+from analysis.spreadsheets import write_csv
+from analysis.statistics import moments
 from analysis.statistics.comparison import Comparison, comparable, compare, ranking, worse_than_best
 from analysis.statistics.completeness import STATUSES, completeness, failures, failures_by_method
 from analysis.statistics.inputs import Inputs
@@ -202,13 +204,13 @@ def results_table(comparison: Comparison) -> Table:
     for task, own in comparison.scores.items():
         best, worse = worse_than_best(comparison, task)
         sign = -1.0 if comparison.directions[task] == "max" else 1.0
-        means = own.losses.mean(axis=0)
+        means = moments.mean(own.losses, axis=0)
         top = rounded(means).min()
         for name in names:
             column = own.losses[:, own.searchers.index(name)]
-            mean = float(column.mean())
+            mean = float(moments.mean(column))
             finite = bool(np.isfinite(column).all())
-            sd = float(column.std(ddof=1)) if finite and column.size > 1 else math.nan
+            sd = moments.sd(column) if finite and column.size > 1 else math.nan
             text = in_latex(sign * mean, 4) if finite else "--"
             text += rf" $\pm$ {in_latex(sd, 2)}" if not math.isnan(sd) else ""
             if finite and rounded(np.array([mean]))[0] == top:
@@ -340,6 +342,6 @@ def save_table(table: Table, folder: Path) -> dict[str, Path]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     paths = {ending: folder / f"{table.stem}.{ending}" for ending in ("csv", "tex")}
-    table.data.to_csv(paths["csv"], index=False, lineterminator="\n")
+    write_csv(table.data, paths["csv"])
     paths["tex"].write_text(table.latex, encoding="utf-8", newline="\n")
     return paths

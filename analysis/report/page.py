@@ -22,7 +22,8 @@ from analysis.figures.canvas import file_names
 from analysis.report import latex
 from analysis.report.pictures import Picture, picture
 from analysis.report.summary import notices, summary
-from analysis.report.trials import LIMIT, page_data, shown_trials, write_csv
+from analysis.report.trials import LIMIT, page_data, shown_trials
+from analysis.spreadsheets import write_csv
 from analysis.statistics.bootstrap import LEVEL, RESAMPLES
 from analysis.statistics.comparison import Comparison, comparable, compare, ranking
 from analysis.statistics.completeness import STATUSES, completeness, failures
@@ -93,7 +94,7 @@ def _build(tables: SweepTables, folder: Path, processes: int, complete: bool) ->
     for part in ("figures", "tables", "trials"):
         (folder / part).mkdir(parents=True, exist_ok=True)
     for stem, frame in frames.items():
-        frame.to_csv(folder / "tables" / f"{stem}.csv", index=False, lineterminator="\n")
+        write_csv(frame, folder / "tables" / f"{stem}.csv")
     for table in printed:
         latex.save_table(table, folder / "tables")
 

@@ -9,6 +9,7 @@ import numpy as np
 from analysis import style
 from analysis.statistics.comparison import Comparison, ranking
 from analysis.statistics.inputs import Inputs
+from analysis.statistics.moments import mean
 from analysis.statistics.paired import fewest_repetitions
 from analysis.statistics.ranks import rounded
 from analysis.statistics.scores import TaskScores
@@ -97,20 +98,22 @@ def _wins(comparison: Comparison, best: str, other: str) -> str:
 def task_words(scores: TaskScores) -> str:
     """Return which method ends best on one task, by how much, and whether repetitions agree."""
     losses = rounded(scores.losses)
-    means = losses.mean(axis=0)
+    means = mean(losses, axis=0)
     order = np.argsort(means, kind="stable")
     best, second = int(order[0]), int(order[1])
     name, other = scores.searchers[best], scores.searchers[second]
     if not math.isfinite(float(means[second])):
         return f"On {scores.task}, {name} alone has a result in every repetition."
-    difference = losses[:, best] - losses[:, second]
+    with np.errstate(over="ignore"):
+        difference = losses[:, best] - losses[:, second]
+    apart = float(mean(difference))
     count = len(difference)
     wins, ties = int((difference < 0).sum()), int((difference == 0).sum())
     agree = f"ahead in {wins} of {plural(count, 'repetition')}" + (f", equal in {ties}" if ties else "")
     return (
         f"On {scores.task}, {name} ends best by mean {scores.metric}, ahead of {other} by "
-        f"{number(float(-difference.mean()), 2)} on average ({agree})."
-        if difference.mean() < 0
+        f"{number(-apart, 2)} on average ({agree})."
+        if apart < 0
         else f"On {scores.task}, {name} and {other} end equal by mean {scores.metric}."
     )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -68,8 +67,3 @@ def page_data(trials: pd.DataFrame) -> str:
             codes, distinct = pd.factorize(values)
             data[heading] = {"values": [str(value) for value in distinct], "codes": codes.tolist()}
     return script_json(data)
-
-
-def write_csv(trials: pd.DataFrame, path: Path) -> None:
-    """Write the trials shown as CSV."""
-    trials.to_csv(path, index=False, lineterminator="\n")

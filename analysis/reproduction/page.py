@@ -10,6 +10,7 @@ import pandas as pd
 from analysis.figures.canvas import Plot, file_names, save
 from analysis.reproduction import networks, published
 from analysis.reproduction.published import Line
+from analysis.spreadsheets import write_csv
 from analysis.words import listed, plural
 from harness.task import Inspection
 
@@ -49,10 +50,10 @@ def write(
     """
     folder.mkdir(parents=True, exist_ok=True)
     frame = published.side_by_side(lines)
-    frame.to_csv(folder / "comparison.csv", index=False, lineterminator="\n")
+    write_csv(frame, folder / "comparison.csv")
     classes = class_tables(lines)
     if not classes.empty:
-        classes.to_csv(folder / "per_class.csv", index=False, lineterminator="\n")
+        write_csv(classes, folder / "per_class.csv")
     parts = [f"# {title}", f"{about} Tasks: {_tasks(lines)}."]
     parts.append(_table(published.HEADER, published.as_text(frame)))
     parts += [f"- {note}" for note in published.notes(lines)]

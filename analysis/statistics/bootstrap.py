@@ -18,6 +18,7 @@ SEED = 0
 
 # Resampled means held in memory at once (8 bytes each).
 _CHUNK = 4_000_000
+_LARGE, _SHIFT = 1e290, 600
 
 
 class Estimate(NamedTuple):
@@ -106,6 +107,11 @@ def mean_interval(
     n, shape = values.shape[0], values.shape[1:]
     columns = values.reshape(n, -1)
     columns = np.where(np.isfinite(columns), columns, np.nan)
+    if np.nanmax(np.abs(columns), initial=0.0) > _LARGE:
+        # Their differences and sums may be larger than the largest number; a power of two changes no digit.
+        small = mean_interval(np.ldexp(values, -_SHIFT), level=level, resamples=resamples, seed=seed)
+        with np.errstate(over="ignore"):
+            return Estimate(*(np.ldexp(part, _SHIFT) for part in (small.mean, small.low, small.high)))
     # Differences from the first unit are exactly 0 where all units agree, and so is their interval's width.
     first = columns[0]
     differences = columns - first

@@ -14,6 +14,7 @@ from analysis.errors import AnalysisError
 from analysis.statistics.aggregates import aggregate, improvement
 from analysis.statistics.bootstrap import mean_interval
 from analysis.statistics.inputs import Inputs
+from analysis.statistics.moments import mean
 from analysis.statistics.paired import compare_within_task
 from analysis.statistics.ranks import rounded
 from analysis.statistics.scores import (
@@ -217,7 +218,7 @@ def worse_than_best(comparison: Comparison, task: str, level: float = ALPHA) -> 
     By signed-rank tests over repetitions of every other method against the best, with Holm's correction.
     """
     own = comparison.scores[task]
-    means = own.losses.mean(axis=0)
+    means = mean(own.losses, axis=0)
     best = own.searchers[int(np.argmin(rounded(means)))]
     table = compare_within_task(own, control=best)
     return best, set(table.loc[(table["p_holm"] <= level) & (table["wins"] < table["losses"]), "first"])

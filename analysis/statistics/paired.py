@@ -15,6 +15,7 @@ import pandas as pd
 from statsmodels.stats.power import TTestPower  # type: ignore[import-untyped]
 
 from analysis.errors import AnalysisError
+from analysis.statistics import moments
 from analysis.statistics.bootstrap import mean_interval
 from analysis.statistics.scores import TaskScores
 from analysis.statistics.significance import (
@@ -77,7 +78,7 @@ def compare_within_task(scores: TaskScores, *, control: str | None = None) -> pd
     rows = []
     for index, ((first, second), (a, b), values) in enumerate(zip(pairs, sides, columns, strict=True)):
         finite = bool(np.isfinite(values).all())
-        sd = float(values.std(ddof=1)) if finite and values.size > 1 else math.nan
+        sd = moments.sd(values) if finite and values.size > 1 else math.nan
         rows.append(
             {
                 "task": scores.task,

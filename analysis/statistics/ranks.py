@@ -17,6 +17,9 @@ from results.tables import SweepTables
 
 SIGNIFICANT_DIGITS = 9
 DECIMALS = 12
+WHOLE = 2.0**53
+"""From here on every number is whole."""
+LARGEST = np.finfo(float).max
 
 
 def rounded(losses: Floats) -> Floats:
@@ -26,11 +29,16 @@ def rounded(losses: Floats) -> Floats:
         >>> rounded(np.array([0.1 + 0.2, 123456.78949, 3e-17, np.inf])).tolist()
         [0.3, 123456.789, 0.0, inf]
     """
-    exact = np.round(losses, DECIMALS)
+    losses = np.asarray(losses, dtype=float)
+    # From there on all are multiples, and numpy's way to round would overflow.
+    large = ~(np.abs(losses) < WHOLE)
+    exact = np.where(large, losses, np.round(np.where(large, 0.0, losses), DECIMALS))
     finite = np.isfinite(exact) & (exact != 0)
     magnitude = np.floor(np.log10(np.abs(np.where(finite, exact, 1.0))))
     scale = 10.0 ** (SIGNIFICANT_DIGITS - 1 - magnitude)
-    return np.where(finite, np.round(np.where(finite, exact, 1.0) * scale) / scale, exact)
+    with np.errstate(over="ignore"):  # the largest numbers may be rounded up to more than there is
+        near = np.round(np.where(finite, exact, 1.0) * scale) / scale
+    return np.where(finite, np.clip(near, -LARGEST, LARGEST), exact)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ import pandas as pd
 
 from analysis.statistics.bootstrap import Floats
 from analysis.statistics.inputs import Inputs
+from analysis.statistics.moments import mean
 from analysis.statistics.significance import differences, vargha_delaney
 from analysis.statistics.steps import Steps, study_steps
 from analysis.statistics.tasks import Measure, References
@@ -98,7 +99,7 @@ def bounded_regret(regret: Floats) -> Floats:
 def mean_losses(scores: Mapping[str, TaskScores]) -> pd.DataFrame:
     """Return the mean final loss over repetitions: tasks × methods, infinite where a repetition had no success."""
     return pd.DataFrame(
-        {task: own.losses.mean(axis=0) for task, own in scores.items()},
+        {task: mean(own.losses, axis=0) for task, own in scores.items()},
         index=list(next(iter(scores.values())).searchers) if scores else [],
     ).T
 
@@ -139,7 +140,7 @@ def paired_differences(scores: Mapping[str, TaskScores]) -> PairedDifferences:
         columns = np.array([part.regrets.mean(axis=0) for part in parts if part.regrets is not None])
     elif len({part.metric for part in parts}) == 1 and all(np.isfinite(part.losses).all() for part in parts):
         scale, words = "metric", f"mean final {parts[0].metric}"
-        columns = np.array([part.losses.mean(axis=0) for part in parts])
+        columns = np.array([mean(part.losses, axis=0) for part in parts])
     else:
         scale, words = "wins", "share of repetitions won (the tasks have no common scale)"
         columns = np.empty((0, 0))

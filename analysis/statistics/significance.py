@@ -159,7 +159,7 @@ def differences(first: Floats, second: Floats) -> Floats:
         >>> differences(np.array([0.3, 1.0, np.inf]), np.array([0.1 + 0.2, 0.75, np.inf])).tolist()
         [0.0, 0.25, 0.0]
     """
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", over="ignore"):
         apart = np.where(rounded(first) == rounded(second), 0.0, first - second)
     finite = np.abs(np.concatenate([first, second]))
     largest = float(np.max(finite[np.isfinite(finite)], initial=0.0))

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
+import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
 import ray
+from ray._private import ray_constants
 
 from harness.arithmetic import Arithmetic, variables
 from harness.errors import DerbyError
@@ -22,7 +25,7 @@ def connect(address: str | None, arithmetic: Arithmetic) -> bool:
     """Join a cluster, or start one on this machine; return whether it is to end with this process.
 
     Args:
-        address: The cluster; ``None``: one of our own, that listens on loopback only.
+        address: The cluster; ``None``: one of our own, that listens on loopback only and asks for Ray's token.
         arithmetic: What its processes compute with.
 
     Raises:
@@ -36,19 +39,41 @@ def connect(address: str | None, arithmetic: Arithmetic) -> bool:
         # "Token authentication is enabled": nothing to act on for a cluster that ends with the driver.
         logging.getLogger("ray._private.authentication").setLevel(logging.ERROR)
     try:
-        ray.init(
-            address=address or "local",
-            # A cluster of our own is for this machine only: nothing of it listens to others.
-            _node_ip_address="127.0.0.1" if address is None else None,
-            # Without the override, work that asked for no GPU would see them all.
-            runtime_env={"env_vars": {"RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1", **variables(arithmetic)}},
-            include_dashboard=False if address is None else None,
-            log_to_driver=False,
-            logging_level="warning",
-        )
+        with _on_loopback() if address is None else contextlib.nullcontext():
+            ray.init(
+                address=address or "local",
+                # Without the override, work that asked for no GPU would see them all.
+                runtime_env={
+                    "env_vars": {"RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1", **variables(arithmetic)}
+                },
+                include_dashboard=False if address is None else None,
+                log_to_driver=False,
+                logging_level="warning",
+            )
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise DerbyError(f"cannot reach Ray at {address or 'this machine'}: {error}") from error
     return True
+
+
+@contextlib.contextmanager
+def _on_loopback() -> Iterator[None]:
+    """Let what Ray starts inside this listen on loopback only.
+
+    Ray turns a loopback address that it is given into the machine's own, and then listens on every interface.
+    It stays on loopback where clusters of several machines are off, as they are by default on macOS and Windows.
+    """
+    name = ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR
+    before = os.environ.get(name), ray_constants.ENABLE_RAY_CLUSTER
+    # Ray's processes read the variable, and this one has read it when it imported Ray.
+    os.environ[name], ray_constants.ENABLE_RAY_CLUSTER = "0", False
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = before[1]
+        if before[0] is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before[0]
 
 
 def check_answers(address: str) -> None:

@@ -128,6 +128,49 @@ def test_bad_input_ends_with_a_message_and_no_traceback(arguments, code, words):
     assert "Traceback" not in out.stderr
 
 
+def unread(*arguments, place):
+    """Run a command whose output goes nowhere: into a pipe that nobody reads, onto a full disk, or none at all."""
+    env = {**os.environ, "COLUMNS": "200"}
+    if place == "pipe":
+        reading, writing = os.pipe()
+        os.close(reading)
+        out = subprocess.run(
+            [*DERBY, *map(str, arguments)], stdout=writing, stderr=subprocess.PIPE, env=env, check=False
+        )
+        os.close(writing)
+    else:
+        command = [*DERBY, *map(str, arguments)]
+        shell = ["sh", "-c", f'exec "$@" >{place}', "sh", *command]
+        out = subprocess.run(shell, stderr=subprocess.PIPE, env=env, check=False)
+    return out.returncode, out.stderr.decode()
+
+
+@pytest.mark.parametrize("arguments", [["tasks"], ["tasks", "--help"], ["plan", "SWEEP"]])
+def test_a_reader_that_leaves_ends_a_command_without_a_word(sweep, arguments):
+    arguments = [str(sweep) if word == "SWEEP" else word for word in arguments]
+    assert unread(*arguments, place="pipe") == (141, "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_output_that_cannot_be_written_is_a_message():
+    said = "derby: cannot write standard output: No space left on device\n"
+    assert unread("tasks", place="/dev/full") == (3, said)
+
+
+@pytest.mark.parametrize("place", ["pipe", "/dev/full", "&-"])
+def test_a_run_goes_on_when_nothing_takes_its_output(sweep, tmp_path, place):
+    results = tmp_path / "results"
+    assert unread("run", sweep, "--results", results, place=place) == (0, "")
+    assert len(study_records(results)) == 8
+    assert "all 8 studies were done already" in derby("run", sweep, "--results", results).stdout
+
+
+def test_an_error_that_nobody_reads_keeps_its_exit_code():
+    for place in ("2>&-", "2>/dev/full"):
+        shell = ["sh", "-c", f'exec "$@" {place}', "sh", *DERBY, "tasks", "nope"]
+        assert subprocess.run(shell, check=False).returncode == 2
+
+
 def test_a_wrong_sweep_file_fails_before_anything_is_written(sweep, tmp_path):
     sweep.write_text(SWEEP.replace("random", "ramdom").replace("evaluations: 6", "evaluations: -6"))
     out = derby("run", sweep, "--results", tmp_path / "results")

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 import harness.display
-from harness.display import Display, duration
+from harness.display import Display, duration, headline
 from harness.progress import Best, Pace, Progress
 
 
@@ -116,6 +116,18 @@ def test_an_end_in_sight_that_was_passed_is_no_time_left():
 
 
 # Displays.
+
+
+def test_an_estimate_that_was_passed_is_shown_no_more():
+    made = progress()
+    made.told = made.evaluations - made.told_before
+    assert f"evaluations {made.evaluations}/{made.evaluations}, " in headline(made.snapshot())
+    made.told += 249  # a method that stops most trials early tells more than its epochs pay in full
+    told = made.evaluations + 249
+    assert f"evaluations {told}, " in headline(made.snapshot())
+    shown = "\n".join(panel(made, 100))
+    assert f"{told} evaluations" in shown
+    assert f"/{made.evaluations}" not in shown
 
 
 def test_outside_a_terminal_it_prints_plain_lines():

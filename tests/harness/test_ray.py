@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import ipaddress
+import socket
+from collections import defaultdict
+
 import pytest
 from records import study_records
+from watching import meanwhile
 
 pytestmark = pytest.mark.ray
 
@@ -38,6 +43,51 @@ def test_without_an_address_it_starts_a_cluster_and_gives_the_record_of_serial(r
     records = study_records(tmp_path / "ray")
     assert records == study_records(tmp_path / "serial")
     assert len(records) == 6
+
+
+def listening():
+    """Return the addresses on which this process and those below it can be reached, by the process's name."""
+    import psutil
+
+    found = defaultdict(set)
+    me = psutil.Process()
+    for process in [me, *me.children(recursive=True)]:
+        try:
+            for place in process.net_connections("inet"):
+                # What waits for datagrams has no state, and no peer.
+                if place.status == psutil.CONN_LISTEN or (
+                    place.type == socket.SOCK_DGRAM and not place.raddr
+                ):
+                    found[process.name()].add(ipaddress.ip_address(place.laddr.ip))
+        except psutil.NoSuchProcess:
+            continue
+    return found
+
+
+def is_loopback(address):
+    mapped = getattr(address, "ipv4_mapped", None)
+    return (mapped or address).is_loopback
+
+
+def test_nothing_of_a_local_run_listens_beyond_this_machine(run_sweep, tmp_path, executor):
+    seen = {}
+    text = SWEEP.replace("[random, optuna_tpe, skopt_gp]", "[random]").replace("seed: 11", "seed: 12")
+    to_come = meanwhile(executor, (lambda: executor.workforce.busy, lambda: seen.update(listening())))
+    assert run_sweep(text, tmp_path / "ray", executor=executor).failed == {}
+    assert not to_come
+    names = " ".join(seen)
+    assert all(part in names for part in ("gcs_server", "raylet", "ray::RuntimeEnv", "ray::Evaluator")), names
+    abroad = {name: addresses for name, addresses in seen.items() if not all(map(is_loopback, addresses))}
+    assert not abroad
+
+
+def test_the_way_onto_loopback_leaves_ray_as_it_was(executor):
+    import os
+
+    from ray._private import ray_constants
+
+    assert ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR not in os.environ
+    assert ray_constants.ENABLE_RAY_CLUSTER is (os.name == "posix" and os.uname().sysname == "Linux")
 
 
 def test_data_come_from_the_object_store_read_only(executor):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
 import pytest
 
 from harness import registry
-from harness.errors import DerbyError, UnknownNameError
+from harness.errors import DerbyError, MissingLibraryError, UnknownNameError
+from harness.machine import require_libraries
 from harness.searcher import Searcher
 
 
@@ -96,3 +98,45 @@ def test_listing_loads_no_heavy_library():
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"
+
+
+def beside(folder, *arguments):
+    """Run Python as a notebook in a folder does: with the folder first on the path."""
+    return subprocess.run(
+        [sys.executable, *arguments], cwd=folder, capture_output=True, text=True, timeout=120, check=False
+    )
+
+
+def test_folders_of_a_user_hide_nothing_of_the_project(tmp_path):
+    for name in ("tasks/engine", "tasks/data", "searchers", "results/local", "analysis/figures", "harness"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "tasks" / "synthetic.py").write_text("raise RuntimeError('a file of the user')\n")
+    code = """
+from tasks.datasets import load_small
+print(len(load_small("mnist")["x_train"]))
+from harness import registry
+print(sorted(registry.tasks()) + sorted(registry.searchers()))
+import analysis.figures.canvas, results.tables, tasks.engine.arrays
+"""
+    out = beside(tmp_path, "-c", code)
+    assert out.returncode == 0, out.stderr
+    assert out.stdout.splitlines() == ["6000", str([*registry.tasks(), *registry.searchers()])]
+
+
+@pytest.mark.parametrize("file", ["tasks/__init__.py", "tasks.py"])
+def test_a_package_of_a_user_that_hides_the_projects_is_named(tmp_path, file):
+    path = tmp_path / file
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("")
+    out = beside(tmp_path, "-m", "harness.cli", "tasks")
+    assert out.returncode == 2
+    assert re.fullmatch(
+        rf"derby: tasks\.\w+ is {re.escape(str(path))}, expected .*; rename it.*\n", out.stderr
+    )
+
+
+def test_a_folder_is_not_the_library_of_its_name(tmp_path, monkeypatch):
+    (tmp_path / "made_up_library").mkdir()
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(MissingLibraryError, match="a searcher needs made-up: run `pip install made-up`"):
+        require_libraries("a searcher", {"made_up_library": "made-up"})

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from harness.errors import RecordError
+from results.folders import _host
 from results.published import Verification, publish, verify
 from results.tables import read_tables
 
@@ -136,6 +137,42 @@ def test_a_taken_name_is_kept_unless_told_otherwise(tables, folder, root):
     (folder / "stale").write_text("")
     publish(tables, root, "first", draw, replace=True)
     assert not (folder / "stale").exists()
+    assert verify(root, "first", draw) == Verification([], [])
+
+
+def test_a_record_is_never_replaced(run_sweep, tables):
+    results = run_sweep.root
+    before = {path: path.read_bytes() for path in results.rglob("*") if path.is_file()}
+    with pytest.raises(RecordError, match="carries no manifest.json of derby's, so it is nothing published"):
+        publish(tables, results.parent, results.name, draw, replace=True)
+    folder = publish(tables, results.parent, "first", draw)
+    (folder / "results").mkdir()
+    (folder / "results" / "driver.lock").write_text("")
+    with pytest.raises(RecordError, match="holds a record .results/driver.lock."):
+        publish(tables, results.parent, "first", draw, replace=True)
+    assert {path: path.read_bytes() for path in results.rglob("*") if path.is_file()} == before
+
+
+def test_somebody_elses_manifest_is_none(tables, root):
+    (root / "site").mkdir(parents=True)
+    (root / "site" / "manifest.json").write_text('{"name": "a web site", "files": {}}')
+    with pytest.raises(RecordError, match="nothing published"):
+        publish(tables, root, "site", draw, replace=True)
+    assert (root / "site" / "manifest.json").exists()
+
+
+def test_a_failure_leaves_what_is_published(tables, folder, root):
+    def fail(tables, folder):
+        raise RuntimeError("no ink")
+
+    with pytest.raises(RuntimeError, match="no ink"):
+        publish(tables, root, "first", fail, replace=True)
+    assert verify(root, "first", draw) == Verification([], [])
+    assert [path.name for path in root.iterdir()] == ["first"]
+
+
+def test_what_a_kill_put_aside_is_found_again(folder, root):
+    folder.rename(root / f".first.aside-{2**22 + 1}-{_host()}")
     assert verify(root, "first", draw) == Verification([], [])
 
 

@@ -1,6 +1,7 @@
 """The report page: complete, self-contained, escaped, usable, the same bytes every time."""
 
 import base64
+import csv
 import dataclasses
 import hashlib
 import itertools
@@ -279,7 +280,7 @@ def build_differently(folder):
 def hostile(tmp_path_factory):
     """The report of a sweep in which every name and text is an attack."""
     rows, make = synthetic_sweeps.study_rows, synthetic_sweeps.tables_of
-    evil = "\"></script><script>alert(1)</script><img src=x onerror=alert(2)>'{{ 7 * 7 }}"
+    evil = "=2+5\"></script><script>alert(1)</script><img src=x onerror=alert(2)>'{{ 7 * 7 }}"
     told = rows(evil, evil, 0, [0.2, 0.1]) + rows(evil, "b", 0, [0.3])
     other = {"task": evil, "searcher": "b", "repetition": 1, "state": "failed", "reason": evil}
     provenance = {
@@ -314,6 +315,17 @@ def test_hostile_names_are_shown_and_not_obeyed(hostile):
     assert page.text.count("<script>alert(1)</script>") > 10
     assert not re.search(r"'49", page.text)
     assert {path.parent.name for path in hostile.rglob("*.png")} == {"figures"}
+
+
+def test_hostile_names_are_no_formulas_in_a_spreadsheet(hostile):
+    cells = [
+        cell
+        for path in hostile.rglob("*.csv")
+        for row in csv.reader(path.read_text(encoding="utf-8").splitlines(keepends=True))
+        for cell in row
+    ]
+    assert sum(cell.startswith("'=2+5") for cell in cells) > 10
+    assert not [cell for cell in cells if cell.startswith("=")]
 
 
 def test_nothing_told_is_a_message(make, tmp_path):
