@@ -1,0 +1,29 @@
+"""Keras Tuner's oracles: what is refused before the library is loaded."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.options import Options
+from harness.space import Float, Space
+from harness.trial import Budget, Fidelity, Objective, Problem
+from searchers import kerastuner
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        kerastuner.KerasTunerRandom,
+        kerastuner.KerasTunerGrid,
+        kerastuner.KerasTunerBayes,
+        kerastuner.KerasTunerHyperband,
+    ],
+)
+@pytest.mark.parametrize("name", ["epochs", "initial_epoch", "bracket", "round", "trial_id"])
+def test_names_that_the_library_keeps_for_itself_are_refused(kind, name):
+    space = Space({"lr": Float(0, 1), f"tuner/{name}": Float(0, 1), "tuner": Float(0, 1)})
+    problem = Problem(space, Fidelity(1, 9), Objective("val_loss", "min", failure=10.0))
+    settings: Options = kind.Settings()
+    assert kind.incompatibilities(problem, Budget("epochs", 90), settings) == [
+        f"parameter 'tuner/{name}': Keras Tuner keeps names that begin with tuner/ for itself; rename it"
+    ]
