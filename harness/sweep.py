@@ -349,10 +349,11 @@ def _studies(
     searchers: Sequence[tuple[str, dict[str, Any], str]],
 ) -> list[PlannedStudy]:
     """Cross searchers, tasks and repetitions."""
+    keys = {label: task.key for label, (task, _) in tasks.items()}
     return [
         PlannedStudy(
             StudyKey(
-                task=task.key,
+                task=keys[task_label],
                 searcher=name,
                 settings=settings,
                 budget=budget,
@@ -366,7 +367,7 @@ def _studies(
             label,
         )
         for repetition in range(spec.repetitions)
-        for task_label, (task, budget) in tasks.items()
+        for task_label, (_, budget) in tasks.items()
         for name, settings, label in searchers
     ]
 

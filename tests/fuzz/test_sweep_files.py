@@ -69,7 +69,7 @@ NASTY = [
     *("x" * 5000, "a/b", "a/b/c", "/", "branin/", "mnist_mlp/tiny", "random", "self", "name", "{self: 1}", "../../etc"),
     *("[" * 40 + "]" * 40, "[" * 1000, "{a: " * 50 + "}" * 50, "- " * 50, "? " * 50, "\t", "\x85", "\u2028", "\x00"),
     *("{evaluations: ~}", "{epochs: 1}", "{full: 10}", "{evaluations: 1, epochs: 1}", "{variant: tiny}", "1000000000"),
-    *("99999999", "100000", "100001", "1000000", "10000", "10001", "1024", "1025", "31536000", "|\n  a", "--- b"),
+    *("99999999", "100001", "1000000", "31536000", "|\n  a", "--- b"),
     *("[" + "random, " * 900 + "]", "[" + "branin, " * 1500 + "]", "31536001", "'   '", "0b101"),
 ]  # fmt: skip
 """Texts that go where a value belongs."""
@@ -88,7 +88,7 @@ LIKELY = {
     ],
     "description": ["a", "é 漢 \\U0001F600", '"a\\nb"', "|\n  a\n  b", "yes", "'017'"],
     "seed": ["0", "1", "0x10", "9223372036854775807", "9223372036854775808", "-1", "1.0"],
-    "repetitions": ["1", "2", "5", "50", "0", "100000"],
+    "repetitions": ["1", "2", "5", "50", "0", "100001"],
     "budget": ["{evaluations: 1}", "{epochs: 1000000000}", "{full: 2}", "{full: 1000000001}", "{}"],
     "workers": ["1", "2", "10000", "10001"],
     "threads": ["1", "4", "1024", "1025"],
@@ -110,7 +110,9 @@ def likely(place):
     return st.sampled_from(LIKELY.get(str(place[-1]), OTHERS))
 
 
-SCALARS = st.sampled_from(NASTY) | st.text(max_size=20) | st.integers().map(str) | st.floats().map(repr)
+INTEGERS = st.integers(-300, 300) | st.integers(min_value=MOST_STUDIES + 1) | st.integers(max_value=-300)
+"""A sweep of as many studies as are allowed takes its time, and is no hang."""
+SCALARS = st.sampled_from(NASTY) | st.text(max_size=20) | INTEGERS.map(str) | st.floats().map(repr)
 NAMES = [
     *GOOD,
     "options",

@@ -1,13 +1,13 @@
-"""Keras Tuner's oracles: what is refused before the library is loaded."""
+"""Spaces that a library cannot take: refused before it is loaded."""
 
 from __future__ import annotations
 
 import pytest
 
 from harness.options import Options
-from harness.space import Float, Space
+from harness.space import Float, Int, Space
 from harness.trial import Budget, Fidelity, Objective, Problem
-from searchers import kerastuner
+from searchers import gpyopt, kerastuner
 
 
 @pytest.mark.parametrize(
@@ -26,4 +26,13 @@ def test_names_that_the_library_keeps_for_itself_are_refused(kind, name):
     settings: Options = kind.Settings()
     assert kind.incompatibilities(problem, Budget("epochs", 90), settings) == [
         f"parameter 'tuner/{name}': Keras Tuner keeps names that begin with tuner/ for itself; rename it"
+    ]
+
+
+def test_whole_numbers_that_the_library_cannot_list_are_refused():
+    space = Space({"small": Int(1, 1_000_000), "large": Int(1, 1_000_001)})
+    problem = Problem(space, Fidelity(1, 1), Objective("val_loss", "min", failure=10.0))
+    budget, settings = Budget("evaluations", 9), gpyopt.GPyOptGP.Settings()
+    assert gpyopt.GPyOptGP.incompatibilities(problem, budget, settings) == [
+        "parameter 'large' has 1000001 values, more than the 1000000 that GPyOpt can list"
     ]
