@@ -221,7 +221,7 @@ def test_the_points_of_a_grid_are_counted_without_making_them(low, width, n, log
 def test_a_grid_too_large_to_be_made_is_counted():
     space = Space({"a": Float(0, 1), "b": Int(1, 2**40), "c": Int(1, 5), "d": Int(1, 40, log=True)})
     began = time.process_time()
-    assert space.grid_size(10**9) == 10**9 * 10**9 * 5 * 40
+    assert space.grid_size(10**7) == 10**7 * 10**7 * 5 * 40
     assert time.process_time() - began < 1
 
 

@@ -291,6 +291,17 @@ def test_a_reference_must_be_finite_however_it_is_given():
             make_sweep(content(value), "s")
 
 
+@pytest.mark.parametrize("value", [float("inf"), float("nan")])
+def test_a_setting_must_be_finite_however_it_is_given(value):
+    from harness import registry
+
+    with pytest.raises(ValueError, match="finite number"):
+        registry.searcher("hyperopt_tpe").Settings(gamma=value)
+    content = {"name": "s", "repetitions": 1, "budget": {"evaluations": 2}, "deadline": value}
+    with pytest.raises(SweepError, match="s, deadline: input should be"):
+        make_sweep({**content, "tasks": ["branin"], "searchers": ["random"]}, "s")
+
+
 def test_a_task_that_its_options_break_is_named(monkeypatch):
     from harness import registry
     from harness.errors import SpaceError
