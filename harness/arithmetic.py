@@ -118,12 +118,14 @@ def declared_in(sweep: Path) -> Arithmetic:
 
     What is wrong with the file is for `harness.sweep.load_sweep` to say.
     """
-    import yaml
+    from harness import document
 
     try:
-        return Arithmetic(yaml.safe_load(sweep.read_text(encoding="utf-8"))["arithmetic"])
-    except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError):
+        value = document.load(sweep).value
+    except OSError:
         return Arithmetic.PORTABLE
+    given = value.get("arithmetic") if isinstance(value, dict) else None
+    return Arithmetic.NATIVE if given == Arithmetic.NATIVE.value else Arithmetic.PORTABLE
 
 
 def level() -> str:

@@ -14,10 +14,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from analysis.reproduction.published import Line, line_of, selected
-from harness import registry
+from harness import document, registry
 from harness.display import duration
 from harness.driver import OnMismatch
 from harness.entries import Entry, Setting, joined, options_of, sweep_of, with_given
@@ -91,20 +89,20 @@ def reports() -> dict[str, list[tuple[type[Task], Experiment]]]:
 
 
 def parse_options(given: Sequence[str]) -> dict[str, Any]:
-    """Read ``name=value`` texts, the values as YAML.
+    """Read ``name=value`` texts, the values as in a sweep file.
 
     Raises:
-        DerbyError: A text has no ``=``, or its value is not valid YAML.
+        DerbyError: A text has no ``=``, or its value is not valid.
     """
     options = {}
     for text in given:
         name, equals, value = text.partition("=")
-        try:
-            options[name] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
-            raise DerbyError(f"--option {text}: not a valid value: {error}") from error
         if not (name and equals):
             raise DerbyError(f"--option {text}: expected NAME=VALUE, such as images=folder")
+        read = document.read(value)
+        for problem in read.problems:
+            raise DerbyError(f"--option {document.shown(text)}: {problem.message}")
+        options[name] = read.value
     return options
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -15,6 +17,12 @@ Scalar = bool | int | float | str
 
 Config = Mapping[str, Scalar]
 """One configuration: the active parameters' values, in the space's order."""
+
+LARGEST_INT: Final = 2**53
+"""Whole numbers up to here are floats, too, exactly: what libraries, JSON and Parquet make of them."""
+
+LARGEST_LOG_INT: Final = 2**44
+"""Up to here a logarithm, of 53 bits, tells a whole number from the next one."""
 
 _MIDDLE: Final = 0.5
 
@@ -38,11 +46,12 @@ class Float:
 
     Args:
         low: Lower bound, finite.
-        high: Upper bound, finite, at least ``low``.
+        high: Upper bound, finite, at least ``low``; ``high - low`` is finite, too.
         log: Search on a logarithmic scale; needs ``low > 0``.
 
     Raises:
-        SpaceError: A bound is not a finite number, the bounds are swapped, or log has ``low <= 0``.
+        SpaceError: A bound is not a finite number, the bounds are swapped or too far apart, or log has
+            ``low <= 0``.
     """
 
     low: float
@@ -52,11 +61,15 @@ class Float:
     def __post_init__(self) -> None:
         for name in ("low", "high"):
             value = getattr(self, name)
-            if not _is_number(value) or not math.isfinite(value):
+            if not _is_number(value) or not abs(value) <= sys.float_info.max:
                 raise SpaceError(f"Float.{name} must be a finite number, got {value!r}")
             object.__setattr__(self, name, float(value))
         if self.low > self.high:
             raise SpaceError(f"Float needs low <= high, got low={self.low!r}, high={self.high!r}")
+        if math.isinf(self.high - self.low):
+            raise SpaceError(
+                f"Float needs a high - low below 1.8e308, got low={self.low!r}, high={self.high!r}"
+            )
         if self.log and self.low <= 0:
             raise SpaceError(f"Float on a log scale needs low > 0, got low={self.low!r}")
 
@@ -102,6 +115,10 @@ class Float:
             return (self.from_unit(_MIDDLE),)
         return tuple(self.from_unit(i / (n - 1)) for i in range(n))
 
+    def points(self, n: int) -> int:
+        """Return how many values `grid` returns."""
+        return 1 if self.low == self.high else n
+
 
 @dataclass(frozen=True, slots=True)
 class Int:
@@ -111,12 +128,13 @@ class Int:
     wide in ``log(value ± 0.5)`` on a logarithmic one.
 
     Args:
-        low: Lower bound.
-        high: Upper bound, at least ``low``.
-        log: Search on a logarithmic scale; needs ``low >= 1``.
+        low: Lower bound, at least -2⁵³.
+        high: Upper bound, at least ``low``, at most 2⁵³; at most 2⁵³ values in all.
+        log: Search on a logarithmic scale; needs ``low >= 1`` and ``high`` at most 2⁴⁴.
 
     Raises:
-        SpaceError: A bound is not an ``int``, the bounds are swapped, or log has ``low < 1``.
+        SpaceError: A bound is not an ``int`` or outside these limits, the bounds are swapped, or log has
+            ``low < 1``.
     """
 
     low: int
@@ -129,6 +147,13 @@ class Int:
                 raise SpaceError(f"Int.{name} must be an int, got {getattr(self, name)!r}")
         if self.low > self.high:
             raise SpaceError(f"Int needs low <= high, got low={self.low!r}, high={self.high!r}")
+        largest = LARGEST_LOG_INT if self.log else LARGEST_INT
+        if max(-self.low, self.high) > largest or self.size > LARGEST_INT:
+            scale, power = (" on a log scale", 44) if self.log else ("", 53)
+            raise SpaceError(
+                f"Int{scale} needs bounds within ±2**{power}, and at most 2**53 values, to tell each value from the "
+                f"next; got low={self.low!r}, high={self.high!r}: search a Float"
+            )
         if self.log and self.low < 1:
             raise SpaceError(f"Int on a log scale needs low >= 1, got low={self.low!r}")
 
@@ -143,24 +168,51 @@ class Int:
             raise SpaceError(f"{value!r} is not in {self}")
         return value  # type: ignore[return-value]
 
-    def _scaled(self, x: float) -> float:
-        return math.log(x) if self.log else x
-
     def from_unit(self, u: float) -> int:
         """Map a coordinate in [0, 1] to a value; monotone."""
-        low, high = self._scaled(self.low - 0.5), self._scaled(self.high + 0.5)
-        x = low + min(max(u, 0.0), 1.0) * (high - low)
-        return min(max(math.floor((math.exp(x) if self.log else x) + 0.5), self.low), self.high)
+        u = min(max(u, 0.0), 1.0)
+        if self.log:
+            low, high = math.log(self.low - 0.5), math.log(self.high + 0.5)
+            value = math.floor(math.exp(low + u * (high - low)) + 0.5)
+        else:  # in whole numbers, because a float holds no half of the large ones
+            numerator, denominator = u.as_integer_ratio()
+            value = self.low + numerator * self.size // denominator
+        return min(max(value, self.low), self.high)
 
     def to_unit(self, value: Scalar) -> float:
         """Map a value to a coordinate inside its interval; `from_unit` gives the value back exactly."""
-        low, high = self._scaled(self.low - 0.5), self._scaled(self.high + 0.5)
-        return (self._scaled(self.canonical(value)) - low) / (high - low)
+        x = self.canonical(value)
+        if self.log:
+            low, high = math.log(self.low - 0.5), math.log(self.high + 0.5)
+            return (math.log(x) - low) / (high - low)
+        u = (2 * (x - self.low) + 1) / (2 * self.size)
+        # Of 2⁵³ values the upper half have one float each, and the middle is a tie between two.
+        return u if self.from_unit(u) == x else math.nextafter(u, 0.0)
 
     def grid(self, n: int) -> tuple[int, ...]:
         """Return at most ``n`` distinct values evenly spaced on this scale, ends included."""
+        if self._takes_all(n):
+            return tuple(range(self.low, self.high + 1))
         scale = Float(self.low, self.high, log=self.log)
         return tuple(dict.fromkeys(min(max(round(x), self.low), self.high) for x in scale.grid(n)))
+
+    def points(self, n: int) -> int:
+        """Return how many values `grid` returns."""
+        if self._takes_all(n):
+            return self.size
+        return _log_points(self, n) if self.log else n
+
+    def _takes_all(self, n: int) -> bool:
+        """Whether no value lies between two of ``n`` evenly spaced ones."""
+        if n < self.size or n == 1:
+            return self.size == 1
+        return not self.log or self.high * math.expm1(math.log(self.high / self.low) / (n - 1)) < 1
+
+
+@lru_cache(maxsize=1024)
+def _log_points(domain: Int, n: int) -> int:
+    """Count a logarithmic grid's values, of which rounding merges some at the low end."""
+    return len(domain.grid(n))
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +268,10 @@ class Choice:
         """Return every category, whatever ``n``: leaving one out would not be a coarser grid."""
         return self.values
 
+    def points(self, n: int) -> int:
+        """Return how many values `grid` returns."""
+        return self.size
+
 
 Domain = Float | Int | Choice
 
@@ -267,6 +323,8 @@ class Space:
             raise SpaceError("a space needs at least one parameter")
         names = list(self.parameters)
         for name, domain in self.parameters.items():
+            if not isinstance(name, str) or not name:
+                raise SpaceError(f"a parameter's name must be text, got {name!r}")
             if not isinstance(domain, Float | Int | Choice):
                 raise SpaceError(f"parameter {name!r} must be Float, Int or Choice, got {domain!r}")
         for name, condition in self.conditions.items():
@@ -384,7 +442,7 @@ class Space:
 
     def grid_size(self, resolution: int | Mapping[str, int]) -> int:
         """Count what `grid` would enumerate, without enumerating more than the conditions need."""
-        return self._count(self._axes(resolution))
+        return self._count(self._axes(resolution, counted=True))
 
     def size(self) -> int | None:
         """Count the space's configurations; ``None`` when a real parameter makes it uncountable."""
@@ -401,13 +459,18 @@ class Space:
                 scale *= domain.size or 1
         return scale * self._count(axes)
 
-    def _axes(self, resolution: int | Mapping[str, int]) -> list[tuple[str, Sequence[Scalar]]]:
+    def _axes(
+        self, resolution: int | Mapping[str, int], *, counted: bool = False
+    ) -> list[tuple[str, Sequence[Scalar]]]:
+        """Return each parameter's values on a grid; where they are only counted, something of their number."""
+        parents = {condition.parent for condition in self.conditions.values()}
         axes: list[tuple[str, Sequence[Scalar]]] = []
         for name, domain in self.parameters.items():
             n = resolution if isinstance(resolution, int) else resolution.get(name, 1)
             if n < 1:
                 raise SpaceError(f"grid resolution of {name!r} must be at least 1, got {n}")
-            axes.append((name, domain.grid(n)))
+            values = range(domain.points(n)) if counted and name not in parents else domain.grid(n)
+            axes.append((name, values))
         return axes
 
     def _count(self, axes: Sequence[tuple[str, Sequence[Scalar]]]) -> int:

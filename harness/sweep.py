@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import re
-from collections import Counter
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from harness import registry
+from harness import document, registry
 from harness.arithmetic import Arithmetic
 from harness.checks import checked_task, folder_kept
 from harness.errors import DerbyError, Interruption, SweepError, UnknownNameError, nearest, said
@@ -22,8 +20,20 @@ from harness.searcher import Searcher
 from harness.task import Task
 from harness.trial import Budget, Fidelity
 
-FieldPath = tuple[str | int, ...]
-"""A path into a YAML document: keys and list positions."""
+MOST_STUDIES: Final = 100_000
+"""Repetitions × tasks × searchers; each study is a file of the record."""
+MOST_LISTED: Final = 1000
+"""Tasks of a sweep, and searchers."""
+MOST_BUDGET: Final = 10**9
+"""Evaluations or epochs of one study."""
+MOST_WORKERS: Final = 10_000
+MOST_THREADS: Final = 1024
+LONGEST_DEADLINE: Final = 365 * 24 * 3600
+"""Seconds."""
+LARGEST_SEED: Final = 2**63 - 1
+
+_SHOWN: Final = 50
+"""Problems that a message lists; of more it gives the number."""
 
 
 class _Model(BaseModel):
@@ -33,13 +43,16 @@ class _Model(BaseModel):
 class BudgetSpec(_Model):
     """What each study may spend: exactly one of the three."""
 
-    evaluations: int | None = Field(None, ge=1, description="proposals evaluated")
-    epochs: int | None = Field(None, ge=1, description="epochs trained")
-    full: int | None = Field(None, ge=1, description="epochs worth this many evaluations at full fidelity")
+    evaluations: int | None = Field(None, ge=1, le=MOST_BUDGET, description="proposals evaluated")
+    epochs: int | None = Field(None, ge=1, le=MOST_BUDGET, description="epochs trained")
+    full: int | None = Field(
+        None, ge=1, le=MOST_BUDGET, description="epochs worth this many evaluations at full fidelity"
+    )
 
     @model_validator(mode="after")
     def _exactly_one(self) -> BudgetSpec:
-        if len(self.model_fields_set) != 1:
+        given = [getattr(self, name) for name in self.model_fields_set]
+        if len(given) != 1 or given[0] is None:
             raise ValueError("give exactly one of evaluations, epochs and full, such as {evaluations: 60}")
         return self
 
@@ -53,27 +66,40 @@ class BudgetSpec(_Model):
 class TaskSpec(_Model):
     """One task of a sweep: a name, or ``name/variant``, or a mapping."""
 
-    name: str
+    name: str = Field(..., max_length=200)
     options: dict[str, Any] = Field({}, description="the task's options, variant among them")
     budget: BudgetSpec | None = Field(None, description="overrides the sweep's budget on this task")
 
     @model_validator(mode="before")
     @classmethod
     def _short(cls, value: Any) -> Any:
-        if not isinstance(value, str):
+        fields = {"name": value} if isinstance(value, str) else value
+        if not isinstance(fields, dict) or not isinstance(fields.get("name"), str):
             return value
-        name, slash, variant = value.partition("/")
-        return {"name": name, "options": {"variant": variant} if slash else {}}
+        name, slash, variant = fields["name"].partition("/")
+        options = fields.get("options", {})
+        if not slash or not isinstance(options, dict):
+            return fields
+        if "variant" in options:
+            raise ValueError("the variant is given twice: in the name and in the options")
+        return {**fields, "name": name, "options": {"variant": variant, **options}}
 
 
 class SearcherSpec(_Model):
     """One searcher of a sweep: a name, or a mapping."""
 
-    name: str
+    name: str = Field(..., max_length=200)
     label: str | None = Field(
         None, min_length=1, max_length=40, description="name in figures; the name by default"
     )
     settings: dict[str, Any] = Field({}, description="the searcher's settings")
+
+    @field_validator("label")
+    @classmethod
+    def _legible(cls, label: str | None) -> str | None:
+        if label is not None:
+            _check_legible(label)
+        return label
 
     @model_validator(mode="before")
     @classmethod
@@ -86,19 +112,23 @@ class SweepSpec(_Model):
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$")]
     description: str = ""
-    seed: int = Field(0, ge=0, description="root seed, from which every other seed derives")
-    repetitions: int = Field(..., ge=1, description="seeded repetitions of every searcher on every task")
+    seed: int = Field(0, ge=0, le=LARGEST_SEED, description="root seed, from which every other seed derives")
+    repetitions: int = Field(
+        ..., ge=1, le=MOST_STUDIES, description="seeded repetitions of every searcher on every task"
+    )
     budget: BudgetSpec
-    workers: int = Field(1, ge=1, description="virtual workers of each study")
-    threads: int = Field(1, ge=1, description="threads of one evaluation")
-    deadline: float | None = Field(None, gt=0, strict=False, description="seconds one evaluation may take")
+    workers: int = Field(1, ge=1, le=MOST_WORKERS, description="virtual workers of each study")
+    threads: int = Field(1, ge=1, le=MOST_THREADS, description="threads of one evaluation")
+    deadline: float | None = Field(
+        None, gt=0, le=LONGEST_DEADLINE, description="seconds one evaluation may take"
+    )
     arithmetic: Arithmetic = Field(
         Arithmetic.PORTABLE,
         strict=False,
         description="portable: the same numbers on every processor; native: whatever the libraries choose",
     )
-    tasks: list[TaskSpec] = Field(..., min_length=1)
-    searchers: list[SearcherSpec] = Field(..., min_length=1)
+    tasks: list[TaskSpec] = Field(..., min_length=1, max_length=MOST_LISTED)
+    searchers: list[SearcherSpec] = Field(..., min_length=1, max_length=MOST_LISTED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,16 +211,15 @@ def load_sweep(path: Path) -> Sweep:
             field, and the nearest valid name where a name is unknown.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        read = document.load(path)
+    except OSError as error:
         raise SweepError(f"cannot read sweep file {path}: {error}") from error
-    return parse_sweep(text, str(path))
+    return _read(read, str(path))
 
 
 def parse_sweep(text: str, origin: str) -> Sweep:
     """Check the text of a sweep file; ``origin`` names it in messages. Raises as `load_sweep` does."""
-    value, lines = _read_yaml(text, origin)
-    return _checked(value, text, _Problems(origin, lines))
+    return _read(document.read(text), origin)
 
 
 def make_sweep(value: Mapping[str, Any], origin: str) -> Sweep:
@@ -199,8 +228,18 @@ def make_sweep(value: Mapping[str, Any], origin: str) -> Sweep:
     Raises:
         SweepError: It is unusable; the message lists every problem found with its field.
     """
-    text = yaml.safe_dump(dict(value), sort_keys=False, allow_unicode=True)
-    return _checked(value, text, _Problems(origin, {}))
+    return _checked(value, document.write(value), _Problems(origin, {}))
+
+
+def _read(read: document.Document, origin: str) -> Sweep:
+    if read.value is None:
+        raise SweepError(f"{origin}: the file is empty; expected a sweep with name, budget, tasks, searchers")
+    problems = _Problems(origin, read.lines)
+    for line, place, message in read.problems:
+        problems.add_at(line, place, message)
+    if isinstance(read.value, document.Unreadable):
+        problems.raise_if_any()
+    return _checked(read.value, read.text, problems)
 
 
 def _checked(value: Any, text: str, problems: _Problems) -> Sweep:
@@ -210,29 +249,58 @@ def _checked(value: Any, text: str, problems: _Problems) -> Sweep:
         problems.add_validation(error, (), SweepSpec)
         problems.raise_if_any()
         raise  # unreachable: a validation error always holds a problem
+    number = spec.repetitions * len(spec.tasks) * len(spec.searchers)
+    if number > MOST_STUDIES:
+        product = f"{spec.repetitions} × {len(spec.tasks)} × {len(spec.searchers)} studies"
+        problems.add(("repetitions",), f"{product} are more than the {MOST_STUDIES} of a sweep")
+        problems.raise_if_any()
     tasks = _tasks(spec, problems)
-    studies = _studies(spec, tasks, problems)
+    searchers = _searchers(spec, tasks, problems)
     problems.raise_if_any()
+    studies = _studies(spec, tasks, searchers)
     return Sweep(spec, text, {label: task for label, (task, _) in tasks.items()}, studies)
+
+
+def _check_legible(label: str) -> None:
+    """Raise `ValueError` unless a label can be told from others by looking at it."""
+    char = document.invisible(label, allowed="")
+    if char:
+        raise ValueError(f"a label must be visible: it holds {document.named(char)}")
+    if document.blank(label):
+        raise ValueError("a label must be visible: it is blank")
+    if label != label.strip():
+        raise ValueError("a label must not begin or end with a space")
+
+
+def _looks(label: str) -> str:
+    """Return what labels have in common that look alike, on a page, too."""
+    return " ".join(unicodedata.normalize("NFKC", label).split())
 
 
 def _tasks(spec: SweepSpec, problems: _Problems) -> dict[str, tuple[Task, Budget]]:
     """Build the tasks by label with their budgets."""
     tasks: dict[str, tuple[Task, Budget]] = {}
     for i, entry in enumerate(spec.tasks):
-        place: FieldPath = ("tasks", i)
+        place: document.FieldPath = ("tasks", i)
         try:
             kind = registry.task(entry.name)
         except UnknownNameError as error:
             problems.add((*place, "name"), str(error))
             continue
         try:
+            kind.Options.model_validate(entry.options)
+            if not document.is_whole(entry.options):
+                continue
             task = kind(**entry.options)
+            _check_legible(task.label)
         except ValidationError as error:
             problems.add_validation(error, (*place, "options"), kind.Options)
             continue
         except Interruption:
             raise
+        except (DerbyError, ValueError) as error:
+            problems.add((*place, "options"), str(error) if isinstance(error, DerbyError) else said(error))
+            continue
         except BaseException as error:  # noqa: BLE001 - the boundary: code of others
             problems.add(place, f"task {entry.name!r} cannot be made: {said(error)}")
             continue
@@ -254,21 +322,21 @@ def _tasks(spec: SweepSpec, problems: _Problems) -> dict[str, tuple[Task, Budget
     return tasks
 
 
-def _studies(
+def _searchers(
     spec: SweepSpec, tasks: Mapping[str, tuple[Task, Budget]], problems: _Problems
-) -> list[PlannedStudy]:
-    """Cross searchers, tasks and repetitions, refusing what cannot work."""
-    usable: list[tuple[SearcherSpec, dict[str, Any], str]] = []
-    labels: Counter[str] = Counter()
+) -> list[tuple[str, dict[str, Any], str]]:
+    """Return each searcher's name, settings and label, refusing what cannot work."""
+    usable: list[tuple[str, dict[str, Any], str]] = []
+    labels: set[str] = set()
     for i, entry in enumerate(spec.searchers):
-        place: FieldPath = ("searchers", i)
+        place: document.FieldPath = ("searchers", i)
         try:
             kind = registry.searcher(entry.name)
         except UnknownNameError as error:
             problems.add((*place, "name"), str(error))
             continue
         try:
-            settings = kind.Settings(**entry.settings)
+            settings = kind.Settings.model_validate(entry.settings)
         except ValidationError as error:
             problems.add_validation(error, (*place, "settings"), kind.Settings)
             continue
@@ -277,10 +345,12 @@ def _studies(
         except BaseException as error:  # noqa: BLE001 - the boundary: code of others
             problems.add(place, f"the settings of searcher {entry.name!r} cannot be checked: {said(error)}")
             continue
+        if not document.is_whole(entry.settings):
+            continue
         label = entry.label or entry.name
-        labels[label] += 1
-        if labels[label] == 2:
+        if _looks(label) in labels:
             problems.add(place, f"label {label!r} is used twice; give each of them a `label:` of its own")
+        labels.add(_looks(label))
         try:
             kind.require_libraries()
         except DerbyError as error:
@@ -290,12 +360,22 @@ def _studies(
         for task_label, (task, budget) in tasks.items():
             for reason in _obstacles(kind, task, budget, settings):
                 problems.add(place, f"searcher {label!r} cannot search task {task_label!r}: {reason}")
-        usable.append((entry, settings.as_json(), label))
+        usable.append((entry.name, settings.as_json(), label))
+    return usable
+
+
+def _studies(
+    spec: SweepSpec,
+    tasks: Mapping[str, tuple[Task, Budget]],
+    searchers: Sequence[tuple[str, dict[str, Any], str]],
+) -> list[PlannedStudy]:
+    """Cross searchers, tasks and repetitions."""
+    keys = {label: task.key for label, (task, _) in tasks.items()}
     return [
         PlannedStudy(
             StudyKey(
-                task=task.key,
-                searcher=entry.name,
+                task=keys[task_label],
+                searcher=name,
                 settings=settings,
                 budget=budget,
                 workers=spec.workers,
@@ -309,8 +389,8 @@ def _studies(
             label,
         )
         for repetition in range(spec.repetitions)
-        for task_label, (task, budget) in tasks.items()
-        for entry, settings, label in usable
+        for task_label, (_, budget) in tasks.items()
+        for name, settings, label in searchers
     ]
 
 
@@ -333,22 +413,31 @@ def _obstacles(kind: type[Searcher], task: Task, budget: Budget, settings: Optio
 class _Problems:
     """Collects everything wrong with a sweep file, so that one run shows it all."""
 
-    def __init__(self, origin: str, lines: Mapping[FieldPath, int]) -> None:
+    def __init__(self, origin: str, lines: Mapping[document.FieldPath, int]) -> None:
         self._origin = origin
         self._lines = lines
         self._found: list[tuple[int, str]] = []
+        self._untold = 0
 
-    def add(self, place: FieldPath, message: str) -> None:
-        known = place
-        while known and known not in self._lines:
-            known = known[:-1]
-        line = self._lines.get(known, 0)
+    def add(self, place: document.FieldPath, message: str) -> None:
+        self.add_at(self._line(place), place, message)
+
+    def add_at(self, line: int, place: document.FieldPath | None, message: str) -> None:
         where = f"{self._origin}, line {line}" if line else self._origin  # what is no file has no lines
-        name = re.sub(r"\.(\d+)", r"[\1]", ".".join(str(part) for part in place)) or "the file"
-        self._found.append((line, f"{where}, {name}: {message}"))
+        field = "" if place is None else f", {document.field_name(place)}"
+        self._found.append((line, f"{where}{field}: {message}"))
 
-    def add_validation(self, error: ValidationError, prefix: FieldPath, model: type[BaseModel]) -> None:
-        for problem in error.errors():
+    def add_validation(
+        self, error: ValidationError, prefix: document.FieldPath, model: type[BaseModel]
+    ) -> None:
+        problems = [
+            problem
+            for problem in error.errors(include_url=False, include_context=False)
+            if not isinstance(problem["input"], document.Unreadable)  # said already
+        ]
+        problems.sort(key=lambda problem: self._line((*prefix, *problem["loc"])))
+        self._untold += len(problems[_SHOWN:])
+        for problem in problems[:_SHOWN]:
             place = (*prefix, *problem["loc"])
             match problem["type"]:
                 case "extra_forbidden":
@@ -356,58 +445,34 @@ class _Problems:
                     message = f"unknown field; {nearest(str(place[-1]), valid)}"
                 case "missing":
                     message = "this field is required"
+                case "model_type" | "dict_type":
+                    message = f"expected a mapping of fields, got {document.shown(problem['input'])}"
                 case _:
                     text = problem["msg"].removeprefix("Value error, ")
-                    message = f"{text[:1].lower()}{text[1:]}, got {problem['input']!r}"
+                    message = f"{text[:1].lower()}{text[1:]}, got {document.shown(problem['input'])}"
             self.add(place, message)
 
     def raise_if_any(self) -> None:
-        if self._found:
-            raise SweepError(
-                "\n".join(message for _, message in sorted(self._found, key=lambda found: found[0]))
-            )
+        if not self._found:
+            return
+        found = [message for _, message in sorted(self._found, key=lambda found: found[0])]
+        untold = self._untold + len(found[_SHOWN:])
+        if untold:
+            found[_SHOWN:] = [f"{self._origin}: and {untold} problems more"]
+        raise SweepError("\n".join(found))
+
+    def _line(self, place: document.FieldPath) -> int:
+        """Return the line of a place, or of the nearest one around it that has a line."""
+        while place and place not in self._lines:
+            place = place[:-1]
+        return self._lines.get(place, 0)
 
 
 _NESTED: Mapping[str, type[BaseModel]] = {"budget": BudgetSpec, "tasks": TaskSpec, "searchers": SearcherSpec}
 
 
-def _fields_at(model: type[BaseModel], place: FieldPath) -> list[str]:
+def _fields_at(model: type[BaseModel], place: document.FieldPath) -> list[str]:
     """Names of the fields allowed at a place below a model."""
     for part in place:
         model = _NESTED.get(str(part), model)
     return list(model.model_fields)
-
-
-def _read_yaml(text: str, origin: str) -> tuple[Any, dict[FieldPath, int]]:
-    """Return a YAML document as plain values, and the line of every place in it."""
-    try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-        if root is None:
-            raise SweepError(
-                f"{origin}: the file is empty; expected a sweep with name, budget, tasks, searchers"
-            )
-        lines: dict[FieldPath, int] = {}
-        _collect_lines(root, (), lines, origin)
-        return yaml.safe_load(text), lines
-    except yaml.YAMLError as error:
-        mark: yaml.Mark | None = getattr(error, "problem_mark", None)
-        line = f", line {mark.line + 1}" if mark else ""
-        raise SweepError(
-            f"{origin}{line}: not valid YAML: {getattr(error, 'problem', None) or error}"
-        ) from error
-
-
-def _collect_lines(node: yaml.Node, place: FieldPath, lines: dict[FieldPath, int], origin: str) -> None:
-    lines.setdefault(place, node.start_mark.line + 1)
-    if isinstance(node, yaml.MappingNode):
-        seen: set[str] = set()
-        for key, value in node.value:
-            line = key.start_mark.line + 1
-            if key.value in seen:
-                raise SweepError(f"{origin}, line {line}, {key.value}: this field is given twice")
-            seen.add(key.value)
-            lines[(*place, key.value)] = line
-            _collect_lines(value, (*place, key.value), lines, origin)
-    elif isinstance(node, yaml.SequenceNode):
-        for i, value in enumerate(node.value):
-            _collect_lines(value, (*place, i), lines, origin)

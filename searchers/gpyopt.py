@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Final, Literal
 
 from pydantic import Field
 
+from harness.options import Options
 from harness.searcher import Searcher, SearcherOptions, Suggestion
-from harness.space import Choice, Config, Domain, Float, Scalar
+from harness.space import Choice, Config, Domain, Float, Int, Scalar
+from harness.trial import Budget, Problem
 from searchers import _adapt
+
+LARGEST_DISCRETE: Final = 1_000_000
+"""Whole numbers of more values are refused: GPyOpt lists all of them, and would not get to its first proposal."""
 
 
 class GPyOptGP(Searcher):
@@ -71,6 +76,15 @@ class GPyOptGP(Searcher):
         )
 
     settings: Settings
+
+    @classmethod
+    def incompatibilities(cls, problem: Problem, budget: Budget, settings: Options) -> list[str]:
+        """Refuse, besides, whole numbers of more values than the library can list."""
+        return super().incompatibilities(problem, budget, settings) + [
+            f"parameter {name!r} has {domain.size} values, more than the {LARGEST_DISCRETE} that GPyOpt can list"
+            for name, domain in problem.space.parameters.items()
+            if isinstance(domain, Int) and domain.size > LARGEST_DISCRETE
+        ]
 
     def _start(self) -> None:
         parameters = self.problem.space.parameters

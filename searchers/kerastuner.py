@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import weakref
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from pydantic import Field
 
@@ -14,6 +14,9 @@ from harness.searcher import Searcher, SearcherOptions, Suggestion
 from harness.space import Choice, Config, Float, Int, Scalar
 from harness.trial import Budget, Problem
 from searchers import _adapt
+
+OWN_NAMES: Final = "tuner/"
+"""How the names of Hyperband's own values begin, which are among a trial's: ``tuner/epochs`` and four more."""
 
 
 class _KerasTunerSearcher(Searcher):
@@ -40,6 +43,15 @@ class _KerasTunerSearcher(Searcher):
     conditional: ClassVar[bool] = True
     parallel: ClassVar[bool] = True
     global_random: ClassVar[bool] = True
+
+    @classmethod
+    def incompatibilities(cls, problem: Problem, budget: Budget, settings: Options) -> list[str]:
+        """Refuse, besides, names that the library keeps for itself."""
+        return super().incompatibilities(problem, budget, settings) + [
+            f"parameter {name!r}: Keras Tuner keeps names that begin with {OWN_NAMES} for itself; rename it"
+            for name in problem.space.parameters
+            if name.startswith(OWN_NAMES)
+        ]
 
     def _oracle(self, **common: Any) -> Any:
         """Return the library's oracle, given the arguments that all of them take."""

@@ -353,6 +353,16 @@ def test_unknown_names_are_refused_with_the_nearest():
     with pytest.raises(DerbyError, match="NAME=VALUE"):
         reproduce.parse_options(["shuffle"])
     assert reproduce.parse_options(["a=1", "b=none", "c=false"]) == {"a": 1, "b": "none", "c": False}
+    assert reproduce.parse_options(["a=1e-4", "b=no", "c="]) == {"a": 1e-4, "b": "no", "c": None}
+    for given, words in (
+        ("a=017", "a number with leading zeros"),
+        ("a=.inf", "a number must be finite"),
+        ("a=[1", "not valid YAML"),
+        ("a=!!int x", "tags are not allowed"),
+    ):
+        with pytest.raises(DerbyError, match=words) as caught:
+            reproduce.parse_options([given])
+        assert str(caught.value).startswith(f"--option '{given}': ")
 
 
 def test_on_the_command_line(bowl, tmp_path):

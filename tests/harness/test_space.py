@@ -1,6 +1,9 @@
 """Domains and spaces: what they refuse, and the ways to the unit cube and back."""
 
 import math
+import random
+import sys
+import time
 
 import pytest
 from hypothesis import given
@@ -32,6 +35,14 @@ OPTIMISERS = Space(
         (lambda: Float(0.0, 1.0, log=True), "low > 0"),
         (lambda: Float(0.0, math.inf), "finite"),
         (lambda: Float(0.0, True), "finite number"),
+        (lambda: Float(0.0, 10**400), "finite number"),
+        (lambda: Float(-1e308, 1e308), "below 1.8e308, got low=-1e\\+308"),
+        (lambda: Int(0, 2**53), r"at most 2\*\*53 values"),
+        (lambda: Int(2**53, 2**53 + 1), r"within ±2\*\*53"),
+        (lambda: Int(-(2**53) - 1, 0), r"within ±2\*\*53"),
+        (lambda: Int(1, 2**44 + 1, log=True), r"on a log scale needs bounds within ±2\*\*44"),
+        (lambda: Space({"": Int(0, 1)}), "name must be text, got ''"),
+        (lambda: Space({1: Int(0, 1)}), "name must be text, got 1"),
         (lambda: Int(3, 1), "low <= high"),
         (lambda: Int(0, 1, log=True), "low >= 1"),
         (lambda: Int(1.0, 2), "must be an int"),
@@ -109,6 +120,45 @@ def test_every_log_int_comes_back_from_the_unit_cube(low, width, data):
     assert domain.from_unit(domain.to_unit(value)) == value
 
 
+@given(st.sampled_from([1, 0, -1, -(2**52), 2**52, -(2**53)]), st.integers(2**50, 2**53), st.data())
+def test_every_int_comes_back_from_the_unit_cube_up_to_the_largest(low, size, data):
+    domain = Int(low, min(low + size - 1, 2**53))
+    near = st.integers(0, 5)
+    value = data.draw(
+        st.integers(domain.low, domain.high)
+        | near.map(lambda n: domain.low + n)
+        | near.map(lambda n: domain.high - n)
+        | near.map(lambda n: domain.low + domain.size // 2 + n)
+    )
+    u = domain.to_unit(value)
+    assert 0 <= u < 1
+    assert domain.from_unit(u) == value
+
+
+@pytest.mark.parametrize("domain", [Int(1, 2**53), Int(-(2**52), 2**52 - 1), Int(-(2**53), -1)])
+def test_of_2_to_the_53_values_each_comes_back(domain):
+    rng = random.Random(0)
+    values = [domain.low + i for i in range(2000)] + [domain.high - i for i in range(2000)]
+    values += [domain.low + 2**52 + i for i in range(-2000, 2000)]
+    values += [rng.randint(domain.low, domain.high) for _ in range(20_000)]
+    assert [value for value in values if domain.from_unit(domain.to_unit(value)) != value] == []
+    assert (domain.from_unit(0.0), domain.from_unit(1.0)) == (domain.low, domain.high)
+
+
+@given(st.integers(1, 2**20), st.integers(2**30, 2**44), st.data())
+def test_every_log_int_comes_back_from_the_unit_cube_up_to_the_largest(low, high, data):
+    domain = Int(low, high, log=True)
+    value = data.draw(st.integers(low, high) | st.integers(high - 50, high))
+    assert domain.from_unit(domain.to_unit(value)) == value
+
+
+@given(st.floats(5e-324, 1.7e308), st.floats(0, 1))
+def test_a_log_scale_reaches_from_the_smallest_float_to_the_largest(value, u):
+    domain = Float(5e-324, sys.float_info.max, log=True)
+    assert domain.low <= domain.from_unit(u) <= domain.high
+    assert math.isclose(domain.from_unit(domain.to_unit(value)), value, rel_tol=1e-9, abs_tol=1e-320)
+
+
 @given(st.floats(0, 1), st.booleans())
 def test_every_float_comes_back_from_the_unit_cube(u, log):
     domain = Float(1e-5, 1e-1, log=log)
@@ -158,6 +208,21 @@ def test_a_grid_visits_each_active_combination_once():
 def test_a_grid_never_repeats_an_int():
     assert Int(1, 3).grid(10) == (1, 2, 3)
     assert Int(5, 512).grid(2) == (5, 512)
+
+
+@given(st.integers(-30, 30), st.integers(0, 60), st.integers(1, 400), st.booleans())
+def test_the_points_of_a_grid_are_counted_without_making_them(low, width, n, log):
+    low = abs(low) + 1 if log else low
+    for domain in (Int(low, low + width, log=log), Float(low, low + width, log=log), Choice(("a", "b"))):
+        assert domain.points(n) == len(domain.grid(n))
+        assert len(set(domain.grid(n))) == len(domain.grid(n)) or isinstance(domain, Float)
+
+
+def test_a_grid_too_large_to_be_made_is_counted():
+    space = Space({"a": Float(0, 1), "b": Int(1, 2**40), "c": Int(1, 5), "d": Int(1, 40, log=True)})
+    began = time.process_time()
+    assert space.grid_size(10**7) == 10**7 * 10**7 * 5 * 40
+    assert time.process_time() - began < 1
 
 
 def test_a_space_counts_itself():

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from harness.errors import SweepError
-from harness.sweep import load_sweep, parse_sweep
+from harness.sweep import load_sweep, make_sweep, parse_sweep
 from harness.trial import Budget
 
 GOOD = """\
@@ -120,11 +122,78 @@ def broken(old: str, new: str) -> str:
         (broken("name: first", "name: ../../etc"), ["line 1, name: string should match pattern"]),
         (broken("seed: 7", "seed: 7\nseed: 8"), ["line 3, seed: this field is given twice"]),
         (broken("seed: 7", "seed: [7"), ["not valid YAML"]),
-        (broken("seed: 7", "seed: !!python/object/apply:os.system ['true']"), ["line 2: not valid YAML"]),
-        (broken("seed: 7", "seed: yes"), ["line 2, seed: input should be a valid integer, got True"]),
+        (
+            broken("seed: 7", "seed: !!python/object/apply:os.system ['true']"),
+            ["line 2, seed: tags are not allowed"],
+        ),
+        (broken("seed: 7", "seed: yes"), ["line 2, seed: input should be a valid integer, got 'yes'"]),
         ("", ["s.yaml: the file is empty"]),
         ("- a\n- b\n", ["s.yaml, line 1, the file: "]),
         (GOOD + "workers: 0\n", ["line 15, workers: input should be greater than or equal to 1"]),
+        (GOOD + "workers: 10001\n", ["line 15, workers: input should be less than or equal to 10000"]),
+        (GOOD + f"workers: {10**23}\n", ["line 15, workers: a whole number must lie between -2⁶³ and 2⁶³"]),
+        (GOOD + "threads: 1025\n", ["line 15, threads: input should be less than or equal to 1024"]),
+        (GOOD + "deadline: .inf\n", ["line 15, deadline: a number must be finite"]),
+        (GOOD + "deadline: true\n", ["line 15, deadline: input should be a valid number, got True"]),
+        (GOOD + "deadline: '3'\n", ["line 15, deadline: input should be a valid number, got '3'"]),
+        (GOOD + "deadline: 1:30\n", ["line 15, deadline: input should be a valid number, got '1:30'"]),
+        (GOOD + "deadline: 1e8\n", ["line 15, deadline: input should be less than or equal to 31536000"]),
+        (broken("seed: 7", "seed: 017"), ["line 2, seed: a number with leading zeros"]),
+        (broken("seed: 7", "seed: 2020-13-45"), ["line 2, seed: input should be a valid integer"]),
+        (broken("seed: 7", "seed: 0b_"), ["line 2, seed: input should be a valid integer, got '0b_'"]),
+        (broken("evaluations: 12", "epochs: ~"), ["line 4, budget: give exactly one of"]),
+        (broken("evaluations: 12", "evaluations: 12, epochs: ~"), ["line 4, budget: give exactly one of"]),
+        (
+            broken("evaluations: 12", f"evaluations: {10**10}"),
+            ["line 4, budget.evaluations: input should be less"],
+        ),
+        (broken("{evaluations: 12}", "12"), ["line 4, budget: expected a mapping of fields, got 12"]),
+        (
+            broken("repetitions: 2", "repetitions: 99999999"),
+            ["line 3, repetitions: input should be less than"],
+        ),
+        (
+            broken("repetitions: 2", "repetitions: 50000"),
+            ["line 3, repetitions: 50000 × 2 × 2 studies are more than the 100000 of a sweep"],
+        ),
+        (
+            broken("resolution: 2", "resolution: .nan"),
+            ["line 14, searchers[1].settings.resolution: a number must"],
+        ),
+        (
+            broken("coarse grid", "'   '"),
+            ["line 13, searchers[1].label: a label must be visible: it is blank"],
+        ),
+        (
+            broken("coarse grid", "'grid '"),
+            ["line 13, searchers[1].label: a label must not begin or end with"],
+        ),
+        (
+            broken("coarse grid", '"a\\nb"'),
+            ["line 13, searchers[1].label: a label must be visible: it holds U+000A"],
+        ),
+        (broken("coarse grid", '"a\\x07"'), ["line 13, searchers[1].label: text must not hold U+0007"]),
+        (broken("coarse grid", '"a\\u202e"'), ["line 13, searchers[1].label: text must not hold U+202E"]),
+        (
+            broken("coarse grid", '"a\\u200d"'),
+            ["line 13, searchers[1].label: a label must be visible: it holds U+200D"],
+        ),
+        (
+            broken("coarse grid", "random\u00a0"),
+            ["line 13, searchers[1].label: a label must not begin or end with"],
+        ),
+        (broken("coarse grid", "ｒandom"), ["line 12, searchers[1]: label 'ｒandom' is used twice"]),
+        (
+            broken("    options: {variant: tiny, objective: val_macro_f1}", "    options: {self: 1}"),
+            ["line 8, tasks[1].options.self: unknown field"],
+        ),
+        (
+            broken("name: mnist_mlp\n", "name: mnist_mlp/tiny\n"),
+            ["line 7, tasks[1]: the variant is given twice: in the name and in the options"],
+        ),
+        (broken("  - branin", "  - branin/"), ["line 6, tasks[0].options.variant: unknown field"]),
+        (broken("  - branin", f"  - {'x' * 201}"), ["line 6, tasks[0].name: string should have at most 200"]),
+        (GOOD + 'description: "\\e[31m"\n', ["line 15, description: text must not hold U+001B"]),
     ],
 )
 def test_a_wrong_file_is_refused_with_file_line_field_and_nearest_name(text, messages):
@@ -144,6 +213,110 @@ def test_every_problem_is_reported_at_once():
         parse_sweep(text, "s.yaml")
     lines = str(caught.value).splitlines()
     assert [line.split(",")[1] for line in lines] == [" line 6", " line 8", " line 11"]
+
+
+def test_what_cannot_be_read_hides_nothing_else():
+    text = (
+        broken("seed: 7", "seed: 017")
+        .replace("  - random", "  - ramdom")
+        .replace("resolution: 2", "resolution: *x")
+    )
+    with pytest.raises(SweepError) as caught:
+        parse_sweep(text + "workers: 0\n", "s.yaml")
+    assert [line.partition(": ")[0] for line in str(caught.value).splitlines()] == [
+        "s.yaml, line 2, seed",
+        "s.yaml, line 14, searchers[1].settings.resolution",
+        "s.yaml, line 15, workers",
+    ]
+    with pytest.raises(SweepError, match=r"line 11, searchers\[0\].name: no searcher is called 'ramdom'"):
+        parse_sweep(broken("  - random", "  - ramdom").replace("variant: tiny", "variant: !x tiny"), "s.yaml")
+
+
+def test_of_many_problems_the_first_are_listed_and_the_rest_counted():
+    with pytest.raises(SweepError) as caught:
+        parse_sweep(GOOD + "".join(f"k{i}: 1\n" for i in range(5000)), "s.yaml")
+    lines = str(caught.value).splitlines()
+    assert lines[0].startswith("s.yaml, line 15, k0: unknown field")
+    assert lines[50:] == ["s.yaml: and 4950 problems more"]
+    with pytest.raises(SweepError, match="s.yaml: and 949 problems more"):
+        parse_sweep(broken("  - random", "".join(f"  - r{i}\n" for i in range(999))), "s.yaml")
+
+
+@pytest.mark.parametrize("entry", ["mnist_mlp/tiny", "{name: mnist_mlp, options: {variant: tiny}}"])
+def test_a_variant_may_be_part_of_a_name_everywhere(entry):
+    def sweep(task):
+        return parse_sweep(
+            f"{{name: s, repetitions: 1, budget: {{evaluations: 2}}, tasks: [{task}], searchers: [random]}}",
+            "s",
+        )
+
+    named = (
+        sweep("{name: mnist_mlp/tiny, budget: {evaluations: 3}, options: {objective: val_macro_f1}}")
+        .studies[0]
+        .key
+    )
+    assert named.task.options == sweep(entry).studies[0].key.task.options
+    assert named.task.scoring["objective"] == "val_macro_f1"
+    assert named.budget == Budget("evaluations", 3)
+
+
+def test_numbers_are_those_of_yaml_1_2():
+    sweep = parse_sweep(GOOD + "deadline: 1e-4\n", "s.yaml")
+    assert sweep.studies[0].key.deadline == 1e-4
+    given = parse_sweep(
+        "{name: s, repetitions: 1, budget: {evaluations: 2}, tasks: [branin], searchers: ["
+        "{name: references, settings: {configurations: [{x1: 1e-4, x2: 0o17}]}}]}",
+        "s.yaml",
+    )
+    assert given.studies[0].key.settings["configurations"] == [{"x1": 1e-4, "x2": 15}]
+
+
+def test_a_reference_must_be_finite_however_it_is_given():
+    def content(value):
+        configurations = [{"x1": value, "x2": 1.0}]
+        return {
+            "name": "s",
+            "repetitions": 1,
+            "budget": {"evaluations": 2},
+            "tasks": ["branin"],
+            "searchers": [{"name": "references", "settings": {"configurations": configurations}}],
+        }
+
+    assert (
+        parse_sweep(make_sweep(content(1e-4), "s").text, "s").studies
+        == make_sweep(content(1e-4), "s").studies
+    )
+    for value in (float("inf"), float("nan")):
+        with pytest.raises(SweepError, match=r"s, searchers\[0\].*(finite|is not in)"):
+            make_sweep(content(value), "s")
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("nan")])
+def test_a_setting_must_be_finite_however_it_is_given(value):
+    from harness import registry
+
+    with pytest.raises(ValueError, match="finite number"):
+        registry.searcher("hyperopt_tpe").Settings(gamma=value)
+    content = {"name": "s", "repetitions": 1, "budget": {"evaluations": 2}, "deadline": value}
+    with pytest.raises(SweepError, match="s, deadline: input should be"):
+        make_sweep({**content, "tasks": ["branin"], "searchers": ["random"]}, "s")
+
+
+def test_a_task_that_its_options_break_is_named(monkeypatch):
+    from harness import registry
+    from harness.errors import SpaceError
+
+    def broken_definition(self):
+        raise SpaceError("Int needs low <= high")
+
+    monkeypatch.setattr(registry.task("mnist_mlp"), "_define", broken_definition)
+    with pytest.raises(SweepError, match=r"s.yaml, line 8, tasks\[1\].options: Int needs low <= high"):
+        parse_sweep(GOOD, "s.yaml")
+
+
+def test_a_file_that_never_ends_is_not_read_to_its_end():
+    with pytest.raises(SweepError, match="/dev/zero: longer than 256 KiB"):
+        load_sweep(Path("/dev/zero"))
 
 
 def test_a_searcher_that_cannot_search_the_space_is_refused(monkeypatch):

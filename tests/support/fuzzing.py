@@ -10,11 +10,15 @@ from hypothesis import HealthCheck, settings
 EXAMPLES = int(os.environ.get("DERBY_TEST_FUZZ", "200"))
 """Cases of each fuzzer; ``DERBY_TEST_FUZZ=10000`` for more."""
 
+SECONDS = 5.0
+"""What takes longer counts as a hang."""
+
 fuzzed = settings(
     max_examples=EXAMPLES,
-    deadline=timedelta(seconds=5),  # what takes longer is taken for hanging
+    deadline=timedelta(seconds=SECONDS),
     derandomize="DERBY_TEST_FUZZ" not in os.environ,
     suppress_health_check=list(HealthCheck),
     database=None,
+    print_blob=True,
 )
 """Decorates a fuzzer."""
