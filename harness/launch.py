@@ -15,13 +15,15 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+import msgspec
+
 from harness.arithmetic import Arithmetic, check_processor, declare, departures
 from harness.display import Display
 from harness.driver import Driver, OnMismatch
 from harness.errors import SweepError, nearest
 from harness.executors.serial import SerialExecutor
 from harness.progress import Progress
-from harness.provenance import now, provenance
+from harness.provenance import Counts, now, provenance
 from results.writer import RecordWriter
 
 if TYPE_CHECKING:
@@ -186,7 +188,7 @@ def launch(
     with ExitStack() as stack:
         interruption = stack.enter_context(_Interruption())
         writer = stack.enter_context(
-            RecordWriter(results, sweep=sweep.name, host=about["host"], pid=os.getpid())
+            RecordWriter(results, sweep=sweep.name, host=about.host, pid=os.getpid())
         )
         notes = [writer.notes, _too_late()]
         stack.callback(lambda: _print_notes(console, notes))
@@ -207,14 +209,16 @@ def launch(
             writer,
             progress,
             tick=display.tick,
-            on_data=lambda digests: writer.write_run(sweep.name, {**about, "data": digests}),
+            on_data=lambda digests: writer.write_run(
+                sweep.name, msgspec.structs.replace(about, data=dict(digests))
+            ),
             on_mismatch=on_mismatch,
             inspect=inspect,
             on_inspection=on_inspection,
         )
         interrupted = bool(driver.unfinished) and not _drive(driver, placement, sweep, display, interruption)
         ended = {"ended": now(), "counts": _counts(progress), "data": driver.data_digests}
-        writer.write_run(sweep.name, {**about, **ended})
+        writer.write_run(sweep.name, msgspec.structs.replace(about, **ended))
     if interrupted:
         again = shlex.join(["derby", *sys.argv[1:]])
         raise InterruptedRunError(f"interrupted; everything recorded is safe. To go on: {again}")
@@ -259,19 +263,19 @@ def _expected_evaluations(sweep: Sweep) -> int:
     return sum(study.key.budget.full_evaluations(sweep.tasks[study.task].fidelity) for study in sweep.studies)
 
 
-def _counts(progress: Progress) -> dict[str, Any]:
-    return {
-        "studies": progress.studies,
-        "complete_before": progress.complete,
-        "done": progress.done,
-        "failed": dict(progress.failed),
-        "told": progress.told,
-        "trained": progress.trained,
-        "reused": progress.reused,
-        "merged": progress.merged,
-        "retried": progress.retried,
-        "followed": list(progress.followed),
-        "seconds": progress.elapsed,
-        "train_seconds": progress.train_seconds,
-        "search_seconds": progress.search_seconds,
-    }
+def _counts(progress: Progress) -> Counts:
+    return Counts(
+        studies=progress.studies,
+        complete_before=progress.complete,
+        done=progress.done,
+        failed=dict(progress.failed),
+        told=progress.told,
+        trained=progress.trained,
+        reused=progress.reused,
+        merged=progress.merged,
+        retried=progress.retried,
+        followed=list(progress.followed),
+        seconds=progress.elapsed,
+        train_seconds=progress.train_seconds,
+        search_seconds=progress.search_seconds,
+    )

@@ -16,7 +16,8 @@ from harness.arithmetic import in_use
 from harness.errors import RecordError, nearest
 from harness.machine import versions
 from results.agreement import disagreement
-from results.layout import checked_name, make_folder, read_json, write_atomically
+from results.documents import read_json
+from results.layout import checked_name, make_folder, write_atomically
 from results.tables import SweepTables, export, read_exported
 
 MANIFEST = "manifest.json"
