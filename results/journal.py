@@ -51,12 +51,12 @@ def check_lines(data: bytes, path: Path, begin: int = 0, number: int = 1) -> lis
     """
     view, position = memoryview(data), 0
     places: list[int] = []
-    find, crc = data.find, zlib.crc32
+    find, is_there, crc = data.find, data.startswith, zlib.crc32
     while position < len(data):
         end = find(b"\n", position) + 1
+        check = max(end - _END, position)
         offset = begin + position
-        body = view[position : max(end - _END, position)]
-        if view[max(end - _END, position) : end] != _CHECK % crc(body, offset & _OFFSETS):
+        if not is_there(_CHECK % crc(view[position:check], offset & _OFFSETS), check):
             refuse_line(data[position:end], path, number + len(places))
         places.append(offset)
         position = end

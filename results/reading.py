@@ -163,6 +163,8 @@ class _Sum:
     def asks(self, line: Asked) -> str:
         if line.number != len(self.asked):
             return f"proposal {line.number} was asked where {len(self.asked)} is next"
+        if bytes(line.config)[:1] != b"{":
+            return f"proposal {line.number} has no configuration, but {bytes(line.config)[:60]!r}"
         self._waiting.add(line.number)
         self.asked.append(line)
         self.events.append(line)

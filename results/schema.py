@@ -6,7 +6,7 @@ A study's own events, `harness.events`, are lines of its journal; here are the o
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -88,7 +88,7 @@ class EvaluationLine(msgspec.Struct, frozen=True, gc=False):
         confusion: Its confusion matrices, as JSON: few readers want them.
     """
 
-    id: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{16}$")]
+    id: str
     key: msgspec.Raw
     status: Status
     epochs: Count
