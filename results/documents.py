@@ -17,6 +17,10 @@ from results.schema import CHECK
 
 T = TypeVar("T", bound=msgspec.Struct)
 
+_RESTORE = (
+    "restore it from a copy, or move it away: running its sweep again writes a plan, and trains nothing twice"
+)
+
 
 class Holder(msgspec.Struct, frozen=True):
     """Who writes to a results folder: ``driver.json``.
@@ -58,13 +62,12 @@ def read_document(path: Path, kind: type[T]) -> T:
     """
     content = _json_in(path)
     check = content.pop(CHECK, None)
-    value = _converted(content, kind, path)
+    value = converted(content, kind, path)
     if check is None or check != _digest(content):
         came = "none" if check is None else f"{check!r}, which is of something else"
         raise RecordError(
             f"{path}: expected a field {CHECK!r} with the digest of the rest, got {came}. The file was changed after "
-            "it was written, or another version of the project wrote it; restore it from a copy, or run its sweep "
-            "again, which writes a plan anew and trains nothing twice"
+            f"it was written, or another version of the project wrote it; {_RESTORE}"
         )
     return value
 
@@ -86,7 +89,7 @@ def read_machine(path: Path) -> Description:
         raise RecordError(
             f"{path} is missing: a study or evaluation names that machine; restore the file from a copy"
         ) from None
-    description = _converted(content, Description, path)
+    description = converted(content, Description, path)
     if path.stem != _digest(content):
         raise RecordError(
             f"{path}: expected a description whose digest is {path.stem}, got {_digest(content)}. The file was changed "
@@ -117,11 +120,6 @@ def read_text(path: Path) -> str:
         ) from error
 
 
-def checked(value: object, kind: type[T], path: Path) -> T:
-    """Return what a JSON value holds, or raise `RecordError` naming the file and where in it something is wrong."""
-    return _converted(value, kind, path)
-
-
 def _json_in(path: Path) -> dict[str, Any]:
     try:
         value = json.loads(read_file(path))
@@ -136,13 +134,14 @@ def _json_in(path: Path) -> dict[str, Any]:
     return value
 
 
-def _converted(content: object, kind: type[T], path: Path) -> T:
+def converted(content: object, kind: type[T], path: Path) -> T:
+    """Return what a JSON value holds, or raise `RecordError` naming the file and where in it something is wrong."""
     try:
         return msgspec.convert(content, kind)
     except (msgspec.ValidationError, RecursionError, OverflowError) as error:
         raise RecordError(
             f"{path}: {error}. Somebody else's file is there, it was damaged after it was written, or another "
-            "version of the project wrote it; restore it from a copy"
+            f"version of the project wrote it; {_RESTORE}"
         ) from error
 
 

@@ -77,7 +77,7 @@ class Layout:
     def sweep_names(self) -> list[str]:
         """Names of the recorded sweeps. Raises `RecordError` where the folder cannot be read."""
         folders = files_in(self.root / "sweeps", "*")
-        return [folder.name for folder in folders if any(files_in(folder, "plan.json"))]
+        return [folder.name for folder in folders if os.path.lexists(folder / "plan.json")]
 
     def plan(self, name: str) -> Plan:
         """Return a recorded sweep's plan.
@@ -96,7 +96,13 @@ class Layout:
 
     def runs(self, name: str) -> list[Run]:
         """Return the provenance of a sweep's runs, oldest first. Raises `RecordError` where one is damaged."""
-        return [read_document(path, Run) for path in files_in(self.sweep(name) / "runs", "*.json")]
+        runs = []
+        for path in files_in(self.sweep(name) / "runs", "*.json"):
+            try:
+                runs.append(read_document(path, Run))
+            except FileNotFoundError as error:
+                raise RecordError(f"{path} is a link that leads nowhere; restore what it led to") from error
+        return runs
 
 
 def checked_name(kind: str, name: str) -> str:

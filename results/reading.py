@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -288,8 +289,22 @@ def read_evaluations(folder: Path) -> Iterator[Bunch]:
                 end = data.rfind(b"\n") + 1
                 torn = end < len(data)
                 offsets = check_lines(data := data[:end], path, begin, number)
-                yield Bunch(path, offsets, _evaluations(data, path, number), number)
+                lines = _evaluations(data, path, number)
+                if lines and number == 1:
+                    _check_task(lines[0], path)
+                yield Bunch(path, offsets, lines, number)
                 begin, number = begin + end, number + len(offsets)
+
+
+def _check_task(line: EvaluationLine, path: Path) -> None:
+    """Check that a file, which one run wrote for one task, is in that task's folder."""
+    key = json.loads(bytes(line.key))
+    task = key.get("task") if isinstance(key, dict) else None
+    if not isinstance(task, dict) or task.get("name") != path.parent.name:
+        raise RecordError(
+            f"{path}, line 1: expected an evaluation of task {path.parent.name!r}, got one of {str(task)[:80]}; move the "
+            "file to where it belongs"
+        )
 
 
 def _read_more(file: IO[bytes], path: Path) -> bytes:

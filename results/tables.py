@@ -26,7 +26,7 @@ from harness.events import Asked, Told
 from harness.keys import canonical_json
 from harness.trial import Status
 from results.columns import EPOCHS, STUDIES, TABLES, TRIALS
-from results.documents import read_json, read_machine, read_text
+from results.documents import converted, read_json, read_machine, read_text
 from results.journal import RESTORE
 from results.layout import Layout, make_folder, write_atomically
 from results.reading import StudyRecord, read_evaluations, read_study
@@ -125,6 +125,7 @@ def read_exported(folder: Path) -> SweepTables:
         RecordError: A file is missing or is no table of a sweep.
     """
     provenance = read_json(folder / "provenance.json")
+    converted(provenance, _Provenance, folder / "provenance.json")
 
     def read(name: str) -> pd.DataFrame:
         path = folder / f"{name}.parquet"
@@ -140,6 +141,12 @@ def read_exported(folder: Path) -> SweepTables:
                 f"{path} lacks the columns {', '.join(lacking)}; it was written by another version of the project: "
                 "export the sweep again"
             )
+        for column, about in TABLES[name].items():
+            if about.dtype != "object" and str(frame[column].dtype) != about.dtype:
+                raise RecordError(
+                    f"{path}: expected {about.dtype} in column {column!r}, got {frame[column].dtype}; "
+                    "export the sweep again"
+                )
         return frame
 
     return SweepTables(
@@ -150,6 +157,19 @@ def read_exported(folder: Path) -> SweepTables:
         provenance=provenance,
         read_epochs=functools.cache(lambda: read("epochs")),
     )
+
+
+class _Provenance(msgspec.Struct):
+    """What an exported provenance must be, as far as it is there; see `SweepTables` and `results.merge`."""
+
+    name: str = ""
+    sweep: str = ""
+    revision: str | dict[str, str] = ""
+    versions: dict[str, Any] = {}
+    machines: list[dict[str, Any]] = []
+    data: dict[str, Any] = {}
+    runs: list[dict[str, Any]] = []
+    merged: list[str] = []
 
 
 @contextlib.contextmanager

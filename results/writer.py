@@ -305,7 +305,9 @@ class RecordWriter:
         """
         if machine.id not in self._machines:
             path = self.layout.machine(machine.id)
-            if not path.exists():
+            try:
+                read_machine(path)
+            except RecordError:  # it is new, or damaged: either way it is known what belongs there
                 write_atomically(path, machine_document(machine.description))
             self._machines.add(machine.id)
 
