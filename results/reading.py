@@ -302,8 +302,8 @@ def _check_task(line: EvaluationLine, path: Path) -> None:
     task = key.get("task") if isinstance(key, dict) else None
     if not isinstance(task, dict) or task.get("name") != path.parent.name:
         raise RecordError(
-            f"{path}, line 1: expected an evaluation of task {path.parent.name!r}, got one of {str(task)[:80]}; move the "
-            "file to where it belongs"
+            f"{path}, line 1: expected an evaluation of task {path.parent.name!r}, got one of {str(task)[:80]}; move "
+            "the file to where it belongs"
         )
 
 
