@@ -12,7 +12,7 @@ _Positive = Annotated[int, msgspec.Meta(ge=1, le=1 << 53)]
 class TaskPlan(msgspec.Struct, frozen=True):
     """What analysis needs of a task; `results.columns` says what each is."""
 
-    name: str
+    name: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$")]
     source: str
     metric: str
     test_metric: str | None

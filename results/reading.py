@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +40,8 @@ from results.schema import (
 
 _CHUNK = 256 << 10
 """Bytes of an evaluation file decoded at once: few, so that what they become stays in the processor's cache."""
+
+_ID = re.compile("[0-9a-f]{16}")
 
 State = Literal["missing", "running", "failed", "done"]
 
@@ -151,6 +154,7 @@ class _Sum:
         self.hosts: list[tuple[int, str]] = []
         self.followed = self.followed_told = 0
         self._waiting: set[int] = set()
+        self._machines: set[str] = {""}
         self._epochs = 0
         self._now = -math.inf
 
@@ -182,6 +186,12 @@ class _Sum:
             return f"evaluation {number} was charged {line.epochs} epochs of {question.epochs} asked"
         if (line.value is None) == (line.status is Status.OK):
             return f"evaluation {number} is {line.status.value} and its value {line.value}"
+        if line.machine not in self._machines:
+            if not _ID.fullmatch(line.machine):
+                return (
+                    f"evaluation {number} comes from machine {line.machine[:60]!r}, where an id is expected"
+                )
+            self._machines.add(line.machine)
         self._waiting.remove(number)
         self._now = line.finish
         self._epochs += line.epochs
@@ -198,6 +208,8 @@ class _Sum:
         return ""
 
     def names_host(self, line: Hosted) -> str:
+        if not _ID.fullmatch(line.machine):
+            return f"it names machine {line.machine[:60]!r}, where an id is expected"
         self.hosts.append((len(self.events), line.machine))
         return ""
 

@@ -134,8 +134,8 @@ def _described(alike: Sequence[Description]) -> str:
     """Describe machines that give the same numbers."""
     about = alike[0]
     processors = " or ".join(sorted({each.processor for each in alike if each.processor}))
-    kernels = ", ".join(f"{owner} {blas}" for owner, blas in about.arithmetic.blas.items())
-    libraries = ", ".join(f"{name} {number}" for name, number in about.versions.items())
+    kernels = ", ".join(f"{owner} {blas}" for owner, blas in sorted(about.arithmetic.blas.items()))
+    libraries = ", ".join(f"{name} {number}" for name, number in sorted(about.versions.items()))
     threads = f"{about.threads or '?'} threads"
     parts = [processors, about.device, threads, about.arithmetic.level, kernels, libraries]
     return ", ".join(part for part in parts if part)

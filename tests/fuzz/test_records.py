@@ -161,7 +161,16 @@ def status(root):
 def tables(root):
     read = read_tables(root, "fuzz")
     frames = [frame.to_json(orient="split", double_precision=15) for frame in (read.trials, read.studies)]
-    return *frames, read.tasks.to_json(), read.epochs.to_json(double_precision=15), read.provenance
+    return (
+        *frames,
+        read.tasks.to_json(),
+        read.epochs.to_json(double_precision=15),
+        sorted_json(read.provenance),
+    )
+
+
+def sorted_json(value):
+    return json.dumps(value, sort_keys=True)
 
 
 def cost(root):
