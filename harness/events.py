@@ -52,7 +52,7 @@ class Asked(msgspec.Struct, frozen=True, gc=False, tag_field="event", tag="asked
     @property
     def proposal(self) -> Proposal:
         """What to evaluate."""
-        return Proposal(self.trial, json.loads(bytes(self.config)), self.epochs)
+        return Proposal(self.trial, msgspec.json.decode(self.config), self.epochs)
 
 
 class Told(msgspec.Struct, frozen=True, gc=False, tag_field="event", tag="told"):

@@ -165,5 +165,5 @@ def unmeasured(line: Replayed) -> dict[str, Any]:
     fields = {name: getattr(line, name) for name in line.__struct_fields__ if name not in MEASURED}
     for name, value in fields.items():
         if isinstance(value, msgspec.Raw):
-            fields[name] = json.loads(bytes(value))
+            fields[name] = msgspec.json.decode(value)
     return {"event": line.__struct_config__.tag, **fields}
