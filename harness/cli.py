@@ -377,8 +377,8 @@ def status(sweep: SweepName, results: Results = DEFAULT_RESULTS) -> None:
     elif seen is None:
         _say(f"it began {ago} ago and is starting")
     if seen is not None:
-        left = "" if seen["remaining"] is None else f", about {duration(seen['remaining'])} left"
-        _say(f"{ago} ago, after {duration(seen['elapsed'])}{left}:")
+        left = "" if seen.remaining is None else f", about {duration(seen.remaining)} left"
+        _say(f"{ago} ago, after {duration(seen.elapsed)}{left}:")
         for line in (headline(seen), *details(seen)):
             _say(f"  {line}")
 

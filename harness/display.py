@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
+import msgspec
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Column, Table
 from rich.text import Text
 
-from harness.progress import Progress
+from harness.progress import Progress, Snapshot
 
 PLAIN_SECONDS = 10.0
 """Seconds between progress lines where there is no terminal."""
@@ -40,36 +40,35 @@ def of(done: int, planned: int) -> str:
     return f"{done}/{planned}" if done <= planned else str(done)
 
 
-def headline(snapshot: Mapping[str, Any]) -> str:
+def headline(snapshot: Snapshot) -> str:
     """Return how far a snapshot is, as one line."""
     s = snapshot
     return (
-        f"studies {s['studies_done']}/{s['studies']}, "
-        f"evaluations {of(s['evaluations_told'], s['evaluations'])}, "
-        f"{_rate(s['per_second'])}"
+        f"studies {s.studies_done}/{s.studies}, evaluations {of(s.evaluations_told, s.evaluations)}, "
+        f"{_rate(s.per_second)}"
     )
 
 
-def details(snapshot: Mapping[str, Any]) -> list[str]:
+def details(snapshot: Snapshot) -> list[str]:
     """Return what else a snapshot says: where evaluations came from, evaluators, seconds, failures; a line each."""
     s = snapshot
-    evaluators: Mapping[str, int] = s["evaluators"]
+    evaluators: dict[str, int] = msgspec.structs.asdict(s.evaluators)
     any_evaluators = any(evaluators[state] for state in ("busy", "idle", "starting"))
-    work = [f"trained {s['trained']}", f"reused {s['reused']}", f"merged {s['merged']}"]
-    if any_evaluators or s["waiting"]:
-        work.append(f"waiting {s['waiting']}")
-    if s["retried"]:
-        work.append(f"retried {s['retried']}")
+    work = [f"trained {s.trained}", f"reused {s.reused}", f"merged {s.merged}"]
+    if any_evaluators or s.waiting:
+        work.append(f"waiting {s.waiting}")
+    if s.retried:
+        work.append(f"retried {s.retried}")
     lines = [", ".join(work)]
-    if any_evaluators or evaluators["lost"]:
+    if any_evaluators or s.evaluators.lost:
         shown = [f"{state} {number}" for state, number in evaluators.items() if number or state != "lost"]
         lines.append(f"evaluators {', '.join(shown)}")
-    lines.append(f"searching {duration(s['search_seconds'])}, training {duration(s['train_seconds'])}")
-    bad = {status: number for status, number in sorted(s["statuses"].items()) if status != "ok" and number}
+    lines.append(f"searching {duration(s.search_seconds)}, training {duration(s.train_seconds)}")
+    bad = {status: number for status, number in sorted(s.statuses.items()) if status != "ok" and number}
     by_status = f" ({', '.join(f'{status} {number}' for status, number in bad.items())})" if bad else ""
     lines.append(f"failed evaluations {sum(bad.values())}{by_status}")
-    if s["studies_failed"]:
-        lines.append(f"failed studies {s['studies_failed']}")
+    if s.studies_failed:
+        lines.append(f"failed studies {s.studies_failed}")
     return lines
 
 
@@ -94,7 +93,7 @@ class Display:
         self,
         console: Console,
         progress: Progress,
-        heartbeat: Callable[[dict[str, Any]], None] | None = None,
+        heartbeat: Callable[[Snapshot], None] | None = None,
     ) -> None:
         self._console = console
         self._progress = progress
@@ -134,26 +133,26 @@ class Display:
     def _line(self) -> None:
         self._last = time.monotonic()
         seen = self._progress.snapshot()
-        text = "; ".join([f"[{duration(seen['elapsed'])}] {headline(seen)}", *details(seen)])
-        if seen["remaining"] is not None:
-            text += f"; about {duration(seen['remaining'])} left"
+        text = "; ".join([f"[{duration(seen.elapsed)}] {headline(seen)}", *details(seen)])
+        if seen.remaining is not None:
+            text += f"; about {duration(seen.remaining)} left"
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def _panel(self) -> Group:
         seen = self._progress.snapshot()
-        told, planned = seen["evaluations_told"], seen["evaluations"]
+        told, planned = seen.evaluations_told, seen.evaluations
         bar = Table.grid(padding=(0, 1))
         bar.add_row(
             # Past an estimate a bar would stand still at its end; it moves without end then.
             ProgressBar(total=max(planned, 1) if told <= planned else None, completed=told, width=40),
             f"{of(told, planned)} evaluations",
         )
-        left = "" if seen["remaining"] is None else f", about {duration(seen['remaining'])} left"
+        left = "" if seen.remaining is None else f", about {duration(seen.remaining)} left"
         parts: list[RenderableType] = [
             bar,
             Text(
-                f"studies {seen['studies_done']}/{seen['studies']}, {_rate(seen['per_second'])}, "
-                f"elapsed {duration(seen['elapsed'])}{left}"
+                f"studies {seen.studies_done}/{seen.studies}, {_rate(seen.per_second)}, "
+                f"elapsed {duration(seen.elapsed)}{left}"
             ),
             *(Text(line) for line in details(seen)),
         ]

@@ -11,8 +11,10 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Literal
+
+import msgspec
 
 from harness import registry
 from harness.checks import folder_kept
@@ -31,15 +33,13 @@ from harness.executors.base import Executor, Finished
 from harness.history import cannot_take
 from harness.host import Step, Stepped
 from harness.keys import EvaluationKey
-from harness.machine import Machine, versions
+from harness.machine import Description, InUse, Machine, versions
 from harness.progress import Best, Progress
 from harness.schedule import EpochTimes, next_to_begin, next_to_submit
 from harness.sweep import PlannedStudy, Sweep
 from harness.task import Inspection, Task, checked_data, data_digest, read_only
 from harness.trial import Curve, Evaluation, Proposal, Status
 from results.logs import StudyLogs
-from results.reading import Asked as AskedBefore
-from results.reading import Done as DoneBefore
 from results.reading import read_study
 from results.writer import RecordWriter, StudyJournal
 
@@ -185,18 +185,20 @@ class Driver:
         unfinished = []
         for plan in self._sweep.studies:
             record = read_study(self._writer.layout.study(plan.key.id))
-            if record.events and isinstance(record.events[-1], DoneBefore):
+            if record.state == "done":
                 self._progress.complete += 1
-                self._progress.told_before += record.events[-1].evaluations
-                self._note_short(plan, record.events[-1])
+                self._progress.told_before += len(record.told)
+                self._note_short(
+                    plan, record.reason, len(record.told), sum(event.epochs for event in record.told)
+                )
             else:
                 unfinished.append(plan)
         return unfinished
 
-    def _note_short(self, plan: PlannedStudy, done: Done | DoneBefore) -> None:
+    def _note_short(self, plan: PlannedStudy, reason: str, evaluations: int, epochs: int) -> None:
         """Keep the name of a study that ended with budget left."""
-        if done.reason == EXHAUSTED:
-            spent = done.evaluations if plan.key.budget.unit == "evaluations" else done.epochs
+        if reason == EXHAUSTED:
+            spent = evaluations if plan.key.budget.unit == "evaluations" else epochs
             self._progress.short[plan.label] = (spent, plan.key.budget)
 
     def _count_workforce(self) -> None:
@@ -270,8 +272,8 @@ class Driver:
         """Return what a study's proposals of earlier runs came to, as far as that is on record."""
         recorded = {}
         for event in journal.recorded:
-            if isinstance(event, AskedBefore):
-                key = plan.key.evaluation(event.configuration)
+            if isinstance(event, Asked):
+                key = plan.key.evaluation(event.proposal.config)
                 found = self._writer.find(key, event.epochs, plan.key.deadline)
                 if found is not None:
                     recorded[event.number] = (key.id, found)
@@ -341,7 +343,8 @@ class Driver:
         # The log told of what is replayed when it happened, and a cheap task's trials are soon read in the journal.
         logged = not active.task.cheap and not active.journal.replaying
         match event:
-            case Asked(number, proposal):
+            case Asked():
+                number, proposal = event.number, event.proposal
                 active.journal.record(event)
                 active.proposals[number] = proposal
                 progress.search_seconds += event.ask_seconds
@@ -362,7 +365,7 @@ class Driver:
                     # What was recorded first is what everyone is charged.
                     first = active.known.pop(event.number)
                     seconds = first.seconds(after=active.charged[proposal.trial])
-                    event = replace(event, seconds=seconds, machine=first.machine)
+                    event = msgspec.structs.replace(event, seconds=seconds, machine=first.machine)
                 active.charged[proposal.trial] += event.epochs
                 active.epochs_left -= event.epochs
                 active.journal.record(event)
@@ -373,7 +376,7 @@ class Driver:
                     )
             case Done():
                 active.journal.record(event)
-                self._note_short(plan, event)
+                self._note_short(plan, event.reason, event.evaluations, event.epochs)
                 self._log(
                     plan, "done", f"{event.reason}: {event.evaluations} evaluations, {event.epochs} epochs"
                 )
@@ -591,7 +594,9 @@ class Driver:
 
 def _failed(status: Status, message: str, deadline: float | None) -> Evaluated:
     """Return what is recorded of an evaluation that took its process along."""
-    unknown = Machine({"arithmetic": "unknown: the evaluator ended before it could tell"})
+    unknown = Machine(
+        Description(arithmetic=InUse(level="unknown: the evaluator ended before it could tell"))
+    )
     evaluation = Evaluation(status, Curve(), 0, message=message, deadline=deadline, machine=unknown.id)
     return Evaluated(evaluation, unknown)
 

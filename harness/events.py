@@ -1,8 +1,11 @@
-"""What happens in a study, in order: asked, told, done."""
+"""What happens in a study, in order: asked, told, done. The record's lines are these, written and read as they are."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from typing import Annotated, Self
+
+import msgspec
 
 from harness.trial import Proposal, Status
 
@@ -22,25 +25,53 @@ def ended_short(label: str, spent: int, amount: int, unit: str) -> str:
     return f"{label}: ended after {spent} of {amount} {unit}; its searcher had nothing more to propose"
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+Count = Annotated[int, msgspec.Meta(ge=0, le=1 << 53)]
+Seconds = Annotated[float, msgspec.Meta(ge=0)]
+
+# Made once: to make it for every proposal is a third of the work.
+_encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+
+
+class Asked(msgspec.Struct, frozen=True, gc=False, tag_field="event", tag="asked"):
     """A proposal to evaluate; the evaluation is handed in with `Study.deliver` under its number.
 
     Args:
         number: 0-based order in which it was asked.
-        proposal: What to evaluate.
+        trial: Number of the trial.
+        config: Its configuration as JSON text, parameters in the order of the task's space: a million of them are
+            read without an object for each value.
+        epochs: How far to evaluate it.
+        evaluation: Id of the evaluation; empty until it is recorded.
         start: Virtual time at which a worker took it, in the task's cost unit.
         ask_seconds: Measured time the searcher took.
     """
 
-    number: int
-    proposal: Proposal
+    number: Count
+    trial: Count
+    config: msgspec.Raw
+    epochs: Annotated[int, msgspec.Meta(ge=1, le=1 << 53)]
+    evaluation: str
     start: float
-    ask_seconds: float
+    ask_seconds: Seconds
+
+    @classmethod
+    def of(cls, number: int, proposal: Proposal, start: float, ask_seconds: float) -> Self:
+        """Return the event of a proposal.
+
+        Raises:
+            TypeError: Its configuration is not made of plain JSON scalars.
+            ValueError: A number in it is not finite.
+        """
+        config = msgspec.Raw(_encode(dict(proposal.config)).encode())
+        return cls(number, proposal.trial, config, proposal.epochs, "", start, ask_seconds)
+
+    @property
+    def proposal(self) -> Proposal:
+        """What to evaluate."""
+        return Proposal(self.trial, msgspec.json.decode(self.config), self.epochs)
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
+class Told(msgspec.Struct, frozen=True, gc=False, tag_field="event", tag="told"):
     """An evaluation told to the searcher.
 
     Args:
@@ -56,20 +87,19 @@ class Told:
         machine: Digest of the machine it was trained on.
     """
 
-    number: int
+    number: Count
     status: Status
     value: float | None
     test: float | None
     loss: float
-    epochs: int
+    epochs: Count
     finish: float
-    seconds: float
-    tell_seconds: float
+    seconds: Seconds
+    tell_seconds: Seconds
     machine: str
 
 
-@dataclass(frozen=True, slots=True)
-class Done:
+class Done(msgspec.Struct, frozen=True, gc=False, tag_field="event", tag="done"):
     """The end of a study.
 
     Args:
@@ -77,11 +107,13 @@ class Done:
             searcher has nothing more to propose).
         evaluations: Evaluations told in all.
         epochs: Epochs charged in all.
+        digest: Digest of all lines of the journal before this one; empty until it is recorded.
     """
 
     reason: str
-    evaluations: int
-    epochs: int
+    evaluations: Count
+    epochs: Count
+    digest: str = ""
 
 
 Event = Asked | Told | Done

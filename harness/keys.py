@@ -144,8 +144,7 @@ class EvaluationKey:
     """Digest under which the evaluation is recorded."""
 
     def __post_init__(self) -> None:
-        parts = [self.task.id, dict(self.config), self.seed, self.arithmetic, self.threads]
-        object.__setattr__(self, "id", digest(parts))
+        object.__setattr__(self, "id", digest(self.as_json()))
 
     def as_json(self) -> dict[str, Any]:
         """Return the key as JSON types."""

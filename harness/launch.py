@@ -15,13 +15,15 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+import msgspec
+
 from harness.arithmetic import Arithmetic, check_processor, declare, departures
 from harness.display import Display
 from harness.driver import Driver, OnMismatch
 from harness.errors import Interruption, RecordError, SweepError, nearest
 from harness.executors.serial import SerialExecutor
 from harness.progress import Progress
-from harness.provenance import now, provenance
+from harness.provenance import Counts, now, provenance
 from results.folders import remove_file_drafts
 from results.layout import Layout
 from results.writer import RecordWriter
@@ -190,7 +192,7 @@ def launch(
     with ExitStack() as stack:
         interruption = stack.enter_context(_Interruption())
         writer = stack.enter_context(
-            RecordWriter(results, sweep=sweep.name, host=about["host"], pid=os.getpid())
+            RecordWriter(results, sweep=sweep.name, host=about.host, pid=os.getpid())
         )
         remove_file_drafts(results)
         notes = [writer.notes, _too_late()]
@@ -213,14 +215,16 @@ def launch(
             writer,
             progress,
             tick=display.tick,
-            on_data=lambda digests: writer.write_run(sweep.name, {**about, "data": digests}),
+            on_data=lambda digests: writer.write_run(
+                sweep.name, msgspec.structs.replace(about, data=dict(digests))
+            ),
             on_mismatch=on_mismatch,
             inspect=inspect,
             on_inspection=on_inspection,
         )
         interrupted = bool(driver.unfinished) and not _drive(driver, placement, sweep, display, interruption)
         ended = {"ended": now(), "counts": _counts(progress), "data": driver.data_digests}
-        writer.write_run(sweep.name, {**about, **ended})
+        writer.write_run(sweep.name, msgspec.structs.replace(about, **ended))
     if interrupted:
         again = shlex.join(["derby", *sys.argv[1:]])
         raise InterruptedRunError(f"interrupted; everything recorded is safe. To go on: {again}")
@@ -235,15 +239,15 @@ def _print_notes(console: Console, notes: Sequence[Sequence[str]]) -> None:
 def _other_data(results: Path, sweep: Sweep) -> list[str]:
     """Say which tasks had other data when the sweep was run into this folder before."""
     try:
-        before = Layout(results).plan(sweep.name)["tasks"]
+        before = Layout(results).plan(sweep.name).tasks
     except RecordError:
         return []  # a new one; or one whose plan is damaged, which is written anew
     return [
-        f"the data of task {label!r} are others than when this sweep was run before (digest {then['data']}, now "
+        f"the data of task {label!r} are others than when this sweep was run before (digest {then.data}, now "
         f"{task.key.data}): everything on it is evaluated anew, and what was evaluated on the former data stays in "
         f"{results}, out of this sweep"
         for label, task in sweep.tasks.items()
-        if (then := before.get(label)) is not None and then["data"] != task.key.data
+        if (then := before.get(label)) is not None and then.data != task.key.data
     ]
 
 
@@ -280,20 +284,20 @@ def _expected_evaluations(sweep: Sweep) -> int:
     return sum(study.key.budget.full_evaluations(sweep.tasks[study.task].fidelity) for study in sweep.studies)
 
 
-def _counts(progress: Progress) -> dict[str, Any]:
-    return {
-        "studies": progress.studies,
-        "complete_before": progress.complete,
-        "done": progress.done,
-        "failed": dict(progress.failed),
-        "told": progress.told,
-        "trained": progress.trained,
-        "reused": progress.reused,
-        "merged": progress.merged,
-        "retried": progress.retried,
-        "followed": list(progress.followed),
-        "short": {label: [spent, budget.amount] for label, (spent, budget) in progress.short.items()},
-        "seconds": progress.elapsed,
-        "train_seconds": progress.train_seconds,
-        "search_seconds": progress.search_seconds,
-    }
+def _counts(progress: Progress) -> Counts:
+    return Counts(
+        studies=progress.studies,
+        complete_before=progress.complete,
+        done=progress.done,
+        failed=dict(progress.failed),
+        told=progress.told,
+        trained=progress.trained,
+        reused=progress.reused,
+        merged=progress.merged,
+        retried=progress.retried,
+        followed=list(progress.followed),
+        short={label: (spent, budget.amount) for label, (spent, budget) in progress.short.items()},
+        seconds=progress.elapsed,
+        train_seconds=progress.train_seconds,
+        search_seconds=progress.search_seconds,
+    )

@@ -10,27 +10,57 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import PackageNotFoundError, metadata, version
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import msgspec
 
 from harness.arithmetic import in_use
 from harness.errors import MissingLibraryError
 from harness.keys import digest
 
 
-@dataclass(frozen=True, slots=True)
-class Machine:
-    """What the numbers of a training depend on besides its key.
+class InUse(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Arithmetic as found in use; see `harness.arithmetic.in_use`."""
+
+    level: str = ""
+    simd: str = ""
+    blas: dict[str, str] = {}
+    libc: str = ""
+    variables: dict[str, str] = {}
+
+
+class Description(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the numbers of a training depend on besides its key, as it is recorded; empty where unknown.
 
     Args:
-        description: Processor, device, threads, arithmetic and library versions, as JSON.
+        processor: The processor's model name.
+        architecture: Its architecture.
+        device: What is trained on, such as ``"cpu"``.
+        threads: Threads that are used; 0 where unknown.
+        arithmetic: Arithmetic as found in use.
+        python: Version of Python.
+        versions: Versions of the libraries that compute.
     """
 
-    description: dict[str, Any]
+    processor: str = ""
+    architecture: str = ""
+    device: str = ""
+    threads: Annotated[int, msgspec.Meta(ge=0, le=1 << 53)] = 0
+    arithmetic: InUse = InUse()
+    python: str = ""
+    versions: dict[str, str] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What the numbers of a training depend on besides its key."""
+
+    description: Description
     id: str = field(init=False, compare=False)
     """Digest of the description."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "id", digest(self.description))
+        object.__setattr__(self, "id", digest(msgspec.to_builtins(self.description)))
 
 
 FOR_PEOPLE = ("processor",)
@@ -38,9 +68,10 @@ FOR_PEOPLE = ("processor",)
 names for equal arithmetic."""
 
 
-def numbers_of(description: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what of a machine's description can change numbers."""
-    return {name: value for name, value in description.items() if name not in FOR_PEOPLE}
+def numbers_of(description: Description | Mapping[str, Any]) -> dict[str, Any]:
+    """Return what of a machine's description can change numbers, as JSON."""
+    content: dict[str, Any] = msgspec.to_builtins(description)
+    return {name: value for name, value in content.items() if name not in FOR_PEOPLE}
 
 
 def describe_machine(device: str, threads: int, libraries: Mapping[str, str]) -> Machine:
@@ -52,15 +83,15 @@ def describe_machine(device: str, threads: int, libraries: Mapping[str, str]) ->
         libraries: Module to distribution, of what computes here besides numpy and scipy.
     """
     return Machine(
-        {
-            "processor": processor(),
-            "architecture": platform.machine(),
-            "device": device,
-            "threads": threads,
-            "arithmetic": in_use(libraries),
-            "python": platform.python_version(),
-            "versions": versions(dict.fromkeys(["numpy", "scipy", *libraries.values()])),
-        }
+        Description(
+            processor=processor(),
+            architecture=platform.machine(),
+            device=device,
+            threads=threads,
+            arithmetic=msgspec.convert(in_use(libraries), InUse),
+            python=platform.python_version(),
+            versions=versions(dict.fromkeys(["numpy", "scipy", *libraries.values()])),
+        )
     )
 
 

@@ -6,14 +6,71 @@ import time
 from collections import Counter, deque
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated
 
+import msgspec
+
+from harness.events import Count, Seconds
 from harness.trial import Budget
 
 RATE_SECONDS = 60.0
 """The rate shown is that of the last so many seconds."""
 PACE_SECONDS = 300.0
 """The time left is reckoned from the last so many seconds: steadier than the rate shown."""
+
+
+class Evaluators(msgspec.Struct, frozen=True):
+    """How many evaluators there are; see `Progress`."""
+
+    busy: Count
+    idle: Count
+    starting: Count
+    lost: Count
+
+
+class BestSeen(msgspec.Struct, frozen=True):
+    """The best validation value seen on a task; see `Best`."""
+
+    metric: str
+    value: float
+    searcher: str
+
+
+class Snapshot(msgspec.Struct, frozen=True):
+    """What `Progress` says at one time, for display and heartbeat.
+
+    Args:
+        at: When.
+        elapsed: Seconds since the run began.
+        remaining: Expected seconds to the end; ``None`` where there is no pace or no end to see.
+        per_second: Evaluations told per second over the last minute.
+        studies: As in `Progress`, and so on.
+        studies_done: Studies done, before this run and in it.
+        studies_failed: Studies that failed in this run.
+        evaluations_told: Evaluations told, before this run and in it.
+        evaluators: How many evaluators there are.
+        best: Best value by task label.
+    """
+
+    at: Annotated[datetime, msgspec.Meta(tz=True)]
+    elapsed: Seconds
+    remaining: Seconds | None
+    per_second: float
+    studies: Count
+    studies_done: Count
+    studies_failed: Count
+    evaluations: Count
+    evaluations_told: Count
+    trained: Count
+    reused: Count
+    merged: Count
+    waiting: Count
+    retried: Count
+    evaluators: Evaluators
+    statuses: dict[str, Count]
+    train_seconds: Seconds
+    search_seconds: Seconds
+    best: dict[str, BestSeen]
 
 
 @dataclass(slots=True)
@@ -140,34 +197,34 @@ class Progress:
         self._rate.sample(now, self.told)
         self._pace.sample(now, self.told)
 
-    def snapshot(self) -> dict[str, Any]:
-        """Return all of it as JSON, with the time."""
-        return {
-            "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
-            "elapsed": self.elapsed,
-            "remaining": self.remaining,
-            "per_second": self.per_second,
-            "studies": self.studies,
-            "studies_done": self.complete + self.done,
-            "studies_failed": len(self.failed),
-            "evaluations": self.evaluations,
-            "evaluations_told": self.told + self.told_before,
-            "trained": self.trained,
-            "reused": self.reused,
-            "merged": self.merged,
-            "waiting": self.waiting,
-            "retried": self.retried,
-            "evaluators": {
-                "busy": self.evaluators_busy,
-                "idle": self.evaluators_idle,
-                "starting": self.evaluators_starting,
-                "lost": self.lost,
-            },
-            "statuses": dict(self.statuses),
-            "train_seconds": self.train_seconds,
-            "search_seconds": self.search_seconds,
-            "best": {
-                label: {"metric": best.metric, "value": best.value, "searcher": best.searcher}
+    def snapshot(self) -> Snapshot:
+        """Return all of it, with the time."""
+        return Snapshot(
+            at=datetime.now(UTC),
+            elapsed=self.elapsed,
+            remaining=self.remaining,
+            per_second=self.per_second,
+            studies=self.studies,
+            studies_done=self.complete + self.done,
+            studies_failed=len(self.failed),
+            evaluations=self.evaluations,
+            evaluations_told=self.told + self.told_before,
+            trained=self.trained,
+            reused=self.reused,
+            merged=self.merged,
+            waiting=self.waiting,
+            retried=self.retried,
+            evaluators=Evaluators(
+                busy=self.evaluators_busy,
+                idle=self.evaluators_idle,
+                starting=self.evaluators_starting,
+                lost=self.lost,
+            ),
+            statuses=dict(self.statuses),
+            train_seconds=self.train_seconds,
+            search_seconds=self.search_seconds,
+            best={
+                label: BestSeen(metric=best.metric, value=best.value, searcher=best.searcher)
                 for label, best in list(self.best.items())
             },
-        }
+        )

@@ -12,25 +12,83 @@ from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from harness.arithmetic import in_use
+from harness.events import Count, Seconds
 from harness.machine import processor
 
 
-def provenance(executor: str) -> dict[str, Any]:
-    """Describe this run as JSON."""
-    return {
-        "started": now(),
-        "host": socket.gethostname(),
-        "processor": processor(),
-        "arithmetic": in_use(),
-        "cores": os.cpu_count(),
-        "system": platform.platform(),
-        "python": platform.python_version(),
-        "executor": executor,
-        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
-        "revision": revision(),
-        "versions": dict(sorted({d.name.lower(): d.version for d in distributions()}.items())),
-    }
+class Counts(msgspec.Struct, frozen=True):
+    """What a run did; see `harness.progress.Progress`."""
+
+    studies: Count
+    complete_before: Count
+    done: Count
+    failed: dict[str, str]
+    told: Count
+    trained: Count
+    reused: Count
+    merged: Count
+    retried: Count
+    followed: list[str]
+    short: dict[str, tuple[Count, Count]]
+    seconds: Seconds
+    train_seconds: Seconds
+    search_seconds: Seconds
+
+
+class Run(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Where a run's numbers come from.
+
+    Args:
+        started: When it began, ISO 8601 in UTC.
+        host: Name of its driver's machine.
+        processor: Model of the processor there.
+        arithmetic: What computes there, see `harness.arithmetic.in_use`.
+        cores: Cores there are.
+        system: The operating system.
+        python: Version of Python.
+        executor: Where evaluations ran.
+        command: The command line.
+        revision: See `revision`.
+        versions: Versions of all installed distributions.
+        data: Digest of each task's data, by label.
+        ended: When it ended, empty before.
+        counts: What it did, none before it ended.
+    """
+
+    started: str
+    host: str
+    processor: str
+    arithmetic: dict[str, Any]
+    cores: Count | None
+    system: str
+    python: str
+    executor: str
+    command: list[str]
+    revision: str
+    versions: dict[str, str]
+    data: dict[str, str] = {}
+    ended: str = ""
+    counts: Counts | None = None
+
+
+def provenance(executor: str) -> Run:
+    """Describe this run."""
+    return Run(
+        started=now(),
+        host=socket.gethostname(),
+        processor=processor(),
+        arithmetic=in_use(),
+        cores=os.cpu_count(),
+        system=platform.platform(),
+        python=platform.python_version(),
+        executor=executor,
+        command=[Path(sys.argv[0]).name, *sys.argv[1:]],
+        revision=revision(),
+        versions=dict(sorted({d.name.lower(): d.version for d in distributions()}.items())),
+    )
 
 
 def now() -> str:

@@ -160,7 +160,7 @@ class Study:
             self._running[number] = _Running(proposal, finish, increment)
             self._asked += 1
             seconds, self._ask_seconds = self._ask_seconds, 0.0
-            yield Asked(number, proposal, self._clock, seconds)
+            yield Asked.of(number, proposal, self._clock, seconds)
         return "budget"
 
     def _next(self) -> Proposal | None:

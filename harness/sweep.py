@@ -16,6 +16,7 @@ from harness.checks import checked_task, folder_kept
 from harness.errors import DerbyError, Interruption, SweepError, UnknownNameError, nearest, said
 from harness.keys import StudyKey
 from harness.options import Options
+from harness.plan import Plan, StudyPlan, TaskPlan
 from harness.searcher import Searcher
 from harness.task import Task
 from harness.trial import Budget, Fidelity
@@ -166,41 +167,36 @@ class Sweep:
         """The sweep's name."""
         return self.spec.name
 
-    def as_plan(self) -> dict[str, Any]:
-        """Return, as JSON, what the record keeps: the studies, and what analysis needs of the tasks."""
+    def as_plan(self) -> Plan:
+        """Return what the record keeps: the studies, and what analysis needs of the tasks."""
         budgets = {study.task: study.key.budget for study in self.studies}
-        return {
-            "name": self.name,
-            "threads": self.spec.threads,
-            "arithmetic": self.spec.arithmetic.value,
-            "tasks": {
-                label: {
-                    "name": task.name,
-                    "source": task.source,
-                    "metric": task.objective.metric,
-                    "test_metric": task.objective.test_metric,
-                    "direction": task.objective.direction,
-                    "failure": task.objective.failure,
-                    "full_epochs": task.fidelity.high,
-                    "budget_unit": budgets[label].unit,
-                    "budget_amount": budgets[label].amount,
-                    "subset": task.on_subset,
-                    "data": task.key.data,
-                    "regret_best": task.regret.best if task.regret else None,
-                    "regret_reference": task.regret.reference if task.regret else None,
-                }
+        return Plan(
+            name=self.name,
+            threads=self.spec.threads,
+            arithmetic=self.spec.arithmetic.value,
+            tasks={
+                label: TaskPlan(
+                    name=task.name,
+                    source=task.source,
+                    metric=task.objective.metric,
+                    test_metric=task.objective.test_metric,
+                    direction=task.objective.direction,
+                    failure=task.objective.failure,
+                    full_epochs=task.fidelity.high,
+                    budget_unit=budgets[label].unit,
+                    budget_amount=budgets[label].amount,
+                    subset=task.on_subset,
+                    data=task.key.data,
+                    regret_best=task.regret.best if task.regret else None,
+                    regret_reference=task.regret.reference if task.regret else None,
+                )
                 for label, task in self.tasks.items()
             },
-            "studies": [
-                {
-                    "study": study.key.id,
-                    "task": study.task,
-                    "searcher": study.searcher,
-                    "repetition": study.key.repetition,
-                }
+            studies=[
+                StudyPlan(study.key.id, study.task, study.searcher, study.key.repetition)
                 for study in self.studies
             ],
-        }
+        )
 
 
 def load_sweep(path: Path) -> Sweep:

@@ -105,6 +105,7 @@ TASKS: Mapping[str, Column] = MappingProxyType(
         "subset": Column(
             "bool", "whether its numbers were made on a data subset: never compare with published ones"
         ),
+        "data": Column("str", "digest that names what it trains on; see `Task.data_identity`"),
         "regret_best": Column("float64", "metric value where regret is 0; NaN where the task declares none"),
         "regret_reference": Column("float64", "metric value where regret is 1; NaN where it declares none"),
     }

@@ -15,7 +15,8 @@ from harness.errors import WriteError
 from harness.keys import EvaluationKey
 from harness.task import Inspection
 from harness.trial import ConfusionMatrix
-from results.layout import Layout, evaluation_lines, make_folder
+from results.layout import Layout, make_folder
+from results.reading import evaluation_of, read_evaluations
 
 _BEFORE, _AFTER = "before:", "after:"
 _UNREADABLE: Final = (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile)
@@ -34,11 +35,12 @@ def confusion_matrices(
     """
     epochs = dict(wanted)
     found: dict[str, dict[str, ConfusionMatrix]] = {}
-    for _, _, line in evaluation_lines(Layout(root), task):
-        if line["epochs"] == epochs.get(line["id"]) and line.get("confusion") and line["id"] not in found:
-            found[line["id"]] = {
-                part: tuple(map(tuple, matrix)) for part, matrix in line["confusion"].items()
-            }
+    for bunch in read_evaluations(Layout(root).evaluations(task)):
+        for number, line in enumerate(bunch.lines, start=bunch.number):
+            if line.epochs == epochs.get(line.id) and line.id not in found:
+                confusion = evaluation_of(line, bunch.path, number).confusion
+                if confusion:
+                    found[line.id] = dict(confusion)
     return found
 
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from harness.errors import RecordError, WriteError, nearest
-from results.journal import read_lines
+from harness.plan import Plan
+from harness.provenance import Run
+from results.documents import read_document
+from results.journal import files_in
 
 SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 """What a sweep, task or study may be called, so that no name leaves the results folder."""
@@ -75,23 +75,34 @@ class Layout:
         return self.root / "inspections" / checked_name("task", task) / f"{evaluation_id}-{epochs}.npz"
 
     def sweep_names(self) -> list[str]:
-        """Names of the recorded sweeps."""
-        folder = self.root / "sweeps"
-        return sorted(path.parent.name for path in folder.glob("*/plan.json"))
+        """Names of the recorded sweeps. Raises `RecordError` where the folder cannot be read."""
+        folders = files_in(self.root / "sweeps", "*")
+        return [folder.name for folder in folders if os.path.lexists(folder / "plan.json")]
 
-    def plan(self, name: str) -> dict[str, Any]:
+    def plan(self, name: str) -> Plan:
         """Return a recorded sweep's plan.
 
         Raises:
             RecordError: No sweep of that name was run into this folder, or its plan is damaged.
         """
         path = self.sweep(name) / "plan.json"
-        if not path.exists():
+        try:
+            return read_document(path, Plan)
+        except FileNotFoundError:
             raise RecordError(
                 f"no sweep called {name!r} in {self.root}; {nearest(name, self.sweep_names())}. "
                 "Run it first, or give the folder it was run into with --results"
-            )
-        return read_json(path)
+            ) from None
+
+    def runs(self, name: str) -> list[Run]:
+        """Return the provenance of a sweep's runs, oldest first. Raises `RecordError` where one is damaged."""
+        runs = []
+        for path in files_in(self.sweep(name) / "runs", "*.json"):
+            try:
+                runs.append(read_document(path, Run))
+            except FileNotFoundError as error:
+                raise RecordError(f"{path} is a link that leads nowhere; restore what it led to") from error
+        return runs
 
 
 def checked_name(kind: str, name: str) -> str:
@@ -102,17 +113,6 @@ def checked_name(kind: str, name: str) -> str:
             "beginning with a letter or digit"
         )
     return name
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object, or raise `RecordError` naming the file."""
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise RecordError(f"cannot read {path}: {error}") from error
-    if not isinstance(value, dict):
-        raise RecordError(f"{path}: expected a JSON object, got {type(value).__name__}")
-    return value
 
 
 def make_folder(path: Path) -> None:
@@ -146,11 +146,3 @@ def write_atomically(path: Path, text: str, *, durable: bool = True) -> None:
     except OSError as error:
         draft.unlink(missing_ok=True)
         raise WriteError(f"cannot write {path}: {error.strerror}; make room or mend the folder") from error
-
-
-def evaluation_lines(layout: Layout, task: str) -> Iterator[tuple[Path, int, dict[str, Any]]]:
-    """Yield path, byte offset and content of every recorded evaluation of a task, oldest run first."""
-    folder = layout.evaluations(task)
-    for path in sorted(folder.glob("*.jsonl")):
-        for offset, line in read_lines(path):
-            yield path, offset, line

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -29,12 +30,12 @@ def read_source(path: Path) -> SweepTables:
     Raises:
         RecordError: It is none of these, holds several sweeps, or is damaged.
     """
-    if not path.exists():
+    if not os.path.lexists(path):
         settle(path)
-    if (path / "provenance.json").exists():
+    if os.path.lexists(path / "provenance.json"):
         return read_exported(path)
-    if (path / "plan.json").exists() and path.resolve().parent.name == "sweeps":
-        folder = path.resolve()
+    folder = _resolved(path)
+    if os.path.lexists(path / "plan.json") and folder.parent.name == "sweeps":
         return read_tables(folder.parent.parent, folder.name)
     names = Layout(path).sweep_names()
     if len(names) == 1:
@@ -48,13 +49,20 @@ def read_source(path: Path) -> SweepTables:
     )
 
 
+def _resolved(path: Path) -> Path:
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError) as error:  # a link that leads to itself is a RuntimeError
+        raise RecordError(f"cannot read {path}: {error}; give another folder") from error
+
+
 def source_names(paths: Sequence[Path]) -> list[str]:
     """Return a short, different name for each folder: its own, with as many parents as it takes.
 
     Raises:
-        RecordError: A folder is given twice.
+        RecordError: A folder is given twice, or is a link that leads nowhere.
     """
-    resolved = [path.resolve() for path in paths]
+    resolved = [_resolved(path) for path in paths]
     # A sweep's folder is named after its results folder, which is what differs.
     parts = [p.parts[:-2] if p.parent.name == "sweeps" else p.parts for p in resolved]
     if len(set(resolved)) < len(resolved):
@@ -175,12 +183,24 @@ def _protocol(tables: SweepTables, task: str) -> dict[str, Any]:
     if digest is not None:
         fields["data digest"] = digest
     own = tables.studies[(tables.studies["task"] == task) & (tables.studies["protocol"] != "")]
-    keys = [json.loads(text) for text in own["protocol"].unique()]
+    keys = [_protocol_of(text) for text in own["protocol"].unique()]
     for field in ("task", "workers", "deadline", "root_seed"):
         values = {json.dumps(key.get(field), sort_keys=True) for key in keys}
         if values:
             fields["task definition" if field == "task" else field.replace("_", " ")] = sorted(values)
     return fields
+
+
+def _protocol_of(text: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise RecordError(
+            f"a table of studies holds a protocol that is no JSON: {text[:60]!r}: {error}"
+        ) from error
+    if not isinstance(value, dict):
+        raise RecordError(f"a table of studies holds a protocol that is no JSON object: {text[:60]!r}")
+    return value
 
 
 def _words(value: Any) -> str:

@@ -15,8 +15,9 @@ from harness.arithmetic import in_use
 from harness.errors import RecordError, nearest
 from harness.machine import versions
 from results.agreement import disagreement
+from results.documents import read_json
 from results.folders import draft_of, settle
-from results.layout import checked_name, read_json, write_atomically
+from results.layout import checked_name, write_atomically
 from results.tables import SweepTables, export, read_exported
 
 MANIFEST = "manifest.json"

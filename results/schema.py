@@ -1,37 +1,64 @@
-"""The record's JSON: how events and evaluations are written and read back."""
+"""The record's lines: each is one type, which is written and read as it is.
+
+A study's own events, `harness.events`, are lines of its journal; here are the others, and those of evaluation files.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+import json
+from typing import Any, TypeVar
 
-from harness.events import Asked, Done, Event, Told
-from harness.keys import EvaluationKey, StudyKey
+import msgspec
+
+from harness.errors import ProtocolError
+from harness.events import Asked, Count, Done, Seconds, Told
+from harness.keys import EvaluationKey, StudyKey, canonical_json
 from harness.trial import Curve, Evaluation, Status
 
-FORMAT = 3
+FORMAT = 4
 """Version of the record's layout; a record of another version is refused, never guessed at."""
 
-MEASURED = frozenset({"ask_seconds", "tell_seconds", "seconds", "machine", "versions"})
+CHECK = "check"
+"""The last field of every line and of every document of the record; see `results.journal` and `results.documents`."""
+
+MEASURED = frozenset({"ask_seconds", "tell_seconds", "seconds", "machine", "versions", "digest"})
 """Fields of study events that differ between runs of the same study; everything else must not."""
 
 
-def opened(key: StudyKey, versions: dict[str, str]) -> dict[str, Any]:
-    """Return a journal's first event."""
-    return {"event": "opened", "format": FORMAT, "key": key.as_json(), "versions": versions}
+class Opened(msgspec.Struct, frozen=True, tag_field="event", tag="opened"):
+    """The first line of a journal.
+
+    Args:
+        format: `FORMAT`.
+        key: The study's key as canonical JSON, of which its id is the digest.
+        versions: Versions of the libraries that its proposals depend on.
+    """
+
+    format: int
+    key: msgspec.Raw
+    versions: dict[str, str]
+
+    @classmethod
+    def of(cls, key: StudyKey, versions: dict[str, str]) -> Opened:
+        """Return the first line of a study's journal."""
+        return cls(FORMAT, msgspec.Raw(canonical_json(key.as_json()).encode()), dict(versions))
 
 
-def failed(message: str, details: str) -> dict[str, Any]:
-    """Return the event of a study that a bug ended; a later run tries it again."""
-    return {"event": "failed", "message": message, "details": details}
+class Failed(msgspec.Struct, frozen=True, tag_field="event", tag="failed"):
+    """A bug ended the study; a later run tries it again."""
+
+    message: str
+    details: str
 
 
-def hosted(machine: str) -> dict[str, Any]:
-    """Return the event that names the machine on which the searcher proposes what follows; no part of a replay."""
-    return {"event": "hosted", "machine": machine}
+class Hosted(msgspec.Struct, frozen=True, tag_field="event", tag="hosted"):
+    """The machine on which the searcher proposes what follows; no part of a replay."""
+
+    machine: str
 
 
-def followed(told: int, reason: str) -> dict[str, Any]:
-    """Return the event of a study that goes on otherwise than its searcher would: no part of a replay.
+class Followed(msgspec.Struct, frozen=True, tag_field="event", tag="followed"):
+    """The study goes on otherwise than its searcher would; no part of a replay.
 
     Its searcher's proposals departed from the journal; all events before this one are followed as they stand, a fresh
     searcher is told of them, and proposes what comes after.
@@ -40,78 +67,103 @@ def followed(told: int, reason: str) -> dict[str, Any]:
         told: Evaluations told before.
         reason: How they departed, for people.
     """
-    return {"event": "followed", "told": told, "reason": reason}
+
+    told: Count
+    reason: str
 
 
-def event_as_json(event: Event, key: StudyKey) -> dict[str, Any]:
-    """Return a study event as JSON."""
-    match event:
-        case Asked():
-            return {
-                "event": "asked",
-                "number": event.number,
-                "trial": event.proposal.trial,
-                "config": dict(event.proposal.config),
-                "epochs": event.proposal.epochs,
-                "evaluation": key.evaluation(event.proposal.config).id,
-                "start": event.start,
-                "ask_seconds": event.ask_seconds,
-            }
-        case Told():
-            return {
-                "event": "told",
-                "number": event.number,
-                "status": event.status.value,
-                "value": event.value,
-                "test": event.test,
-                "loss": event.loss,
-                "epochs": event.epochs,
-                "finish": event.finish,
-                "seconds": event.seconds,
-                "tell_seconds": event.tell_seconds,
-                "machine": event.machine,
-            }
-        case Done():
-            return {
-                "event": "done",
-                "reason": event.reason,
-                "evaluations": event.evaluations,
-                "epochs": event.epochs,
-            }
+Replayed = Opened | Asked | Told | Done
+"""What a replay of a study repeats."""
+
+Line = Replayed | Failed | Hosted | Followed
+"""A line of a study's journal."""
 
 
-def evaluation_as_json(key: EvaluationKey, evaluation: Evaluation) -> dict[str, Any]:
-    """Return an evaluation with its key as JSON."""
-    return {
-        "id": key.id,
-        **key.as_json(),
-        "status": evaluation.status.value,
-        "epochs": evaluation.epochs,
-        "curve": {name: list(values) for name, values in evaluation.curve.items()},
-        "setup_seconds": evaluation.setup_seconds,
-        "lost_seconds": evaluation.lost_seconds,
-        "message": evaluation.message,
-        "deadline": evaluation.deadline,
-        "machine": evaluation.machine,
-        "confusion": dict(evaluation.confusion),
-    }
+class EvaluationLine(msgspec.Struct, frozen=True, gc=False):
+    """A line of an evaluation file; see `harness.trial.Evaluation`.
+
+    Args:
+        id: The evaluation's id, the digest of its key.
+        key: Its key as canonical JSON.
+        confusion: Its confusion matrices, as JSON: few readers want them.
+    """
+
+    id: str
+    key: msgspec.Raw
+    status: Status
+    epochs: Count
+    curve: dict[str, list[float]]
+    setup_seconds: Seconds
+    lost_seconds: Seconds
+    message: str
+    deadline: float | None
+    machine: str
+    confusion: msgspec.Raw
+
+    @classmethod
+    def of(cls, key: EvaluationKey, evaluation: Evaluation) -> EvaluationLine:
+        """Return the line of an evaluation."""
+        return cls(
+            id=key.id,
+            key=msgspec.Raw(canonical_json(key.as_json()).encode()),
+            status=evaluation.status,
+            epochs=evaluation.epochs,
+            curve={name: list(values) for name, values in evaluation.curve.items()},
+            setup_seconds=evaluation.setup_seconds,
+            lost_seconds=evaluation.lost_seconds,
+            message=evaluation.message,
+            deadline=evaluation.deadline,
+            machine=evaluation.machine,
+            confusion=msgspec.Raw(json.dumps(dict(evaluation.confusion), separators=(",", ":")).encode()),
+        )
+
+    def evaluation(self) -> Evaluation:
+        """Return the evaluation.
+
+        Raises:
+            ValueError: Its fields contradict each other.
+        """
+        return Evaluation(
+            status=self.status,
+            curve=Curve(self.curve),
+            epochs=self.epochs,
+            setup_seconds=self.setup_seconds,
+            lost_seconds=self.lost_seconds,
+            message=self.message,
+            deadline=self.deadline,
+            machine=self.machine,
+            confusion=_CONFUSION.decode(self.confusion),
+        )
 
 
-def evaluation_from_json(value: dict[str, Any]) -> Evaluation:
-    """Read an evaluation back.
+LINES: msgspec.json.Decoder[Line] = msgspec.json.Decoder(Line)
+EVALUATIONS: msgspec.json.Decoder[EvaluationLine] = msgspec.json.Decoder(EvaluationLine)
+_CONFUSION = msgspec.json.Decoder(dict[str, tuple[tuple[int, ...], ...]])
+_ENCODER = msgspec.json.Encoder()
+
+Written = TypeVar("Written", Line, EvaluationLine)
+
+
+def encoded(line: Written, decoder: msgspec.json.Decoder[Written]) -> bytes:
+    """Return a line as JSON, from which it was read back to see that nothing is lost.
 
     Raises:
-        KeyError: A field is missing.
-        ValueError: A field does not hold what it should.
+        ProtocolError: It holds what the record cannot: a number that is not finite, or another type.
     """
-    return Evaluation(
-        status=Status(value["status"]),
-        curve=Curve(value["curve"]),
-        epochs=value["epochs"],
-        setup_seconds=value["setup_seconds"],
-        lost_seconds=value["lost_seconds"],
-        message=value["message"],
-        deadline=value["deadline"],
-        machine=value["machine"],
-        confusion={part: tuple(map(tuple, rows)) for part, rows in value["confusion"].items()},
-    )
+    try:
+        content = _ENCODER.encode(line)
+        if decoder.decode(content) == line:
+            return content
+        why = "a number in it is not finite"
+    except (TypeError, ValueError) as error:
+        why = str(error)
+    raise ProtocolError(f"cannot be recorded: {why}, in {str(line)[:200]}")
+
+
+def unmeasured(line: Replayed) -> dict[str, Any]:
+    """Return what of an event must be the same in every run of its study, as JSON types."""
+    fields = {name: getattr(line, name) for name in line.__struct_fields__ if name not in MEASURED}
+    for name, value in fields.items():
+        if isinstance(value, msgspec.Raw):
+            fields[name] = msgspec.json.decode(value)
+    return {"event": line.__struct_config__.tag, **fields}

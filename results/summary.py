@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from harness.errors import RecordError
 from harness.events import EXHAUSTED, ended_short
 from harness.keys import digest
-from harness.machine import numbers_of
-from results.layout import Layout, read_json
-from results.reading import Told, followed, read_events, state_of
+from harness.machine import Description, numbers_of
+from harness.plan import Plan, StudyPlan, TaskPlan
+from harness.progress import Snapshot
+from results.documents import Beat, Holder, read_document, read_machine
+from results.layout import Layout
+from results.reading import State, StudyRecord, read_study
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +53,10 @@ class Standing:
         epochs: Epochs charged.
         seconds: Training seconds of those.
         machines: Digests of the machines they were trained on.
-        followed: Evaluations that its searcher was told from the record when it went on; see `results.schema.followed`.
+        followed: Evaluations that its searcher was told from the record when it went on; see `results.schema.Followed`.
     """
 
-    state: str
+    state: State
     reason: str
     evaluations: int
     epochs: int
@@ -63,26 +65,29 @@ class Standing:
     followed: int
 
 
-Records = Sequence[tuple[Mapping[str, Any], Standing]]
+Records = Sequence[tuple[StudyPlan, Standing]]
 """The studies of a plan, each with how far it is."""
 
 
-def read_records(root: Path, plan: Mapping[str, Any]) -> Records:
-    """Read the journals of a plan's studies, once for all that is asked of them."""
+def read_records(root: Path, plan: Plan) -> Records:
+    """Read the journals of a plan's studies, once for all that is asked of them.
+
+    Raises:
+        RecordError: A journal is damaged.
+    """
     layout = Layout(root)
-    return [(planned, _standing(layout.study(planned["study"]))) for planned in plan["studies"]]
+    return [(planned, _standing(read_study(layout.study(planned.study)))) for planned in plan.studies]
 
 
-def _standing(journal: Path) -> Standing:
-    events = read_events(journal)
-    told = [event for event in events if isinstance(event, Told)]
+def _standing(record: StudyRecord) -> Standing:
     return Standing(
-        *state_of(events),
-        evaluations=len(told),
-        epochs=sum(event.epochs for event in told),
-        seconds=sum(event.seconds for event in told),
-        machines=frozenset(event.machine for event in told) - {""},
-        followed=followed(events),
+        state=record.state,
+        reason=record.reason,
+        evaluations=len(record.told),
+        epochs=sum(told.epochs for told in record.told),
+        seconds=sum(told.seconds for told in record.told),
+        machines=frozenset(told.machine for told in record.told) - {""},
+        followed=record.followed_told,
     )
 
 
@@ -90,7 +95,7 @@ def state_counts(records: Records) -> dict[tuple[str, str], Counter[str]]:
     """Count studies by state, and evaluations told, for each task and searcher."""
     counts: dict[tuple[str, str], Counter[str]] = {}
     for planned, record in records:
-        count = counts.setdefault((planned["task"], planned["searcher"]), Counter())
+        count = counts.setdefault((planned.task, planned.searcher), Counter())
         count[record.state] += 1
         count["evaluations"] += record.evaluations
     return counts
@@ -99,29 +104,28 @@ def state_counts(records: Records) -> dict[tuple[str, str], Counter[str]]:
 def failures_of(records: Records) -> list[str]:
     """Name the failed studies and say why each failed."""
     return [
-        f"{planned['searcher']} on {planned['task']}, repetition {planned['repetition']}: {record.reason}"
+        f"{planned.searcher} on {planned.task}, repetition {planned.repetition}: {record.reason}"
         for planned, record in records
         if record.state == "failed"
     ]
 
 
-def short_of(records: Records, plan: Mapping[str, Any]) -> list[str]:
+def short_of(records: Records, plan: Plan) -> list[str]:
     """Name the studies that ended with budget left, with what they spent of it."""
     lines = []
     for planned, record in records:
         if record.state == "done" and record.reason == EXHAUSTED:
-            task = plan["tasks"][planned["task"]]
-            unit = task["budget_unit"]
-            spent = record.evaluations if unit == "evaluations" else record.epochs
-            label = f"{planned['searcher']} on {planned['task']}, repetition {planned['repetition']}"
-            lines.append(ended_short(label, spent, task["budget_amount"], unit))
+            task = plan.tasks[planned.task]
+            spent = record.evaluations if task.budget_unit == "evaluations" else record.epochs
+            label = f"{planned.searcher} on {planned.task}, repetition {planned.repetition}"
+            lines.append(ended_short(label, spent, task.budget_amount, task.budget_unit))
     return lines
 
 
 def followed_of(records: Records) -> list[str]:
     """Name the studies whose searchers were told recorded trials, and how many."""
     return [
-        f"{planned['searcher']} on {planned['task']}, repetition {planned['repetition']}: its searcher was told "
+        f"{planned.searcher} on {planned.task}, repetition {planned.repetition}: its searcher was told "
         f"{record.followed} recorded evaluations and proposed the rest"
         for planned, record in records
         if record.followed
@@ -132,35 +136,35 @@ def machines_of(root: Path, records: Records) -> list[str]:
     """Describe the machines a sweep was trained on: one of each kind that can give other numbers."""
     ids = {machine for _, record in records for machine in record.machines}
     layout = Layout(root)
-    kinds: dict[str, list[Mapping[str, Any]]] = {}
+    kinds: dict[str, list[Description]] = {}
     for machine in sorted(ids):
-        about = read_json(layout.machine(machine))
+        about = read_machine(layout.machine(machine))
         kinds.setdefault(digest(numbers_of(about)), []).append(about)
     return [_described(alike) for alike in kinds.values()]
 
 
-def _described(alike: Sequence[Mapping[str, Any]]) -> str:
+def _described(alike: Sequence[Description]) -> str:
     """Describe machines that give the same numbers."""
     about = alike[0]
-    processors = " or ".join(sorted({str(each["processor"]) for each in alike if "processor" in each}))
-    arithmetic = about.get("arithmetic", {})
-    kernels = ", ".join(f"{owner} {blas}" for owner, blas in arithmetic.get("blas", {}).items())
-    parts = [processors, about.get("device"), f"{about.get('threads', '?')} threads", arithmetic.get("level")]
-    libraries = ", ".join(f"{name} {number}" for name, number in about.get("versions", {}).items())
-    return ", ".join(str(part) for part in [*parts, kernels, libraries] if part)
+    processors = " or ".join(sorted({each.processor for each in alike if each.processor}))
+    kernels = ", ".join(f"{owner} {blas}" for owner, blas in sorted(about.arithmetic.blas.items()))
+    libraries = ", ".join(f"{name} {number}" for name, number in sorted(about.versions.items()))
+    threads = f"{about.threads or '?'} threads"
+    parts = [processors, about.device, threads, about.arithmetic.level, kernels, libraries]
+    return ", ".join(part for part in parts if part)
 
 
-def expected_cost(root: Path, plan: Mapping[str, Any]) -> dict[str, Cost]:
+def expected_cost(root: Path, plan: Plan) -> dict[str, Cost]:
     """Return what a sweep takes, by task label."""
-    grouped: dict[str, list[Standing]] = {label: [] for label in plan["tasks"]}
+    grouped: dict[str, list[Standing]] = {label: [] for label in plan.tasks}
     for planned, record in read_records(root, plan):
-        grouped[planned["task"]].append(record)
-    return {label: _cost(records, plan["tasks"][label]) for label, records in grouped.items()}
+        grouped[planned.task].append(record)
+    return {label: _cost(records, plan.tasks[label]) for label, records in grouped.items()}
 
 
-def _cost(records: list[Standing], task: Mapping[str, Any]) -> Cost:
-    full, amount = task["full_epochs"], task["budget_amount"]
-    in_evaluations = task["budget_unit"] == "evaluations"
+def _cost(records: list[Standing], task: TaskPlan) -> Cost:
+    full, amount = task.full_epochs, task.budget_amount
+    in_evaluations = task.budget_unit == "evaluations"
     each = amount * full if in_evaluations else amount
     spent = sum(record.epochs for record in records)
     left = sum(max(each - record.epochs, 0) for record in records if record.state != "done")
@@ -181,11 +185,11 @@ class Heartbeat:
     """What the driver of a running sweep said last.
 
     Attributes:
-        snapshot: What it said, a `harness.progress.Progress.snapshot`; ``None`` while it said nothing yet.
+        snapshot: What it said, see `harness.progress.Progress.snapshot`; ``None`` while it said nothing yet.
         age: Seconds since then, or since that driver began.
     """
 
-    snapshot: Mapping[str, Any] | None
+    snapshot: Snapshot | None
     age: float
 
 
@@ -196,20 +200,21 @@ def heartbeat_of(root: Path, name: str) -> Heartbeat | None:
     `results.writer.is_held` tells.
     """
     try:
-        driver = read_json(root / "driver.json")
-        if driver["sweep"] != name:
-            return None
-        try:
-            snapshot = read_json(Layout(root).progress(name))
-            if snapshot["run"] == driver.get("run"):
-                return Heartbeat(snapshot, _age(snapshot["at"]))
-        except (RecordError, KeyError):
-            pass  # it has not beaten yet
-        return Heartbeat(None, _age(driver["since"]))
-    except (RecordError, KeyError, ValueError):
+        driver = read_document(root / "driver.json", Holder)
+        began = datetime.fromisoformat(driver.since)
+    except (RecordError, FileNotFoundError, ValueError):
         return None
+    if driver.sweep != name:
+        return None
+    try:
+        beat = read_document(Layout(root).progress(name), Beat)
+    except (RecordError, FileNotFoundError):
+        return Heartbeat(None, _age(began))
+    if beat.run != driver.run:  # an earlier driver's: this one has not beaten yet
+        return Heartbeat(None, _age(began))
+    return Heartbeat(beat.snapshot, _age(beat.snapshot.at))
 
 
-def _age(at: str) -> float:
+def _age(at: datetime) -> float:
     """Return the seconds since a time; none where the clock of the driver's machine is ahead of ours."""
-    return max((datetime.now(UTC) - datetime.fromisoformat(at)).total_seconds(), 0.0)
+    return max((datetime.now(UTC) - at).total_seconds(), 0.0)

@@ -15,25 +15,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from harness.errors import RecordError
+from harness.events import Asked, Told
 from harness.keys import canonical_json
+from harness.trial import Status
 from results.columns import EPOCHS, STUDIES, TABLES, TRIALS
-from results.layout import Layout, make_folder, read_json, write_atomically
-from results.reading import (
-    Asked,
-    Event,
-    Opened,
-    Told,
-    followed,
-    read_evaluations,
-    read_events,
-    state_of,
-)
+from results.documents import converted, read_json, read_machine, read_text
+from results.journal import RESTORE
+from results.layout import Layout, make_folder, write_atomically
+from results.reading import StudyRecord, read_evaluations, read_study
+from results.schema import Opened
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,20 +71,21 @@ def read_tables(root: Path, name: str) -> SweepTables:
     """
     layout = Layout(root)
     plan = layout.plan(name)
-    planned = pd.DataFrame(plan["studies"])
     columns = _TrialColumns()
     rows: list[tuple[Any, ...]] = []
     with _no_collection():
-        for index, study in enumerate(planned["study"]):
-            path = layout.study(study)
-            events = read_events(path)
-            told = columns.add(index, events, path)
-            rows.append((*state_of(events), told, followed(events), *_identity(events)))
-    names = ["state", "reason", "evaluations", "followed", "method", "workers", "protocol"]
-    about = pd.DataFrame(rows, columns=names)
-    studies = _typed(pd.concat([planned, about], axis=1), {c: a.dtype for c, a in STUDIES.items()})
+        for index, planned in enumerate(plan.studies):
+            record = read_study(layout.study(planned.study))
+            columns.add(index, record)
+            followed = record.followed_told
+            about = (record.state, record.reason, len(record.told), followed, *_identity(record.opened))
+            rows.append((*msgspec.structs.astuple(planned), *about))
+    names = ["study", "task", "searcher", "repetition", "state", "reason", "evaluations", "followed"]
+    frame = pd.DataFrame(rows, columns=[*names, "method", "workers", "protocol"])
+    studies = _typed(frame, {c: a.dtype for c, a in STUDIES.items()})
     trials = columns.frame(studies)
-    tasks = pd.DataFrame.from_dict(plan["tasks"], orient="index").rename_axis("task")
+    about_tasks = {label: msgspec.structs.asdict(task) for label, task in plan.tasks.items()}
+    tasks = pd.DataFrame.from_dict(about_tasks, orient="index").rename_axis("task")
     return SweepTables(
         name=name,
         trials=trials,
@@ -127,6 +125,7 @@ def read_exported(folder: Path) -> SweepTables:
         RecordError: A file is missing or is no table of a sweep.
     """
     provenance = read_json(folder / "provenance.json")
+    converted(provenance, _Provenance, folder / "provenance.json")
 
     def read(name: str) -> pd.DataFrame:
         path = folder / f"{name}.parquet"
@@ -142,6 +141,12 @@ def read_exported(folder: Path) -> SweepTables:
                 f"{path} lacks the columns {', '.join(lacking)}; it was written by another version of the project: "
                 "export the sweep again"
             )
+        for column, about in TABLES[name].items():
+            if about.dtype != "object" and str(frame[column].dtype) != about.dtype:
+                raise RecordError(
+                    f"{path}: expected {about.dtype} in column {column!r}, got {frame[column].dtype}; "
+                    "export the sweep again"
+                )
         return frame
 
     return SweepTables(
@@ -152,6 +157,19 @@ def read_exported(folder: Path) -> SweepTables:
         provenance=provenance,
         read_epochs=functools.cache(lambda: read("epochs")),
     )
+
+
+class _Provenance(msgspec.Struct):
+    """What an exported provenance must be, as far as it is there; see `SweepTables` and `results.merge`."""
+
+    name: str = ""
+    sweep: str = ""
+    revision: str | dict[str, str] = ""
+    versions: dict[str, Any] = {}
+    machines: list[dict[str, Any]] = []
+    data: dict[str, Any] = {}
+    runs: list[dict[str, Any]] = []
+    merged: list[str] = []
 
 
 @contextlib.contextmanager
@@ -182,30 +200,19 @@ class _TrialColumns:
         self._labels: dict[str, list[str]] = {"status": [], "machine": []}
         self._studies = array("q")
 
-    def add(self, study: int, events: Sequence[Event], path: Path) -> int:
-        """Add a study's evaluations and return how many there are."""
-        asked: dict[int, Asked] = {}
-        questions: list[Asked] = []
-        told: list[Told] = []
+    def add(self, study: int, record: StudyRecord) -> None:
+        """Add a study's evaluations."""
+        told, questions = record.told, record.answered
+        if not told:
+            return
         # Seconds of every ask and tell before each tell: with several workers asks come in bunches.
         search, before = 0.0, []
-        for event in events:
+        for event in record.events:
             if type(event) is Asked:
-                asked[event.number] = event
                 search += event.ask_seconds
             elif type(event) is Told:
-                told.append(event)
                 before.append(search)
                 search += event.tell_seconds
-        try:
-            questions = [asked[event.number] for event in told]
-        except KeyError as error:
-            raise RecordError(
-                f"{path}: evaluation {error} was told without having been asked; the journal was damaged after it "
-                "was written: restore it from a copy, or run its sweep with --on-mismatch restart"
-            ) from None
-        if not told:
-            return 0
         seconds = [event.seconds for event in told]
         train = list(itertools.accumulate(seconds))
         self._studies.extend([study] * len(told))
@@ -224,12 +231,11 @@ class _TrialColumns:
         floats["seconds"].fromlist(seconds)
         floats["ask_seconds"].fromlist([event.ask_seconds for event in questions])
         floats["tell_seconds"].fromlist([event.tell_seconds for event in told])
-        self._configs.append(b"".join([event.config for event in questions]))
-        self._sizes.fromlist([len(event.config) for event in questions])
+        self._configs.append(b"".join([bytes(event.config) for event in questions]))
+        self._sizes.fromlist([len(bytes(event.config)) for event in questions])
         self._evaluations.append(pa.array([event.evaluation for event in questions], pa.large_string()))
         self._labels["status"] += [event.status for event in told]
         self._labels["machine"] += [event.machine for event in told]
-        return len(told)
 
     def frame(self, studies: pd.DataFrame) -> pd.DataFrame:
         """Return the table."""
@@ -253,11 +259,11 @@ class _TrialColumns:
         return pd.DataFrame({name: made[name] for name in TRIALS}, copy=False)
 
 
-def _identity(events: Sequence[Event]) -> tuple[str, int, str]:
+def _identity(opened: Opened | None) -> tuple[str, int, str]:
     """Return a study's method, workers, and protocol: its key without what the plan says."""
-    if not events or not isinstance(events[0], Opened):
+    if opened is None:
         return "", 0, ""
-    key = dict(events[0].key)
+    key = json.loads(bytes(opened.key))
     method, _ = str(key.pop("searcher", "")), key.pop("repetition", None)
     return method, int(key.get("workers", 0)), canonical_json(key)
 
@@ -337,34 +343,41 @@ def _given(wanted: pd.DataFrame, folder: Path) -> Iterator[_Block]:
         folder: Where the task's evaluations are.
 
     Raises:
-        RecordError: Metrics of an evaluation differ in how many epochs they have.
+        RecordError: An evaluation of the trials is not there, or its metrics differ in how many epochs they have.
     """
     ids = set(wanted["evaluation"].to_numpy(dtype=object))
     kinds: dict[tuple[str, ...], int] = {}
     read: dict[str, list[Any]] = {"evaluation": [], "ok": [], "kind": [], "stride": []}
     numbers = array("d")
     for bunch in read_evaluations(folder):
-        used = [record for record in bunch if record.curve and record.id in ids]
+        used = [record for record in bunch.lines if record.id in ids]
         curves = [record.curve for record in used]
         read["evaluation"] += [record.id for record in used]
-        read["ok"] += [record.status == "ok" for record in used]
+        read["ok"] += [record.status is Status.OK for record in used]
         read["kind"] += [kinds.setdefault(tuple(curve), len(kinds)) for curve in curves]
-        read["stride"] += [len(next(iter(curve.values()))) for curve in curves]
+        read["stride"] += [len(next(iter(curve.values()), ())) for curve in curves]
         for values in itertools.chain.from_iterable([curve.values() for curve in curves]):
             numbers.fromlist(values)
-    if not kinds:
-        return
-    records = pd.DataFrame(read)
-    sizes = records["stride"] * np.array([len(metrics) for metrics in kinds], dtype=np.int64)[records["kind"]]
+    records = pd.DataFrame(read).astype({"evaluation": "str", "ok": bool, "kind": "int64", "stride": "int64"})
+    widths = np.array([len(metrics) for metrics in kinds], dtype=np.int64)
+    sizes = records["stride"] * widths[records["kind"].to_numpy()]
     if sizes.sum() != len(numbers):
         raise RecordError(
             f"{folder}: metrics of an evaluation have different numbers of epochs; a file there was damaged after it "
-            "was written: restore it from a copy, or move it away to have what it held run again"
+            f"was written: {RESTORE}"
         )
     pairs = wanted.merge(records.assign(begin=sizes.cumsum() - sizes), on="evaluation")
     # The first that reaches far enough, or that failed as the trial did, is what it was given.
     fits = np.where(pairs["status"] == "ok", pairs["stride"] >= pairs["epochs"], ~pairs["ok"])
     given = pairs[fits].drop_duplicates("row")
+    lost = wanted[~wanted["row"].isin(given["row"])]
+    if len(lost):
+        first = lost.iloc[0]
+        raise RecordError(
+            f"{folder}: expected evaluation {first['evaluation']} ({first['status']}, {first['epochs']} epochs), "
+            f"which a study was told, and found it in no file, nor {len(lost) - 1} others; restore the folder from a "
+            "copy, or move the studies' journals away to have them run again"
+        )
     for metrics, kind in kinds.items():
         own = given[given["kind"] == kind]
         if len(own):
@@ -385,16 +398,17 @@ def _ranges(begins: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np
 
 
 def _provenance(layout: Layout, name: str, machines: Sequence[str]) -> dict[str, Any]:
-    runs = [read_json(path) for path in sorted((layout.sweep(name) / "runs").glob("*.json"))]
-    latest = runs[-1] if runs else {}
+    runs = layout.runs(name)
     data: dict[str, str] = {}
     for run in runs:
-        data.update(run.get("data", {}))
+        data.update(run.data)
+    about = [(machine, read_machine(layout.machine(machine))) for machine in machines]
+    described: list[dict[str, Any]] = [msgspec.to_builtins(run) for run in runs]
     return {
-        "sweep": (layout.sweep(name) / "sweep.yaml").read_text(encoding="utf-8"),
-        "revision": latest.get("revision", "none"),
-        "versions": latest.get("versions", {}),
-        "machines": [{"id": machine, **read_json(layout.machine(machine))} for machine in machines],
+        "sweep": read_text(layout.sweep(name) / "sweep.yaml"),
+        "revision": runs[-1].revision if runs else "none",
+        "versions": runs[-1].versions if runs else {},
+        "machines": [{"id": machine, **msgspec.to_builtins(each)} for machine, each in about],
         "data": data,
-        "runs": [{k: v for k, v in run.items() if k != "versions"} for run in runs],
+        "runs": [{k: v for k, v in run.items() if k != "versions"} for run in described],
     }

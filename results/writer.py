@@ -11,32 +11,34 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import msgspec
 from filelock import FileLock, Timeout
 
-from harness import events as happened
-from harness.errors import RecordError, ReplayMismatchError
+from harness.errors import RecordError, ReplayMismatchError, WriteError
+from harness.events import Asked, Done, Event
 from harness.history import History
 from harness.keys import EvaluationKey, StudyKey
-from harness.machine import Machine, numbers_of
-from harness.trial import Evaluation, Proposal, Status
-from results.journal import Appender, parse_line, torn_tail
-from results.layout import (
-    Layout,
-    checked_name,
-    evaluation_lines,
-    make_folder,
-    read_json,
-    write_atomically,
-)
-from results.reading import Asked, Event, Opened, Told, event_of, read_study
+from harness.machine import Description, Machine, numbers_of
+from harness.plan import Plan
+from harness.progress import Snapshot
+from harness.provenance import Run
+from harness.trial import Evaluation, Status
+from results.documents import Beat, Holder, document, machine_document, read_document, read_machine
+from results.journal import Appender, torn_tail
+from results.layout import Layout, checked_name, make_folder, write_atomically
+from results.reading import evaluation_of, read_evaluation, read_evaluations, read_study
 from results.schema import (
-    evaluation_as_json,
-    evaluation_from_json,
-    event_as_json,
-    failed,
-    followed,
-    hosted,
-    opened,
+    EVALUATIONS,
+    LINES,
+    EvaluationLine,
+    Failed,
+    Followed,
+    Hosted,
+    Line,
+    Opened,
+    Replayed,
+    encoded,
+    unmeasured,
 )
 
 SYNC_SECONDS = 1.0
@@ -58,7 +60,7 @@ class StudyJournal:
         path: Path,
         key: StudyKey,
         versions: dict[str, str],
-        describe: Callable[[str], Mapping[str, Any]],
+        describe: Callable[[str], Description],
     ) -> None:
         self._key = key
         self._versions = versions
@@ -69,12 +71,13 @@ class StudyJournal:
         self._followed = record.followed
         self.torn = record.torn
         self._recorded = record.events
+        self._told = len(record.told)
         self._position = 0
         self._appender = Appender(path)
-        self._record(opened(key, versions))
+        self._record(Opened.of(key, versions))
 
     @property
-    def recorded(self) -> Sequence[Event]:
+    def recorded(self) -> Sequence[Replayed]:
         """Its events of earlier runs, in order, as a replay repeats them."""
         return self._recorded
 
@@ -94,7 +97,7 @@ class StudyJournal:
         if not self._followed:
             return None
         return [
-            Proposal(event.trial, event.configuration, event.epochs) if isinstance(event, Asked) else None
+            event.proposal if isinstance(event, Asked) else None
             for event in self._recorded[1 : self._followed]
         ]
 
@@ -104,21 +107,24 @@ class StudyJournal:
 
     def follow(self, reason: str) -> None:
         """Append that all recorded events are followed as they stand from now on, and why."""
-        told = sum(isinstance(event, Told) for event in self._recorded)
-        self._appender.append(followed(told, reason))
+        self._append(Followed(self._told, reason))
 
-    def record(self, event: happened.Event) -> None:
+    def record(self, event: Event) -> None:
         """Verify the next event of a replay, or append a new one.
 
         Raises:
             ReplayMismatchError: The journal holds another event at this place.
+            ProtocolError: It holds what the record cannot.
             WriteError: It cannot be written.
         """
-        self._record(event_as_json(event, self._key))
+        if isinstance(event, Asked):
+            evaluation = self._key.evaluation(event.proposal.config).id
+            event = msgspec.structs.replace(event, evaluation=evaluation)
+        self._record(event)
 
     def fail(self, message: str, details: str) -> None:
         """Append that a bug ended the study."""
-        self._appender.append(failed(message, details))
+        self._append(Failed(message, details))
 
     def sync(self) -> None:
         """Wait until the journal is on the disk."""
@@ -128,25 +134,28 @@ class StudyJournal:
         """Sync and close."""
         self._appender.close()
 
-    def _record(self, event: dict[str, Any]) -> None:
+    def _record(self, event: Replayed) -> None:
         if self._position >= len(self._recorded):
             self._append_host()
-            self._appender.append(event)
+            if isinstance(event, Done):
+                event = msgspec.structs.replace(event, digest=self._appender.digest())
+            self._append(event)
             return
         known = self._recorded[self._position]
         self._position += 1
-        # Through JSON, so that what is compared is what would be written.
-        now = event_of(json.dumps(event).encode())
-        if now.unmeasured() != known.unmeasured():
-            raise ReplayMismatchError(self._mismatch(known, now))
+        if unmeasured(event) != unmeasured(known):
+            raise ReplayMismatchError(self._mismatch(known, event))
+
+    def _append(self, line: Line) -> None:
+        self._appender.append(encoded(line, LINES))
 
     def _append_host(self) -> None:
         if self._machine is None or (self._hosts and self._hosts[-1][1] == self._machine.id):
             return
         self._hosts = (*self._hosts, (self._position, self._machine.id))
-        self._appender.append(hosted(self._machine.id))
+        self._append(Hosted(self._machine.id))
 
-    def _mismatch(self, known: Event, event: Event) -> str:
+    def _mismatch(self, known: Replayed, event: Replayed) -> str:
         first = self._recorded[0]
         changed = list(_differences(first.versions, self._versions)) if isinstance(first, Opened) else []
         then = [machine for before, machine in self._hosts if before < self._position]
@@ -156,8 +165,8 @@ class StudyJournal:
         trial = getattr(known, "trial", getattr(known, "number", 0))
         since = "; ".join(changed) if changed else "nothing that is recorded of machine and libraries"
         return (
-            f"replay differs from the journal at event {self._position}, trial {trial}: "
-            f"recorded {json.dumps(known.unmeasured())}, now {json.dumps(event.unmeasured())}. Changed since: {since}. "
+            f"replay differs from the journal at event {self._position}, trial {trial}: recorded "
+            f"{json.dumps(unmeasured(known))}, now {json.dumps(unmeasured(event))}. Changed since: {since}. "
             "Go on where that is as it was; or run with --on-mismatch tell, to tell the searcher the recorded trials "
             "and let it propose the rest, or with --on-mismatch restart, to set the old journal aside and run this "
             "study again from its beginning"
@@ -237,8 +246,7 @@ class RecordWriter:
             raise RecordError(f"cannot lock results folder {root}: {error.strerror}") from error
         try:
             since = datetime.now(UTC).isoformat(timespec="seconds")
-            about = {"host": host, "pid": pid, "sweep": sweep, "since": since, "run": self.run}
-            write_atomically(root / "driver.json", json.dumps(about) + "\n")
+            write_atomically(root / "driver.json", document(Holder(host, pid, sweep, since, self.run)))
         except RecordError:
             self._lock.release()
             raise
@@ -261,10 +269,7 @@ class RecordWriter:
         """
         self._load(key.task.name)
         for path, offset in self._index.places(key.id):
-            with path.open("rb") as file:
-                file.seek(offset)
-                line = parse_line(file.readline(), path)
-            evaluation = _evaluation(line, path).at(epochs)
+            evaluation = read_evaluation(path, offset).at(epochs)
             if evaluation is None:
                 continue
             if evaluation.status is Status.TIMEOUT and (
@@ -278,6 +283,7 @@ class RecordWriter:
         """Record an evaluation.
 
         Raises:
+            ProtocolError: It holds what the record cannot.
             WriteError: It cannot be written.
         """
         task = key.task.name
@@ -288,7 +294,7 @@ class RecordWriter:
             self._evaluations[task] = Appender(folder / f"{self.run}.jsonl")
         self.add_machine(machine)
         appender = self._evaluations[task]
-        offset = appender.append(evaluation_as_json(key, evaluation))
+        offset = appender.append(encoded(EvaluationLine.of(key, evaluation), EVALUATIONS))
         self._index.add(key.id, appender.path, offset)
 
     def add_machine(self, machine: Machine) -> None:
@@ -299,17 +305,24 @@ class RecordWriter:
         """
         if machine.id not in self._machines:
             path = self.layout.machine(machine.id)
-            if not path.exists():
-                write_atomically(path, json.dumps(machine.description, indent=1, sort_keys=True) + "\n")
+            try:
+                read_machine(path)
+            except RecordError:  # it is new, or damaged: either way it is known what belongs there
+                write_atomically(path, machine_document(machine.description))
             self._machines.add(machine.id)
 
     def _load(self, task: str) -> None:
         if task in self._indexed:
             return
-        for path, offset, line in evaluation_lines(self.layout, task):
-            _evaluation(line, path)
-            self._index.add(line["id"], path, offset)
-        for path in sorted(self.layout.evaluations(task).glob("*.jsonl")):
+        paths = {}
+        for bunch in read_evaluations(self.layout.evaluations(task)):
+            paths[bunch.path] = True
+            for number, (offset, line) in enumerate(
+                zip(bunch.offsets, bunch.lines, strict=True), bunch.number
+            ):
+                evaluation_of(line, bunch.path, number)
+                self._index.add(line.id, bunch.path, offset)
+        for path in paths:
             if torn := torn_tail(path):
                 self.notes.append(
                     f"{path}: dropped an unfinished last line ({torn} bytes), left by a crash; its evaluation "
@@ -328,9 +341,16 @@ class RecordWriter:
             restart: Set what is recorded aside, under another name, and begin anew.
         """
         path = self.layout.study(key.id)
-        if restart and path.exists():
-            path.replace(path.with_name(f"{key.id}.set-aside-{self.run}"))
-        journal = StudyJournal(path, key, versions, lambda machine: read_json(self.layout.machine(machine)))
+        if restart:
+            try:
+                path.replace(path.with_name(f"{key.id}.set-aside-{self.run}"))
+            except FileNotFoundError:
+                pass
+            except OSError as error:
+                raise WriteError(f"cannot set {path} aside: {error.strerror}; mend the folder") from error
+        journal = StudyJournal(
+            path, key, versions, lambda machine: read_machine(self.layout.machine(machine))
+        )
         if journal.torn:
             self.notes.append(
                 f"{path}: dropped an unfinished last line ({journal.torn} bytes), left by a crash"
@@ -343,24 +363,24 @@ class RecordWriter:
         self._journals.remove(journal)
         journal.close()
 
-    def write_sweep(self, name: str, text: str, plan: Mapping[str, Any]) -> None:
+    def write_sweep(self, name: str, text: str, plan: Plan) -> None:
         """Record a sweep file as run and its plan."""
         folder = self.layout.sweep(checked_name("sweep", name))
         write_atomically(folder / "sweep.yaml", text)
-        write_atomically(folder / "plan.json", json.dumps(plan, indent=1) + "\n")
+        write_atomically(folder / "plan.json", document(plan))
 
-    def write_run(self, name: str, provenance: Mapping[str, Any]) -> None:
+    def write_run(self, name: str, provenance: Run) -> None:
         """Record the provenance of this run; written anew as the run learns more."""
         path = self.layout.sweep(name) / "runs" / f"{self.run}.json"
-        write_atomically(path, json.dumps(provenance, indent=1) + "\n")
+        write_atomically(path, document(provenance))
 
-    def write_progress(self, name: str, snapshot: Mapping[str, Any]) -> None:
+    def write_progress(self, name: str, snapshot: Snapshot) -> None:
         """Leave word of how far this run is, for `results.summary.heartbeat_of`; not part of the record.
 
         Raises:
             WriteError: It cannot be written.
         """
-        text = json.dumps({"run": self.run, **snapshot}) + "\n"
+        text = document(Beat(self.run, snapshot))
         write_atomically(self.layout.progress(name), text, durable=False)
 
     # Durability.
@@ -403,18 +423,18 @@ _REFUSED = (
 def holder_of(root: Path) -> str:
     """Describe who wrote to a results folder last."""
     try:
-        value = read_json(root / "driver.json")
-        return f"sweep {value['sweep']!r} on {value['host']}, process {value['pid']}, since {value['since']}"
-    except (RecordError, KeyError):
+        holder = read_document(root / "driver.json", Holder)
+        return f"sweep {holder.sweep!r} on {holder.host}, process {holder.pid}, since {holder.since}"
+    except (RecordError, FileNotFoundError):
         return "another driver, which left no name"
 
 
 def is_held(root: Path) -> bool:
     """Whether a driver is writing to a results folder now."""
-    if not (root / "driver.lock").exists():
-        return False
     lock = FileLock(root / "driver.lock", timeout=0)
     try:
+        if not (root / "driver.lock").exists():
+            return False
         lock.acquire()
     except Timeout:
         return True
@@ -422,13 +442,3 @@ def is_held(root: Path) -> bool:
         return False
     lock.release()
     return False
-
-
-def _evaluation(line: dict[str, Any], path: Path) -> Evaluation:
-    try:
-        return evaluation_from_json(line)
-    except (KeyError, ValueError, TypeError) as error:
-        raise RecordError(
-            f"{path}: an evaluation record is damaged ({type(error).__name__}: {error}): {str(line)[:80]}; "
-            "restore the file from a copy, or move it away to have its evaluations run again"
-        ) from error

@@ -7,18 +7,23 @@ about a million, of which studies of one task and repetition share one in ten.
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import time
 from pathlib import Path
 
+import msgspec
 import numpy as np
 
 from harness.events import Asked, Done, Told
 from harness.keys import EvaluationKey, StudyKey, TaskKey
+from harness.machine import Description, Machine
+from harness.plan import Plan, StudyPlan, TaskPlan
+from harness.provenance import provenance
 from harness.trial import Budget, Curve, Evaluation, Proposal, Status
+from results.documents import document, machine_document
+from results.journal import Appender
 from results.layout import Layout
-from results.schema import evaluation_as_json, event_as_json, opened
+from results.schema import EVALUATIONS, LINES, EvaluationLine, Opened, encoded
 
 METHODS = (
     *("random", "grid", "optuna_tpe", "skopt_gp", "gpyopt_gp", "hyperopt_tpe"),
@@ -27,7 +32,7 @@ METHODS = (
 EPOCHS = 3
 SHARED = 14
 """Evaluations at the beginning of a study that are common to all methods, as a common initial design is."""
-MACHINE = "feedfacefeedface"
+MACHINE = Machine(Description(processor="synthetic", device="cpu", threads=1))
 NAME = "million"
 
 
@@ -54,7 +59,7 @@ def draw(rng: np.random.Generator, task: int, width: float) -> dict[str, object]
 def evaluate(config: dict[str, object], task: int, rng: np.random.Generator) -> Evaluation:
     """Return an evaluation with a curve of every metric that an image task records."""
     if rng.random() < 0.02:
-        return Evaluation(Status.DIVERGED, Curve(), 1, message="loss became nan", machine=MACHINE)
+        return Evaluation(Status.DIVERGED, Curve(), 1, message="loss became nan", machine=MACHINE.id)
     error = quality(config, task) + float(rng.normal(0, 0.004))
     columns: dict[str, list[float]] = {}
     for part, worse in (("train", -0.01), ("val", 0.0), ("test", 0.005)):
@@ -68,7 +73,7 @@ def evaluate(config: dict[str, object], task: int, rng: np.random.Generator) -> 
     row = (980, 3, 1, 0, 4, 2, 5, 1, 3, 1)
     confusion = {part: tuple(row[-i:] + row[:-i] for i in range(10)) for part in ("val", "test")}
     return Evaluation(
-        Status.OK, Curve(columns), EPOCHS, setup_seconds=0.3, machine=MACHINE, confusion=confusion
+        Status.OK, Curve(columns), EPOCHS, setup_seconds=0.3, machine=MACHINE.id, confusion=confusion
     )
 
 
@@ -84,51 +89,51 @@ def write(
     for task in range(tasks):
         label = f"synthetic_{task:02d}"
         key = TaskKey(label, 1, {"variant": "full"})
-        about[label] = {
-            **{
-                "name": label,
-                "source": "synthetic",
-                "metric": "val_accuracy",
-                "test_metric": "test_accuracy",
-            },
-            **{"direction": "max", "failure": 0.0, "full_epochs": EPOCHS, "subset": False},
-            **{"regret_best": 1.0, "regret_reference": 0.1},
-            **{"budget_unit": "evaluations", "budget_amount": evaluations},
-        }
+        about[label] = TaskPlan(
+            name=label,
+            source="synthetic",
+            metric="val_accuracy",
+            test_metric="test_accuracy",
+            direction="max",
+            failure=0.0,
+            full_epochs=EPOCHS,
+            budget_unit="evaluations",
+            budget_amount=evaluations,
+            subset=False,
+            regret_best=1.0,
+            regret_reference=0.1,
+        )
         layout.evaluations(label).mkdir(parents=True)
-        with (layout.evaluations(label) / "20260101T000000-000000.jsonl").open("w") as file:
+        with Appender(layout.evaluations(label) / "20260101T000000-000000.jsonl") as file:
             for repetition in range(repetitions):
                 known: dict[str, Evaluation] = {}
                 for index, method in enumerate(METHODS[:methods]):
                     study = StudyKey(*(key, method, {}, Budget("evaluations", evaluations), 1, repetition, 0))
-                    entry = {"study": study.id, "task": label, "searcher": method, "repetition": repetition}
-                    planned.append(entry)
-                    lines = _study(study, task, index, evaluations, known, file)
-                    layout.study(study.id).write_text(
-                        "".join(json.dumps(v, separators=(",", ":")) + "\n" for v in lines)
-                    )
-    plan = {
-        "name": NAME,
-        "threads": 1,
-        "tasks": about,
-        "studies": sorted(planned, key=lambda p: p["repetition"]),
-    }
-    (layout.sweep(NAME) / "plan.json").write_text(json.dumps(plan))
+                    planned.append(StudyPlan(study.id, label, method, repetition))
+                    with Appender(layout.study(study.id)) as journal:
+                        _study(study, task, index, evaluations, known, file, journal)
+    plan = Plan(NAME, 1, "portable", about, sorted(planned, key=lambda each: each.repetition))
+    (layout.sweep(NAME) / "plan.json").write_text(document(plan))
     (layout.sweep(NAME) / "sweep.yaml").write_text(f"name: {NAME}\n")
-    run = {"revision": "none", "versions": {"numpy": np.__version__}, "data": {}}
-    (layout.sweep(NAME) / "runs" / "20260101T000000-000000.json").write_text(json.dumps(run))
-    layout.machine(MACHINE).write_text(json.dumps({"processor": "synthetic", "device": "cpu", "threads": 1}))
+    (layout.sweep(NAME) / "runs" / "20260101T000000-000000.json").write_text(document(provenance("serial")))
+    layout.machine(MACHINE.id).write_text(machine_document(MACHINE.description))
     return len(planned) * evaluations
 
 
 def _study(
-    study: StudyKey, task: int, method: int, count: int, known: dict[str, Evaluation], file
-) -> list[dict]:
-    """Return a study's events; what is not known yet is evaluated and written to the file."""
+    study: StudyKey,
+    task: int,
+    method: int,
+    count: int,
+    known: dict[str, Evaluation],
+    file: Appender,
+    journal: Appender,
+) -> None:
+    """Write a study's events; what is not known yet is evaluated and written to the file."""
     rng = np.random.default_rng(study.search_seed)
     common = np.random.default_rng(study.training_seed)
-    lines = [opened(study, {"numpy": np.__version__})]
-    clock = 0.0
+    journal.append(encoded(Opened.of(study, {"numpy": np.__version__}), LINES))
+    clock, epochs = 0.0, 0
     for number in range(count):
         # The later and the more skilled, the nearer to the best.
         width = 1.0 if number < SHARED else (1 + number - SHARED) ** (-0.06 * method)
@@ -136,21 +141,21 @@ def _study(
         key = EvaluationKey(study.task, config, study.training_seed)
         if key.id not in known:
             known[key.id] = evaluate(config, task, rng)
-            line = evaluation_as_json(key, known[key.id])
-            file.write(json.dumps(line, separators=(",", ":")) + "\n")
+            file.append(encoded(EvaluationLine.of(key, known[key.id]), EVALUATIONS))
         evaluation = known[key.id]
         ok = evaluation.status is Status.OK
         value = evaluation.curve["val_accuracy"][-1] if ok else None
         test = evaluation.curve["test_accuracy"][-1] if ok else None
-        asked = Asked(number, Proposal(number, config, EPOCHS), clock, 1e-3 * (1 + number * (method == 3)))
+        asked = Asked.of(number, Proposal(number, config, EPOCHS), clock, 1e-3 * (1 + number * (method == 3)))
         clock += EPOCHS
+        epochs += evaluation.epochs
         told = Told(
             *(number, evaluation.status, value, test, -(value or 0.0), evaluation.epochs, clock),
-            *(evaluation.seconds(), 1e-4, MACHINE),
+            *(evaluation.seconds(), 1e-4, MACHINE.id),
         )
-        lines += [event_as_json(asked, study), event_as_json(told, study)]
-    lines.append(event_as_json(Done("budget", count, count * EPOCHS), study))
-    return lines
+        journal.append(encoded(msgspec.structs.replace(asked, evaluation=key.id), LINES))
+        journal.append(encoded(told, LINES))
+    journal.append(encoded(Done("budget", count, epochs, journal.digest()), LINES))
 
 
 def main() -> None:

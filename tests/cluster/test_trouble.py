@@ -27,7 +27,7 @@ def sweep(*kinds, searchers="grid", extra=""):
 def failures(root):
     """Return status and message of the evaluations that failed, by kind of trouble."""
     return {
-        made["task"]["options"]["trouble"]: (made["status"], made["message"])
+        made["key"]["task"]["options"]["trouble"]: (made["status"], made["message"])
         for made in evaluation_records(root).values()
         if made["status"] != "ok"
     }

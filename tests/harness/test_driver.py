@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from records import study_records
+from records import lines_of, rewrite, study_records
 
 from harness.driver import Driver
 from harness.executors.base import Finished
@@ -14,7 +14,7 @@ from harness.host import Stepped
 from harness.progress import Progress
 from harness.sweep import parse_sweep
 from results.layout import Layout
-from results.reading import Told, read_study
+from results.reading import read_study
 from results.writer import RecordWriter
 
 FUNCTIONS = """\
@@ -87,9 +87,9 @@ def test_evaluations_are_shared_by_studies_and_later_sweeps(run_sweep, plugin, t
     # Charged at its original cost, not at nothing.
     for name in ("trouble", "later"):
         plan = Layout(run_sweep.root).plan(name)
-        for planned in plan["studies"]:
-            events = read_study(Layout(run_sweep.root).study(planned["study"])).events
-            assert {event.seconds for event in events if isinstance(event, Told)} == {9 * 0.25}
+        for planned in plan.studies:
+            events = read_study(Layout(run_sweep.root).study(planned.study)).told
+            assert {event.seconds for event in events} == {9 * 0.25}
 
 
 def test_equal_requests_in_flight_are_trained_once(run_sweep, plugin, tmp_path):
@@ -123,7 +123,7 @@ def test_lost_evaluations_are_trained_again_to_the_same_record(run_sweep, tmp_pa
         path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:10]))
     for path in (run_sweep.root / "evaluations").glob("*/*.jsonl"):
         lines = path.read_bytes().splitlines(keepends=True)
-        path.write_bytes(b"".join(lines[::2]) + lines[0][:30])
+        path.write_bytes(b"".join(lines[: len(lines) // 2]) + lines[0][:30])
     resumed = run_sweep(text)
     assert resumed.trained > 0
     assert study_records(run_sweep.root) == study_records(tmp_path / "whole")
@@ -139,8 +139,8 @@ def test_a_bug_in_a_task_fails_its_studies_and_no_other(run_sweep, plugin):
     )
     assert progress.done == 2
     states = {
-        planned["task"]: read_study(Layout(run_sweep.root).study(planned["study"])).state
-        for planned in Layout(run_sweep.root).plan("trouble")["studies"]
+        planned.task: read_study(Layout(run_sweep.root).study(planned.study)).state
+        for planned in Layout(run_sweep.root).plan("trouble").studies
     }
     assert states["branin"] == "done"
     assert {state for label, state in states.items() if "troublesome" in label} == {"failed"}
@@ -206,9 +206,9 @@ def test_a_replay_that_differs_stops_that_study_and_keeps_its_journal(run_sweep,
     whole = study_records(run_sweep.root)
     journals = [p for p in (run_sweep.root / "studies").glob("*.jsonl") if '"breaking"' in p.read_text()]
     for path in journals:
-        lines = path.read_text().splitlines(keepends=True)
-        lines[0] = lines[0].replace('"numpy":"', '"numpy":"0.')
-        path.write_text("".join(lines[:6]))
+        lines = lines_of(path)
+        lines[0]["versions"]["numpy"] = f"0.{lines[0]['versions']['numpy']}"
+        rewrite(path, lines[:6])
     kept = {path: path.read_text() for path in journals}
     monkeypatch.setenv("DERBY_TEST_DRIFT", "1")
     progress = run_sweep(text)

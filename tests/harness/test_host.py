@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
+import msgspec
 import pytest
 
 from harness import host, registry
@@ -30,7 +29,7 @@ def study_key(task="branin", searcher="random", workers=1):
 
 def unmeasured(events):
     blank = {Asked: {"ask_seconds": 0.0}, Told: {"seconds": 0.0, "tell_seconds": 0.0, "machine": ""}}
-    return [replace(event, **blank.get(type(event), {})) for event in events]
+    return [msgspec.structs.replace(event, **blank.get(type(event), {})) for event in events]
 
 
 def all_steps(made, key):

@@ -4,12 +4,13 @@ import io
 import json
 import time
 
+import msgspec
 import pytest
 from rich.console import Console
 
 import harness.display
 from harness.display import Display, duration, headline
-from harness.progress import Best, Pace, Progress
+from harness.progress import Best, Pace, Progress, Snapshot
 
 
 def progress() -> Progress:
@@ -226,12 +227,13 @@ def test_the_heartbeat_beats_at_the_start_and_then_at_most_every_two_seconds(clo
         made.told += 5
         display.tick()
         display.tick()
-    assert [beat["evaluations_told"] for beat in beats] == [31, 36]
+    assert [beat.evaluations_told for beat in beats] == [31, 36]
 
 
 def test_a_snapshot_is_json_and_says_what_the_counters_say():
-    made = big()
-    seen = json.loads(json.dumps(made.snapshot(), allow_nan=False))
+    snapshot = big().snapshot()
+    seen = json.loads(msgspec.json.encode(snapshot))
+    assert msgspec.convert(seen, Snapshot) == snapshot
     assert seen["evaluators"] == {"busy": 58, "idle": 4, "starting": 2, "lost": 6}
     assert (seen["studies_done"], seen["studies_failed"], seen["retried"]) == (1812, 8, 17)
     assert len(seen["best"]) == 20

@@ -65,7 +65,7 @@ def test_what_is_shown_is_what_was_recorded(s1):
     assert len(recorded) == 4
     frame = published.side_by_side(done.lines).set_index(["experiment", "metric"])
     for label, optimizer in (("SGD", "sgd"), ("Adam", "adam")):
-        own = [line["curve"] for line in recorded if line["config"]["optimizer"] == optimizer]
+        own = [line["curve"] for line in recorded if line["key"]["config"]["optimizer"] == optimizer]
         for metric in ("test_accuracy", "test_macro_f1"):
             row = frame.loc[label, metric]
             assert row["mean"] == pytest.approx(np.mean([curve[metric][-1] for curve in own]))
@@ -153,7 +153,7 @@ def test_a_searchs_best_is_trained_afresh(tmp_path):
         for name in ("reproduce-S2-tiny", "reproduce-S2-tiny-retrained")
     )
     assert len(searched["studies"]) == len(afresh["studies"]) == 2
-    seeds = {entry["seed"] for entry in evaluations(tmp_path)}
+    seeds = {entry["key"]["seed"] for entry in evaluations(tmp_path)}
     assert len(seeds) == 4, "what is trained afresh begins with other weights than the search's trials"
     rows = published.selected(line.tables, line.task, line.searcher)
     assert [json.loads(config) for config in rows["config"]] == [line.found[0], line.found[1]]
@@ -217,9 +217,9 @@ def test_a_plugins_report_is_collected_and_compared(bowl, tmp_path):
     assert verdicts == {"right": "yes", "wrong": "no", "rounded": "yes", "searched": verdicts["searched"]}
     assert frame["incomparable"].eq("").all()
     best = {r: config["x"] for r, config in done.lines[3].found.items()}
-    recorded = {line["seed"]: [] for line in evaluations(tmp_path)}
+    recorded = {line["key"]["seed"]: [] for line in evaluations(tmp_path)}
     for line in evaluations(tmp_path):
-        recorded[line["seed"]].append(abs(line["config"]["x"]))
+        recorded[line["key"]["seed"]].append(abs(line["key"]["config"]["x"]))
     assert sorted(map(abs, best.values())) == sorted(min(xs) for xs in recorded.values())
     assert len(evaluations(tmp_path)) == 4 * 6, "three experiments share an evaluation"
 

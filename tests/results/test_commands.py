@@ -11,6 +11,7 @@ import sys
 import time
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pandas as pd
 import pytest
 from records import study_records
@@ -18,6 +19,7 @@ from rich.console import Console
 
 from harness.display import Display
 from harness.progress import Progress
+from results.documents import Holder, document, read_document
 from results.layout import Layout
 from results.summary import heartbeat_of
 from results.writer import RecordWriter
@@ -91,8 +93,8 @@ def beat(writer, *, ago=0.0):
     progress.paced_from = time.monotonic() - 2
 
     def write(snapshot):
-        at = (datetime.now(UTC) - timedelta(seconds=ago)).isoformat()
-        writer.write_progress("small", {**snapshot, "at": at})
+        at = datetime.now(UTC) - timedelta(seconds=ago)
+        writer.write_progress("small", msgspec.structs.replace(snapshot, at=at))
 
     with Display(Console(file=io.StringIO()), progress, write).shown():
         pass
@@ -129,9 +131,9 @@ def test_status_shows_no_numbers_of_a_driver_that_is_gone(status, run_sweep):
         shown = status()
         assert re.search(r"it began \d+ s ago and is starting", shown)
         assert "reused" not in shown
-        about = json.loads((run_sweep.root / "driver.json").read_text())
-        about["since"] = (datetime.now(UTC) - timedelta(seconds=185)).isoformat()
-        (run_sweep.root / "driver.json").write_text(json.dumps(about))
+        about = read_document(run_sweep.root / "driver.json", Holder)
+        since = (datetime.now(UTC) - timedelta(seconds=185)).isoformat()
+        (run_sweep.root / "driver.json").write_text(document(msgspec.structs.replace(about, since=since)))
         assert "it has said nothing for 3 min" in status()
     with driver(run_sweep.root, sweep="another"):
         shown = status()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 
 import pandas as pd
 import pytest
+from records import lines_of, rewrite
 
 from harness.errors import RecordError
 from results.merge import merged, read_source, source_names
@@ -44,11 +44,11 @@ def sorted_trials(tables):
 
 
 def change_value(path, step=2, by=0.5):
-    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    lines = lines_of(path)
     told = [line for line in lines if line["event"] == "told"][step - 1]
     told["value"] += by
     told["loss"] += by
-    path.write_text("".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines))
+    rewrite(path, lines)
 
 
 def test_a_sweep_shared_by_two_clusters_is_one(folders):

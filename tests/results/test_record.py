@@ -9,19 +9,20 @@ import socket
 
 import pandas as pd
 import pytest
+from records import lines_of, rewrite
 
 from harness.errors import RecordError
 from harness.keys import EvaluationKey, TaskKey
-from harness.machine import Machine
+from harness.machine import Description, Machine
 from harness.trial import Curve, Evaluation, Status
-from results.journal import Appender, read_lines, torn_tail
+from results.journal import Appender, check_lines, torn_tail
 from results.layout import Layout, checked_name, write_atomically
-from results.reading import read_events, read_study
+from results.reading import read_evaluations, read_study
 from results.schema import FORMAT
 from results.tables import export, read_tables
 from results.writer import RecordWriter, is_held
 
-HERE = Machine({"processor": "a", "device": "cpu"})
+HERE = Machine(Description(processor="a", device="cpu"))
 
 
 def key(x: float = 0.5, seed: int = 1) -> EvaluationKey:
@@ -40,34 +41,61 @@ def writer(root) -> RecordWriter:
 # Lines.
 
 
+def contents(path):
+    """The lines of a file, each as it was written."""
+    data = path.read_bytes()
+    check_lines(data[: data.rfind(b"\n") + 1], path)
+    return lines_of(path)
+
+
 @pytest.mark.parametrize("tail", [b"", b"{", b'{"a": 1}', b'{"a": "' + b"x" * 100_000])
 def test_a_torn_last_line_is_left_out_and_cut_off_on_the_next_append(tmp_path, tail):
     path = tmp_path / "a.jsonl"
     with Appender(path) as file:
-        file.append({"n": 1})
-        file.append({"n": 2})
+        file.append(b'{"n":1}')
+        file.append(b'{"n":2}')
     whole = path.read_bytes()
     path.write_bytes(whole + tail)
     assert torn_tail(path) == len(tail)
-    assert [line for _, line in read_lines(path)] == [{"n": 1}, {"n": 2}]
     with Appender(path) as file:
-        offset = file.append({"n": 3})
+        offset = file.append(b'{"n":3}')
     assert offset == len(whole)
-    assert [line for _, line in read_lines(path)] == [{"n": 1}, {"n": 2}, {"n": 3}]
+    assert contents(path) == [{"n": 1}, {"n": 2}, {"n": 3}]
 
 
-def test_a_damaged_line_is_named(tmp_path):
+def cut(lines):
+    return lines[:1] + lines[2:]
+
+
+def repeated(lines):
+    return lines[:2] + lines[1:]
+
+
+def swapped(lines):
+    return [lines[0], lines[2], lines[1], *lines[3:]]
+
+
+def digit(lines):
+    return [lines[0], lines[1].replace(b"22", b"23"), *lines[2:]]
+
+
+@pytest.mark.parametrize(("damage", "line"), [(cut, 2), (repeated, 3), (swapped, 2), (digit, 2)])
+def test_a_damaged_line_is_named(tmp_path, damage, line):
     path = tmp_path / "a.jsonl"
-    path.write_text('{"n": 1}\n{"n": \n{"n": 3}\n')
-    with pytest.raises(RecordError, match=r"a.jsonl, line 2: expected a JSON object.*move it away"):
-        list(read_lines(path))
+    with Appender(path) as file:
+        for number in (11, 22, 33, 44):
+            file.append(b'{"n":%d}' % number)
+    lines = path.read_bytes().splitlines(keepends=True)
+    check_lines(b"".join(lines), path)
+    with pytest.raises(RecordError, match=rf"a.jsonl, line {line}: expected a line as it was written there"):
+        check_lines(b"".join(damage(lines)), path)
 
 
 def test_an_append_reaches_the_file_at_once(tmp_path):
     path = tmp_path / "a.jsonl"
     appender = Appender(path)
-    appender.append({"n": 1})
-    assert path.read_text() == '{"n":1}\n'
+    appender.append(b'{"n":1}')
+    assert contents(path) == [{"n": 1}]
     appender.close()
 
 
@@ -129,7 +157,10 @@ def test_an_evaluation_is_found_by_key_and_epochs(tmp_path):
         assert record.find(key(), 10, None) == ok(27).at(10)
     with writer(tmp_path) as record:
         assert record.find(key(), 27, None) == ok(27)
-    assert json.loads((tmp_path / "machines" / f"{HERE.id}.json").read_text()) == HERE.description
+    assert json.loads((tmp_path / "machines" / f"{HERE.id}.json").read_text()) == {
+        "processor": "a",
+        "device": "cpu",
+    }
 
 
 def test_a_timeout_stands_for_deadlines_no_longer_than_its_own(tmp_path):
@@ -177,28 +208,73 @@ def test_a_torn_evaluation_is_said_so(tmp_path):
         assert str(path) in record.notes[0]
 
 
-def test_a_damaged_evaluation_is_named(tmp_path):
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"status": "fine"}, "Invalid enum value 'fine'"),
+        ({"epochs": 2}, "an ok evaluation of 2 epochs has a curve of 3"),
+        ({"curve": {"val_loss": [0.1] * 3, "seconds": [0.1] * 2}}, "need equal lengths"),
+        ({"setup_seconds": -1.0}, "Expected `float` >= 0"),
+        ({"id": "f" * 16}, "expected the id .* of its key, got ffffffffffffffff"),
+        ({"key": {"config": {"x": 0.6}}}, "expected the id .* of its key"),
+    ],
+)
+def test_a_damaged_evaluation_is_named(tmp_path, change, words):
     with writer(tmp_path) as record:
         record.add(key(), ok(3), HERE)
+        record.add(key(0.7), ok(3), HERE)
     path = next((tmp_path / "evaluations" / "line").glob("*.jsonl"))
-    path.write_text(path.read_text().replace('"status":"ok"', '"status":"fine"'))
-    with writer(tmp_path) as record, pytest.raises(RecordError, match="an evaluation record is damaged"):
+    lines = lines_of(path)
+    rewrite(path, [lines[0], {**lines[1], **change}])
+    with writer(tmp_path) as record, pytest.raises(RecordError, match=rf"jsonl, line 2: .*{words}"):
         record.find(key(), 3, None)
 
 
 def test_a_journal_of_another_format_is_refused(tmp_path):
     path = tmp_path / "a.jsonl"
     path.write_text('{"event":"opened","format":999}\n')
-    for read in (read_study, read_events):
-        with pytest.raises(RecordError, match=f"expected a study journal of format {FORMAT}, got"):
-            read(path)
+    with pytest.raises(RecordError, match=f"expected a study journal of format {FORMAT}, got"):
+        read_study(path)
 
 
-def test_an_unreadable_file_is_named(tmp_path):
-    folder = tmp_path / "studies" / "a.jsonl"
-    folder.mkdir(parents=True)  # what even the superuser cannot read as a file
-    with pytest.raises(RecordError, match=r"cannot read .*a.jsonl"):
-        list(read_lines(folder))
+def a_folder(path):
+    path.mkdir()
+
+
+def a_pipe(path):
+    os.mkfifo(path)
+
+
+def a_link_to_itself(path):
+    path.symlink_to(path)
+
+
+def a_socket(path):
+    os.chdir(path.parent)  # a socket's name must be short
+    with socket.socket(socket.AF_UNIX) as made:
+        made.bind(path.name)
+
+
+@pytest.mark.parametrize("make", [a_folder, a_pipe, a_link_to_itself, a_socket])
+@pytest.mark.parametrize("place", ["studies/0123456789abcdef.jsonl", "evaluations/line/a.jsonl"])
+def test_what_is_no_file_is_named_at_once(tmp_path, make, place, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # and back
+    path = tmp_path / place
+    path.parent.mkdir(parents=True)
+    make(path)
+    with pytest.raises(RecordError, match=rf"cannot read .*{path.name}"):
+        if "studies" in place:
+            read_study(path)
+        else:
+            list(read_evaluations(path.parent))
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may read everything")
+def test_what_may_not_be_read_is_named(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.touch(0o000)
+    with pytest.raises(RecordError, match=r"cannot read .*a.jsonl: Permission denied"):
+        read_study(path)
 
 
 # Tables.

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from records import lines_of, rewrite
 
 from harness.errors import RecordError
 from results import columns, reading
+from results.reading import read_study
 from results.tables import export, read_exported, read_tables
 
 SWEEP = """\
@@ -97,23 +99,114 @@ def test_parallel_studies_charge_each_ask_before_what_is_told_after_it(run_sweep
 @pytest.mark.parametrize(
     ("damage", "words"),
     [
-        (lambda line: line.replace('"event":"told"', '"event":"said"'), "said"),
-        (lambda line: line[:40], "expected a JSON object"),
-        (lambda line: line.replace('"number":0', '"number":77'), "without having been asked"),
-        (lambda line: line.replace('"loss":', '"lost":'), "missing required field `loss`"),
+        (lambda line: {**line, "event": "said"}, "Invalid value 'said'"),
+        (lambda line: {**line, "number": 77}, "evaluation 77 was told without having been asked"),
+        (lambda line: {n: v for n, v in line.items() if n != "loss"}, "missing required field `loss`"),
+        (lambda line: {**line, "loss": 10**400}, "out of range"),
+        (lambda line: {**line, "epochs": -1}, "Expected `int` >= 0"),
+        (lambda line: {**line, "epochs": 10**30}, "Expected `int` <= 9007199254740992"),
+        (lambda line: {**line, "epochs": 10}, "was charged 10 epochs of 9 asked"),
+        (lambda line: {**line, "status": "crashed"}, "is crashed and its value"),
+        (lambda line: {**line, "finish": -1.0}, "finished before what was asked or told before it"),
     ],
 )
 def test_a_damaged_journal_is_named_with_its_line(root, damage, words):
-    path = sorted((root / "studies").glob("*.jsonl"))[0]
-    lines = path.read_text().splitlines()
-    told = next(i for i, line in enumerate(lines) if '"event":"told"' in line)
+    path = longest(root)
+    lines = lines_of(path)
+    told = next(i for i, line in enumerate(lines) if line["event"] == "told")
     lines[told] = damage(lines[told])
-    path.write_text("".join(f"{line}\n" for line in lines))
+    rewrite(path, lines)
     with pytest.raises(RecordError, match=words) as caught:
         read_tables(root, "tables")
-    assert str(path) in str(caught.value)
-    if "asked" not in words:
-        assert f"line {told + 1}" in str(caught.value)
+    assert f"{path}, line {told + 1}" in str(caught.value)
+
+
+def longest(root):
+    """The journal of the task with curves."""
+    return next(p for p in sorted((root / "studies").glob("*.jsonl")) if "troublesome" in p.read_text())
+
+
+def told_twice(lines):
+    at = next(i for i, line in enumerate(lines) if line["event"] == "told")
+    return at + 2, [*lines[: at + 1], lines[at], *lines[at + 1 :]]
+
+
+def one_dropped(lines):
+    at = next(i for i, line in enumerate(lines) if line["event"] == "told")
+    return len(lines) - 1, [*lines[:at], *lines[at + 1 :]]
+
+
+def asked_in_another_order(lines):
+    at = next(i for i, line in enumerate(lines) if line["event"] == "asked")
+    return at + 1, [*lines[:at], lines[at + 2], *lines[at:]]
+
+
+def goes_on_after_its_end(lines):
+    return len(lines) + 1, [*lines, lines[-1]]
+
+
+def ends_with_other_counts(lines):
+    return len(lines), [*lines[:-1], {**lines[-1], "epochs": 35}]
+
+
+def opened_again(lines):
+    return 3, [*lines[:2], lines[0], *lines[2:]]
+
+
+def another_key(lines):
+    key = {**lines[0]["key"], "root_seed": 1}
+    return 1, [{**lines[0], "key": key}, *lines[1:]]
+
+
+WHILE_UNDER_WAY = [told_twice, asked_in_another_order, opened_again, another_key]
+AT_ITS_END = [*WHILE_UNDER_WAY, one_dropped, goes_on_after_its_end, ends_with_other_counts]
+
+
+@pytest.mark.parametrize(
+    ("finished", "change"),
+    [(True, change) for change in AT_ITS_END] + [(False, change) for change in WHILE_UNDER_WAY],
+)
+def test_a_journal_that_does_not_add_up_is_refused_with_its_line(root, finished, change):
+    path = longest(root)
+    where, lines = change(lines_of(path))
+    if not finished:
+        lines = [line for line in lines if line["event"] != "done"]
+    rewrite(path, lines)
+    with pytest.raises(RecordError) as caught:
+        read_tables(root, "tables")
+    assert f"{path}, line {where}: expected a line that follows from those before it" in str(caught.value)
+    assert "move it away to have what it held run again" in str(caught.value)
+
+
+def test_the_end_of_a_study_closes_every_line_before_it(root):
+    path = longest(root)
+    data = path.read_bytes()
+    # Another study's lines with checks of their own, such as two files glued together: only the digest can tell.
+    rewrite(path, [line | ({"loss": 0.125} if line.get("number") == 1 else {}) for line in lines_of(path)])
+    glued = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([*glued[:-1], data.splitlines(keepends=True)[-1]]))
+    with pytest.raises(RecordError, match=rf"{path}, line {len(glued)}: "):
+        read_tables(root, "tables")
+
+
+@pytest.mark.parametrize("finished", [True, False])
+def test_a_changed_digit_is_refused_wherever_it_is(root, finished):
+    """Every byte of a journal and of an evaluation file, one at a time."""
+    whole = read_tables(root, "tables").epochs
+    journal = longest(root)
+    evaluations = next((root / "evaluations" / "troublesome").glob("*.jsonl"))
+    if not finished:
+        journal.write_bytes(b"".join(journal.read_bytes().splitlines(keepends=True)[:-1]))
+    for path in (journal, evaluations):
+        data = path.read_bytes()
+        for place in [i for i, byte in enumerate(data) if chr(byte).isdigit()][::7]:
+            other = data[:place] + (b"1" if data[place] != ord("1") else b"2") + data[place + 1 :]
+            path.write_bytes(other)
+            with pytest.raises(RecordError, match=f"{path}, line "):
+                read_study(path) if path is journal else list(reading.read_evaluations(path.parent))
+        path.write_bytes(data)
+    if finished:
+        pd.testing.assert_frame_equal(read_tables(root, "tables").epochs, whole)
 
 
 def test_a_torn_tail_is_left_out(root):
@@ -138,8 +231,7 @@ def test_epochs_are_read_when_asked_for_and_a_damaged_evaluation_is_named(root):
 def rewritten(root, change):
     """Replace every recorded evaluation of the task with curves by those that ``change`` makes of it."""
     for path in (root / "evaluations" / "troublesome").glob("*.jsonl"):
-        lines = [new for line in path.read_text().splitlines() for new in change(json.loads(line))]
-        path.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+        rewrite(path, [new for line in lines_of(path) for new in change(line)])
 
 
 def test_epochs_are_those_of_the_first_record_that_reaches_far_enough(root):
@@ -178,12 +270,23 @@ def test_a_metric_that_some_evaluations_lack_is_empty_there(root):
     assert epochs.loc[kept, "val_loss"].equals(whole.loc[kept, "val_loss"])
 
 
-def test_evaluations_without_a_curve_have_no_epochs(root):
+def test_an_evaluation_that_a_study_was_told_and_no_file_holds_is_named(root):
+    gone = []
+
+    def without_the_last(line):
+        gone.append(line["id"])
+        return [line] if len(gone) < 4 else []
+
+    rewritten(root, without_the_last)
+    with pytest.raises(RecordError, match="which a study was told, and found it in no file") as caught:
+        _ = read_tables(root, "tables").epochs
+    assert any(f"evaluation {lost} (" in str(caught.value) for lost in gone[3:])
+
+
+def test_an_evaluation_cut_short_is_not_taken_for_what_a_study_was_told(root):
     rewritten(root, lambda line: [{**line, "curve": {}}])
-    tables = read_tables(root, "tables")
-    of_task = tables.trials.loc[tables.trials["task"] == "troublesome", "study"]
-    assert not tables.epochs["study"].isin(of_task).any()
-    assert len(tables.epochs)
+    with pytest.raises(RecordError, match="which a study was told, and found it in no file"):
+        _ = read_tables(root, "tables").epochs
 
 
 def test_a_curve_whose_metrics_differ_in_length_is_refused(root):

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from results.schema import CHECK
+
 SECONDS = ("setup_seconds", "lost_seconds", "machine")
 
 
@@ -31,7 +33,7 @@ def evaluation_records(root: Path) -> dict[str, dict[str, Any]]:
     longest: dict[str, dict[str, Any]] = {}
     for path in sorted((root / "evaluations").glob("*/*.jsonl")):
         for line in path.read_text().splitlines():
-            made = {name: value for name, value in json.loads(line).items() if name not in SECONDS}
+            made = {name: value for name, value in json.loads(line).items() if name not in (*SECONDS, CHECK)}
             made["curve"].pop("seconds", None)
             if made["epochs"] >= longest.get(made["id"], made)["epochs"]:
                 longest[made["id"]] = made

@@ -1,0 +1,76 @@
+"""What a sweep is to do, as the record keeps it: its studies, and what analysis needs of its tasks."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+
+_Positive = Annotated[int, msgspec.Meta(ge=1, le=1 << 53)]
+
+
+class TaskPlan(msgspec.Struct, frozen=True):
+    """What analysis needs of a task; `results.columns` says what each is."""
+
+    name: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$")]
+    source: str
+    metric: str
+    test_metric: str | None
+    direction: Literal["min", "max"]
+    failure: float
+    full_epochs: _Positive
+    budget_unit: Literal["evaluations", "epochs"]
+    budget_amount: _Positive
+    subset: bool
+    data: str
+    regret_best: float | None
+    regret_reference: float | None
+
+
+class StudyPlan(msgspec.Struct, frozen=True):
+    """A planned study.
+
+    Args:
+        study: Its id.
+        task: Label of its task.
+        searcher: Label of its searcher.
+        repetition: 0-based.
+    """
+
+    study: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{16}$")]
+    task: str
+    searcher: str
+    repetition: Annotated[int, msgspec.Meta(ge=0, le=1 << 53)]
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """A sweep's plan.
+
+    Args:
+        name: The sweep's name.
+        threads: Threads of one evaluation.
+        arithmetic: Declared arithmetic.
+        tasks: Its tasks by label, in the order of the sweep file.
+        studies: Its studies, in the order planned.
+
+    Raises:
+        ValueError: A study is of a task that is not planned, or a searcher's repetition on a task is planned twice.
+    """
+
+    name: str
+    threads: _Positive
+    arithmetic: str
+    tasks: dict[str, TaskPlan]
+    studies: list[StudyPlan]
+
+    def __post_init__(self) -> None:
+        seen: set[tuple[str, str, int]] = set()
+        for study in self.studies:
+            if study.task not in self.tasks:
+                raise ValueError(f"study {study.study} is of task {study.task!r}, which is not planned")
+            place = (study.task, study.searcher, study.repetition)
+            if place in seen:
+                raise ValueError(
+                    f"{study.searcher} on {study.task}, repetition {study.repetition}, is planned twice"
+                )
+            seen.add(place)
