@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,9 +12,12 @@ import pandas as pd
 from analysis import style
 from analysis.statistics.bootstrap import LEVEL
 from analysis.statistics.comparison import Comparison
+from analysis.statistics.completeness import ended_short
 from analysis.statistics.inputs import Inputs
 from analysis.statistics.paired import POWER, fewest_repetitions, repetitions_needed
 from analysis.statistics.significance import ALPHA, FEW_BLOCKS, smallest_p
+from analysis.statistics.tasks import TaskFacts
+from results.tables import SweepTables
 
 COST_LABELS: Mapping[str, str] = {
     "evaluations": "evaluations",
@@ -118,6 +122,30 @@ def absent_studies(rows: pd.DataFrame) -> list[str]:
     ]
 
 
+def short(tables: SweepTables, tasks: Collection[str], searchers: Collection[str] | None = None) -> str:
+    """Return the sentence that names who ended with budget left on some tasks; empty where none did."""
+    table = ended_short(tables)
+    named = [
+        f"{row['searcher']} on {row['task']} ({_spent(row)})"
+        for row in table[table["task"].isin(list(tasks))].to_dict("records")
+        if searchers is None or row["searcher"] in searchers
+    ]
+    return f"Ended short of the budget, with nothing more to propose: {'; '.join(named)}." if named else ""
+
+
+def _spent(row: Mapping[Hashable, Any]) -> str:
+    """Return ``28 of 2000 epochs, 3 repetitions``."""
+    spent = grouped(row["high"])
+    if row["low"] != row["high"]:
+        spent = f"{grouped(row['low'])} to {spent}"
+    return f"{spent} of {grouped(row['budget'])} {row['unit']}, {plural(row['repetitions'], 'repetition')}"
+
+
+def caveats(tables: SweepTables, facts: TaskFacts, searchers: Collection[str] | None = None) -> str:
+    """Return what a figure of one task ends with: who ended short of the budget, and whether it is a data subset."""
+    return joined(short(tables, [facts.label], searchers), SUBSET if facts.subset else "")
+
+
 def left_out(items: Sequence[str]) -> str:
     """Return the sentence that names what a figure lacks; empty when it lacks nothing."""
     return f"Left out: {'; '.join(items)}." if items else ""
@@ -153,7 +181,8 @@ def scope(comparison: Comparison) -> str:
 def end(inputs: Inputs, comparison: Comparison, more: Sequence[str] = ()) -> str:
     """Return what every figure over tasks ends with: what it lacks, and which tasks ran on a data subset."""
     names = [task for task in comparison.scores if inputs.facts[task].subset]
-    return joined(left_out([*comparison.left_out, *more]), subsets(names))
+    ended = short(inputs.tables, list(comparison.scores), comparison.searchers)
+    return joined(left_out([*comparison.left_out, *more]), ended, subsets(names))
 
 
 def without_references(comparison: Comparison) -> list[str]:

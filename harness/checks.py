@@ -97,7 +97,7 @@ def _inconsistencies(made: _Allowed, objective: Objective, epochs: int) -> Itera
     if status is Status.TIMEOUT and made.deadline is None:
         yield "it is a timeout without the deadline that it ran into"
     # Whatever became of it, its curve stands for every request that it reaches.
-    for metric in filter(None, (objective.metric, objective.test_metric) if curve.epochs else ()):
+    for metric in objective.metrics if curve.epochs else ():
         if metric not in curve:
             yield f"its curve lacks {metric!r}, the objective's; it has {', '.join(map(repr, curve))}"
     for metric in curve:

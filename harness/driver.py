@@ -274,7 +274,7 @@ class Driver:
         for event in journal.recorded:
             if isinstance(event, Asked):
                 key = plan.key.evaluation(event.proposal.config)
-                found = self._writer.find(key, event.epochs, plan.key.deadline)
+                found = self._find(plan, key, event.epochs)
                 if found is not None:
                     recorded[event.number] = (key.id, found)
         return recorded
@@ -384,7 +384,7 @@ class Driver:
     def _take_own(self, active: _Active, asked: Asked, made: Evaluated) -> None:
         """Record what a study's host evaluated itself, unless it is on record."""
         key = active.plan.key.evaluation(asked.proposal.config)
-        found = self._writer.find(key, asked.proposal.epochs, active.plan.key.deadline)
+        found = self._find(active.plan, key, asked.proposal.epochs)
         if found is None:
             self._record(active.plan, key, made)
             return
@@ -444,11 +444,17 @@ class Driver:
 
     # Evaluations.
 
+    def _find(self, plan: PlannedStudy, key: EvaluationKey, epochs: int) -> Evaluation | None:
+        """Return what is on record of an evaluation, as far as a study can use it."""
+        return self._writer.find(
+            key, epochs, plan.key.deadline, self._sweep.tasks[plan.task].objective.metrics
+        )
+
     def _request(self, active: _Active, asked: Asked) -> None:
         """Serve a request from the record, join an equal one in flight, or start a job."""
         plan, epochs = active.plan, asked.proposal.epochs
         key, deadline = plan.key.evaluation(asked.proposal.config), plan.key.deadline
-        found = self._writer.find(key, epochs, deadline)
+        found = self._find(plan, key, epochs)
         if found is not None:
             self._progress.reused += 1
             self._log(plan, "reused", f"trial {asked.proposal.trial}: its evaluation is on record")

@@ -40,6 +40,11 @@ class Objective:
             raise ValueError(f"Objective.failure must be a finite number, got {self.failure!r}")
 
     @property
+    def metrics(self) -> tuple[str, ...]:
+        """The columns that a curve must have."""
+        return (self.metric,) if self.test_metric is None else (self.metric, self.test_metric)
+
+    @property
     def sign(self) -> float:
         """Multiplier that turns the metric into a loss: 1.0 for ``min``, -1.0 for ``max``."""
         return 1.0 if self.direction == "min" else -1.0

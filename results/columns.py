@@ -75,6 +75,7 @@ STUDIES: Mapping[str, Column] = MappingProxyType(
         "state": Column("str", "`done`, `running` (begun and not ended), `failed` or `missing`"),
         "reason": Column("str", "why it failed, or how it ended; empty before"),
         "evaluations": Column("int64", "evaluations told so far"),
+        "spent": Column("int64", "what of its budget is spent so far, in the budget's unit"),
         "followed": Column(
             "int64",
             "how many of these the searcher was told from the record, because what it proposed when the study went "

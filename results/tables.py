@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from harness.errors import RecordError
 from harness.events import Asked, Told
 from harness.keys import canonical_json
+from harness.plan import Plan
 from harness.trial import Status
 from results.columns import EPOCHS, STUDIES, TABLES, TRIALS
 from results.documents import converted, read_json, read_machine, read_text
@@ -78,9 +79,11 @@ def read_tables(root: Path, name: str) -> SweepTables:
             record = read_study(layout.study(planned.study))
             columns.add(index, record)
             followed = record.followed_told
-            about = (record.state, record.reason, len(record.told), followed, *_identity(record.opened))
+            told, in_epochs = len(record.told), plan.tasks[planned.task].budget_unit == "epochs"
+            spent = sum(event.epochs for event in record.told) if in_epochs else told
+            about = (record.state, record.reason, told, spent, followed, *_identity(record.opened))
             rows.append((*msgspec.structs.astuple(planned), *about))
-    names = ["study", "task", "searcher", "repetition", "state", "reason", "evaluations", "followed"]
+    names = ["study", "task", "searcher", "repetition", "state", "reason", "evaluations", "spent", "followed"]
     frame = pd.DataFrame(rows, columns=[*names, "method", "workers", "protocol"])
     studies = _typed(frame, {c: a.dtype for c, a in STUDIES.items()})
     trials = columns.frame(studies)
@@ -91,9 +94,9 @@ def read_tables(root: Path, name: str) -> SweepTables:
         trials=trials,
         studies=studies,
         tasks=_with_none(tasks),
-        provenance=_provenance(layout, name, sorted(set(trials["machine"].unique()) - {""})),
+        provenance=_provenance(layout, plan, sorted(set(trials["machine"].unique()) - {""})),
         read_epochs=functools.cache(
-            _no_collection()(functools.partial(_epochs, layout, trials, tasks["name"]))
+            _no_collection()(functools.partial(_epochs, layout, trials, tasks[["name", "metric"]]))
         ),
     )
 
@@ -280,17 +283,19 @@ def _with_none(tasks: pd.DataFrame) -> pd.DataFrame:
     return tasks.assign(test_metric=test.where(test.notna(), None), **scale)
 
 
-def _epochs(layout: Layout, trials: pd.DataFrame, names: pd.Series) -> pd.DataFrame:
+def _epochs(layout: Layout, trials: pd.DataFrame, tasks: pd.DataFrame) -> pd.DataFrame:
     """Return the curves of all trials, in their order: of the record that each was given, the epochs it asked for.
 
     Args:
         layout: The results folder.
         trials: The trials.
-        names: Registered name of each task, by label.
+        tasks: Registered ``name`` and ``metric`` of each task, by label.
     """
-    wanted = trials[["evaluation", "epochs", "status"]].assign(row=np.arange(len(trials)))
+    wanted = trials[["evaluation", "epochs", "status"]].assign(
+        row=np.arange(len(trials)), metric=trials["task"].map(tasks["metric"])
+    )
     blocks: list[_Block] = []
-    for name, own in wanted.groupby(trials["task"].map(names), sort=False):
+    for name, own in wanted.groupby(trials["task"].map(tasks["name"]), sort=False):
         blocks += _given(own, layout.evaluations(str(name)))
     lengths = np.zeros(len(trials), dtype=np.int64)
     for block in blocks:
@@ -339,7 +344,7 @@ def _given(wanted: pd.DataFrame, folder: Path) -> Iterator[_Block]:
     """Yield the curves that the trials of a task were given, by their metrics.
 
     Args:
-        wanted: ``evaluation``, ``epochs``, ``status`` and ``row`` of the trials.
+        wanted: ``evaluation``, ``epochs``, ``status``, ``row`` and objective ``metric`` of the trials.
         folder: Where the task's evaluations are.
 
     Raises:
@@ -367,8 +372,13 @@ def _given(wanted: pd.DataFrame, folder: Path) -> Iterator[_Block]:
             f"was written: {RESTORE}"
         )
     pairs = wanted.merge(records.assign(begin=sizes.cumsum() - sizes), on="evaluation")
-    # The first that reaches far enough, or that failed as the trial did, is what it was given.
-    fits = np.where(pairs["status"] == "ok", pairs["stride"] >= pairs["epochs"], ~pairs["ok"])
+    # The first that reaches far enough with the metric, or that failed as the trial did, is what it was given.
+    far = pairs["stride"] >= pairs["epochs"]
+    for metric in pairs["metric"].unique():
+        far &= (pairs["metric"] != metric) | pairs["kind"].isin(
+            [kind for metrics, kind in kinds.items() if metric in metrics]
+        )
+    fits = np.where(pairs["status"] == "ok", far, ~pairs["ok"])
     given = pairs[fits].drop_duplicates("row")
     lost = wanted[~wanted["row"].isin(given["row"])]
     if len(lost):
@@ -397,11 +407,8 @@ def _ranges(begins: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np
     return np.arange(lengths.sum()) + np.repeat(begins - np.cumsum(lengths) + lengths, lengths)
 
 
-def _provenance(layout: Layout, name: str, machines: Sequence[str]) -> dict[str, Any]:
-    runs = layout.runs(name)
-    data: dict[str, str] = {}
-    for run in runs:
-        data.update(run.data)
+def _provenance(layout: Layout, plan: Plan, machines: Sequence[str]) -> dict[str, Any]:
+    name, runs = plan.name, layout.runs(plan.name)
     about = [(machine, read_machine(layout.machine(machine))) for machine in machines]
     described: list[dict[str, Any]] = [msgspec.to_builtins(run) for run in runs]
     return {
@@ -409,6 +416,6 @@ def _provenance(layout: Layout, name: str, machines: Sequence[str]) -> dict[str,
         "revision": runs[-1].revision if runs else "none",
         "versions": runs[-1].versions if runs else {},
         "machines": [{"id": machine, **msgspec.to_builtins(each)} for machine, each in about],
-        "data": data,
+        "data": {label: task.data for label, task in plan.tasks.items()},
         "runs": [{k: v for k, v in run.items() if k != "versions"} for run in described],
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -259,10 +259,19 @@ class RecordWriter:
 
     # Evaluations.
 
-    def find(self, key: EvaluationKey, epochs: int, deadline: float | None) -> Evaluation | None:
+    def find(
+        self, key: EvaluationKey, epochs: int, deadline: float | None, metrics: Collection[str] = ()
+    ) -> Evaluation | None:
         """Return the recorded evaluation up to ``epochs``, from the oldest record that reaches there.
 
-        A recorded timeout only stands for requests whose deadline is no longer than the one it ran into.
+        A recorded timeout only stands for requests whose deadline is no longer than the one it ran into, and a
+        success only where it has the metrics: a task may have learnt to measure more.
+
+        Args:
+            key: The evaluation.
+            epochs: Epochs it must reach.
+            deadline: Seconds it may take.
+            metrics: Columns that its curve must have.
 
         Raises:
             RecordError: A record is damaged.
@@ -275,6 +284,8 @@ class RecordWriter:
             if evaluation.status is Status.TIMEOUT and (
                 deadline is None or evaluation.deadline is None or deadline > evaluation.deadline
             ):
+                continue
+            if evaluation.status is Status.OK and not all(metric in evaluation.curve for metric in metrics):
                 continue
             return evaluation
         return None

@@ -203,7 +203,7 @@ def paired_on_task(inputs: Inputs, comparison: Comparison, task: str) -> Plot | 
         f"No mean (a repetition without a success): {listed(unsuccessful)}." if unsuccessful else "",
         "This speaks about this task only.",
         left_out([item for item in comparison.left_out if item.endswith(f" on {task}")]),
-        words.SUBSET if facts.subset else "",
+        words.caveats(inputs.tables, facts),
     )
     return Plot(
         title=f"Against {control} on {task}",

@@ -81,7 +81,7 @@ def overtuning_of_task(inputs: Inputs, task: str) -> Plot | None:
         f"Whiskers: {words.INTERVAL}, resampling repetitions ({RESAMPLES} resamples)."
         if max(counts.values()) > 1
         else "One repetition: no interval.",
-        words.SUBSET if facts.subset else "",
+        words.caveats(inputs.tables, facts),
     )
     return Plot(
         title=f"Overtuning on {task}",

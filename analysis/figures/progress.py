@@ -68,7 +68,7 @@ def convergence(tables: SweepTables, best: pd.DataFrame, task: str, cost: str) -
         else "",
         "The value axis is logarithmic." if values.log else "",
         left_out(_absent(tables, best, task)),
-        words.SUBSET if facts.subset else "",
+        words.caveats(tables, facts),
     )
     figure, curves = draw_convergence(data, facts.metrics, values, task, label, looks_of(tables))
     return Plot(
@@ -110,7 +110,7 @@ def task_rank(tables: SweepTables, best: pd.DataFrame, task: str, cost: str) -> 
         _range("ranked repetition"),
         _unsuccessful(best, {task: blocks.repetitions}),
         left_out(blocks.left_out),
-        words.SUBSET if facts.subset else "",
+        words.caveats(tables, facts),
     )
     figure, curves = draw_ranks(data, titles, task, label, looks_of(tables))
     return Plot(
@@ -165,6 +165,7 @@ def overall_rank(tables: SweepTables, best: pd.DataFrame, cost: str) -> Plot | N
         _range("ranked repetition of every task"),
         _unsuccessful(best, {task: field.tasks[task].repetitions for task in tasks}),
         left_out(absent),
+        words.short(tables, list(tasks), field.searchers),
         words.subsets([task for task in tasks if task_facts(tables, task).subset]),
     )
     figure, curves = draw_ranks(

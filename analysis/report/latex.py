@@ -23,7 +23,7 @@ from analysis.statistics.inputs import Inputs
 from analysis.statistics.ranks import rounded
 from analysis.statistics.significance import ALPHA
 from analysis.statistics.targets import running_times
-from analysis.words import joined, left_out, listed, plural, span
+from analysis.words import joined, left_out, listed, plural, short, span
 
 _SPECIAL: Mapping[str, str] = MappingProxyType(
     {
@@ -149,7 +149,7 @@ def _p(value: float) -> str:
     return r"\textless{}0.001" if value < 0.001 else f"{value:.2g}"
 
 
-def ranking_table(comparison: Comparison) -> Table:
+def ranking_table(inputs: Inputs, comparison: Comparison) -> Table:
     """Return the final ranking as a table."""
     data = ranking(comparison)
     referenced = bool(data["regret"].notna().any())
@@ -190,13 +190,14 @@ def ranking_table(comparison: Comparison) -> Table:
         if tested
         else "Bold: best mean rank. Too few tasks for a test over tasks: this speaks about these tasks only.",
         left_out(list(comparison.left_out)),
+        short(inputs.tables, list(comparison.scores), comparison.searchers),
     )
     return Table(
         "Final ranking", "ranking", caption, data, table_environment(header, rows, caption, "ranking")
     )
 
 
-def results_table(comparison: Comparison) -> Table:
+def results_table(inputs: Inputs, comparison: Comparison) -> Table:
     """Return mean final values with standard deviations, methods × tasks."""
     names = list(comparison.mean_ranks)
     cells: dict[str, dict[str, str]] = {name: {} for name in names}
@@ -240,6 +241,7 @@ def results_table(comparison: Comparison) -> Table:
         else "Bold: best on the task.",
         "A dash: a repetition without a success.",
         left_out(list(comparison.left_out)),
+        short(inputs.tables, list(comparison.scores), comparison.searchers),
     )
     rows = [[escape(name), *(cells[name][task] for task in tasks)] for name in names]
     return Table(
@@ -320,7 +322,11 @@ def all_tables(inputs: Inputs, comparison: Comparison | None = None) -> list[Tab
     """Return every table of a sweep that has something to show, in the order of the report."""
     if comparison is None and comparable(inputs):
         comparison = compare(inputs)
-    tables = [ranking_table(comparison), results_table(comparison)] if comparison is not None else []
+    tables = (
+        [ranking_table(inputs, comparison), results_table(inputs, comparison)]
+        if comparison is not None
+        else []
+    )
     times = running_time_table(inputs)
     return [
         *tables,

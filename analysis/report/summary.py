@@ -15,7 +15,17 @@ from analysis.statistics.ranks import rounded
 from analysis.statistics.scores import TaskScores
 from analysis.statistics.significance import ALPHA
 from analysis.statistics.steps import unusable_studies, usable_studies
-from analysis.words import SUBSET, few_tasks, interval, joined, listed, number, plural, probability
+from analysis.words import (
+    SUBSET,
+    few_tasks,
+    interval,
+    joined,
+    listed,
+    number,
+    plural,
+    probability,
+    short,
+)
 from harness.keys import canonical_json
 from harness.machine import numbers_of
 
@@ -165,6 +175,9 @@ def notices(inputs: Inputs) -> list[str]:
             f"Trainings come from {len(kinds)} kinds of machine that can give other numbers (device, threads, "
             "arithmetic or versions differ; see Provenance): expect them to repeat exactly on their own kind only."
         )
+    ended = short(tables, list(tables.tasks.index))
+    if ended:
+        items.append(f"{ended} What they would have found with the rest cannot be known.")
     went_on = tables.studies[tables.studies["followed"] > 0]
     if len(went_on):
         named = [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from analysis.statistics.steps import usable_studies
+from harness.events import EXHAUSTED
 from results.tables import SweepTables
 
 STATUSES = ("ok", "diverged", "crashed", "timeout")
@@ -36,6 +37,23 @@ def failures_by_method(table: pd.DataFrame) -> pd.DataFrame:
     sums = table.groupby("searcher", sort=True)[columns].sum()
     sums["share"] = sums["failed"] / sums["told"].where(sums["told"] > 0)
     return sums.reset_index()
+
+
+def ended_short(tables: SweepTables) -> pd.DataFrame:
+    """Return the methods whose studies ended with budget left, because they had nothing more to propose.
+
+    Returns:
+        One row per (task, method) that has such: ``task``, ``searcher``, ``repetitions`` (how many), ``low`` and
+        ``high`` (the least and the most they spent), ``budget`` and its ``unit``.
+    """
+    studies = tables.studies
+    ended = studies[(studies["state"] == "done") & (studies["reason"] == EXHAUSTED)]
+    found = ended.groupby(["task", "searcher"], sort=True)["spent"].agg(["size", "min", "max"]).reset_index()
+    found.columns = pd.Index(["task", "searcher", "repetitions", "low", "high"])
+    budgets = tables.tasks[["budget_amount", "budget_unit"]]
+    return found.assign(
+        budget=found["task"].map(budgets["budget_amount"]), unit=found["task"].map(budgets["budget_unit"])
+    )
 
 
 def completeness(tables: SweepTables) -> pd.DataFrame:

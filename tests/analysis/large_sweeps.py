@@ -99,6 +99,7 @@ def large(
             "state": "done",
             "reason": "budget",
             "evaluations": count,
+            "spent": count,
             "followed": 0,
             "method": names[m[first]],
             "workers": 1,

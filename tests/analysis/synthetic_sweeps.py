@@ -116,6 +116,7 @@ def tables_of(
                 "state": state,
                 "reason": reason,
                 "evaluations": len(group),
+                "spent": len(group),
                 "followed": 0,
                 "method": first["searcher"],
                 "workers": 1,
@@ -125,6 +126,7 @@ def tables_of(
         {
             "study": f"{o['task']}|{o['searcher']}|{o['repetition']}",
             "evaluations": 0,
+            "spent": 0,
             "followed": 0,
             "method": "",
             "workers": 0,
@@ -140,6 +142,7 @@ def tables_of(
         "state",
         "reason",
         "evaluations",
+        "spent",
         "followed",
         "method",
         "workers",

@@ -268,3 +268,125 @@ def test_a_full_disk_stops_the_run_and_loses_nothing(tmp_path, plugin, monkeypat
     with RecordWriter(root, sweep=sweep.name, host="here", pid=1) as writer:
         Driver(sweep, writer, progress).run(SerialExecutor(1))
     assert (progress.done, progress.trained) == (2, 16 - kept)
+
+
+def test_what_lacks_a_metric_counts_as_not_on_record(run_sweep, plugin, monkeypatch):
+    import derby_test_plugin
+
+    from harness.trial import Curve, Evaluation, Objective, Status
+    from results.tables import read_tables
+
+    kind = derby_test_plugin.Troublesome
+    text = trouble("none")
+    run_sweep(text)
+    define, evaluate = kind._define, kind.evaluate
+
+    def defined(self):
+        define(self)
+        self.objective = Objective("val_new", "min", failure=10.0, test_metric="test_loss")
+
+    def evaluated(self, config, **rest):
+        made = evaluate(self, config, **rest)
+        return Evaluation(Status.OK, Curve({**made.curve, "val_new": made.curve["val_loss"]}), made.epochs)
+
+    monkeypatch.setattr(kind, "_define", defined)
+    monkeypatch.setattr(kind, "evaluate", evaluated)
+    progress = run_sweep(text.replace("evaluations: 8", "evaluations: 9"))
+    assert not progress.failed
+    assert (progress.trained, progress.reused) == (18, 0)
+    tables = read_tables(run_sweep.root, "trouble")
+    assert tables.epochs["val_new"].notna().all()
+    assert len(tables.epochs) == 18 * 9
+
+
+SHORT = """\
+name: short
+repetitions: 2
+budget: {epochs: 100}
+tasks: [troublesome]
+searchers:
+  - {name: references, settings: {configurations: [{x: 0.25, n: 1}, {x: 0.75, n: 2}]}}
+  - random
+"""
+
+
+def test_a_study_that_ends_with_budget_left_is_named_everywhere(
+    run_sweep, plugin, tmp_path, monkeypatch, capsys
+):
+    from analysis.report.page import build
+    from analysis.statistics.completeness import ended_short
+    from harness import cli
+    from results.tables import read_tables
+
+    progress = run_sweep(SHORT)
+    labels = [f"references on troublesome, repetition {number}" for number in range(2)]
+    assert {label: spent for label, (spent, _) in progress.short.items()} == dict.fromkeys(labels, 18)
+    assert list(run_sweep(SHORT).short) == labels  # also where all was done before
+    (tmp_path / "short.yaml").write_text(SHORT)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    for call in (lambda: cli.run(tmp_path / "short.yaml", results=run_sweep.root), None):
+        try:
+            if call:
+                call()
+            else:
+                cli.status("short", results=run_sweep.root)
+        except cli.typer.Exit as end:
+            assert end.exit_code == 0
+        said = capsys.readouterr().out
+        for label in labels:
+            assert (
+                f"short of its budget: {label}: ended after 18 of 100 epochs; its searcher had nothing more"
+                in said
+            )
+    tables = read_tables(run_sweep.root, "short")
+    (row,) = ended_short(tables).to_dict("records")
+    assert (row["searcher"], row["repetitions"], row["low"], row["high"], row["budget"]) == (
+        "references",
+        2,
+        18,
+        18,
+        100,
+    )
+    page = build(tables, tmp_path / "report", processes=1).read_text()
+    sentence = "Ended short of the budget, with nothing more to propose: references on troublesome (18 of 100 epochs, 2 "
+    assert page.count(sentence) > 3  # the notice, and the captions of what ranks it
+
+
+@pytest.mark.parametrize(
+    ("searcher", "needs"),
+    [("random", 9), ("optuna_hyperband", 0), ("kerastuner_hyperband", 0), ("raytune_asha", 0)],
+)
+def test_a_budget_that_pays_for_no_evaluation_is_refused_with_its_line(plugin, searcher, needs):
+    from harness.errors import SweepError
+
+    text = trouble("none", searcher).replace("evaluations: 8", "epochs: 5")
+    if not needs:
+        parse_sweep(text, "sweep.yaml")
+        return
+    message = f"line 7.*its budget of 5 epochs pays for no evaluation: the first needs {needs}"
+    with pytest.raises(SweepError, match=message):
+        parse_sweep(text, "sweep.yaml")
+
+
+def test_the_shortest_first_evaluation_is_what_a_search_begins_with(plugin):
+    from harness import registry
+    from harness.space import Float, Space
+    from harness.trial import Budget, Fidelity, Objective, Problem
+
+    budget = Budget("epochs", 1000)
+    for name, settings in {
+        "random": {},
+        "references": {"configurations": [{"x": 0.5}], "epochs": 4},
+        "optuna_sha": {"min_early_stopping_rate": 1},
+        "kerastuner_hyperband": {"factor": 2},
+        "raytune_asha": {"grace_period": 3},
+    }.items():
+        for high in (9, 10, 27, 30):
+            problem = Problem(
+                Space({"x": Float(0, 1)}), Fidelity(1, high), Objective("loss", "min", failure=1.0)
+            )
+            kind = registry.searcher(name)
+            least = kind.least_epochs(problem, budget, kind.Settings(**settings))
+            first = kind(problem, seed=0, budget=budget, **settings).ask()
+            assert first.epochs == least, (name, high)

@@ -100,10 +100,10 @@ def test_names_of_any_shape_leave_a_table_well_formed(rows, make):
 
 
 def test_the_best_is_bold_and_what_is_not_worse_underlined(many):
-    table = ranking_table(compare(many))
+    table = ranking_table(many, compare(many))
     assert r"\textbf{skopt\_gp}" in table.latex
     assert r"\underline{optuna\_tpe}" in table.latex
-    results = results_table(compare(many))
+    results = results_table(many, compare(many))
     own = results.data[results.data["task"] == "task00/small"].set_index("searcher")
     (row,) = [line for line in structure(results.latex) if line.startswith("random")]
     first = row.split(" & ")[1]
@@ -113,10 +113,10 @@ def test_the_best_is_bold_and_what_is_not_worse_underlined(many):
 
 
 def test_captions_name_what_is_left_out(few):
-    for table in (ranking_table(compare(few)), results_table(compare(few))):
+    for table in (ranking_table(few, compare(few)), results_table(few, compare(few))):
         assert "repetition 3 (skopt_gp missing) on fashion/small" in table.caption
-    assert "speaks about these tasks only" in ranking_table(compare(few)).caption
-    assert plural(3, "task") in ranking_table(compare(few)).caption
+    assert "speaks about these tasks only" in ranking_table(few, compare(few)).caption
+    assert plural(3, "task") in ranking_table(few, compare(few)).caption
 
 
 def test_a_ragged_table_is_refused():
