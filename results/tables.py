@@ -372,13 +372,16 @@ def _given(wanted: pd.DataFrame, folder: Path) -> Iterator[_Block]:
             f"was written: {RESTORE}"
         )
     pairs = wanted.merge(records.assign(begin=sizes.cumsum() - sizes), on="evaluation")
-    # The first that reaches far enough with the metric, or that failed as the trial did, is what it was given.
-    far = pairs["stride"] >= pairs["epochs"]
+    # The first that reaches far enough, or that failed as the trial did, is what it was given: of those with the
+    # objective's metric, where a task has learnt to measure more.
+    fits = np.where(pairs["status"] == "ok", pairs["stride"] >= pairs["epochs"], ~pairs["ok"])
+    lacks = pd.Series(data=False, index=pairs.index)
     for metric in pairs["metric"].unique():
-        far &= (pairs["metric"] != metric) | pairs["kind"].isin(
-            [kind for metrics, kind in kinds.items() if metric in metrics]
-        )
-    fits = np.where(pairs["status"] == "ok", far, ~pairs["ok"])
+        others = [kind for metrics, kind in kinds.items() if metric not in metrics]
+        lacks |= (pairs["metric"] == metric) & pairs["kind"].isin(others)
+    if lacks.any():
+        order = pairs.assign(lacks=lacks).sort_values(["row", "lacks"], kind="stable").index
+        pairs, fits = pairs.loc[order], fits[order]
     given = pairs[fits].drop_duplicates("row")
     lost = wanted[~wanted["row"].isin(given["row"])]
     if len(lost):

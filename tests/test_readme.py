@@ -114,7 +114,7 @@ def test_every_field_of_a_sweep_is_in_its_table():
 
     section = README.split("A sweep file may hold:")[1].split("### ")[0]
     table = set(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE))
-    assert table == set(SweepSpec.model_fields) - {"description"}
+    assert table == set(SweepSpec.model_fields)
 
 
 def test_every_searcher_is_in_its_table():

@@ -22,7 +22,6 @@ from harness.space import Choice, Condition, Float, Int, Space
 from harness.study import Study
 from harness.task import Task, checked_data, data_digest
 from harness.trial import Budget, Curve, Evaluation, Fidelity, Objective, Problem, Status
-from results.schema import evaluation_as_json, evaluation_from_json
 
 NUMBERS = st.one_of(
     st.integers(),
@@ -150,9 +149,7 @@ def test_an_evaluation_is_valid_or_refused(evaluator, returned, epochs):
         assert made.epochs >= 1  # or an epoch budget would never end
     # What is recorded is read back as it was.
     key = EvaluationKey(TaskKey("handed", 1), {"x": 0.5}, 0)
-    assert (
-        evaluation_from_json(json.loads(json.dumps(evaluation_as_json(key, made), allow_nan=False))) == made
-    )
+    assert EVALUATIONS.decode(encoded(EvaluationLine.of(key, made), EVALUATIONS)).evaluation() == made
 
 
 @fuzzed

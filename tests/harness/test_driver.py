@@ -341,15 +341,12 @@ def test_a_study_that_ends_with_budget_left_is_named_everywhere(
             )
     tables = read_tables(run_sweep.root, "short")
     (row,) = ended_short(tables).to_dict("records")
-    assert (row["searcher"], row["repetitions"], row["low"], row["high"], row["budget"]) == (
-        "references",
-        2,
-        18,
-        18,
-        100,
-    )
+    assert (row["searcher"], row["repetitions"], row["budget"]) == ("references", 2, 100)
+    assert (row["low"], row["high"]) == (18, 18)
     page = build(tables, tmp_path / "report", processes=1).read_text()
-    sentence = "Ended short of the budget, with nothing more to propose: references on troublesome (18 of 100 epochs, 2 "
+    sentence = (
+        "Ended short of the budget, with nothing more to propose: references on troublesome (18 of 100 epochs"
+    )
     assert page.count(sentence) > 3  # the notice, and the captions of what ranks it
 
 
@@ -369,6 +366,7 @@ def test_a_budget_that_pays_for_no_evaluation_is_refused_with_its_line(plugin, s
         parse_sweep(text, "sweep.yaml")
 
 
+@pytest.mark.tensorflow  # which Keras Tuner loads
 def test_the_shortest_first_evaluation_is_what_a_search_begins_with(plugin):
     from harness import registry
     from harness.space import Float, Space
