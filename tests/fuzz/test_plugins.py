@@ -22,6 +22,7 @@ from harness.space import Choice, Condition, Float, Int, Space
 from harness.study import Study
 from harness.task import Task, checked_data, data_digest
 from harness.trial import Budget, Curve, Evaluation, Fidelity, Objective, Problem, Status
+from results.schema import EVALUATIONS, EvaluationLine, encoded
 
 NUMBERS = st.one_of(
     st.integers(),
