@@ -80,12 +80,17 @@ def test_what_is_not_the_sources_is_in_the_label():
     assert not FigHead(images="folder").on_subset
 
 
-def test_images_and_weights_are_part_of_the_identity():
+def test_images_and_weights_are_part_of_the_identity(monkeypatch):
+    # Of a folder the pictures themselves, which are read for it; `test_figs.py` has folders.
+    monkeypatch.setattr("tasks.fig.load_folder", lambda: {"x_train": np.zeros((1, 100, 100, 3), np.uint8)})
+    monkeypatch.setattr("tasks.fig.imagenet_weights", lambda: {"backbone": np.zeros(1, np.float32)})
     keys = {
         FigHead(**options).key.id
         for options in ({}, {"images": "folder"}, {"backbone_weights": "none"}, {"variant": "small"})
     }
     assert len(keys) == 4
+    monkeypatch.setattr("tasks.fig.load_folder", lambda: {"x_train": np.ones((1, 100, 100, 3), np.uint8)})
+    assert FigHead(images="folder").key.id not in keys
     assert FigHead(epochs=10).key.id == FigHead(objective="val_macro_f1").key.id == FigHead().key.id
 
 
