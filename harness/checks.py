@@ -13,9 +13,9 @@ from contextlib import contextmanager
 from typing import Annotated, Any, Final
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, InstanceOf, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, InstanceOf, ValidationError
 
-from harness.errors import TaskError, plain_text, shown
+from harness.errors import TaskError, plain_text, typed
 from harness.keys import TaskKey
 from harness.space import Space
 from harness.task import Inspection, RegretScale, Task
@@ -43,9 +43,6 @@ class _Allowed(BaseModel):
     confusion: dict[str, tuple[tuple[_Count, ...], ...]]
 
 
-_ALLOWED: Final = TypeAdapter(_Allowed)
-
-
 def checked_evaluation(made: object, objective: Objective, epochs: int) -> Evaluation:
     """Return what a task's `evaluate` returned, as plain values.
 
@@ -58,18 +55,19 @@ def checked_evaluation(made: object, objective: Objective, epochs: int) -> Evalu
         TaskError: It is no evaluation that `Task.evaluate` allows; says what is wrong with it.
     """
     if not isinstance(made, Evaluation):
-        raise TaskError(f"evaluate must return an Evaluation, got {shown(made)}")
+        raise TaskError(f"evaluate must return an Evaluation, got {typed(made)}")
     try:
-        allowed = _ALLOWED.validate_python(made)
+        allowed = _Allowed.model_validate(made)
     except ValidationError as error:
         faults = (
-            f"{'.'.join(map(str, fault['loc']))}: {_lowered(fault['msg'])}, got {shown(fault['input'])}"
+            f"{'.'.join(map(str, fault['loc']))}: {_lowered(fault['msg'])}, got {typed(fault['input'])}"
             for fault in error.errors()
         )
         raise TaskError(f"evaluate returned an Evaluation that is not valid: {'; '.join(faults)}") from None
     curve, status = allowed.curve, allowed.status
-    for fault in _inconsistencies(allowed, objective, epochs):
-        raise TaskError(f"evaluate returned an Evaluation that is not valid: {fault}")
+    contradiction = next(_inconsistencies(allowed, objective, epochs), None)
+    if contradiction is not None:
+        raise TaskError(f"evaluate returned an Evaluation that is not valid: {contradiction}")
     return Evaluation(
         status=status,
         curve=curve,
@@ -120,23 +118,23 @@ def checked_inspection(made: object) -> Inspection | None:
     if made is None:
         return None
     if not isinstance(made, Inspection):
-        raise TaskError(f"inspect must return an Inspection or None, got {shown(made)}")
+        raise TaskError(f"inspect must return an Inspection or None, got {typed(made)}")
     arrays: dict[str, Any] = {"images": made.images, "labels": made.labels, "predicted": made.predicted}
     for name in ("before", "after"):
         weights = getattr(made, name)
         if not isinstance(weights, Mapping):
-            raise TaskError(f"inspect: {name} must be a mapping of names to arrays, got {shown(weights)}")
+            raise TaskError(f"inspect: {name} must be a mapping of names to arrays, got {typed(weights)}")
         arrays |= {f"{name} {key}": value for key, value in weights.items()}
     for name, array in arrays.items():
         if not isinstance(array, np.ndarray) or array.dtype.kind not in "biuf":
-            raise TaskError(f"inspect: {name} must be an array of numbers, got {shown(array)}")
+            raise TaskError(f"inspect: {name} must be an array of numbers, got {typed(array)}")
     if not isinstance(made.classes, tuple) or not all(isinstance(name, str) for name in made.classes):
-        raise TaskError(f"inspect: classes must be a tuple of names, got {shown(made.classes)}")
+        raise TaskError(f"inspect: classes must be a tuple of names, got {typed(made.classes)}")
     return made
 
 
-def checked_task(task: Task) -> str:
-    """Check what a task says of itself before anything is planned for it, and return its label.
+def check_task(task: Task) -> None:
+    """Check what a task says of itself before anything is planned for it.
 
     Raises:
         TaskError: It says something that `Task` does not allow.
@@ -156,13 +154,9 @@ def checked_task(task: Task) -> str:
         value = getattr(task, name, None)
         if not isinstance(value, kind):
             wanted = " or ".join(k.__name__ for k in (kind if isinstance(kind, tuple) else (kind,)))
-            raise TaskError(f"task {task.name!r}: {name} must be {wanted}, got {shown(value)}")
+            raise TaskError(f"task {task.name!r}: {name} must be {wanted}, got {typed(value)}")
     if not isinstance(task.key, TaskKey):  # which takes its data
-        raise TaskError(f"task {task.name!r}: key must be a TaskKey, got {shown(task.key)}")
-    label = task.label
-    if not isinstance(label, str) or not label.isprintable() or not label.strip():
-        raise TaskError(f"task {task.name!r}: label must be a printable text, got {shown(label)}")
-    return label
+        raise TaskError(f"task {task.name!r}: key must be a TaskKey, got {typed(task.key)}")
 
 
 def checked_cost(cost: object) -> float:
@@ -178,7 +172,7 @@ def checked_cost(cost: object) -> float:
         except OverflowError:
             value = math.inf
     if not math.isfinite(value) or value <= 0:
-        raise TaskError(f"cost must return a positive, finite number, got {shown(cost)}")
+        raise TaskError(f"cost must return a positive, finite number, got {typed(cost)}")
     return value
 
 

@@ -139,12 +139,13 @@ def searchers(name: Annotated[str | None, typer.Argument(help="Show one in full.
 
 
 @app.command()
-def plan(sweep: SweepFile, results: Results = DEFAULT_RESULTS) -> None:
+def plan(sweep: SweepFile, results: Results = DEFAULT_RESULTS, data: DataFolder = None) -> None:
     """Check a sweep and show what running it would take."""
     from harness.display import duration, of
     from harness.sweep import load_sweep
     from results.summary import expected_cost
 
+    _use_data(data)
     checked = load_sweep(sweep)
     console = _console()
     rows, known, total = [], 0.0, 0
@@ -196,8 +197,7 @@ def profile(
     from harness import profile as engine
     from harness.reproduce import parse_options
 
-    if data is not None:
-        os.environ["DERBY_DATA"] = str(data)
+    _use_data(data)
     chosen = engine.task_named(task, parse_options(option or ()))
     point = engine.configuration(chosen, config, random)
     asked = chosen.fidelity.high if epochs is None else epochs
@@ -226,10 +226,7 @@ def run(
     from harness.launch import INTERRUPTED, InterruptedRunError, launch
     from harness.sweep import load_sweep
 
-    if data is not None:
-        os.environ["DERBY_DATA"] = str(
-            data
-        )  # before the sweep is read, whose identities are those of its data
+    _use_data(data)
     checked = load_sweep(sweep)
     placement = _placement(executor, address, evaluators, gpus_per_evaluator, memory_per_evaluator, sync_to)
     with may_be_lost():
@@ -286,8 +283,7 @@ def reproduce(
         _table(*engine.overview())
         return
     setting = Setting(variant, repetitions, seed, threads, engine.parse_options(option or ()))
-    if data is not None:
-        os.environ["DERBY_DATA"] = str(data)
+    _use_data(data)
     prepared = engine.prepare(report, setting, only or ())
     if plan:
         _table(engine.ESTIMATE, engine.estimate(prepared, results))
@@ -543,6 +539,12 @@ def _placement(
     return Placement(executor.value, address, count, gpus, nbytes, sync_to)
 
 
+def _use_data(folder: Path | None) -> None:
+    """Let tasks look for their data there. Before a sweep is read: its studies are named by their data, too."""
+    if folder is not None:
+        os.environ["DERBY_DATA"] = str(folder)
+
+
 def _cores() -> int:
     """Return how many processes draw: the cores there are, up to 8."""
     return min(os.cpu_count() or 1, 8)
@@ -600,9 +602,9 @@ def _describe(console: Console, name: str, kind: type, options: type[Options]) -
 def _sweep_name(given: str) -> str:
     """Return a sweep's name, read from its file where a file is given."""
     if given.endswith((".yaml", ".yml")):
-        from harness.sweep import load_sweep
+        from harness.sweep import sweep_name
 
-        return load_sweep(Path(given)).name
+        return sweep_name(Path(given))
     return given
 
 

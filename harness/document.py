@@ -17,6 +17,8 @@ from typing import Any, Final, NamedTuple, cast
 
 import yaml
 
+from harness.errors import shown
+
 FieldPath = tuple[str | int, ...]
 """A path into a document: keys and list positions."""
 
@@ -131,12 +133,6 @@ def field_name(place: FieldPath) -> str:
     """Return a place as people write it, such as ``tasks[0].options.variant``."""
     parts = (f"[{part}]" if isinstance(part, int) else f".{_plain(part)}" for part in place)
     return "".join(parts).removeprefix(".") or "the file"
-
-
-def shown(value: object, most: int = 80) -> str:
-    """Return a value as Python writes it, cut where it is long."""
-    text = repr(value)
-    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def invisible(text: str, allowed: str = _IN_TEXT) -> str:

@@ -38,7 +38,7 @@ from harness.progress import Best, Progress
 from harness.schedule import EpochTimes, next_to_begin, next_to_submit
 from harness.sweep import PlannedStudy, Sweep
 from harness.task import Inspection, Task, checked_data, data_digest, read_only
-from harness.trial import Curve, Evaluation, Proposal, Status
+from harness.trial import Curve, Evaluation, Proposal, Status, in_unit
 from results.logs import StudyLogs
 from results.reading import read_study
 from results.writer import RecordWriter, StudyJournal
@@ -185,20 +185,19 @@ class Driver:
         unfinished = []
         for plan in self._sweep.studies:
             record = read_study(self._writer.layout.study(plan.key.id))
-            if record.state == "done":
+            last = record.events[-1] if record.events else None
+            if isinstance(last, Done):
                 self._progress.complete += 1
-                self._progress.told_before += len(record.told)
-                self._note_short(
-                    plan, record.reason, len(record.told), sum(event.epochs for event in record.told)
-                )
+                self._progress.told_before += last.evaluations
+                self._note_short(plan, last)
             else:
                 unfinished.append(plan)
         return unfinished
 
-    def _note_short(self, plan: PlannedStudy, reason: str, evaluations: int, epochs: int) -> None:
+    def _note_short(self, plan: PlannedStudy, done: Done) -> None:
         """Keep the name of a study that ended with budget left."""
-        if reason == EXHAUSTED:
-            spent = evaluations if plan.key.budget.unit == "evaluations" else epochs
+        if done.reason == EXHAUSTED:
+            spent = in_unit(plan.key.budget.unit, evaluations=done.evaluations, epochs=done.epochs)
             self._progress.short[plan.label] = (spent, plan.key.budget)
 
     def _count_workforce(self) -> None:
@@ -376,7 +375,7 @@ class Driver:
                     )
             case Done():
                 active.journal.record(event)
-                self._note_short(plan, event.reason, event.evaluations, event.epochs)
+                self._note_short(plan, event)
                 self._log(
                     plan, "done", f"{event.reason}: {event.evaluations} evaluations, {event.epochs} epochs"
                 )

@@ -81,14 +81,19 @@ MESSAGE_CHARACTERS = 10_000
 """What is kept of the text of others."""
 
 
-def shown(value: object) -> str:
-    """Return a value for a message: its type and the beginning of its repr, also where that raises."""
+def shown(value: object, most: int = 80) -> str:
+    """Return a value as Python writes it, cut where it is long."""
+    text = repr(value)
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def typed(value: object) -> str:
+    """Return a value of others for a message: its beginning and its type, also where its ``__repr__`` raises."""
     kind = type(value).__name__
     try:
-        text = repr(value)
+        return f"{shown(value)} ({kind})"
     except BaseException:  # noqa: BLE001 - of others; whatever it is, it is not what was asked for
         return f"a {kind} whose repr raises"
-    return f"{text if len(text) <= 80 else text[:80] + ' …'} ({kind})"
 
 
 def said(error: BaseException) -> str:

@@ -14,6 +14,9 @@ from harness.arithmetic import Arithmetic
 from harness.space import Config
 from harness.trial import Budget
 
+NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}"
+"""What sweeps, tasks, searchers and studies may be called, so that no name leaves the results folder."""
+
 _encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode
 
 

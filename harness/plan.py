@@ -6,25 +6,33 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from harness.keys import NAME
+from harness.trial import Unit
+
 _Positive = Annotated[int, msgspec.Meta(ge=1, le=1 << 53)]
 
 
 class TaskPlan(msgspec.Struct, frozen=True):
     """What analysis needs of a task; `results.columns` says what each is."""
 
-    name: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$")]
+    name: Annotated[str, msgspec.Meta(pattern=f"^{NAME}$")]
     source: str
     metric: str
     test_metric: str | None
     direction: Literal["min", "max"]
     failure: float
     full_epochs: _Positive
-    budget_unit: Literal["evaluations", "epochs"]
+    budget_unit: Unit
     budget_amount: _Positive
     subset: bool
     data: str
     regret_best: float | None
     regret_reference: float | None
+
+
+def study_label(searcher: str, task: str, repetition: int) -> str:
+    """Name a study for people."""
+    return f"{searcher} on {task}, repetition {repetition}"
 
 
 class StudyPlan(msgspec.Struct, frozen=True):
@@ -41,6 +49,11 @@ class StudyPlan(msgspec.Struct, frozen=True):
     task: str
     searcher: str
     repetition: Annotated[int, msgspec.Meta(ge=0, le=1 << 53)]
+
+    @property
+    def label(self) -> str:
+        """A name for people."""
+        return study_label(self.searcher, self.task, self.repetition)
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -70,7 +83,5 @@ class Plan(msgspec.Struct, frozen=True):
                 raise ValueError(f"study {study.study} is of task {study.task!r}, which is not planned")
             place = (study.task, study.searcher, study.repetition)
             if place in seen:
-                raise ValueError(
-                    f"{study.searcher} on {study.task}, repetition {study.repetition}, is planned twice"
-                )
+                raise ValueError(f"{study.label}, is planned twice")
             seen.add(place)

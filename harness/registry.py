@@ -13,14 +13,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import TypeVar
 
-from harness.errors import DerbyError, Interruption, UnknownNameError, nearest, said, shown
+from harness.errors import DerbyError, Interruption, UnknownNameError, nearest, said, typed
+from harness.keys import NAME
 from harness.searcher import Searcher
 from harness.task import Task
 
 SEARCHER_GROUP = "derby.searchers"
 TASK_GROUP = "derby.tasks"
-
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 
 T = TypeVar("T", Searcher, Task)
 
@@ -81,10 +80,10 @@ def _discover(base: type[T], package_name: str, group: str) -> dict[str, type[T]
             raise DerbyError(f"{origin} cannot be loaded: {said(error)}; fix or uninstall it") from error
         if not (inspect.isclass(loaded) and issubclass(loaded, base)) or inspect.isabstract(loaded):
             raise DerbyError(f"{origin} must be a concrete subclass of {base.__name__}, got {loaded!r}")
-        if not isinstance(getattr(loaded, "name", None), str) or not _NAME.fullmatch(loaded.name):
+        if not isinstance(getattr(loaded, "name", None), str) or not re.fullmatch(NAME, loaded.name):
             raise DerbyError(
                 f"{origin}: its name must be letters, digits, '.', '_' and '-', up to 80 and beginning with a letter "
-                f"or digit, got {shown(getattr(loaded, 'name', None))}"
+                f"or digit, got {typed(getattr(loaded, 'name', None))}"
             )
         if entry.dist is not None:
             loaded.package = f"{entry.dist.name} {entry.dist.version}"

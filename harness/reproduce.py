@@ -19,7 +19,7 @@ from harness import document, registry
 from harness.display import duration
 from harness.driver import OnMismatch
 from harness.entries import Entry, Setting, joined, options_of, sweep_of, with_given
-from harness.errors import DerbyError, UnknownNameError, nearest
+from harness.errors import DerbyError, UnknownNameError, nearest, shown
 from harness.experiment import Experiment
 from harness.keys import derive_seed
 from harness.launch import Placement, launch
@@ -101,7 +101,7 @@ def parse_options(given: Sequence[str]) -> dict[str, Any]:
             raise DerbyError(f"--option {text}: expected NAME=VALUE, such as images=folder")
         read = document.read(value)
         for problem in read.problems:
-            raise DerbyError(f"--option {document.shown(text)}: {problem.message}")
+            raise DerbyError(f"--option {shown(text)}: {problem.message}")
         options[name] = read.value
     return options
 

@@ -22,7 +22,7 @@ from harness.errors import (
     SearcherError,
     SpaceError,
     said,
-    shown,
+    typed,
 )
 from harness.machine import require_libraries
 from harness.options import Options
@@ -306,7 +306,7 @@ class Searcher(ABC):
         """Check a suggestion and number it."""
         if not isinstance(suggestion, Suggestion):
             raise SearcherError(
-                f"searcher {self.name!r} must propose a Suggestion or None, got {shown(suggestion)}"
+                f"searcher {self.name!r} must propose a Suggestion or None, got {typed(suggestion)}"
             )
         fidelity = self.problem.fidelity
         before = suggestion.continues
@@ -322,7 +322,7 @@ class Searcher(ABC):
         except (TypeError, ValueError):
             raise SearcherError(
                 f"{where}: a suggestion needs a mapping of parameters to values and a whole number of epochs, got "
-                f"{shown(suggestion.config)} and {shown(suggestion.epochs)}"
+                f"{typed(suggestion.config)} and {typed(suggestion.epochs)}"
             ) from None
         try:
             if self.drops_inactive:
@@ -331,7 +331,7 @@ class Searcher(ABC):
         except SpaceError as error:
             raise SearcherError(f"{where}: its library proposed {plain}: {error}") from None
         except Exception as error:
-            raise SearcherError(f"{where}: its library proposed {shown(plain)}: {said(error)}") from error
+            raise SearcherError(f"{where}: its library proposed {typed(plain)}: {said(error)}") from error
         if not fidelity.low <= epochs <= fidelity.high:
             raise SearcherError(f"{where}: proposed {epochs} epochs, outside {fidelity}")
         if before is not None and config != self._trial_configs[trial]:

@@ -180,14 +180,15 @@ class Int:
         return min(max(value, self.low), self.high)
 
     def to_unit(self, value: Scalar) -> float:
-        """Map a value to a coordinate inside its interval; `from_unit` gives the value back exactly."""
+        """Map a value to a coordinate in [0, 1), inside its interval; `from_unit` gives the value back exactly."""
         x = self.canonical(value)
         if self.log:
             low, high = math.log(self.low - 0.5), math.log(self.high + 0.5)
             return (math.log(x) - low) / (high - low)
         u = (2 * (x - self.low) + 1) / (2 * self.size)
-        # Of 2⁵³ values the upper half have one float each, and the middle is a tie between two.
-        return u if self.from_unit(u) == x else math.nextafter(u, 0.0)
+        # Of 2⁵³ values the upper half have one float each, and the middle is a tie between two (the last one's
+        # between its own float and 1).
+        return u if u < 1.0 and self.from_unit(u) == x else math.nextafter(u, 0.0)
 
     def grid(self, n: int) -> tuple[int, ...]:
         """Return at most ``n`` distinct values evenly spaced on this scale, ends included."""

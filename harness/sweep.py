@@ -12,11 +12,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from harness import document, registry
 from harness.arithmetic import Arithmetic
-from harness.checks import checked_task, folder_kept
-from harness.errors import DerbyError, Interruption, SweepError, UnknownNameError, nearest, said
-from harness.keys import StudyKey
+from harness.checks import check_task, folder_kept
+from harness.errors import DerbyError, Interruption, SweepError, UnknownNameError, nearest, said, shown
+from harness.keys import NAME, StudyKey
 from harness.options import Options
-from harness.plan import Plan, StudyPlan, TaskPlan
+from harness.plan import Plan, StudyPlan, TaskPlan, study_label
 from harness.searcher import Searcher
 from harness.task import Task
 from harness.trial import Budget, Fidelity
@@ -111,7 +111,7 @@ class SearcherSpec(_Model):
 class SweepSpec(_Model):
     """A sweep file."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$")]
+    name: Annotated[str, Field(pattern=f"^{NAME}$")]
     description: str = ""
     seed: int = Field(0, ge=0, le=LARGEST_SEED, description="root seed, from which every other seed derives")
     repetitions: int = Field(
@@ -143,7 +143,7 @@ class PlannedStudy:
     @property
     def label(self) -> str:
         """A name for people."""
-        return f"{self.searcher} on {self.task}, repetition {self.key.repetition}"
+        return study_label(self.searcher, self.task, self.key.repetition)
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,16 +206,24 @@ def load_sweep(path: Path) -> Sweep:
         SweepError: The file is unusable; the message lists every problem found with file, line and
             field, and the nearest valid name where a name is unknown.
     """
-    try:
-        read = document.load(path)
-    except OSError as error:
-        raise SweepError(f"cannot read sweep file {path}: {error}") from error
-    return _read(read, str(path))
+    return _checked(*_read(_loaded(path), str(path)))
+
+
+def sweep_name(path: Path) -> str:
+    """Return the name that a sweep file gives; its tasks, and their data, may be missing here.
+
+    Raises:
+        SweepError: A field of the file is unusable.
+    """
+    value, problems, _ = _read(_loaded(path), str(path))
+    spec = _spec(value, problems)
+    problems.raise_if_any()
+    return spec.name
 
 
 def parse_sweep(text: str, origin: str) -> Sweep:
     """Check the text of a sweep file; ``origin`` names it in messages. Raises as `load_sweep` does."""
-    return _read(document.read(text), origin)
+    return _checked(*_read(document.read(text), origin))
 
 
 def make_sweep(value: Mapping[str, Any], origin: str) -> Sweep:
@@ -224,10 +232,18 @@ def make_sweep(value: Mapping[str, Any], origin: str) -> Sweep:
     Raises:
         SweepError: It is unusable; the message lists every problem found with its field.
     """
-    return _checked(value, document.write(value), _Problems(origin, {}))
+    return _checked(value, _Problems(origin, {}), document.write(value))
 
 
-def _read(read: document.Document, origin: str) -> Sweep:
+def _loaded(path: Path) -> document.Document:
+    try:
+        return document.load(path)
+    except OSError as error:
+        raise SweepError(f"cannot read sweep file {path}: {error}") from error
+
+
+def _read(read: document.Document, origin: str) -> tuple[Any, _Problems, str]:
+    """Return a document's value, the problems of reading it, and its text."""
     if read.value is None:
         raise SweepError(f"{origin}: the file is empty; expected a sweep with name, budget, tasks, searchers")
     problems = _Problems(origin, read.lines)
@@ -235,16 +251,21 @@ def _read(read: document.Document, origin: str) -> Sweep:
         problems.add_at(line, place, message)
     if isinstance(read.value, document.Unreadable):
         problems.raise_if_any()
-    return _checked(read.value, read.text, problems)
+    return read.value, problems, read.text
 
 
-def _checked(value: Any, text: str, problems: _Problems) -> Sweep:
+def _spec(value: Any, problems: _Problems) -> SweepSpec:
+    """Return what the fields of a sweep file say, whatever the tasks and searchers they name."""
     try:
-        spec = SweepSpec.model_validate(value)
+        return SweepSpec.model_validate(value)
     except ValidationError as error:
         problems.add_validation(error, (), SweepSpec)
         problems.raise_if_any()
         raise  # unreachable: a validation error always holds a problem
+
+
+def _checked(value: Any, problems: _Problems, text: str) -> Sweep:
+    spec = _spec(value, problems)
     number = spec.repetitions * len(spec.tasks) * len(spec.searchers)
     if number > MOST_STUDIES:
         product = f"{spec.repetitions} × {len(spec.tasks)} × {len(spec.searchers)} studies"
@@ -288,7 +309,8 @@ def _tasks(spec: SweepSpec, problems: _Problems) -> dict[str, tuple[Task, Budget
             if not document.is_whole(entry.options):
                 continue
             task = kind(**entry.options)
-            _check_legible(task.label)
+            label = task.label
+            _check_legible(label)
         except ValidationError as error:
             problems.add_validation(error, (*place, "options"), kind.Options)
             continue
@@ -303,7 +325,7 @@ def _tasks(spec: SweepSpec, problems: _Problems) -> dict[str, tuple[Task, Budget
         try:
             kind.require_libraries()
             with folder_kept():
-                label = checked_task(task)
+                check_task(task)
         except Interruption:
             raise
         except DerbyError as error:
@@ -442,10 +464,10 @@ class _Problems:
                 case "missing":
                     message = "this field is required"
                 case "model_type" | "dict_type":
-                    message = f"expected a mapping of fields, got {document.shown(problem['input'])}"
+                    message = f"expected a mapping of fields, got {shown(problem['input'])}"
                 case _:
                     text = problem["msg"].removeprefix("Value error, ")
-                    message = f"{text[:1].lower()}{text[1:]}, got {document.shown(problem['input'])}"
+                    message = f"{text[:1].lower()}{text[1:]}, got {shown(problem['input'])}"
             self.add(place, message)
 
     def raise_if_any(self) -> None:

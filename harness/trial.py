@@ -83,6 +83,15 @@ class Problem:
     objective: Objective
 
 
+Unit = Literal["evaluations", "epochs"]
+"""What budgets are counted in."""
+
+
+def in_unit(unit: Unit, *, evaluations: int, epochs: int) -> int:
+    """Return which of the two a budget of that unit is spent in."""
+    return evaluations if unit == "evaluations" else epochs
+
+
 @dataclass(frozen=True, slots=True)
 class Budget:
     """What one study may spend.
@@ -93,7 +102,7 @@ class Budget:
         amount: How many, at least 1.
     """
 
-    unit: Literal["evaluations", "epochs"]
+    unit: Unit
     amount: int
 
     def __post_init__(self) -> None:

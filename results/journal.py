@@ -68,13 +68,14 @@ def refuse_line(line: bytes, path: Path, number: int | None) -> None:
     has_check = line[-_END:].startswith(_CHECK[:10])
     came = "its check does not match its content and place" if has_check else "it does not end with its check"
     raise RecordError(
-        f"{_place(path, number)}: expected a line as it was written there, but {came}: {line[:60]!r}. A line "
+        f"{place_of(path, number)}: expected a line as it was written there, but {came}: {line[:60]!r}. A line "
         "was changed, dropped, repeated or moved after it was written, or another version of the project wrote it; "
         f"{RESTORE}"
     )
 
 
-def _place(path: Path, number: int | None) -> str:
+def place_of(path: Path, number: int | None) -> str:
+    """Name a line of a file, or the file where the line is not known."""
     return f"{path}, line {number}" if number else str(path)
 
 

@@ -8,13 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import RecordError, WriteError, nearest
+from harness.keys import NAME
 from harness.plan import Plan
 from harness.provenance import Run
 from results.documents import read_document
 from results.journal import files_in
-
-SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
-"""What a sweep, task or study may be called, so that no name leaves the results folder."""
 
 LOG_NAME = 100
 """Characters of a study's label that the name of its log keeps, at most."""
@@ -107,7 +105,7 @@ class Layout:
 
 def checked_name(kind: str, name: str) -> str:
     """Return a name that is safe as a file name, or raise `RecordError`."""
-    if not SAFE_NAME.fullmatch(name):
+    if not re.fullmatch(NAME, name):
         raise RecordError(
             f"{kind} name {name!r} cannot be used: 1 to 80 letters, digits, '.', '_' and '-', "
             "beginning with a letter or digit"

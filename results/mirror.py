@@ -22,8 +22,9 @@ import pyarrow as pa
 from pyarrow import fs
 
 from harness.errors import RecordError
+from harness.keys import NAME
 from results.journal import whole_lines
-from results.layout import SAFE_NAME, make_folder
+from results.layout import make_folder
 
 ROOMS = {
     "machines": ("*.json",),
@@ -34,10 +35,9 @@ ROOMS = {
 """What is copied, in the order in which it is: an evaluation names its machine, a study its evaluations, and the
 end of a run all of its studies."""
 
-_NAME = SAFE_NAME.pattern
 _RECORDED = re.compile(
-    rf"machines/{_NAME}\.json|evaluations/{_NAME}/{_NAME}\.jsonl|studies/{_NAME}(\.jsonl|\.set-aside-{_NAME})"
-    rf"|sweeps/{_NAME}/(sweep\.yaml|plan\.json|runs/{_NAME}\.json)"
+    rf"machines/{NAME}\.json|evaluations/{NAME}/{NAME}\.jsonl|studies/{NAME}(\.jsonl|\.set-aside-{NAME})"
+    rf"|sweeps/{NAME}/(sweep\.yaml|plan\.json|runs/{NAME}\.json)"
 )
 """Nothing else is read from a copy or written to one: no draft, no lock, and no name that leaves the folder."""
 

@@ -22,6 +22,7 @@ from results.journal import (
     files_in,
     is_sound,
     open_file,
+    place_of,
     read_file,
     refuse_line,
 )
@@ -359,9 +360,8 @@ def evaluation_of(line: EvaluationLine, path: Path, number: int | None = None) -
     try:
         return line.evaluation()
     except (msgspec.MsgspecError, ValueError) as error:
-        place = f"{path}, line {number}" if number else str(path)
         raise RecordError(
-            f"{place}: an evaluation record is damaged ({error}): {line.id}; {RESTORE}"
+            f"{place_of(path, number)}: an evaluation record is damaged ({error}): {line.id}; {RESTORE}"
         ) from error
 
 

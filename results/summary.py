@@ -14,6 +14,7 @@ from harness.keys import digest
 from harness.machine import Description, numbers_of
 from harness.plan import Plan, StudyPlan, TaskPlan
 from harness.progress import Snapshot
+from harness.trial import in_unit
 from results.documents import Beat, Holder, read_document, read_machine
 from results.layout import Layout
 from results.reading import State, StudyRecord, read_study
@@ -103,11 +104,7 @@ def state_counts(records: Records) -> dict[tuple[str, str], Counter[str]]:
 
 def failures_of(records: Records) -> list[str]:
     """Name the failed studies and say why each failed."""
-    return [
-        f"{planned.searcher} on {planned.task}, repetition {planned.repetition}: {record.reason}"
-        for planned, record in records
-        if record.state == "failed"
-    ]
+    return [f"{planned.label}: {record.reason}" for planned, record in records if record.state == "failed"]
 
 
 def short_of(records: Records, plan: Plan) -> list[str]:
@@ -116,17 +113,15 @@ def short_of(records: Records, plan: Plan) -> list[str]:
     for planned, record in records:
         if record.state == "done" and record.reason == EXHAUSTED:
             task = plan.tasks[planned.task]
-            spent = record.evaluations if task.budget_unit == "evaluations" else record.epochs
-            label = f"{planned.searcher} on {planned.task}, repetition {planned.repetition}"
-            lines.append(ended_short(label, spent, task.budget_amount, task.budget_unit))
+            spent = in_unit(task.budget_unit, evaluations=record.evaluations, epochs=record.epochs)
+            lines.append(ended_short(planned.label, spent, task.budget_amount, task.budget_unit))
     return lines
 
 
 def followed_of(records: Records) -> list[str]:
     """Name the studies whose searchers were told recorded trials, and how many."""
     return [
-        f"{planned.searcher} on {planned.task}, repetition {planned.repetition}: its searcher was told "
-        f"{record.followed} recorded evaluations and proposed the rest"
+        f"{planned.label}: its searcher was told {record.followed} recorded evaluations and proposed the rest"
         for planned, record in records
         if record.followed
     ]

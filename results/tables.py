@@ -25,7 +25,7 @@ from harness.errors import RecordError
 from harness.events import Asked, Told
 from harness.keys import canonical_json
 from harness.plan import Plan
-from harness.trial import Status
+from harness.trial import Status, in_unit
 from results.columns import EPOCHS, STUDIES, TABLES, TRIALS
 from results.documents import converted, read_json, read_machine, read_text
 from results.journal import RESTORE
@@ -79,8 +79,8 @@ def read_tables(root: Path, name: str) -> SweepTables:
             record = read_study(layout.study(planned.study))
             columns.add(index, record)
             followed = record.followed_told
-            told, in_epochs = len(record.told), plan.tasks[planned.task].budget_unit == "epochs"
-            spent = sum(event.epochs for event in record.told) if in_epochs else told
+            told, unit = len(record.told), plan.tasks[planned.task].budget_unit
+            spent = in_unit(unit, evaluations=told, epochs=sum(event.epochs for event in record.told))
             about = (record.state, record.reason, told, spent, followed, *_identity(record.opened))
             rows.append((*msgspec.structs.astuple(planned), *about))
     names = ["study", "task", "searcher", "repetition", "state", "reason", "evaluations", "spent", "followed"]

@@ -9,12 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from harness.arithmetic import Arithmetic, declare
 
 # As the command line does, before anything loads numpy; `test_other_processors.py` runs a part with other kernels.
 declare(Arithmetic(os.environ.get("DERBY_TEST_ARITHMETIC", "portable")))
 pytest.register_assert_rewrite("searchers.conformance")
+# The same examples every time, so that a change that passed here passes elsewhere; the profiles of hypothesis, such
+# as `--hypothesis-profile=default`, look for new ones.
+settings.register_profile("same", derandomize=True, print_blob=True)
+settings.load_profile("same")
 
 import groups  # noqa: E402
 from records import PLUGIN  # noqa: E402

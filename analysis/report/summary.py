@@ -28,6 +28,7 @@ from analysis.words import (
 )
 from harness.keys import canonical_json
 from harness.machine import numbers_of
+from harness.plan import study_label
 
 
 def summary(inputs: Inputs, comparison: Comparison | None) -> list[str]:
@@ -181,7 +182,7 @@ def notices(inputs: Inputs) -> list[str]:
     went_on = tables.studies[tables.studies["followed"] > 0]
     if len(went_on):
         named = [
-            f"{row['searcher']} on {row['task']}, repetition {row['repetition']}, after {row['followed']} evaluations"
+            f"{study_label(row['searcher'], row['task'], row['repetition'])}, after {row['followed']} evaluations"
             for row in went_on.to_dict("records")
         ]
         items.append(

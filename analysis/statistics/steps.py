@@ -11,6 +11,7 @@ import pandas as pd
 from analysis.errors import AnalysisError
 from analysis.statistics.bootstrap import Floats
 from analysis.statistics.tasks import Measure
+from harness.plan import study_label
 from results.tables import SweepTables
 
 COSTS = ("evaluations", "spent_epochs", "train_seconds", "total_seconds")
@@ -149,7 +150,7 @@ def usable_studies(tables: SweepTables) -> pd.DataFrame:
     if not twice.empty:
         task, searcher, repetition = twice[KEY].iloc[0]
         raise AnalysisError(
-            f"sweep {tables.name!r} has two studies of {searcher} on {task}, repetition {repetition}; "
+            f"sweep {tables.name!r} has two studies of {study_label(searcher, task, repetition)}; "
             "studies are paired by task, searcher and repetition: give the searchers different labels"
         )
     if tables.trials.empty:

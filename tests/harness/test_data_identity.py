@@ -114,3 +114,16 @@ def test_documented_tasks_know_their_data_without_loading_them(monkeypatch):
     # What is trained on besides images is part of it.
     weights = FigHead(variant="small", backbone_weights="imagenet").key.data
     assert weights.startswith(FigHead(variant="small", backbone_weights="none").key.data + " ")
+
+
+def test_what_is_recorded_is_found_by_its_file_where_the_data_are_gone(measured, monkeypatch, capsys):
+    from harness import cli
+
+    _, _, values = measured("1 2 3")
+    assert values == [2.0, 2.0]
+    recorded = measured.file.parent / "results" / "sweeps" / "measured" / "sweep.yaml"
+    file = measured.file.with_name("measured.yaml")
+    file.write_text(recorded.read_text())
+    measured.file.unlink()
+    cli.status(str(file), results=measured.file.parent / "results")
+    assert "random" in capsys.readouterr().out

@@ -120,6 +120,22 @@ def test_every_log_int_comes_back_from_the_unit_cube(low, width, data):
     assert domain.from_unit(domain.to_unit(value)) == value
 
 
+@pytest.mark.parametrize(
+    "domain",
+    [
+        Int(1, 2**53),
+        Int(0, 2**53 - 1),
+        Int(-(2**53), -1),
+        Int(1, 2**44, log=True),
+        Int(2**44 - 1, 2**44, log=True),
+    ],
+)
+def test_both_ends_lie_below_one_and_come_back(domain):
+    for value in (domain.low, domain.high):
+        assert 0 <= domain.to_unit(value) < 1
+        assert domain.from_unit(domain.to_unit(value)) == value
+
+
 @given(st.sampled_from([1, 0, -1, -(2**52), 2**52, -(2**53)]), st.integers(2**50, 2**53), st.data())
 def test_every_int_comes_back_from_the_unit_cube_up_to_the_largest(low, size, data):
     domain = Int(low, min(low + size - 1, 2**53))
