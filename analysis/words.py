@@ -14,8 +14,8 @@ from analysis.statistics.bootstrap import LEVEL
 from analysis.statistics.comparison import Comparison
 from analysis.statistics.completeness import ended_short
 from analysis.statistics.inputs import Inputs
-from analysis.statistics.paired import POWER, fewest_repetitions, repetitions_needed
-from analysis.statistics.significance import ALPHA, FEW_BLOCKS, smallest_p
+from analysis.statistics.paired import POWER, repetitions_needed
+from analysis.statistics.significance import ALPHA, fewest_blocks
 from analysis.statistics.tasks import TaskFacts
 from results.tables import SweepTables
 
@@ -58,6 +58,11 @@ def probability(p: float) -> str:
     return "< 0.001" if p < 0.001 else f"{p:.2g}"
 
 
+def p_value(p: float) -> str:
+    """Return ``p = 0.012`` or ``p < 0.001``."""
+    return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
+
+
 def grouped(value: float) -> str:
     """Return a whole number with its thousands apart: ``20 000``."""
     return f"{value:,.0f}".replace(",", " ")
@@ -91,6 +96,24 @@ def plural(count: int, word: str) -> str:
 def listed(items: Sequence[str]) -> str:
     """Return ``a``, ``a and b`` or ``a, b and c``."""
     return " and ".join(filter(None, [", ".join(items[:-1]), *items[-1:]]))
+
+
+NAMED = 6
+"""Names that a sentence lists; of more it gives the number."""
+
+
+def named(items: Sequence[str]) -> str:
+    """Return ``a, b and c``; of more than `NAMED` the first ones and how many more."""
+    if len(items) <= NAMED + 1:
+        return listed(items)
+    return listed([*items[:NAMED], f"{len(items) - NAMED} more"])
+
+
+def ranks_of(ranks: Mapping[str, float], most: int = 100) -> str:
+    """Return ``a 1.40, b 1.80``: mean ranks, best first; of more than ``most`` the first ones and how many more."""
+    order = sorted(ranks, key=lambda name: (round(ranks[name], 9), name))
+    parts = [f"{name} {ranks[name]:.2f}" for name in order[:most]]
+    return ", ".join(parts) + (f" and {len(order) - most} more" if len(order) > most else "")
 
 
 def joined(*sentences: str) -> str:
@@ -194,37 +217,36 @@ def few(comparison: Comparison) -> str:
     """Return the sentence that limits a figure to its tasks; empty with enough of them."""
     if not comparison.few:
         return ""
-    count = plural(len(comparison.scores), "task")
-    return f"With {count} only, this speaks about these tasks, not about tasks in general."
+    return f"With {plural(len(comparison.scores), 'task')}, this speaks about these tasks, not about tasks in general."
 
 
 def few_tasks(comparison: Comparison) -> str:
-    """Return the sentences that a report with few tasks leads with; empty with enough of them."""
+    """Return the sentences on what so few tasks cannot say, and how many could; empty with enough of them."""
     if not comparison.few:
         return ""
+    k = len(comparison.searchers)
     return (
-        f"With {plural(len(comparison.scores), 'task')}, fewer than {FEW_BLOCKS}, tests over tasks are powerless: no "
-        "statement about tasks in general is made. Methods are compared over repetitions within each task, which "
-        "speaks about these tasks only."
+        f"With {plural(len(comparison.scores), 'task')} no test over tasks could show a difference, however clear: "
+        f"{plural(k, 'method')} need at least {comparison.final.needed} tasks (signed-rank tests with Holm's "
+        f"correction over {plural(k * (k - 1) // 2, 'pair')}). No statement about tasks in general is made. Methods "
+        "are compared over repetitions within each task, which speaks about these tasks only."
     )
 
 
-def powerless(tasks: int, pairs: int) -> str:
-    """Return the sentence that no pair could have differed, where that is so."""
-    smallest = smallest_p(tasks) * pairs
-    if smallest <= ALPHA:
+def untested(pairs: pd.DataFrame) -> str:
+    """Return the sentence that names pairs with too few blocks for any difference to be shown; empty where none is."""
+    rows = pairs[~pairs["possible"]]
+    if rows.empty:
         return ""
-    return (
-        f"With {tasks} tasks and {pairs} pairs no corrected p-value can be below {min(smallest, 1):.2g}, so that no "
-        "pair could be told apart, whatever the results."
-    )
+    names = [f"{a} and {b}" for a, b in zip(rows["first"], rows["second"], strict=True)]
+    return f"Too few tasks in common for a test, and so joined as well: {'; '.join(names)}."
 
 
 def planning(comparison: Comparison, task: str) -> str:
     """Return what the repetitions of a task can detect, and how many the observed differences would need, in words."""
     data = comparison.within[comparison.within["task"] == task]
-    count, tests = len(comparison.scores[task].repetitions), len(data)
-    fewest = fewest_repetitions(comparisons=tests)
+    count, tests = int(data["repetitions"].max()), int(data["comparisons"].iloc[0])
+    fewest = fewest_blocks(comparisons=tests)
     spreads = data["sd"].to_numpy(dtype=float)
     spreads = spreads[np.isfinite(spreads) & (spreads > 0)]
     if count < fewest:

@@ -12,11 +12,22 @@ from analysis.figures import charts
 from analysis.figures.canvas import Plot, looks_of
 from analysis.figures.charts import Panel
 from analysis.statistics.bootstrap import RESAMPLES
-from analysis.statistics.comparison import ROPE, Comparison
+from analysis.statistics.comparison import Comparison
 from analysis.statistics.inputs import Inputs
 from analysis.statistics.ranks import SIGNIFICANT_DIGITS
-from analysis.statistics.significance import ALPHA, POSTERIOR_SAMPLES, cliques, critical_difference, p_matrix
-from analysis.words import joined, left_out, listed, plural
+from analysis.statistics.significance import (
+    ALPHA,
+    POSTERIOR_SAMPLES,
+    PRIOR_STRENGTH,
+    cliques,
+    critical_difference,
+    p_matrix,
+)
+from analysis.statistics.standing import ROPE
+from analysis.words import joined, left_out, listed, p_value, plural
+
+SHARE = "share of repetitions won minus lost"
+"""What tests over tasks rest on: one number for each pair and task."""
 
 
 def critical_difference_wilcoxon(inputs: Inputs, comparison: Comparison) -> Plot | None:
@@ -24,22 +35,21 @@ def critical_difference_wilcoxon(inputs: Inputs, comparison: Comparison) -> Plot
 
     ``None`` with fewer than 3 methods, or with so few tasks that no test over tasks can find anything.
     """
-    test = comparison.friedman
+    standing = comparison.final
+    test = standing.friedman
     if test is None or comparison.few:
         return None
-    p = p_matrix(comparison.pairs)
-    bars = cliques(p, list(comparison.mean_ranks))
+    bars = cliques(p_matrix(standing.pairs), list(standing.mean_ranks))
     verdict = "differ" if test.f_p <= ALPHA else "cannot be told apart"
     caption = joined(
-        "Critical-difference diagram: mean rank over tasks of each method's mean final value, 1 is best.",
+        "Critical-difference diagram: mean rank of each method's final values within repetitions, over repetitions, "
+        "then over tasks; 1 is best.",
         f"Bars join maximal sets of methods of which no two differ at {ALPHA:g} by pairwise Wilcoxon signed-rank "
-        f"tests over tasks with Holm's correction over {len(comparison.pairs)} pairs, on differences of "
-        f"{comparison.differences.words}; a dot marks a member, and a bar is dashed where it passes a method that is "
-        "not one.",
-        words.powerless(len(comparison.scores), len(comparison.pairs)),
-        f"Friedman: χ² = {test.chi2:.2f}, p = {words.probability(test.chi2_p)}; Iman–Davenport: "
-        f"F({test.f_df[0]}, {test.f_df[1]}) = {test.f:.2f}, p = {words.probability(test.f_p)}: over all, the methods "
-        f"{verdict}.",
+        f"tests over tasks with Holm's correction over {plural(len(standing.pairs), 'pair')}, on each task's "
+        f"{SHARE}; a dot marks a member, and a bar is dashed where it passes a method that is not one.",
+        words.untested(standing.pairs),
+        f"Friedman: χ² = {test.chi2:.2f}, {p_value(test.chi2_p)}; Iman–Davenport: "
+        f"F({test.f_df[0]}, {test.f_df[1]}) = {test.f:.2f}, {p_value(test.f_p)}: over all, the methods {verdict}.",
         f"Values equal after rounding to {SIGNIFICANT_DIGITS} significant digits share their rank.",
         words.scope(comparison),
         words.end(inputs, comparison),
@@ -53,7 +63,7 @@ def critical_difference_wilcoxon(inputs: Inputs, comparison: Comparison) -> Plot
         + ("; ".join(listed(list(bar)) for bar in bars) or "none")
         + ".",
         figure=charts.draw_critical_difference(
-            comparison.mean_ranks,
+            standing.mean_ranks,
             bars,
             "Mean rank over tasks; bars: no difference by Wilcoxon–Holm",
             looks_of(inputs.tables),
@@ -64,17 +74,18 @@ def critical_difference_wilcoxon(inputs: Inputs, comparison: Comparison) -> Plot
 
 def critical_difference_nemenyi(inputs: Inputs, comparison: Comparison) -> Plot | None:
     """Draw the classical companion: Nemenyi's critical difference. ``None`` as for the other diagram."""
-    test = comparison.friedman
-    if test is None or comparison.few:
+    standing = comparison.final
+    if standing.friedman is None or comparison.few:
         return None
     k, n = len(comparison.searchers), len(comparison.scores)
     difference = critical_difference(k, n)
-    bars = cliques(comparison.nemenyi, list(comparison.mean_ranks))
+    bars = cliques(standing.nemenyi, list(standing.mean_ranks))
     caption = joined(
-        "Critical-difference diagram after Nemenyi: mean rank over tasks of each method's mean final value, 1 is "
-        "best.",
+        "Critical-difference diagram after Nemenyi: mean rank of each method's final values within repetitions, over "
+        "repetitions, then over tasks; 1 is best.",
         f"Bars join methods whose mean ranks differ by less than CD = {difference:.3g} (level {ALPHA:g}, {k} methods, "
-        f"{n} tasks). Nemenyi's test knows the other methods: adding one can change whether two differ.",
+        f"{n} tasks), which holds for one rank per task: means over repetitions vary less, so that it errs on the safe "
+        "side. Nemenyi's test knows the other methods: adding one can change whether two differ.",
         words.scope(comparison),
         words.end(inputs, comparison),
     )
@@ -83,7 +94,7 @@ def critical_difference_nemenyi(inputs: Inputs, comparison: Comparison) -> Plot 
         caption=caption,
         alt=f"Critical-difference diagram, CD {difference:.3g}. " + _rank_words(comparison),
         figure=charts.draw_critical_difference(
-            comparison.mean_ranks,
+            standing.mean_ranks,
             bars,
             "Mean rank over tasks; bars: no difference by Nemenyi",
             looks_of(inputs.tables),
@@ -94,28 +105,28 @@ def critical_difference_nemenyi(inputs: Inputs, comparison: Comparison) -> Plot 
 
 
 def posterior(inputs: Inputs, comparison: Comparison) -> Plot | None:
-    """Draw the Bayesian signed-rank test of every method against the one with the best mean rank.
+    """Draw the Bayesian signed-rank test of every method against the leader; ``None`` with few tasks.
 
-    ``None`` with few tasks, or where the tasks have no common scale to state a region of equivalence in.
+    Where several lead, against what methods are compared with inside tasks.
     """
-    if comparison.few or comparison.differences.scale == "wins":
+    if comparison.few:
         return None
-    best = comparison.best
+    reference = comparison.reference
     rows = []
-    for name in list(comparison.mean_ranks)[1:]:
-        if (name, best) in comparison.posteriors:
-            own = comparison.posteriors[name, best]
-            shares = (own.first, own.rope, own.second)
-        else:
-            own = comparison.posteriors[best, name]
-            shares = (own.second, own.rope, own.first)
-        rows.append((name, *shares))
+    for name in comparison.mean_ranks:
+        if (name, reference) in comparison.final.posteriors:
+            own = comparison.final.posteriors[name, reference]
+            rows.append((name, own.first, own.rope, own.second))
+        elif (reference, name) in comparison.final.posteriors:
+            own = comparison.final.posteriors[reference, name]
+            rows.append((name, own.second, own.rope, own.first))
     data = pd.DataFrame(rows, columns=["searcher", "better", "equivalent", "worse"])
     caption = joined(
-        f"Bayesian signed-rank test of each method against {best}, which has the best mean rank: posterior "
-        "probability that it is practically better, equivalent, or worse on a task like these.",
-        f"Equivalent: differences of {comparison.differences.words} within ±{ROPE:g}. Prior: one pseudo-observation "
-        f"of no difference with weight 0.5; {words.grouped(POSTERIOR_SAMPLES)} draws, simulation error at most 0.004.",
+        f"Bayesian signed-rank test of each method against {reference}: posterior probability that it is practically "
+        "better, equivalent, or worse on a task like these.",
+        f"It rests on each task's {SHARE}. Equivalent: within ±{ROPE:g}, better in {50 - 50 * ROPE:.0f} to "
+        f"{50 + 50 * ROPE:.0f} % of the repetitions. Prior: one pseudo-observation of no difference with weight "
+        f"{PRIOR_STRENGTH:g}; {words.grouped(POSTERIOR_SAMPLES)} draws, simulation error at most 0.004.",
         words.scope(comparison),
         words.end(inputs, comparison),
     )
@@ -124,11 +135,11 @@ def posterior(inputs: Inputs, comparison: Comparison) -> Plot | None:
         for row in rows
     )
     return Plot(
-        title=f"Probability of being better than {best}",
+        title=f"Probability of being better than {reference}",
         caption=caption,
-        alt=f"Stacked bars. Against {best}: {chances}.",
+        alt=f"Stacked bars. Against {reference}: {chances}.",
         figure=charts.draw_shares(
-            data, ("better", "equivalent", "worse"), f"against {best}", "posterior probability"
+            data, ("better", "equivalent", "worse"), f"against {reference}", "posterior probability"
         ),
         data=data,
     )
@@ -141,7 +152,7 @@ def improvement_matrix(inputs: Inputs, comparison: Comparison) -> Plot:
         index="first", columns="second", values="probability", aggfunc="first"
     )
     table = table.reindex(index=order, columns=order)
-    differ = p_matrix(comparison.pairs).reindex(index=order, columns=order) <= ALPHA
+    differ = p_matrix(comparison.final.pairs).reindex(index=order, columns=order) <= ALPHA
     several = any(len(own.repetitions) > 1 for own in comparison.scores.values())
     caption = joined(
         "Probability of improvement, in per cent: how often a run of the row's method ends better than a run of the "
@@ -150,7 +161,6 @@ def improvement_matrix(inputs: Inputs, comparison: Comparison) -> Plot:
         f"{ALPHA:g}."
         if not comparison.few
         else "",
-        "" if comparison.few else words.powerless(len(comparison.scores), len(comparison.pairs)),
         f"The CSV has the {words.INTERVAL} of each, resampling repetitions inside tasks ({RESAMPLES} resamples)."
         if several
         else "One repetition per task: no interval.",
@@ -178,11 +188,16 @@ def improvement_matrix(inputs: Inputs, comparison: Comparison) -> Plot:
 
 def paired_on_task(inputs: Inputs, comparison: Comparison, task: str) -> Plot | None:
     """Draw every method's mean difference from the control on one task; ``None`` where the task is not compared."""
-    if task not in comparison.scores:
-        return None
-    own = comparison.scores[task]
     data = comparison.within[comparison.within["task"] == task]
-    control, count = comparison.control, len(own.repetitions)
+    if data.empty:
+        return None
+    own = comparison.every[task]
+    control, count, tests = (
+        comparison.control,
+        int(data["repetitions"].max()),
+        int(data["comparisons"].iloc[0]),
+    )
+    common = words.span([int(n) for n in data["repetitions"]], "repetition")
     shown = data.rename(columns={"first": "searcher", "difference": "mean"})
     shown = shown.assign(certain=shown["p_holm"] <= ALPHA)
     order = [name for name in style.ordered(own.searchers) if name != control]
@@ -191,14 +206,16 @@ def paired_on_task(inputs: Inputs, comparison: Comparison, task: str) -> Plot | 
         str(row["first"]) for row in data.to_dict("records") if not np.isfinite(row["difference"])
     ]
     caption = joined(
-        f"Each method against {control} on {task}: mean over {plural(count, 'repetition')} of the difference in loss "
+        f"Each method against {control} on {task}: mean over {common} of the difference in loss "
         f"of the final incumbents ({own.metric}, negative: better than {control}). Within a repetition all methods "
         "train with the same seeds, so that the differences are paired.",
         f"Whiskers: {words.INTERVAL} of each difference, resampling repetitions ({RESAMPLES} resamples)."
         if count > 1
         else "One repetition: no interval.",
         f"Filled, with a thick line: differs at {ALPHA:g} by Wilcoxon's signed-rank test over repetitions with Holm's "
-        f"correction over {plural(len(data), 'comparison')}; open: not shown to differ.",
+        f"correction over {plural(tests, 'comparison')}, those of all tasks; open: not shown to differ."
+        if data["possible"].any()
+        else "",
         words.planning(comparison, task),
         f"No mean (a repetition without a success): {listed(unsuccessful)}." if unsuccessful else "",
         "This speaks about this task only.",
@@ -210,7 +227,7 @@ def paired_on_task(inputs: Inputs, comparison: Comparison, task: str) -> Plot | 
         caption=caption,
         alt="Dots with whiskers. "
         + ", ".join(
-            f"{row['first']} {row['difference']:.2g} (p {words.probability(row['p_holm'])})"
+            f"{row['first']} {row['difference']:.2g} ({p_value(row['p_holm'])})"
             for row in data.to_dict("records")
         )
         + ".",

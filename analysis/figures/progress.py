@@ -9,10 +9,9 @@ import pandas as pd
 from analysis import style, words
 from analysis.figures.canvas import Plot, looks_of
 from analysis.figures.curves import draw_convergence, draw_ranks, value_axis
-from analysis.statistics.bootstrap import RESAMPLES
+from analysis.statistics.bootstrap import FEWEST_UNITS, RESAMPLES
 from analysis.statistics.curves import mean_curves, never_succeeded
 from analysis.statistics.ranks import (
-    DECIMALS,
     SIGNIFICANT_DIGITS,
     TaskRanks,
     complete_blocks,
@@ -22,7 +21,6 @@ from analysis.statistics.ranks import (
     same_costs,
     task_ranks,
 )
-from analysis.statistics.significance import FEW_BLOCKS
 from analysis.statistics.steps import GRID_LIMIT, unusable_studies
 from analysis.statistics.tasks import Measure, TaskFacts, task_facts
 from analysis.words import COST_LABELS, joined, left_out, plural
@@ -212,7 +210,7 @@ def _ranked(methods: int, test: bool, per: str) -> str:
     )
     return (
         f"Within each {per} and at each cost, the {methods} methods are ranked by {by}, 1 being best; values equal "
-        f"after rounding to {SIGNIFICANT_DIGITS} significant digits (and to 1e-{DECIMALS}) share their averaged rank."
+        f"after rounding to {SIGNIFICANT_DIGITS} significant digits share their averaged rank."
     )
 
 
@@ -229,9 +227,7 @@ def _interval_over_tasks(count: int) -> str:
     if count == 1:
         return "One task: there is no interval over tasks."
     bands = f"Bands: {words.INTERVAL}s of the mean, resampling tasks ({RESAMPLES} resamples)."
-    if count >= FEW_BLOCKS:
-        return bands
-    return f"{bands} They rest on {count} tasks only and speak about these tasks, not about tasks in general."
+    return bands if count >= FEWEST_UNITS else f"{count} tasks: too few for an interval over tasks."
 
 
 def _test_panel(tested: int, count: int) -> str:

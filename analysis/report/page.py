@@ -25,12 +25,14 @@ from analysis.report.summary import notices, summary
 from analysis.report.trials import LIMIT, page_data, shown_trials
 from analysis.spreadsheets import write_csv
 from analysis.statistics.bootstrap import LEVEL, RESAMPLES
-from analysis.statistics.comparison import Comparison, comparable, compare, ranking
+from analysis.statistics.comparison import Comparison, comparable, compare, ranking, sensitivity
 from analysis.statistics.completeness import STATUSES, completeness, failures
 from analysis.statistics.curves import final_results
 from analysis.statistics.inputs import Inputs, prepare
 from analysis.statistics.ranks import SIGNIFICANT_DIGITS
+from analysis.statistics.standing import leaders_of
 from analysis.statistics.steps import COSTS, unusable_studies, usable_studies
+from analysis.statistics.tasks import Measure
 from analysis.words import few_tasks, interval, listed, number, probability
 from harness.errors import MissingLibraryError
 from results.tables import SweepTables
@@ -123,6 +125,7 @@ def _build(tables: SweepTables, folder: Path, processes: int, complete: bool) ->
         sections=_sections(placed),
         few=few_tasks(comparison) if comparison is not None else "",
         ranking=_ranking_rows(comparison) if comparison is not None else [],
+        sensitivity=_sensitivity_rows(inputs, comparison) if comparison is not None else [],
         left_out=inputs.field.left_out,
         paired=_paired_rows(comparison) if comparison is not None else [],
         control=comparison.control if comparison is not None else "",
@@ -132,7 +135,9 @@ def _build(tables: SweepTables, folder: Path, processes: int, complete: bool) ->
                 "id": f"task-{names[task]}",
                 "file": names[task],
                 "facts": facts,
-                "rows": _result_rows(facts.sign, results[results["task"] == task]),
+                "rows": _result_rows(
+                    results[results["task"] == task], _leaders_on(comparison, task), facts.reported
+                ),
                 "main": [p.picture for p in placed if (p.section, p.task) == ("task", task) and p.primary],
                 "other": [
                     p.picture for p in placed if (p.section, p.task) == ("task", task) and not p.primary
@@ -290,12 +295,12 @@ def _ranking_rows(comparison: Comparison) -> list[dict[str, Any]]:
             ends = interval(row[f"{column}_low"], row[f"{column}_high"], 3)
             cells.append((title, row[column], number(row[column], 3), ends))
         cells += [
-            ("P(better than best)", row["improvement"], number(row["improvement"], 2), ""),
-            ("Effect against best", row["effect"], number(row["effect"], 2), ""),
+            ("Won against leader", row["won"], number(row["won"], 2), ""),
+            ("Effect", row["effect"], number(row["effect"], 2), ""),
         ]
-        p = row["p_holm"]
-        cells.append(("p (Holm)", p, probability(p) if math.isfinite(p) else "–", ""))
-        rows.append({"searcher": row["searcher"], "cells": cells})
+        for title, p in (("p (Holm)", row["p_holm"]), ("p anytime (Holm)", row["p_anytime"])):
+            cells.append((title, p, probability(p) if math.isfinite(p) else "–", ""))
+        rows.append({"searcher": row["searcher"], "leads": row["leads"], "cells": cells})
     empty = [
         index
         for index in range(len(rows[0]["cells"]))
@@ -308,6 +313,43 @@ def _ranking_rows(comparison: Comparison) -> list[dict[str, Any]]:
             if index not in empty
         ]
     return rows
+
+
+SENSITIVITY = {
+    "rank": "As ranked",
+    "by_mean": "By mean value",
+    "without_failures": "Without failed repetitions",
+    "half": "At ½ of the budget",
+    "quarter": "At ¼ of the budget",
+}
+"""Headings of `analysis.statistics.comparison.sensitivity`."""
+
+
+def _sensitivity_rows(inputs: Inputs, comparison: Comparison) -> list[dict[str, Any]]:
+    """Return mean ranks under other rules as text; the lowest of each column is marked."""
+    table = sensitivity(inputs, comparison)
+    best = {
+        column: leaders_of(dict(zip(table["searcher"], table[column], strict=True)))
+        if table[column].notna().all()
+        else ()
+        for column in SENSITIVITY
+    }
+    return [
+        {
+            "searcher": row["searcher"],
+            "cells": [
+                {
+                    "title": title,
+                    "text": number(row[column], 3),
+                    "sort": row[column],
+                    "best": row["searcher"] in best[column],
+                }
+                for column, title in SENSITIVITY.items()
+                if table[column].notna().all()
+            ],
+        }
+        for row in table.to_dict("records")
+    ]
 
 
 def _paired_rows(comparison: Comparison) -> list[dict[str, Any]]:
@@ -355,9 +397,15 @@ def completeness_rows(tables: SweepTables) -> dict[str, Any]:
     return {"searchers": searchers, "rows": rows}
 
 
-def _result_rows(sign: float, results: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return one task's final results as text; the best mean of each measure is marked."""
-    lowest = {measure: (sign * results[measure]).min() for measure in ("validation", "test")}
+def _leaders_on(comparison: Comparison | None, task: str) -> tuple[str, ...]:
+    """Return who has the lowest mean rank on a task; nobody where it is not ranked."""
+    if comparison is None or task not in comparison.scores:
+        return ()
+    return comparison.final.leaders_on(task)
+
+
+def _result_rows(results: pd.DataFrame, leaders: Sequence[str], reported: Measure) -> list[dict[str, Any]]:
+    """Return one task's final results as text; the reported value of those that lead on it is marked."""
     rows = []
     for row in results.to_dict("records"):
         done = f"{row['repetitions']} of {row['planned']}"
@@ -368,7 +416,7 @@ def _result_rows(sign: float, results: pd.DataFrame) -> list[dict[str, Any]]:
                 "mean": number(row[measure]),
                 "sort": row[measure] if math.isfinite(row[measure]) else "",
                 "interval": interval(row[f"{measure}_low"], row[f"{measure}_high"]),
-                "best": sign * row[measure] == lowest[measure],
+                "best": measure == reported and row["searcher"] in leaders,
             }
             for measure in ("validation", "test")
         }
