@@ -31,19 +31,13 @@ def rounded(losses: Floats) -> Floats:
         [0.3, 123456.789, 3e-17, inf]
     """
     losses = np.asarray(losses, dtype=float)
-    return round_to_digits(losses, losses)
-
-
-def round_to_digits(values: Floats, scale: Floats) -> Floats:
-    """Return values rounded to the place of the ninth significant digit of numbers of the same shape."""
-    finite = np.isfinite(scale) & (scale != 0)
-    magnitude = np.floor(np.log10(np.abs(np.where(finite, scale, 1.0))))
-    decimals = np.minimum(SIGNIFICANT_DIGITS - 1 - magnitude, _MOST_DECIMALS)
-    # One of the two is 1, so that equal decimal numbers are equal floats from whatever scale they come.
-    up, down = 10.0 ** np.maximum(decimals, 0), 10.0 ** np.maximum(-decimals, 0)
+    finite = np.isfinite(losses) & (losses != 0)
+    exact = np.where(finite, losses, 1.0)
+    decimals = np.minimum(SIGNIFICANT_DIGITS - 1 - np.floor(np.log10(np.abs(exact))), _MOST_DECIMALS)
+    up, down = 10.0 ** np.maximum(decimals, 0), 10.0 ** np.maximum(-decimals, 0)  # one of the two is 1
     with np.errstate(over="ignore"):  # the largest numbers may be rounded up to more than there is
-        near = np.round(np.where(finite, values, 0.0) * up / down) * down / up
-    return np.where(finite, np.clip(near, -LARGEST, LARGEST), values)
+        near = np.round(exact * up / down) * down / up
+    return np.where(finite, np.clip(near, -LARGEST, LARGEST), losses)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from scipy import stats
 
 from analysis.errors import AnalysisError
 from analysis.statistics.bootstrap import Floats, product
-from analysis.statistics.ranks import round_to_digits, rounded
+from analysis.statistics.ranks import rounded
 
 ALPHA = 0.05
 """Level of every test."""
@@ -180,20 +180,34 @@ def nemenyi(mean_ranks: Mapping[str, float], blocks: int) -> pd.DataFrame:
     return pd.DataFrame(stats.studentized_range.sf(apart, k, np.inf), names, names).clip(upper=1.0)
 
 
-def differences(first: Floats, second: Floats) -> Floats:
-    """Return first minus second, each rounded to 9 digits of the larger of its two losses: noise breaks no tie.
+NOISE = 1e-9
+"""Share of the larger of two losses by which their difference may be off."""
 
-    Two differences of equal size then tie, from whatever losses they come; 0 where both are infinite. A block's
-    difference depends on its own two losses only: one huge loss makes no other block a tie.
+
+def differences(first: Floats, second: Floats) -> Floats:
+    """Return first minus second, 0 where they agree after `rounded`, equal sizes where they agree to 9 digits.
+
+    Differences whose sizes are closer than 1e-9 of one's own losses become the same, the smallest of them, so that
+    noise breaks no tie between them. That depends on a block's own two losses: one huge loss makes no other block a
+    tie. 0 where both are infinite.
 
     Example:
         >>> differences(np.array([0.3, 1.0, np.inf, 1e9]), np.array([0.1 + 0.2, 0.75, np.inf, 2e9])).tolist()
         [0.0, 0.25, 0.0, -1000000000.0]
     """
-    first, second = rounded(first), rounded(second)
+    first, second = np.asarray(first, dtype=float), np.asarray(second, dtype=float)
     with np.errstate(invalid="ignore", over="ignore"):
-        apart = np.where(first == second, 0.0, first - second)
-    return round_to_digits(apart, np.maximum(np.abs(first), np.abs(second)))
+        apart = np.where(rounded(first) == rounded(second), 0.0, first - second)
+    sizes = np.abs(apart)
+    order = np.argsort(sizes, kind="stable")
+    sizes, noise = sizes[order], (NOISE * np.maximum(np.abs(first), np.abs(second)))[order]
+    # A chain of sizes of which each is as good as the next is one size; infinities are one anyhow.
+    with np.errstate(invalid="ignore"):
+        begins = np.append(True, np.diff(sizes) > np.maximum(noise[1:], noise[:-1]))
+    begins |= (sizes == 0) | np.append(True, sizes[:-1] == 0) | np.isinf(sizes)
+    tied = np.empty(sizes.size)
+    tied[order] = sizes[np.flatnonzero(begins)[np.cumsum(begins) - 1]]
+    return np.asarray(np.sign(apart) * tied, dtype=float)
 
 
 def won_minus_lost(first: Floats, second: Floats) -> float:

@@ -111,7 +111,8 @@ class Standing:
     @functools.cached_property
     def mean_ranks(self) -> dict[str, float]:
         """Mean rank over tasks by method: best first, equal ones by name."""
-        return best_first(dict(zip(self.searchers, self.ranks.to_numpy().mean(axis=0).tolist(), strict=True)))
+        means = self.ranks.to_numpy(dtype=float).mean(axis=0)
+        return best_first({name: float(rank) for name, rank in zip(self.searchers, means, strict=True)})
 
     @functools.cached_property
     def leaders(self) -> tuple[str, ...]:
@@ -120,7 +121,8 @@ class Standing:
 
     def ranks_on(self, task: str) -> dict[str, float]:
         """Return the mean ranks on one task: best first, equal ones by name."""
-        return best_first(dict(zip(self.searchers, self.ranks.loc[task].to_numpy().tolist(), strict=True)))
+        own = self.ranks.loc[task].to_numpy(dtype=float)
+        return best_first({name: float(rank) for name, rank in zip(self.searchers, own, strict=True)})
 
     def leaders_on(self, task: str) -> tuple[str, ...]:
         """Return the methods with the lowest mean rank on one task."""

@@ -1,14 +1,112 @@
 """The report in words."""
 
+import pytest
+
 from analysis.report.summary import summary
 from analysis.statistics.comparison import compare
 from analysis.statistics.inputs import prepare
+
+
+def words_of(make, told, tasks):
+    inputs = prepare(make(told, {task: {} for task in tasks}))
+    return summary(inputs, compare(inputs))
+
+
+def told_of(rows, values, tasks, repetitions):
+    return [
+        row
+        for task in tasks
+        for repetition in range(repetitions)
+        for name, value in values.items()
+        for row in rows(task, name, repetition, [value(repetition)])
+    ]
+
+
+EIGHT = [f"t{index}" for index in range(8)]
 
 
 def test_equal_methods_are_said_to_be_equal(rows, make):
     told = [
         row for name in "ab" for repetition in range(2) for row in rows("t", name, repetition, [0.2, 0.1])
     ]
-    tables = make(told, {"t": {}})
-    inputs = prepare(tables)
-    assert "On t, a and b end equal by mean value." in " ".join(summary(inputs, compare(inputs)))
+    first, *rest = words_of(make, told, ["t"])
+    assert first.startswith(
+        "a and b lead together on t, with a mean rank of 1.50 each: a description of this task"
+    )
+    assert "On t, a and b end equal: a mean rank of 1.50 each over 2 repetitions." in rest
+
+
+def test_methods_that_share_the_lead_over_tasks_are_both_named_and_none_is_best_by_its_name(rows, make):
+    values = {"a": lambda r: 0.1, "b": lambda r: 0.1, "c": lambda r: 0.2}
+    first = words_of(make, told_of(rows, values, EIGHT, 5), EIGHT)[0]
+    assert first == (
+        "a and b lead together over 8 tasks, with a mean rank of 1.50 each. a is shown to be better than c; it is not "
+        "shown to differ from b. b is shown to be better than c; it is not shown to differ from a."
+    )
+
+
+def test_a_method_that_is_better_than_the_leader_is_named(rows, make):
+    """c beats a in three of five repetitions of every task, and is last in the other two."""
+    values = {
+        "a": lambda r: 0.1,
+        "c": lambda r: 0.09 if r < 3 else 0.9,
+        "x": lambda r: 0.2,
+        "y": lambda r: 0.3,
+    }
+    said = words_of(make, told_of(rows, values, EIGHT, 5), EIGHT)
+    assert said[0] == (
+        "a leads over 8 tasks with a mean rank of 1.60 [1.6, 1.6], ahead of c with 2.20. It is shown to be better than "
+        "x and y; it is shown to be worse than c, in spite of their mean ranks."
+    )
+
+
+@pytest.mark.parametrize(("methods", "enough"), [(2, 6), (3, 7), (4, 8)])
+def test_nothing_is_said_to_differ_or_not_where_nothing_could_have_been_shown(rows, make, methods, enough):
+    values = {name: lambda r, i=i: 0.1 * i for i, name in enumerate("abcd"[:methods], 1)}
+    for count in (enough - 1, enough):
+        tasks = [f"t{index}" for index in range(count)]
+        text = " ".join(words_of(make, told_of(rows, values, tasks, 3), tasks))
+        assert ("shown to be better" in text) == (count == enough)
+        assert ("no test over tasks could show" in text) == (count < enough)
+        assert (f"{methods} methods need at least {enough} tasks" in text) == (count < enough)
+        assert "not shown to differ" not in text
+
+
+def test_nobody_has_a_result_alone_where_nobody_has_one(rows, make):
+    told = told_of(
+        rows, {"a": lambda r: None if r else 0.1, "b": lambda r: None, "c": lambda r: None}, ["t"], 3
+    )
+    text = " ".join(words_of(make, told, ["t"]))
+    assert "alone" not in text
+    assert "Without a success, and so last: a in 2, b in 3 and c in 3." in text
+    assert "before b with 2.17, than which it is better in 1 and equal in 2." in text
+
+
+def test_another_rule_for_failures_that_gives_another_leader_is_said(rows, make):
+    told = told_of(rows, {"a": lambda r: 0.3, "s": lambda r: None if r == 0 else 0.05}, EIGHT, 5)
+    said = words_of(make, told, EIGHT)
+    assert said[0].startswith("s leads over 8 tasks with a mean rank of 1.20")
+    assert any(
+        "Who leads depends on what is asked: by mean final values, of which one failed or awful repetition can "
+        "outweigh the rest, a (a 1.00, s 2.00)" in paragraph
+        for paragraph in said
+    )
+
+
+def test_tests_that_rest_on_more_tasks_than_the_ranking_say_so(rows, make):
+    told = told_of(rows, {"a": lambda r: 0.1, "b": lambda r: 0.2, "c": lambda r: 0.3}, EIGHT, 3)
+    told = [row for row in told if (row["task"], row["searcher"]) != ("t0", "c")]
+    text = " ".join(words_of(make, told, EIGHT))
+    assert "over 7 tasks" in text
+    assert (
+        "rest on the 7 tasks that every method finished; the test of a pair rests on every task that both"
+        in text
+    )
+    assert "finished: 7 to 8." in text
+
+
+def test_p_is_less_than_or_equal_to_and_never_both(rows, make):
+    tasks = [f"t{index:02}" for index in range(25)]
+    text = " ".join(words_of(make, told_of(rows, {"a": lambda r: 0.1, "b": lambda r: 0.2}, tasks, 3), tasks))
+    assert "p < 0.001" in text
+    assert "= <" not in text
