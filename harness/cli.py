@@ -94,14 +94,14 @@ def tasks(name: Annotated[str | None, typer.Argument(help="Show one in full.")] 
     from harness import registry
 
     if name is None:
-        rows = [(key, _first_line(kind), kind.source) for key, kind in registry.tasks().items()]
-        _table(("task", "what it is", "source"), rows)
+        rows = [(key, kind.group, _first_line(kind), kind.source) for key, kind in registry.tasks().items()]
+        _table(("task", "group", "what it is", "source"), rows)
         return
     task_class = registry.task(name)
     task = task_class()
     console = _console()
     _describe(console, name, task_class, task_class.Options)
-    rows = [
+    about = [
         (
             parameter,
             str(domain),
@@ -110,13 +110,15 @@ def tasks(name: Annotated[str | None, typer.Argument(help="Show one in full.")] 
         for parameter, domain in task.space.parameters.items()
     ]
     console.print()
-    _table(("parameter", "domain", "active where"), rows)
-    rows = [(label, str(dict(config)), "") for label, config in task.space.references.items()]
-    if rows:
+    _table(("parameter", "domain", "active where"), about)
+    about = [(label, str(dict(config)), "") for label, config in task.space.references.items()]
+    if about:
         console.print()
-        _table(("reference", "configuration", ""), rows)
+        _table(("reference", "configuration", ""), about)
     size = task.space.size()
     console.print(f"\nconfigurations: {'uncountable' if size is None else size}", highlight=False)
+    if task.group:
+        console.print(f"group: {task.group}", highlight=False)
     console.print(f"objective: {task.objective.direction} {task.objective.metric}", highlight=False)
     console.print(f"epochs: {task.fidelity.low} to {task.fidelity.high}", highlight=False)
 

@@ -17,6 +17,9 @@ from harness.trial import Budget
 NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}"
 """What sweeps, tasks, searchers and studies may be called, so that no name leaves the results folder."""
 
+GROUP = r"[a-z][a-z0-9-]{0,39}"
+"""What groups of tasks may be called."""
+
 _encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from harness.keys import NAME
+from harness.keys import GROUP, NAME
 from harness.trial import Unit
 
 _Positive = Annotated[int, msgspec.Meta(ge=1, le=1 << 53)]
@@ -28,6 +28,7 @@ class TaskPlan(msgspec.Struct, frozen=True):
     data: str
     regret_best: float | None
     regret_reference: float | None
+    group: Annotated[str, msgspec.Meta(pattern=f"^({GROUP})?$")] = ""
 
 
 def study_label(searcher: str, task: str, repetition: int) -> str:

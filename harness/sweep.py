@@ -189,6 +189,7 @@ class Sweep:
                     data=task.key.data,
                     regret_best=task.regret.best if task.regret else None,
                     regret_reference=task.regret.reference if task.regret else None,
+                    group=task.group,
                 )
                 for label, task in self.tasks.items()
             },

@@ -97,6 +97,11 @@ class Task(ABC):
     """Raised whenever the numbers of a training change: recorded evaluations then no longer match."""
     source: ClassVar[str]
     """The report or paper the task comes from."""
+    group: ClassVar[str] = ""
+    """Kind of task, by which results are summed up apart, too, such as ``image``, ``tabular`` or ``function``.
+
+    Up to 40 small letters, digits and ``-``; empty: none.
+    """
     package: ClassVar[str] = ""
     """Distribution and version of the plug-in that it comes from, set when it is found; empty for the project's own."""
     libraries: ClassVar[Mapping[str, str]] = {}

@@ -109,6 +109,7 @@ TASKS: Mapping[str, Column] = MappingProxyType(
         "data": Column("str", "digest that names what it trains on; see `Task.data_identity`"),
         "regret_best": Column("float64", "metric value where regret is 0; NaN where the task declares none"),
         "regret_reference": Column("float64", "metric value where regret is 1; NaN where it declares none"),
+        "group": Column("str", "kind of task, such as `image` or `function`; empty where it declares none"),
     }
 )
 """One row per task, indexed by its label (``task``)."""

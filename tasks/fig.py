@@ -76,6 +76,7 @@ class FigGrading(TrainedTask):
     """What the two fig tasks share: images, backbone, stages, and cost."""
 
     source = REPORT
+    group = "image"
     libraries: ClassVar[Mapping[str, str]] = {**LIBRARIES, "PIL": "pillow", "h5py": "h5py"}
     scoring_options = frozenset({"epochs"})
 

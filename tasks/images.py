@@ -67,6 +67,7 @@ class ImageClassifier(TrainedTask):
     """
 
     scoring_options = frozenset({"objective", "epochs"})
+    group = "image"
     data_set: ClassVar[Literal["mnist", "fashion_mnist"]]
     variants: ClassVar[Mapping[VariantName, Variant]]
     validation_first: ClassVar[bool] = False

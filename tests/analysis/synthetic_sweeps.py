@@ -40,6 +40,7 @@ NO_TASK = {
     "subset": False,
     "regret_best": np.nan,
     "regret_reference": np.nan,
+    "group": "",
 }
 
 
