@@ -120,6 +120,21 @@ class StudyKey:
         """Return the key of this study's evaluation of a configuration."""
         return EvaluationKey(self.task, config, self.training_seed, self.arithmetic, self.threads)
 
+    def reevaluation(self, config: Config, number: int) -> EvaluationKey:
+        """Return the key of this study's winner, evaluated with the fresh training seed of that number.
+
+        The seed derives from root seed, task and repetition, as the search's own does, and from the number: methods
+        that end in the same configuration share the evaluation.
+        """
+        seed = derive_seed(self.root_seed, "reevaluation", self.task.seeded, self.repetition, number)
+        return EvaluationKey(self.task, config, seed, self.arithmetic, self.threads)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> StudyKey:
+        """Return the key that `as_json` returned as JSON types."""
+        fields = {**value, "task": TaskKey(**value["task"]), "budget": Budget(**value["budget"])}
+        return cls(**{**fields, "arithmetic": Arithmetic(value["arithmetic"])})
+
     def as_json(self) -> dict[str, Any]:
         """Return the key as JSON types."""
         return {

@@ -66,6 +66,7 @@ class Plan(msgspec.Struct, frozen=True):
         arithmetic: Declared arithmetic.
         tasks: Its tasks by label, in the order of the sweep file.
         studies: Its studies, in the order planned.
+        reevaluate: With how many fresh seeds each study's winner is evaluated again; see `harness.reevaluation`.
 
     Raises:
         ValueError: A study is of a task that is not planned, or a searcher's repetition on a task is planned twice.
@@ -76,6 +77,7 @@ class Plan(msgspec.Struct, frozen=True):
     arithmetic: str
     tasks: dict[str, TaskPlan]
     studies: list[StudyPlan]
+    reevaluate: Annotated[int, msgspec.Meta(ge=0, le=1 << 53)] = 0
 
     def __post_init__(self) -> None:
         seen: set[tuple[str, str, int]] = set()

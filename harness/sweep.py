@@ -29,6 +29,8 @@ MOST_BUDGET: Final = 10**9
 """Evaluations or epochs of one study."""
 MOST_WORKERS: Final = 10_000
 MOST_THREADS: Final = 1024
+MOST_REEVALUATIONS: Final = 1000
+"""Fresh seeds for the winner of one study."""
 LONGEST_DEADLINE: Final = 365 * 24 * 3600
 """Seconds."""
 LARGEST_SEED: Final = 2**63 - 1
@@ -128,6 +130,12 @@ class SweepSpec(_Model):
         strict=False,
         description="portable: the same numbers on every processor; native: whatever the libraries choose",
     )
+    reevaluate: int = Field(
+        0,
+        ge=0,
+        le=MOST_REEVALUATIONS,
+        description="fresh seeds with which each study's winner is trained again",
+    )
     tasks: list[TaskSpec] = Field(..., min_length=1, max_length=MOST_LISTED)
     searchers: list[SearcherSpec] = Field(..., min_length=1, max_length=MOST_LISTED)
 
@@ -197,6 +205,7 @@ class Sweep:
                 StudyPlan(study.key.id, study.task, study.searcher, study.key.repetition)
                 for study in self.studies
             ],
+            reevaluate=self.spec.reevaluate,
         )
 
 
