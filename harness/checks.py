@@ -151,6 +151,7 @@ def check_task(task: Task) -> None:
         "version": int,
         "source": str,
         "group": str,
+        "draws_splits": bool,
     }
     for name, kind in kinds.items():
         value = getattr(task, name, None)

@@ -176,6 +176,10 @@ def plan(sweep: SweepFile, results: Results = DEFAULT_RESULTS, data: DataFolder 
         "trained once, so less may be trained.",
         highlight=False,
     )
+    if checked.spec.splits == "repetition":
+        _say(
+            "Each repetition draws its own training/validation split, the same for all searchers; test sets stay."
+        )
     if checked.spec.reevaluate:
         _say(
             f"Then the winner of each study is trained again with {checked.spec.reevaluate} fresh seeds, charged to "

@@ -519,7 +519,7 @@ class Driver:
 
     def _load_data(self, task: Task, plan: PlannedStudy) -> None:
         """Hand a task's data to the executor before they are needed; what went wrong is said to each study."""
-        identity = plan.key.task.id
+        identity = plan.key.task.unsplit.id
         if identity not in self._loaded:
             self._loaded[identity] = self._add_data(task, plan)
         problem = self._loaded[identity]
@@ -544,7 +544,7 @@ class Driver:
             failure = TaskError(f"task {task.name!r} failed to load its data: {said(error)}")
             failure.__cause__ = error
             return failure
-        self._executor.add_data(plan.key.task, data)
+        self._executor.add_data(plan.key.task.unsplit, data)
         self.data_digests[task.label] = digest
         self._on_data(self.data_digests)
         return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -51,8 +51,9 @@ class TaskKey:
     ``options`` decide the numbers of a training. ``scoring`` only decides which of them is the
     objective, so that studies of different objectives share evaluations and training seeds. ``data`` is
     the digest of what is trained on (see `Task.data_identity`), ``package`` the plug-in that the task comes
-    from, with its version; empty for the project's own. Neither changes a seed: on other data a study
-    meets the same initial weights and orders.
+    from, with its version; empty for the project's own. ``split`` is the seed by which training and validation examples
+    are drawn apart, where not the task's own split is used; see `Task.split`. None of these changes another
+    seed: on other data a study meets the same initial weights and orders.
     """
 
     name: str
@@ -61,6 +62,7 @@ class TaskKey:
     scoring: Mapping[str, Any] = field(default_factory=dict)
     data: str = ""
     package: str = ""
+    split: int | None = None
     id: str = field(init=False, compare=False)
     """Digest of what evaluations depend on."""
 
@@ -70,7 +72,13 @@ class TaskKey:
     @property
     def training(self) -> dict[str, Any]:
         """What evaluations depend on, as JSON."""
-        return {**self.seeded, "data": self.data, "package": self.package}
+        own = {**self.seeded, "data": self.data, "package": self.package}
+        return own if self.split is None else {**own, "split": self.split}
+
+    @property
+    def unsplit(self) -> TaskKey:
+        """The key of the task with its own split: what its data are kept under, however they are then split."""
+        return self if self.split is None else replace(self, split=None)
 
     @property
     def seeded(self) -> dict[str, Any]:

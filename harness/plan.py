@@ -31,6 +31,10 @@ class TaskPlan(msgspec.Struct, frozen=True):
     group: Annotated[str, msgspec.Meta(pattern=f"^({GROUP})?$")] = ""
 
 
+Splits = Literal["fixed", "repetition"]
+"""Whose training/validation split is used: the task's own, or one that each repetition draws."""
+
+
 def study_label(searcher: str, task: str, repetition: int) -> str:
     """Name a study for people."""
     return f"{searcher} on {task}, repetition {repetition}"
@@ -66,6 +70,7 @@ class Plan(msgspec.Struct, frozen=True):
         arithmetic: Declared arithmetic.
         tasks: Its tasks by label, in the order of the sweep file.
         studies: Its studies, in the order planned.
+        splits: Whether each repetition draws its own training/validation split.
         reevaluate: With how many fresh seeds each study's winner is evaluated again; see `harness.reevaluation`.
 
     Raises:
@@ -78,6 +83,7 @@ class Plan(msgspec.Struct, frozen=True):
     tasks: dict[str, TaskPlan]
     studies: list[StudyPlan]
     reevaluate: Annotated[int, msgspec.Meta(ge=0, le=1 << 53)] = 0
+    splits: Splits = "fixed"
 
     def __post_init__(self) -> None:
         seen: set[tuple[str, str, int]] = set()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -14,9 +14,9 @@ from harness import document, registry
 from harness.arithmetic import Arithmetic
 from harness.checks import check_task, folder_kept
 from harness.errors import DerbyError, Interruption, SweepError, UnknownNameError, nearest, said, shown
-from harness.keys import NAME, StudyKey
+from harness.keys import NAME, StudyKey, TaskKey, derive_seed
 from harness.options import Options
-from harness.plan import Plan, StudyPlan, TaskPlan, study_label
+from harness.plan import Plan, Splits, StudyPlan, TaskPlan, study_label
 from harness.searcher import Searcher
 from harness.task import Task
 from harness.trial import Budget, Fidelity
@@ -130,6 +130,11 @@ class SweepSpec(_Model):
         strict=False,
         description="portable: the same numbers on every processor; native: whatever the libraries choose",
     )
+    splits: Splits = Field(
+        "fixed",
+        description="fixed: the tasks' own training/validation splits; repetition: each repetition draws its own, the "
+        "same for all searchers",
+    )
     reevaluate: int = Field(
         0,
         ge=0,
@@ -205,6 +210,7 @@ class Sweep:
                 StudyPlan(study.key.id, study.task, study.searcher, study.key.repetition)
                 for study in self.studies
             ],
+            splits=self.spec.splits,
             reevaluate=self.spec.reevaluate,
         )
 
@@ -282,6 +288,14 @@ def _checked(value: Any, problems: _Problems, text: str) -> Sweep:
         problems.add(("repetitions",), f"{product} are more than the {MOST_STUDIES} of a sweep")
         problems.raise_if_any()
     tasks = _tasks(spec, problems)
+    unsplit = [label for label, (task, _) in tasks.items() if not task.draws_splits]
+    if spec.splits == "repetition" and unsplit:
+        named = ", ".join(map(repr, unsplit))
+        problems.add(
+            ("splits",),
+            f"no training/validation split can be drawn of {'task' if len(unsplit) == 1 else 'tasks'} {named}; leave "
+            "these out, or use splits: fixed",
+        )
     searchers = _searchers(spec, tasks, problems)
     problems.raise_if_any()
     studies = _studies(spec, tasks, searchers)
@@ -402,7 +416,7 @@ def _studies(
     return [
         PlannedStudy(
             StudyKey(
-                task=keys[task_label],
+                task=_split(spec, keys[task_label], repetition),
                 searcher=name,
                 settings=settings,
                 budget=budget,
@@ -420,6 +434,13 @@ def _studies(
         for task_label, (_, budget) in tasks.items()
         for name, settings, label in searchers
     ]
+
+
+def _split(spec: SweepSpec, key: TaskKey, repetition: int) -> TaskKey:
+    """Return a task's key with the split of a repetition."""
+    if spec.splits == "fixed":
+        return key
+    return replace(key, split=derive_seed(spec.seed, "split", repetition))
 
 
 def _obstacles(kind: type[Searcher], task: Task, budget: Budget, settings: Options) -> list[str]:

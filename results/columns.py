@@ -88,6 +88,11 @@ STUDIES: Mapping[str, Column] = MappingProxyType(
             "what else decides the study, as JSON: task with version and options, budget, workers, deadline, root "
             "seed, and the searcher's settings; empty when missing",
         ),
+        "split": Column(
+            "int64",
+            "seed by which its repetition drew the training/validation split; -1 where that is the task's own, or "
+            "when missing",
+        ),
     }
 )
 """One row per planned study, in the order planned."""
@@ -109,6 +114,9 @@ TASKS: Mapping[str, Column] = MappingProxyType(
         "data": Column("str", "digest that names what it trains on; see `Task.data_identity`"),
         "regret_best": Column("float64", "metric value where regret is 0; NaN where the task declares none"),
         "regret_reference": Column("float64", "metric value where regret is 1; NaN where it declares none"),
+        "splits": Column(
+            "str", "`fixed`: its own training/validation split; `repetition`: each repetition drew one"
+        ),
         "group": Column("str", "kind of task, such as `image` or `function`; empty where it declares none"),
     }
 )

@@ -89,10 +89,12 @@ def read_tables(root: Path, name: str) -> SweepTables:
             about = (record.state, record.reason, told, spent, followed, *_identity(record.opened))
             rows.append((*msgspec.structs.astuple(planned), *about))
     names = ["study", "task", "searcher", "repetition", "state", "reason", "evaluations", "spent", "followed"]
-    frame = pd.DataFrame(rows, columns=[*names, "method", "workers", "protocol"])
+    frame = pd.DataFrame(rows, columns=[*names, "method", "workers", "protocol", "split"])
     studies = _typed(frame, {c: a.dtype for c, a in STUDIES.items()})
     trials = columns.frame(studies)
-    about_tasks = {label: msgspec.structs.asdict(task) for label, task in plan.tasks.items()}
+    about_tasks = {
+        label: {**msgspec.structs.asdict(task), "splits": plan.splits} for label, task in plan.tasks.items()
+    }
     tasks = pd.DataFrame.from_dict(about_tasks, orient="index").rename_axis("task")
     again = reevaluations.table(layout, plan, wanted)
     machines = set(trials["machine"].unique()) | set(again["machine"].unique())
@@ -271,13 +273,14 @@ class _TrialColumns:
         return pd.DataFrame({name: made[name] for name in TRIALS}, copy=False)
 
 
-def _identity(opened: Opened | None) -> tuple[str, int, str]:
-    """Return a study's method, workers, and protocol: its key without what the plan says."""
+def _identity(opened: Opened | None) -> tuple[str, int, str, int]:
+    """Return a study's method, workers, protocol (its key without what the plan says) and split."""
     if opened is None:
-        return "", 0, ""
+        return "", 0, "", -1
     key = json.loads(bytes(opened.key))
     method, _ = str(key.pop("searcher", "")), key.pop("repetition", None)
-    return method, int(key.get("workers", 0)), canonical_json(key)
+    split = key["task"].pop("split", -1)  # which differs between repetitions
+    return method, int(key.get("workers", 0)), canonical_json(key), int(split)
 
 
 def _typed(frame: pd.DataFrame, types: Mapping[str, str]) -> pd.DataFrame:

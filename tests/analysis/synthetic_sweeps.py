@@ -41,6 +41,7 @@ NO_TASK = {
     "regret_best": np.nan,
     "regret_reference": np.nan,
     "group": "",
+    "splits": "fixed",
 }
 
 

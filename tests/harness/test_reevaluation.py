@@ -112,20 +112,6 @@ def test_any_executor_gives_the_same(run_sweep, plugin, tmp_path):
     assert study_records(tmp_path / "serial") == study_records(tmp_path / "shuffled")
 
 
-@pytest.mark.ray
-def test_ray_gives_the_same(run_sweep, plugin, tmp_path):
-    from harness.executors.ray import RayExecutor
-
-    run_sweep(sweep() + AGAIN, tmp_path / "serial")
-    executor = RayExecutor(1, evaluators=2)
-    try:
-        progress = run_sweep(sweep() + AGAIN, tmp_path / "ray", executor=executor)
-    finally:
-        executor.close()
-    assert progress.reevaluated == 36
-    assert reevaluated(tmp_path / "ray").equals(reevaluated(tmp_path / "serial"))
-
-
 def test_a_later_run_adds_them_and_trains_nothing_else(run_sweep, plugin, tmp_path):
     text = sweep(tmp_path)
     run_sweep(text)
