@@ -206,7 +206,11 @@ def launch(
         _print_notes(console, [_other_data(results, sweep)])  # now, not in the end: it may be a mistake
         writer.write_sweep(sweep.name, sweep.text, sweep.as_plan())
         writer.write_run(sweep.name, about)
-        progress = Progress(len(sweep.studies), _expected_evaluations(sweep))
+        progress = Progress(
+            len(sweep.studies),
+            _expected_evaluations(sweep),
+            reevaluations=len(sweep.studies) * sweep.spec.reevaluate,
+        )
         display = Display(
             console, progress, heartbeat=lambda snapshot: writer.write_progress(sweep.name, snapshot)
         )
@@ -291,6 +295,8 @@ def _counts(progress: Progress) -> Counts:
         done=progress.done,
         failed=dict(progress.failed),
         told=progress.told,
+        reevaluated=progress.reevaluated,
+        unreevaluated=dict(progress.unreevaluated),
         trained=progress.trained,
         reused=progress.reused,
         merged=progress.merged,

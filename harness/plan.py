@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from harness.keys import NAME
+from harness.keys import GROUP, NAME
 from harness.trial import Unit
 
 _Positive = Annotated[int, msgspec.Meta(ge=1, le=1 << 53)]
@@ -28,6 +28,11 @@ class TaskPlan(msgspec.Struct, frozen=True):
     data: str
     regret_best: float | None
     regret_reference: float | None
+    group: Annotated[str, msgspec.Meta(pattern=f"^({GROUP})?$")] = ""
+
+
+Splits = Literal["fixed", "repetition"]
+"""Whose training/validation split is used: the task's own, or one that each repetition draws."""
 
 
 def study_label(searcher: str, task: str, repetition: int) -> str:
@@ -65,6 +70,8 @@ class Plan(msgspec.Struct, frozen=True):
         arithmetic: Declared arithmetic.
         tasks: Its tasks by label, in the order of the sweep file.
         studies: Its studies, in the order planned.
+        splits: Whether each repetition draws its own training/validation split.
+        reevaluate: With how many fresh seeds each study's winner is evaluated again; see `harness.reevaluation`.
 
     Raises:
         ValueError: A study is of a task that is not planned, or a searcher's repetition on a task is planned twice.
@@ -75,6 +82,8 @@ class Plan(msgspec.Struct, frozen=True):
     arithmetic: str
     tasks: dict[str, TaskPlan]
     studies: list[StudyPlan]
+    reevaluate: Annotated[int, msgspec.Meta(ge=0, le=1 << 53)] = 0
+    splits: Splits = "fixed"
 
     def __post_init__(self) -> None:
         seen: set[tuple[str, str, int]] = set()

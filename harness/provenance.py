@@ -27,6 +27,8 @@ class Counts(msgspec.Struct, frozen=True):
     done: Count
     failed: dict[str, str]
     told: Count
+    reevaluated: Count
+    unreevaluated: dict[str, str]
     trained: Count
     reused: Count
     merged: Count

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -14,9 +14,9 @@ from harness import document, registry
 from harness.arithmetic import Arithmetic
 from harness.checks import check_task, folder_kept
 from harness.errors import DerbyError, Interruption, SweepError, UnknownNameError, nearest, said, shown
-from harness.keys import NAME, StudyKey
+from harness.keys import NAME, StudyKey, TaskKey, derive_seed
 from harness.options import Options
-from harness.plan import Plan, StudyPlan, TaskPlan, study_label
+from harness.plan import Plan, Splits, StudyPlan, TaskPlan, study_label
 from harness.searcher import Searcher
 from harness.task import Task
 from harness.trial import Budget, Fidelity
@@ -29,6 +29,8 @@ MOST_BUDGET: Final = 10**9
 """Evaluations or epochs of one study."""
 MOST_WORKERS: Final = 10_000
 MOST_THREADS: Final = 1024
+MOST_REEVALUATIONS: Final = 1000
+"""Fresh seeds for the winner of one study."""
 LONGEST_DEADLINE: Final = 365 * 24 * 3600
 """Seconds."""
 LARGEST_SEED: Final = 2**63 - 1
@@ -128,6 +130,17 @@ class SweepSpec(_Model):
         strict=False,
         description="portable: the same numbers on every processor; native: whatever the libraries choose",
     )
+    splits: Splits = Field(
+        "fixed",
+        description="fixed: the tasks' own training/validation splits; repetition: each repetition draws its own, the "
+        "same for all searchers",
+    )
+    reevaluate: int = Field(
+        0,
+        ge=0,
+        le=MOST_REEVALUATIONS,
+        description="fresh seeds with which each study's winner is trained again",
+    )
     tasks: list[TaskSpec] = Field(..., min_length=1, max_length=MOST_LISTED)
     searchers: list[SearcherSpec] = Field(..., min_length=1, max_length=MOST_LISTED)
 
@@ -189,6 +202,7 @@ class Sweep:
                     data=task.key.data,
                     regret_best=task.regret.best if task.regret else None,
                     regret_reference=task.regret.reference if task.regret else None,
+                    group=task.group,
                 )
                 for label, task in self.tasks.items()
             },
@@ -196,6 +210,8 @@ class Sweep:
                 StudyPlan(study.key.id, study.task, study.searcher, study.key.repetition)
                 for study in self.studies
             ],
+            splits=self.spec.splits,
+            reevaluate=self.spec.reevaluate,
         )
 
 
@@ -272,6 +288,14 @@ def _checked(value: Any, problems: _Problems, text: str) -> Sweep:
         problems.add(("repetitions",), f"{product} are more than the {MOST_STUDIES} of a sweep")
         problems.raise_if_any()
     tasks = _tasks(spec, problems)
+    unsplit = [label for label, (task, _) in tasks.items() if not task.draws_splits]
+    if spec.splits == "repetition" and unsplit:
+        named = ", ".join(map(repr, unsplit))
+        problems.add(
+            ("splits",),
+            f"no training/validation split can be drawn of {'task' if len(unsplit) == 1 else 'tasks'} {named}; leave "
+            "these out, or use splits: fixed",
+        )
     searchers = _searchers(spec, tasks, problems)
     problems.raise_if_any()
     studies = _studies(spec, tasks, searchers)
@@ -392,7 +416,7 @@ def _studies(
     return [
         PlannedStudy(
             StudyKey(
-                task=keys[task_label],
+                task=_split(spec, keys[task_label], repetition),
                 searcher=name,
                 settings=settings,
                 budget=budget,
@@ -410,6 +434,13 @@ def _studies(
         for task_label, (_, budget) in tasks.items()
         for name, settings, label in searchers
     ]
+
+
+def _split(spec: SweepSpec, key: TaskKey, repetition: int) -> TaskKey:
+    """Return a task's key with the split of a repetition."""
+    if spec.splits == "fixed":
+        return key
+    return replace(key, split=derive_seed(spec.seed, "split", repetition))
 
 
 def _obstacles(kind: type[Searcher], task: Task, budget: Budget, settings: Options) -> list[str]:
