@@ -43,7 +43,9 @@ TRIALS: Mapping[str, Column] = MappingProxyType(
             "float64", "cumulative cost: seconds of the charged epochs as first measured"
         ),
         "total_seconds": Column(
-            "float64", "cumulative cost: `train_seconds` plus the seconds of every ask and tell so far"
+            "float64",
+            "cumulative cost: `train_seconds` plus the seconds of every ask and tell before the evaluation was told: "
+            "a study's whole is its last `train_seconds` plus the sums of `ask_seconds` and `tell_seconds`",
         ),
         "virtual_time": Column("float64", "virtual finishing time, in the task's cost unit"),
         "machine": Column("str", "id of the machine it was trained on"),

@@ -80,15 +80,23 @@ def never_succeeded(best: pd.DataFrame) -> pd.DataFrame:
     return last.loc[last["validation"].isna(), KEY].reset_index(drop=True)
 
 
-def final_values(best: pd.DataFrame) -> pd.DataFrame:
+def final_values(tables: SweepTables, best: pd.DataFrame) -> pd.DataFrame:
     """Return where every finished study ended, one row each.
+
+    An evaluation finishes before the searcher is told of it, so the last point of a study on the axis
+    ``total_seconds`` lacks the last tell. What a study cost in all does not: here ``total_seconds`` is its training
+    seconds and the seconds of every ask and tell.
 
     Returns:
         Rows sorted by task, searcher, repetition, with these columns, the final costs of `COSTS`, and
         ``validation`` and ``test`` of the final incumbent (NaN without one).
     """
     last = best.sort_values([*KEY, "step"]).drop_duplicates(KEY, keep="last")
-    return last[[*KEY, *COSTS, "validation", "test"]].reset_index(drop=True)
+    last = last[[*KEY, *COSTS, "validation", "test"]].reset_index(drop=True)
+    trials = tables.trials.sort_values([*KEY, "step"])
+    search = (trials["ask_seconds"] + trials["tell_seconds"]).groupby([trials[key] for key in KEY]).sum()
+    own = search.reindex(pd.MultiIndex.from_frame(last[KEY])).to_numpy(dtype=float)
+    return last.assign(total_seconds=last["train_seconds"] + own)
 
 
 def final_results(tables: SweepTables, best: pd.DataFrame) -> pd.DataFrame:
@@ -100,7 +108,7 @@ def final_results(tables: SweepTables, best: pd.DataFrame) -> pd.DataFrame:
         and the mean final costs of `COSTS` per repetition. A value's mean is over all finished
         repetitions, so it is NaN where one of them has none.
     """
-    finals = final_values(best)
+    finals = final_values(tables, best)
     used = usable_studies(tables)
     rows = []
     for (task, searcher), plan in tables.studies.groupby(["task", "searcher"], sort=True):

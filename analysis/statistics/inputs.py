@@ -69,7 +69,7 @@ def prepare(tables: SweepTables) -> Inputs:
         tables=tables,
         best=best,
         by_task={str(task): own for task, own in best.groupby("task", sort=True)},
-        finals=final_values(best),
+        finals=final_values(tables, best),
         facts={task: task_facts(tables, task) for task in tasks},
         field=rankable(tables),
         primary=primary,
