@@ -69,7 +69,8 @@ class Plot:
 
     Attributes:
         title: What it shows, for a heading.
-        caption: What is needed to read it: what is shown, statistic, interval or single units, counts, what is left out.
+        caption: What is needed to read it: what is shown, statistic, interval or single units, counts, what is
+            left out.
         alt: Its content in words, for readers who do not see it.
         figure: The drawing, at its final width.
         data: Exactly the numbers drawn: ``mean``, ``low`` and ``high`` hold from ``cost`` to the next row's.
