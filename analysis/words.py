@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from analysis import style
-from analysis.statistics.bootstrap import LEVEL
+from analysis.statistics.bootstrap import FEWEST_UNITS, LEVEL, RESAMPLES
 from analysis.statistics.comparison import Comparison
 from analysis.statistics.completeness import ended_short
 from analysis.statistics.inputs import Inputs
@@ -36,6 +36,8 @@ REGRET = (
 
 _NOT_COMPARABLE = "Data subset or stand-in: not comparable with published figures"
 SUBSET = f"{_NOT_COMPARABLE}."
+SUBSET_MARK = "Data subset or stand-in."
+"""The short form for captions: the page says once, at its top, what it means."""
 
 
 # Numbers.
@@ -166,7 +168,7 @@ def _spent(row: Mapping[Hashable, Any]) -> str:
 
 def caveats(tables: SweepTables, facts: TaskFacts, searchers: Collection[str] | None = None) -> str:
     """Return what a figure of one task ends with: who ended short of the budget, and whether it is a data subset."""
-    return joined(short(tables, [facts.label], searchers), SUBSET if facts.subset else "")
+    return joined(short(tables, [facts.label], searchers), SUBSET_MARK if facts.subset else "")
 
 
 def left_out(items: Sequence[str]) -> str:
@@ -175,8 +177,41 @@ def left_out(items: Sequence[str]) -> str:
 
 
 def subsets(tasks: Sequence[str]) -> str:
-    """Return the sentence on tasks that ran on a data subset; empty where none did."""
-    return f"{_NOT_COMPARABLE} ({', '.join(tasks)})." if tasks else ""
+    """Return the short mark of tasks that ran on a data subset; empty where none did."""
+    return f"{SUBSET_MARK.removesuffix('.')}: {', '.join(tasks)}." if tasks else ""
+
+
+def uncertainty(
+    counts: Collection[int],
+    word: str,
+    *,
+    marks: str = "Bands",
+    singly: str = "Thin lines",
+    resampled: str = "",
+) -> str:
+    """Return what stands for the uncertainty of means: intervals, the single units where there are few, or nothing.
+
+    Args:
+        counts: Units of each mean, such as the repetitions of each method.
+        word: What a unit is, such as ``repetition``.
+        marks: What draws an interval.
+        singly: What draws a single unit; empty where a figure does not show them.
+        resampled: What the bootstrap resamples; the units when empty.
+    """
+    fewest = min(counts)
+    if max(counts) == 1:
+        return f"One {word}: no interval."
+    bands = f"{marks}: {INTERVAL}s, resampling {resampled or f'{word}s'} ({RESAMPLES} resamples)."
+    if fewest >= FEWEST_UNITS:
+        return bands
+    single = f"fewer than {FEWEST_UNITS}: no interval"
+    if max(counts) < FEWEST_UNITS:
+        return (
+            f"{singly}: single {word}s ({single})."
+            if singly
+            else f"No interval: fewer than {FEWEST_UNITS} {word}s."
+        )
+    return f"{bands} {singly or 'Means without one'}: single {word}s where there are {single}."
 
 
 # What a comparison over tasks says of itself.

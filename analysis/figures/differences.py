@@ -11,10 +11,12 @@ from analysis import style, words
 from analysis.figures import charts
 from analysis.figures.canvas import Plot, looks_of
 from analysis.figures.charts import Panel
-from analysis.statistics.bootstrap import RESAMPLES
+from analysis.statistics.bootstrap import FEWEST_UNITS, RESAMPLES
 from analysis.statistics.comparison import Comparison
+from analysis.statistics.curves import shown_singly
 from analysis.statistics.inputs import Inputs
 from analysis.statistics.ranks import SIGNIFICANT_DIGITS
+from analysis.statistics.scores import TaskScores
 from analysis.statistics.significance import (
     ALPHA,
     POSTERIOR_SAMPLES,
@@ -45,18 +47,24 @@ def critical_difference_wilcoxon(inputs: Inputs, comparison: Comparison) -> Plot
         "Critical-difference diagram: mean rank of each method's final values within repetitions, over repetitions, "
         "then over tasks; 1 is best.",
         f"Bars join maximal sets of methods of which no two differ at {ALPHA:g} by pairwise Wilcoxon signed-rank "
-        f"tests over tasks with Holm's correction over {plural(len(standing.pairs), 'pair')}, on each task's "
-        f"{SHARE}; a dot marks a member, and a bar is dashed where it passes a method that is not one.",
+        f"tests over tasks with Holm's correction over {plural(len(standing.pairs), 'pair')}.",
         words.untested(standing.pairs),
+        f"Over all, the methods {verdict} (Iman–Davenport, {p_value(test.f_p)}).",
+        words.extent(comparison) + ".",
+        words.end(inputs, comparison),
+    )
+    details = joined(
+        f"Tests are on each task's {SHARE}.",
+        "A dot marks a member of a bar, and a bar is dashed where it passes a method that is not one.",
         f"Friedman: χ² = {test.chi2:.2f}, {p_value(test.chi2_p)}; Iman–Davenport: "
-        f"F({test.f_df[0]}, {test.f_df[1]}) = {test.f:.2f}, {p_value(test.f_p)}: over all, the methods {verdict}.",
+        f"F({test.f_df[0]}, {test.f_df[1]}) = {test.f:.2f}, {p_value(test.f_p)}.",
         f"Values equal after rounding to {SIGNIFICANT_DIGITS} significant digits share their rank.",
         words.scope(comparison),
-        words.end(inputs, comparison),
     )
     return Plot(
         title="Mean ranks and which methods differ (Wilcoxon–Holm)",
         caption=caption,
+        details=details,
         alt="Critical-difference diagram. "
         + _rank_words(comparison)
         + " Not told apart: "
@@ -84,14 +92,18 @@ def critical_difference_nemenyi(inputs: Inputs, comparison: Comparison) -> Plot 
         "Critical-difference diagram after Nemenyi: mean rank of each method's final values within repetitions, over "
         "repetitions, then over tasks; 1 is best.",
         f"Bars join methods whose mean ranks differ by less than CD = {difference:.3g} (level {ALPHA:g}, {k} methods, "
-        f"{n} tasks), which holds for one rank per task: means over repetitions vary less, so that it errs on the safe "
-        "side. Nemenyi's test knows the other methods: adding one can change whether two differ.",
-        words.scope(comparison),
+        f"{n} tasks).",
+        words.extent(comparison) + ".",
         words.end(inputs, comparison),
     )
     return Plot(
         title="Mean ranks and which methods differ (Nemenyi)",
         caption=caption,
+        details=joined(
+            "The critical difference is that of one rank per task: means over repetitions vary less, so that it errs on "
+            "the safe side. Nemenyi's test knows the other methods: adding one can change whether two differ.",
+            words.scope(comparison),
+        ),
         alt=f"Critical-difference diagram, CD {difference:.3g}. " + _rank_words(comparison),
         figure=charts.draw_critical_difference(
             standing.mean_ranks,
@@ -124,10 +136,9 @@ def posterior(inputs: Inputs, comparison: Comparison) -> Plot | None:
     caption = joined(
         f"Bayesian signed-rank test of each method against {reference}: posterior probability that it is practically "
         "better, equivalent, or worse on a task like these.",
-        f"It rests on each task's {SHARE}. Equivalent: within ±{ROPE:g}, better in {50 - 50 * ROPE:.0f} to "
-        f"{50 + 50 * ROPE:.0f} % of the repetitions. Prior: one pseudo-observation of no difference with weight "
-        f"{PRIOR_STRENGTH:g}; {words.grouped(POSTERIOR_SAMPLES)} draws, simulation error at most 0.004.",
-        words.scope(comparison),
+        f"Equivalent: better in {50 - 50 * ROPE:.0f} to {50 + 50 * ROPE:.0f} % of a task's repetitions; simulation "
+        "error at most 0.004.",
+        words.extent(comparison) + ".",
         words.end(inputs, comparison),
     )
     chances = "; ".join(
@@ -137,6 +148,12 @@ def posterior(inputs: Inputs, comparison: Comparison) -> Plot | None:
     return Plot(
         title=f"Probability of being better than {reference}",
         caption=caption,
+        details=joined(
+            f"It rests on each task's {SHARE}, with a region of equivalence of ±{ROPE:g}. Prior: one "
+            f"pseudo-observation of no difference with weight {PRIOR_STRENGTH:g}; "
+            f"{words.grouped(POSTERIOR_SAMPLES)} draws.",
+            words.scope(comparison),
+        ),
         alt=f"Stacked bars. Against {reference}: {chances}.",
         figure=charts.draw_shares(
             data, ("better", "equivalent", "worse"), f"against {reference}", "posterior probability"
@@ -153,20 +170,22 @@ def improvement_matrix(inputs: Inputs, comparison: Comparison) -> Plot:
     )
     table = table.reindex(index=order, columns=order)
     differ = p_matrix(comparison.final.pairs).reindex(index=order, columns=order) <= ALPHA
-    several = any(len(own.repetitions) > 1 for own in comparison.scores.values())
     caption = joined(
         "Probability of improvement, in per cent: how often a run of the row's method ends better than a run of the "
         "column's on the same task, ties counting half, averaged over tasks; methods by mean rank.",
-        "A star marks pairs that differ by Wilcoxon's signed-rank test over tasks with Holm's correction at "
-        f"{ALPHA:g}."
+        f"{'A star' if len(order) <= charts.FULL_CELLS else 'Bold'} marks pairs that differ by Wilcoxon's signed-rank "
+        f"test over tasks with Holm's correction at {ALPHA:g}."
         if not comparison.few
         else "",
-        f"The CSV has the {words.INTERVAL} of each, resampling repetitions inside tasks ({RESAMPLES} resamples)."
-        if several
-        else "One repetition per task: no interval.",
-        words.scope(comparison),
+        words.extent(comparison) + ".",
         words.few(comparison),
         words.end(inputs, comparison),
+    )
+    details = joined(
+        f"The CSV has the {words.INTERVAL} of each, resampling repetitions inside tasks ({RESAMPLES} resamples)."
+        if comparison.improvement["low"].notna().any()
+        else f"Fewer than {FEWEST_UNITS} repetitions per task: no interval.",
+        words.scope(comparison),
     )
     best = order[0]
     row = dict(zip(order, table.to_numpy(dtype=float)[0], strict=True))
@@ -174,6 +193,7 @@ def improvement_matrix(inputs: Inputs, comparison: Comparison) -> Plot:
     return Plot(
         title="Probability of improvement",
         caption=caption,
+        details=details,
         alt=f"Matrix of probabilities. A run of {best} is better than one of: {chances}.",
         figure=charts.draw_matrix(
             table,
@@ -192,31 +212,25 @@ def paired_on_task(inputs: Inputs, comparison: Comparison, task: str) -> Plot | 
     if data.empty:
         return None
     own = comparison.every[task]
-    control, count, tests = (
-        comparison.control,
-        int(data["repetitions"].max()),
-        int(data["comparisons"].iloc[0]),
-    )
-    common = words.span([int(n) for n in data["repetitions"]], "repetition")
+    control, tests = comparison.control, int(data["comparisons"].iloc[0])
+    counts = [int(n) for n in data["repetitions"]]
+    common = words.span(counts, "repetition")
     shown = data.rename(columns={"first": "searcher", "difference": "mean"})
     shown = shown.assign(certain=shown["p_holm"] <= ALPHA)
     order = [name for name in style.ordered(own.searchers) if name != control]
     facts = inputs.facts[task]
+    units = _single_differences(own, control)
     unsuccessful = [
         str(row["first"]) for row in data.to_dict("records") if not np.isfinite(row["difference"])
     ]
     caption = joined(
-        f"Each method against {control} on {task}: mean over {common} of the difference in loss "
-        f"of the final incumbents ({own.metric}, negative: better than {control}). Within a repetition all methods "
-        "train with the same seeds, so that the differences are paired.",
-        f"Whiskers: {words.INTERVAL} of each difference, resampling repetitions ({RESAMPLES} resamples)."
-        if count > 1
-        else "One repetition: no interval.",
+        f"Each method against {control} on {task}: mean over {common} of the difference in loss of the final "
+        f"incumbents ({own.metric}, negative: better than {control}).",
+        words.uncertainty(counts, "repetition", marks="Whiskers", singly="Small dots"),
         f"Filled, with a thick line: differs at {ALPHA:g} by Wilcoxon's signed-rank test over repetitions with Holm's "
         f"correction over {plural(tests, 'comparison')}, those of all tasks; open: not shown to differ."
         if data["possible"].any()
         else "",
-        words.planning(comparison, task),
         f"No mean (a repetition without a success): {listed(unsuccessful)}." if unsuccessful else "",
         "This speaks about this task only.",
         left_out([item for item in comparison.left_out if item.endswith(f" on {task}")]),
@@ -225,6 +239,10 @@ def paired_on_task(inputs: Inputs, comparison: Comparison, task: str) -> Plot | 
     return Plot(
         title=f"Against {control} on {task}",
         caption=caption,
+        details=joined(
+            "Within a repetition all methods train with the same seeds, so that the differences are paired.",
+            words.planning(comparison, task),
+        ),
         alt="Dots with whiskers. "
         + ", ".join(
             f"{row['first']} {row['difference']:.2g} ({p_value(row['p_holm'])})"
@@ -232,13 +250,28 @@ def paired_on_task(inputs: Inputs, comparison: Comparison, task: str) -> Plot | 
         )
         + ".",
         figure=charts.draw_forest(
-            [Panel(f"difference in loss ({own.metric})", shown, line=0.0)],
+            [Panel(f"difference in loss ({own.metric})", shown, line=0.0, units=units)],
             order,
             f"{task}: against {control}",
             looks_of(inputs.tables),
         ),
         data=data,
+        units=units,
     )
+
+
+def _single_differences(own: TaskScores, control: str) -> pd.DataFrame | None:
+    """Return the differences from the control in single repetitions, where they are too few for an interval."""
+    against = own.losses[:, own.searchers.index(control)]
+    rows = []
+    for index, name in enumerate(own.searchers):
+        apart = own.losses[:, index] - against
+        if name != control and shown_singly(int((~np.isnan(apart)).sum())):
+            pairs = zip(own.repetitions, apart.tolist(), strict=True)
+            rows += [
+                (name, f"repetition {repetition}", value) for repetition, value in pairs if np.isfinite(value)
+            ]
+    return pd.DataFrame(rows, columns=["searcher", "unit", "value"]) if rows else None
 
 
 def _rank_words(comparison: Comparison) -> str:

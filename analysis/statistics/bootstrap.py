@@ -18,6 +18,9 @@ FEWEST_UNITS = 5
 RESAMPLES = 2000
 SEED = 0
 
+FEWEST_UNITS = 5
+"""With fewer units there is no interval: of two to four, it covers the mean in 50 to 88 % of samples."""
+
 # Resampled means held in memory at once (8 bytes each).
 _CHUNK = 4_000_000
 _LARGE, _SHIFT = 1e290, 600
