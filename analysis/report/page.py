@@ -25,7 +25,7 @@ from analysis.report.summary import notices, summary
 from analysis.report.trials import LIMIT, page_data, shown_trials
 from analysis.spreadsheets import write_csv
 from analysis.statistics.bootstrap import LEVEL, RESAMPLES
-from analysis.statistics.comparison import Comparison, comparable, compare, ranking, sensitivity
+from analysis.statistics.comparison import Comparison, by_group, comparable, compare, ranking, sensitivity
 from analysis.statistics.completeness import STATUSES, completeness, failures
 from analysis.statistics.curves import final_results
 from analysis.statistics.inputs import Inputs, prepare
@@ -33,7 +33,7 @@ from analysis.statistics.ranks import SIGNIFICANT_DIGITS
 from analysis.statistics.standing import leaders_of
 from analysis.statistics.steps import COSTS, unusable_studies, usable_studies
 from analysis.statistics.tasks import Measure
-from analysis.words import few_tasks, interval, listed, number, probability
+from analysis.words import few_tasks, interval, listed, number, plural, probability
 from harness.errors import MissingLibraryError
 from results.tables import SweepTables
 
@@ -90,8 +90,10 @@ def _build(tables: SweepTables, folder: Path, processes: int, complete: bool) ->
     results = final_results(tables, inputs.best)
     statuses = failures(tables)
     frames = {"final_results": results, "statuses": statuses}
-    if comparison is not None:
+    rules = _sensitivity_table(inputs, comparison) if comparison is not None else None
+    if comparison is not None and rules is not None:
         frames["paired"] = comparison.within
+        frames["rules"] = rules.reset_index()
     printed = latex.all_tables(inputs, comparison) if usable_studies(tables).size else []
     for part in ("figures", "tables", "trials"):
         (folder / part).mkdir(parents=True, exist_ok=True)
@@ -125,7 +127,7 @@ def _build(tables: SweepTables, folder: Path, processes: int, complete: bool) ->
         sections=_sections(placed),
         few=few_tasks(comparison) if comparison is not None else "",
         ranking=_ranking_rows(comparison) if comparison is not None else [],
-        sensitivity=_sensitivity_rows(inputs, comparison) if comparison is not None else [],
+        sensitivity=_sensitivity_rows(rules) if rules is not None else [],
         left_out=inputs.field.left_out,
         paired=_paired_rows(comparison) if comparison is not None else [],
         control=comparison.control if comparison is not None else "",
@@ -325,30 +327,28 @@ SENSITIVITY = {
 """Headings of `analysis.statistics.comparison.sensitivity`."""
 
 
-def _sensitivity_rows(inputs: Inputs, comparison: Comparison) -> list[dict[str, Any]]:
+def _sensitivity_table(inputs: Inputs, comparison: Comparison) -> pd.DataFrame:
+    """Return mean ranks under other rules and over groups of tasks: headings as columns, methods as rows."""
+    table = sensitivity(inputs, comparison).set_index("searcher")[list(SENSITIVITY)]
+    table = table.dropna(axis="columns").rename(columns=SENSITIVITY)
+    for group, own in by_group(inputs, comparison).groupby("group", sort=True):
+        heading = f"On {plural(int(own['tasks'].iloc[0]), 'task')} of group {group}"
+        table[heading] = own.set_index("searcher")["rank"]
+    return table
+
+
+def _sensitivity_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
     """Return mean ranks under other rules as text; the lowest of each column is marked."""
-    table = sensitivity(inputs, comparison)
-    best = {
-        column: leaders_of(dict(zip(table["searcher"], table[column], strict=True)))
-        if table[column].notna().all()
-        else ()
-        for column in SENSITIVITY
-    }
+    best = {title: leaders_of({str(n): float(r) for n, r in table[title].items()}) for title in table}
     return [
         {
-            "searcher": row["searcher"],
+            "searcher": name,
             "cells": [
-                {
-                    "title": title,
-                    "text": number(row[column], 3),
-                    "sort": row[column],
-                    "best": row["searcher"] in best[column],
-                }
-                for column, title in SENSITIVITY.items()
-                if table[column].notna().all()
+                {"title": title, "text": f"{rank:.2f}", "sort": rank, "best": name in best[title]}
+                for title, rank in own.items()
             ],
         }
-        for row in table.to_dict("records")
+        for name, own in table.iterrows()
     ]
 
 

@@ -232,13 +232,15 @@ def sensitivity(inputs: Inputs, comparison: Comparison) -> pd.DataFrame:
         ``searcher``; ``rank`` (the ranking's); ``by_mean`` (of the mean final loss over repetitions: one repetition
         without a success makes a mean infinite, and one awful value can outweigh the rest); ``without_failures``
         (repetitions in which a method had no success left out for all; NaN where none is left); ``quarter`` and
-        ``half`` (after these parts of the budget).
+        ``half`` (after these parts of the budget; NaN where nobody has a success by then).
     """
     final = comparison.final
     names = list(final.mean_ranks)
     columns = {"rank": final, "by_mean": final.by_mean(), "without_failures": final.without_failures()}
     for name, fraction in FRACTIONS.items():
         losses = {task: losses_at(inputs, own, fraction) for task, own in comparison.scores.items()}
+        if not any(np.isfinite(own).any() for own in losses.values()):
+            losses = {}
         columns[name] = Standing(losses, losses, comparison.searchers)
     return pd.DataFrame(
         {
@@ -249,3 +251,22 @@ def sensitivity(inputs: Inputs, comparison: Comparison) -> pd.DataFrame:
             },
         }
     )
+
+
+def by_group(inputs: Inputs, comparison: Comparison) -> pd.DataFrame:
+    """Return every method's mean rank over the tasks of each group, in the order of the ranking.
+
+    Returns:
+        ``searcher``, ``group`` (tasks without one are ``other``), ``rank`` and ``tasks``; empty where all ranked tasks
+        are of one group.
+    """
+    groups: dict[str, list[str]] = {}
+    for task in comparison.scores:
+        groups.setdefault(inputs.facts[task].group or "other", []).append(task)
+    rows = [
+        (name, group, comparison.final.on(tasks).mean_ranks[name], len(tasks))
+        for group, tasks in sorted(groups.items())
+        for name in comparison.mean_ranks
+        if len(groups) > 1
+    ]
+    return pd.DataFrame(rows, columns=["searcher", "group", "rank", "tasks"])

@@ -238,6 +238,38 @@ def test_the_summary_says_who_ends_best_on_each_task(page):
     assert "at least 9 are needed for 9 comparisons" in page.text
 
 
+def test_how_far_the_ranking_depends_on_its_rules_is_shown(rows, make, tmp_path, no_figures):
+    told = []
+    for index, repetition in itertools.product(range(4), range(5)):
+        told += rows(f"t{index}", "a", repetition, [0.3, 0.3]) + rows(
+            f"t{index}", "b", repetition, [0.31, 0.31]
+        )
+        told += rows(f"t{index}", "s", repetition, [0.9, None if repetition == 0 else 0.05])
+        if repetition == 0:
+            told[-2] = {**told[-2], "status": "diverged", "value": np.nan}
+    groups = {
+        f"t{index}": {"group": "image" if index else "function", "budget_amount": 2} for index in range(4)
+    }
+    build(make(told, groups), tmp_path)
+    table = pd.read_csv(tmp_path / "tables" / "rules.csv").set_index("searcher")
+    assert table.loc["s"].to_dict() == pytest.approx(
+        {
+            "As ranked": 1.4,
+            "By mean value": 3.0,
+            "Without failed repetitions": 1.0,
+            "At ½ of the budget": 3.0,
+            "On 1 task of group function": 1.4,
+            "On 3 tasks of group image": 1.4,
+        }
+    )
+    text = read(tmp_path / "report.html").text
+    assert "How far the ranking depends on its rules" in text
+    assert (
+        "by mean final values, of which one failed or awful repetition can outweigh the rest, a (a 1.00"
+        in text
+    )
+
+
 def test_the_mean_rank_of_every_table_is_the_same(page, folder):
     comparison = compare(prepare(small()))
     ranking = pd.read_csv(folder / "tables" / "ranking.csv").set_index("searcher")["rank"]

@@ -6,7 +6,7 @@ import pytest
 from large_sweeps import large
 
 from analysis.errors import AnalysisError
-from analysis.statistics.comparison import comparable, compare, ranking, sensitivity
+from analysis.statistics.comparison import by_group, comparable, compare, ranking, sensitivity
 from analysis.statistics.inputs import prepare
 
 
@@ -191,3 +191,24 @@ def test_anytime_scores_are_tested_as_final_values_are(rows, make):
     pd.testing.assert_frame_equal(
         comparison.final.pairs, of(make, told)[1].final.pairs
     )  # references play no part in who leads
+
+
+def test_groups_of_tasks_are_ranked_apart(rows, make):
+    told = told_of(
+        rows, {"a": lambda t, r: 0.1 if t < 2 else 0.3, "b": lambda t, r: 0.2}, tasks=5, repetitions=2
+    )
+    groups = ["image", "image", "function", "function", ""]
+    inputs = prepare(make(told, {f"t{i}": {"group": group} for i, group in enumerate(groups)}))
+    table = by_group(inputs, compare(inputs))
+    assert compare(inputs).mean_ranks == pytest.approx({"b": 1.4, "a": 1.6})
+    assert table.set_index(["group", "searcher"])["rank"].to_dict() == {
+        ("function", "b"): 1.0,
+        ("function", "a"): 2.0,
+        ("image", "b"): 2.0,
+        ("image", "a"): 1.0,
+        ("other", "b"): 1.0,
+        ("other", "a"): 2.0,
+    }
+    assert table.groupby("group")["tasks"].first().to_dict() == {"function": 2, "image": 2, "other": 1}
+    one = prepare(make(told, {f"t{i}": {"group": "image"} for i in range(5)}))
+    assert by_group(one, compare(one)).empty
