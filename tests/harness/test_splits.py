@@ -40,7 +40,7 @@ def test_each_repetition_has_its_own_and_all_methods_the_same(run_sweep, plugin,
     run_sweep(SWEEP, tmp_path / "fixed")
     run_sweep(DRAWN, tmp_path / "drawn")
     fixed, drawn = read_tables(tmp_path / "fixed", "splits"), read_tables(tmp_path / "drawn", "splits")
-    assert validated(fixed) == dict.fromkeys(range(3), {int(FIXED)})
+    assert validated(fixed) == {repetition: {int(FIXED)} for repetition in range(3)}
     sums = validated(drawn)
     assert [len(own) for own in sums.values()] == [1, 1, 1]
     assert len(set.union(*sums.values())) == 3
