@@ -176,6 +176,10 @@ def plan(sweep: SweepFile, results: Results = DEFAULT_RESULTS, data: DataFolder 
         "trained once, so less may be trained.",
         highlight=False,
     )
+    if checked.compare is not None:
+        stated = checked.compare
+        pairs = "; ".join(f"{one} with {other}" for one, other in stated.pairs)
+        _say(f"To be compared: {pairs}; by {stated.measure} values, at the level {stated.level:g}.")
     if checked.spec.splits == "repetition":
         _say(
             "Each repetition draws its own training/validation split, the same for all searchers; test sets stay."

@@ -149,7 +149,7 @@ def merged(sources: Mapping[str, SweepTables]) -> SweepTables:
         trials=used("trials"),
         studies=plan.assign(study=plan["key"])[list(first.studies.columns)].reset_index(drop=True),
         tasks=first.tasks,
-        provenance=_provenance(sources, notes),
+        provenance=_provenance(sources, notes, set(plan["searcher"])),
         read_epochs=functools.cache(lambda: _epochs(sources, keys)),
         reevaluations=used("reevaluations"),
     )
@@ -261,7 +261,14 @@ def _epochs(sources: Mapping[str, SweepTables], keys: Mapping[str, Mapping[str, 
     return pd.concat(parts, ignore_index=True)
 
 
-def _provenance(sources: Mapping[str, SweepTables], notes: list[str]) -> dict[str, Any]:
+def _compare(about: Mapping[str, Mapping[str, Any]], labels: set[str]) -> Any:
+    """Return what all folders say is to be compared, where they say the same and its methods are still one each."""
+    stated = [value.get("compare") for value in about.values()]
+    same = stated[0] is not None and all(each == stated[0] for each in stated)
+    return stated[0] if same and set(stated[0]["methods"]) <= labels else None
+
+
+def _provenance(sources: Mapping[str, SweepTables], notes: list[str], labels: set[str]) -> dict[str, Any]:
     """Return what the folders have in common as it is, and what differs by folder."""
     about = {name: tables.provenance for name, tables in sources.items()}
     versions: dict[str, Any] = {}
@@ -279,5 +286,6 @@ def _provenance(sources: Mapping[str, SweepTables], notes: list[str]) -> dict[st
         "machines": list(machines.values()),
         "data": {task: value for each in about.values() for task, value in (each.get("data") or {}).items()},
         "runs": [{"folder": name, **run} for name, value in about.items() for run in value.get("runs") or []],
+        "compare": _compare(about, labels),
         "merged": notes,
     }

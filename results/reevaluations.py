@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import json
-import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
-
-import pandas as pd
 
 from harness.keys import StudyKey
 from harness.plan import Plan, StudyPlan
 from harness.reevaluation import Reevaluation, reevaluations
 from harness.trial import Evaluation
-from results.columns import REEVALUATIONS
 from results.layout import Layout
 from results.reading import StudyRecord, evaluation_of, read_evaluations, serving
 
@@ -70,42 +65,3 @@ def states(layout: Layout, plan: Plan, wanted: Sequence[Wanted]) -> dict[str, Co
     for each, evaluation in zip(wanted, found_of(layout, plan, wanted), strict=True):
         counts[each.planned.task][MISSING if evaluation is None else evaluation.status.value] += 1
     return counts
-
-
-def table(layout: Layout, plan: Plan, wanted: Sequence[Wanted]) -> pd.DataFrame:
-    """Return the table of re-evaluations; see `results.columns`."""
-    found = found_of(layout, plan, wanted)
-    return frame(_row(plan, each, made) for each, made in zip(wanted, found, strict=True))
-
-
-def frame(rows: Iterable[dict[str, Any]] = ()) -> pd.DataFrame:
-    """Return rows as a table of re-evaluations."""
-    types = {name: column.dtype for name, column in REEVALUATIONS.items()}
-    return pd.DataFrame(list(rows), columns=list(types)).astype(types)
-
-
-def _row(plan: Plan, each: Wanted, made: Evaluation | None) -> dict[str, Any]:
-    planned, again, about = each.planned, each.again, plan.tasks[each.planned.task]
-    ok = made is not None and made.status == "ok"
-
-    def last(metric: str | None) -> float:
-        return made.curve[metric][-1] if made is not None and ok and metric else math.nan
-
-    return {
-        "task": planned.task,
-        "searcher": planned.searcher,
-        "repetition": planned.repetition,
-        "study": planned.study,
-        "number": again.number,
-        "step": again.step,
-        "epochs": again.epochs,
-        "evaluation": again.key.id,
-        "seed": again.key.seed,
-        "status": MISSING if made is None else made.status.value,
-        "value": last(about.metric),
-        "test": last(about.test_metric),
-        "seconds": math.nan if made is None else made.seconds(),
-        "machine": "" if made is None else made.machine,
-        "incumbent_value": again.value,
-        "incumbent_test": math.nan if again.test is None else again.test,
-    }

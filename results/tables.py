@@ -24,14 +24,15 @@ from numpy.typing import NDArray
 from harness.errors import RecordError
 from harness.events import Asked, Told
 from harness.keys import canonical_json
-from harness.plan import Plan
+from harness.plan import Compare, Plan
 from harness.trial import Status, in_unit
-from results import reevaluations
+from results import plans, reevaluation_table
 from results.columns import EPOCHS, STUDIES, TABLES, TRIALS
 from results.documents import converted, read_json, read_machine, read_text
 from results.journal import RESTORE
 from results.layout import Layout, make_folder, write_atomically
 from results.reading import StudyRecord, read_evaluations, read_study
+from results.reevaluations import Wanted, wanted_of
 from results.schema import Opened
 
 
@@ -45,7 +46,7 @@ class SweepTables:
         studies: One row per planned study.
         tasks: One row per task, indexed by label.
         provenance: The sweep as it ran: ``sweep`` (the sweep file's content), ``revision``, ``versions``, ``machines``
-            (list of descriptions), ``data`` (task label to data digest), ``runs``.
+            (list of descriptions), ``data`` (task label to data digest), ``runs``, ``compare``; see `results.plans`.
         read_epochs: Returns the table of epochs; see `epochs`.
         reevaluations: One row per fresh seed of each finished study's winner, where the sweep re-evaluates.
     """
@@ -56,7 +57,17 @@ class SweepTables:
     tasks: pd.DataFrame
     provenance: Mapping[str, Any]
     read_epochs: Callable[[], pd.DataFrame]
-    reevaluations: pd.DataFrame = field(default_factory=reevaluations.frame)
+    reevaluations: pd.DataFrame = field(default_factory=reevaluation_table.frame)
+
+    @property
+    def compared(self) -> plans.Compared | None:
+        """What the sweep file says is to be compared; ``None`` where it does not say."""
+        return plans.compared(self.provenance)
+
+    @property
+    def looks(self) -> tuple[plans.Look, ...]:
+        """When repetitions were added after results of some existed, oldest first."""
+        return plans.looks(self.provenance)
 
     @property
     def epochs(self) -> pd.DataFrame:
@@ -77,12 +88,12 @@ def read_tables(root: Path, name: str) -> SweepTables:
     plan = layout.plan(name)
     columns = _TrialColumns()
     rows: list[tuple[Any, ...]] = []
-    wanted: list[reevaluations.Wanted] = []
+    wanted: list[Wanted] = []
     with _no_collection():
         for index, planned in enumerate(plan.studies):
             record = read_study(layout.study(planned.study))
             columns.add(index, record)
-            wanted += reevaluations.wanted_of(planned, record, plan)
+            wanted += wanted_of(planned, record, plan)
             followed = record.followed_told
             told, unit = len(record.told), plan.tasks[planned.task].budget_unit
             spent = in_unit(unit, evaluations=told, epochs=sum(event.epochs for event in record.told))
@@ -96,7 +107,7 @@ def read_tables(root: Path, name: str) -> SweepTables:
         label: {**msgspec.structs.asdict(task), "splits": plan.splits} for label, task in plan.tasks.items()
     }
     tasks = pd.DataFrame.from_dict(about_tasks, orient="index").rename_axis("task")
-    again = reevaluations.table(layout, plan, wanted)
+    again = reevaluation_table.table(layout, plan, wanted)
     machines = set(trials["machine"].unique()) | set(again["machine"].unique())
     return SweepTables(
         name=name,
@@ -182,7 +193,8 @@ class _Provenance(msgspec.Struct):
     versions: dict[str, Any] = {}
     machines: list[dict[str, Any]] = []
     data: dict[str, Any] = {}
-    runs: list[dict[str, Any]] = []
+    runs: list[plans.RunSeen] = []
+    compare: Compare | None = None
     merged: list[str] = []
 
 
@@ -433,4 +445,5 @@ def _provenance(layout: Layout, plan: Plan, machines: Sequence[str]) -> dict[str
         "machines": [{"id": machine, **msgspec.to_builtins(each)} for machine, each in about],
         "data": {label: task.data for label, task in plan.tasks.items()},
         "runs": [{k: v for k, v in run.items() if k != "versions"} for run in described],
+        "compare": msgspec.to_builtins(plan.compare),
     }
