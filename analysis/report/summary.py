@@ -9,7 +9,7 @@ import pandas as pd
 
 from analysis import style
 from analysis.statistics.bootstrap import mean_interval
-from analysis.statistics.comparison import Comparison, sensitivity
+from analysis.statistics.comparison import Comparison, planned_within, sensitivity
 from analysis.statistics.inputs import Inputs
 from analysis.statistics.significance import ALPHA, differences, fewest_blocks
 from analysis.statistics.standing import Verdict, leaders_of
@@ -35,12 +35,12 @@ from harness.plan import study_label
 def summary(inputs: Inputs, comparison: Comparison | None) -> list[str]:
     """Return the report in a few sentences, one paragraph each: the first says who leads and how sure that is."""
     tables = inputs.tables
-    plan, used = tables.studies, usable_studies(tables)
-    searchers = style.ordered(str(name) for name in plan["searcher"])
+    studies, used = tables.studies, usable_studies(tables)
+    searchers = style.ordered(str(name) for name in studies["searcher"])
     told, failed = len(tables.trials), int((tables.trials["status"] != "ok").sum())
     scope = (
         f"{plural(len(searchers), 'method')} ({listed(searchers)}) on "
-        f"{plural(len(inputs.facts), 'task')}: {len(used)} of {len(plan)} planned studies finished, "
+        f"{plural(len(inputs.facts), 'task')}: {len(used)} of {len(studies)} planned studies finished, "
         f"{plural(told, 'evaluation')} told, {failed} of them failed."
     )
     if used.empty:
@@ -50,13 +50,77 @@ def summary(inputs: Inputs, comparison: Comparison | None) -> list[str]:
             "There is nothing to compare: no task has a repetition that two or more methods, all of them, finished.",
             scope,
         ]
-    said = [headline(comparison)]
+    plan = planned_words(inputs, comparison)
+    said = [*plan, f"{EXPLORATORY} {headline(comparison)}" if plan else headline(comparison)]
     if comparison.few:
         said += [few_tasks(comparison), *tasks_words(comparison), within_words(comparison)]
     else:
         said += [closest(comparison), anytime_words(comparison)]
     said += [sensitivity_words(inputs, comparison), rests_on(comparison), scope]
     return [paragraph for paragraph in said if paragraph]
+
+
+EXPLORATORY = "Beyond the plan, exploratory:"
+"""What all else begins with where a sweep says what it is to compare."""
+
+
+def planned_words(inputs: Inputs, comparison: Comparison) -> list[str]:
+    """Return what came of the comparison that the sweep was made for; nothing where it does not say."""
+    compared = inputs.tables.compared
+    if compared is None:
+        return []
+    stated = compared.stated
+    who = (
+        f"{stated.method} with {listed([name for name in stated.methods if name != stated.method])}"
+        if stated.method
+        else f"{listed(list(stated.methods))} with each other"
+    )
+    by = "final values" if stated.measure == "final" else "anytime scores"
+    how = f"by {by} at the level {stated.level:g}, with Holm's correction over {plural(len(stated.pairs), 'pair')}"
+    asked = (
+        f"Planned before there were results: to compare {who}, {how}."
+        if compared.beforehand
+        else f"To be compared, as was said after results existed (so that it may have been chosen for them, and "
+        f"confirms nothing): {who}, {how}."
+    )
+    standing = comparison.final if stated.measure == "final" else comparison.anytime
+    if standing is None:
+        return [f"{asked} No task declares the references that anytime scores need."]
+    pairs = [pair for pair in stated.pairs if set(pair) <= set(standing.searchers)]
+    absent = [name for name in stated.methods if name not in standing.searchers]
+    lacking = f"Without a finished study, and so not compared: {listed(absent)}." if absent else ""
+    table = standing.tested(pairs, stated.level)
+    if table["possible"].any():
+        said = _pairs_words(table, stated.level, "task", len(table))
+        return [joined(asked, f"Over tasks, {said}", lacking)]
+    needed = fewest_blocks(stated.level, len(stated.pairs))
+    few = (
+        f"{plural(len(standing.every), 'task')} cannot show a difference over tasks, however clear: at least {needed} "
+        "are needed. Over the repetitions of each task, which speaks about that task only:"
+    )
+    rows = planned_within(comparison, stated.measure, pairs, stated.level)
+    parts = [
+        f"on {task}, {_pairs_words(own, stated.level, 'repetition', len(rows))}"
+        for task, own in rows.rename(columns={"repetitions": "blocks"}).groupby("task", sort=True)
+    ]
+    return [joined(asked, few, " ".join(parts), lacking)]
+
+
+def _pairs_words(table: pd.DataFrame, level: float, block: str, comparisons: int) -> str:
+    """Return what tests of planned pairs say, pair by pair, each with its p."""
+    parts = []
+    for row in table.to_dict("records"):
+        first, second = (row["first"], row["second"]) if row["effect"] >= 0 else (row["second"], row["first"])
+        if not row["possible"]:
+            parts.append(
+                f"{plural(int(row['blocks']), block)} cannot tell {first} and {second} apart, at least "
+                f"{fewest_blocks(level, comparisons)} are needed"
+            )
+        elif row["p_holm"] <= level and row["effect"] != 0:
+            parts.append(f"{first} is shown to be better than {second} ({p_value(row['p_holm'])})")
+        else:
+            parts.append(f"{first} and {second} are not shown to differ ({p_value(row['p_holm'])})")
+    return f"{'; '.join(parts)}."
 
 
 def headline(comparison: Comparison) -> str:
@@ -293,6 +357,17 @@ def notices(inputs: Inputs) -> list[str]:
             f"{len(went_on)} of {len(tables.studies)} studies went on from recorded trials: what its searcher "
             "proposed when it was resumed departed from its record, so that a fresh one was told the trials so far "
             f"and proposed the rest ({'; '.join(named)})."
+        )
+    items += [
+        f"Repetitions were added after results of {look.complete} existed ({look.before} → {look.after}, "
+        f"{look.when[:10]}{f', {look.folder}' if look.folder else ''}): levels hold for a number of repetitions "
+        "that was fixed beforehand; adding some until a test shows something finds too much."
+        for look in tables.looks
+    ]
+    if (tables.tasks["splits"] == "repetition").any():
+        items.append(
+            "Each repetition drew its own training/validation split, the same for all methods: intervals and tests "
+            "over repetitions include the split among what varies."
         )
     items += [f"Merged from several folders: {note}." for note in tables.provenance.get("merged") or []]
     return items

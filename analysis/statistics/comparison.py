@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -251,6 +251,26 @@ def sensitivity(inputs: Inputs, comparison: Comparison) -> pd.DataFrame:
             },
         }
     )
+
+
+def planned_within(
+    comparison: Comparison, measure: str, pairs: Collection[tuple[str, str]], level: float
+) -> pd.DataFrame:
+    """Compare planned pairs over the repetitions of each task, with Holm's correction over pairs and tasks.
+
+    Args:
+        comparison: The comparison.
+        measure: ``final`` or ``anytime``: whose differences.
+        pairs: Of two methods each.
+        level: Of all of them together.
+
+    Returns:
+        As `analysis.statistics.paired.compare_within_tasks`.
+    """
+    parts = list(comparison.every.values())
+    if measure == "anytime":
+        parts = [replace(own, losses=own.anytime) for own in parts if own.anytime is not None]
+    return compare_within_tasks(parts, planned=pairs, level=level)
 
 
 def by_group(inputs: Inputs, comparison: Comparison) -> pd.DataFrame:

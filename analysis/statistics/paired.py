@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -49,7 +49,12 @@ COLUMNS = (
 
 
 def compare_within_tasks(
-    parts: Sequence[TaskScores], *, control: str | None = None, chosen: bool = False
+    parts: Sequence[TaskScores],
+    *,
+    control: str | None = None,
+    chosen: bool = False,
+    planned: Collection[tuple[str, str]] | None = None,
+    level: float = ALPHA,
 ) -> pd.DataFrame:
     """Compare methods pairwise over the repetitions of each of some tasks.
 
@@ -62,6 +67,8 @@ def compare_within_tasks(
             need fewer repetitions, because of the correction. A task without it has no rows.
         chosen: Whether the control was chosen for its results. Its rows are then a selection among those of all
             pairs, over which the correction is.
+        planned: Compare these pairs alone, each in its own order.
+        level: Of all rows together.
 
     Returns:
         One row per task and pair with the columns of `COLUMNS`: ``wins``, ``ties`` and ``losses`` of the first method
@@ -69,7 +76,7 @@ def compare_within_tasks(
         (repetitions resampled) and ``sd`` the standard deviation of the paired differences, in the metric's unit;
         ``a`` Vargha and Delaney's A (1: the first is always better); ``effect`` the matched-pairs rank-biserial
         correlation (positive: the first is better); ``p`` of the signed-rank test and ``p_holm``; ``possible``
-        whether so many repetitions could show a difference at `ALPHA` after the correction; ``detectable`` the mean
+        whether so many repetitions could show a difference at the level after the correction; ``detectable`` the mean
         difference that these repetitions would detect with a power of 0.8 at the level Holm's first step demands,
         were the differences normal with that standard deviation (infinite where no difference could be detected);
         ``comparisons`` how many the correction is over. A pair without a common repetition has no row.
@@ -77,10 +84,7 @@ def compare_within_tasks(
     rows = []
     for own in parts:
         names = list(own.searchers)
-        for pair in itertools.combinations(names, 2):
-            first, second = pair if pair[0] != control else pair[::-1]
-            if control is not None and not chosen and second != control:
-                continue
+        for first, second in _pairs(names, control, planned, every=chosen):
             a, b = (own.losses[:, names.index(name)] for name in (first, second))
             both = ~(np.isnan(a) | np.isnan(b))
             if both.any():
@@ -88,11 +92,30 @@ def compare_within_tasks(
     corrected = holm([row["p"] for row in rows])
     for row, p in zip(rows, corrected.tolist(), strict=True):
         row["p_holm"] = p
-        row["possible"] = smallest_p(row["repetitions"]) * len(rows) <= ALPHA
-        row["detectable"] = detectable_difference(row["repetitions"], row["sd"], comparisons=len(rows))
+        row["possible"] = smallest_p(row["repetitions"]) * len(rows) <= level
+        row["detectable"] = detectable_difference(
+            row["repetitions"], row["sd"], level=level, comparisons=len(rows)
+        )
         row["comparisons"] = len(rows)
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
     return frame if control is None else frame[frame["second"] == control].reset_index(drop=True)
+
+
+def _pairs(
+    names: Sequence[str],
+    control: str | None,
+    planned: Collection[tuple[str, str]] | None,
+    *,
+    every: bool,
+) -> list[tuple[str, str]]:
+    """Return the pairs of methods to compare on a task that has some methods: the control always second."""
+    if planned is not None:
+        return [pair for pair in planned if set(pair) <= set(names)]
+    pairs = list(itertools.combinations(names, 2))
+    if control is None:
+        return pairs
+    turned = [pair if pair[0] != control else pair[::-1] for pair in pairs]
+    return turned if every else [pair for pair in turned if pair[1] == control]
 
 
 def _paired(first: Floats, second: Floats) -> dict[str, Any]:

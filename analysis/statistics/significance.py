@@ -231,19 +231,20 @@ def won_minus_lost(first: Floats, second: Floats) -> float:
     return float((one > two).mean() - (one < two).mean())
 
 
-def wilcoxon_of_differences(pairs: Mapping[tuple[str, str], Floats]) -> pd.DataFrame:
+def wilcoxon_of_differences(pairs: Mapping[tuple[str, str], Floats], level: float = ALPHA) -> pd.DataFrame:
     """Test for each pair of methods whether its differences are symmetric around 0.
 
     Exact for up to 50 differences, ties and zeros included. Zeros are kept by Pratt's method.
 
     Args:
         pairs: By (first, second) method, the differences of losses, first minus second, one per block.
+        level: Of all tests together.
 
     Returns:
         One row per pair, in the order given: ``first``, ``second``, ``blocks``, ``wins``, ``ties`` and ``losses`` of
         the first method, ``median`` (of the differences; negative: the first is better), ``effect`` (matched-pairs
         rank-biserial correlation, -1 … 1, positive where the first is better), ``p``, ``p_holm`` and ``possible``:
-        whether so many blocks could show a difference at `ALPHA` after the correction, however clear it is.
+        whether so many blocks could show a difference at the level after the correction, however clear it is.
 
     Source: F. Wilcoxon (1945); J. W. Pratt (1959); S. Holm (1979); D. S. Kerby (2014) for the effect size.
     """
@@ -265,7 +266,7 @@ def wilcoxon_of_differences(pairs: Mapping[tuple[str, str], Floats]) -> pd.DataF
     frame = pd.DataFrame(
         rows, columns=["first", "second", "blocks", "wins", "ties", "losses", "median", "effect", "p"]
     )
-    possible = [smallest_p(blocks) * len(frame) <= ALPHA for blocks in frame["blocks"]]
+    possible = [smallest_p(blocks) * len(frame) <= level for blocks in frame["blocks"]]
     return frame.assign(
         p_holm=holm(frame["p"].to_numpy(dtype=float)), possible=np.array(possible, dtype=bool)
     )

@@ -145,15 +145,16 @@ class Standing:
         """What `analysis.statistics.significance.wilcoxon_of_differences` says of every pair."""
         return self.tested(list(self.shares))
 
-    def tested(self, pairs: Collection[tuple[str, str]]) -> pd.DataFrame:
+    def tested(self, pairs: Collection[tuple[str, str]], level: float = ALPHA) -> pd.DataFrame:
         """Return the tests of some pairs, with Holm's correction over these alone.
 
         Args:
             pairs: Of two methods each, in either order.
+            level: Of all of them together.
         """
         ordered = [(a, b) if (a, b) in self.shares else (b, a) for a, b in pairs]
         return wilcoxon_of_differences(
-            {pair: self.shares[pair] for pair in ordered if self.shares[pair].size}
+            {pair: self.shares[pair] for pair in ordered if self.shares[pair].size}, level
         )
 
     @property

@@ -2,7 +2,7 @@
 
 import pytest
 
-from analysis.report.summary import summary
+from analysis.report.summary import notices, summary
 from analysis.statistics.comparison import compare
 from analysis.statistics.inputs import prepare
 
@@ -110,3 +110,76 @@ def test_p_is_less_than_or_equal_to_and_never_both(rows, make):
     text = " ".join(words_of(make, told_of(rows, {"a": lambda r: 0.1, "b": lambda r: 0.2}, tasks, 3), tasks))
     assert "p < 0.001" in text
     assert "= <" not in text
+
+
+def planned(rows, make, tasks, repetitions, compare_, told=0):
+    """The summary of a sweep that was to compare something, said when so many evaluations had been told."""
+    values = {"a": lambda r: 0.1, "b": lambda r: 0.2, "c": lambda r: 0.3, "d": lambda r: 0.4}
+    stated = {"methods": ["a", "b"], "method": None, "measure": "final", "level": 0.05, **compare_}
+    run = {
+        "started": "2026-01-01T00:00:00Z",
+        "compare": stated,
+        "repetitions": repetitions,
+        "found": {"told": told, "repetitions": 0, "complete": 0},
+    }
+    about = {task: {"regret_best": 0.0, "regret_reference": 1.0, "budget_amount": 2} for task in tasks}
+    tables = make(
+        told_of(rows, values, tasks, repetitions), about, provenance={"compare": stated, "runs": [run]}
+    )
+    inputs = prepare(tables)
+    return summary(inputs, compare(inputs))
+
+
+def test_what_was_planned_comes_first_and_the_rest_is_exploratory(rows, make):
+    said = planned(rows, make, EIGHT, 3, {})
+    assert said[0] == (
+        "Planned before there were results: to compare a and b with each other, by final values at the level 0.05, "
+        "with Holm's correction over 1 pair. Over tasks, a is shown to be better than b (p = 0.0078)."
+    )
+    assert said[1].startswith("Beyond the plan, exploratory: a leads over 8 tasks")
+
+
+def test_a_planned_comparison_needs_fewer_tasks_than_all_pairs_do(rows, make):
+    said = planned(rows, make, EIGHT[:6], 3, {"methods": ["a", "b", "c"], "method": "b", "level": 0.1})
+    assert "to compare b with a and c" in said[0]
+    assert (
+        "Over tasks, a is shown to be better than b (p = 0.062); b is shown to be better than c (p = 0.062)."
+        in said[0]
+    )
+    assert "no test over tasks could show a difference" in said[2]
+
+
+def test_with_few_tasks_what_was_planned_is_tested_over_repetitions(rows, make):
+    said = planned(rows, make, ["t", "u"], 8, {"measure": "anytime"})[0]
+    assert "2 tasks cannot show a difference over tasks, however clear: at least 6 are needed." in said
+    assert (
+        "on t, a is shown to be better than b (p = 0.016). on u, a is shown to be better than b (p = 0.016)."
+        in said
+    )
+    said = planned(rows, make, ["t", "u"], 6, {})[0]
+    assert "on t, 6 repetitions cannot tell a and b apart, at least 7 are needed." in said
+
+
+def test_a_plan_that_was_made_after_results_confirms_nothing(rows, make):
+    said = planned(rows, make, EIGHT, 3, {}, told=12)[0]
+    assert said.startswith(
+        "To be compared, as was said after results existed (so that it may have been chosen for them"
+    )
+    assert "Planned before" not in said
+
+
+def test_repetitions_added_after_a_look_are_said_so(rows, make):
+    run = {
+        "started": "2026-01-02T00:00:00Z",
+        "repetitions": 10,
+        "found": {"told": 40, "repetitions": 5, "complete": 5},
+    }
+    tables = make(rows("t", "a", 0, [0.1]) + rows("t", "b", 0, [0.2]), {"t": {}}, provenance={"runs": [run]})
+    text = " ".join(notices(prepare(tables)))
+    assert "Repetitions were added after results of 5 existed (5 → 10, 2026-01-02)" in text
+    assert "its own training/validation split" not in text
+    assert "added" not in " ".join(
+        notices(prepare(make(rows("t", "a", 0, [0.1]), {"t": {"splits": "repetition"}})))
+    )
+    drawn = make(rows("t", "a", 0, [0.1]), {"t": {"splits": "repetition"}})
+    assert "Each repetition drew its own training/validation split" in " ".join(notices(prepare(drawn)))
