@@ -122,6 +122,13 @@ def _overall_plots(
                 False,
                 differences.critical_difference_nemenyi(inputs, c),
             ),
+            (
+                "differences",
+                None,
+                "differences_anytime",
+                False,
+                differences.critical_difference_wilcoxon(inputs, c, anytime=True),
+            ),
             ("differences", None, "differences_posterior", True, differences.posterior(inputs, c)),
             ("aggregates", None, "scores", True, aggregates.aggregate_scores(inputs, c)),
             ("aggregates", None, "improvement", True, differences.improvement_matrix(inputs, c)),

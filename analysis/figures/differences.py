@@ -25,33 +25,37 @@ from analysis.statistics.significance import (
     critical_difference,
     p_matrix,
 )
-from analysis.statistics.standing import ROPE
+from analysis.statistics.standing import ROPE, Standing
 from analysis.words import joined, left_out, listed, p_value, plural
 
 SHARE = "share of repetitions won minus lost"
 """What tests over tasks rest on: one number for each pair and task."""
 
 
-def critical_difference_wilcoxon(inputs: Inputs, comparison: Comparison) -> Plot | None:
+def critical_difference_wilcoxon(
+    inputs: Inputs, comparison: Comparison, *, anytime: bool = False
+) -> Plot | None:
     """Draw mean ranks with bars over the methods that Wilcoxon's tests with Holm's correction do not tell apart.
 
-    ``None`` with fewer than 3 methods, or with so few tasks that no test over tasks can find anything.
+    By final values, or by anytime scores. ``None`` with fewer than 3 methods, with so few tasks that no test over tasks
+    can find anything, or without such scores.
     """
-    standing = comparison.final
-    test = standing.friedman
-    if test is None or comparison.few:
+    standing = comparison.anytime if anytime else comparison.final
+    test = standing.friedman if standing is not None else None
+    if standing is None or test is None or standing.few:
         return None
+    values = "anytime scores (mean regret over the budget)" if anytime else "final values"
     bars = cliques(p_matrix(standing.pairs), list(standing.mean_ranks))
     verdict = "differ" if test.f_p <= ALPHA else "cannot be told apart"
     caption = joined(
-        "Critical-difference diagram: mean rank of each method's final values within repetitions, over repetitions, "
-        "then over tasks; 1 is best.",
+        f"Critical-difference diagram: mean rank of each method's {values} within repetitions, over repetitions, then "
+        "over tasks; 1 is best.",
         f"Bars join maximal sets of methods of which no two differ at {ALPHA:g} by pairwise Wilcoxon signed-rank "
         f"tests over tasks with Holm's correction over {plural(len(standing.pairs), 'pair')}.",
         words.untested(standing.pairs),
         f"Over all, the methods {verdict} (Iman–Davenport, {p_value(test.f_p)}).",
         words.extent(comparison) + ".",
-        words.end(inputs, comparison),
+        words.end(inputs, comparison, words.without_references(comparison) if anytime else ()),
     )
     details = joined(
         f"Tests are on each task's {SHARE}.",
@@ -62,21 +66,21 @@ def critical_difference_wilcoxon(inputs: Inputs, comparison: Comparison) -> Plot
         words.scope(comparison),
     )
     return Plot(
-        title="Mean ranks and which methods differ (Wilcoxon–Holm)",
+        title=f"Mean ranks {'of anytime scores ' if anytime else ''}and which methods differ (Wilcoxon–Holm)",
         caption=caption,
         details=details,
         alt="Critical-difference diagram. "
-        + _rank_words(comparison)
+        + _rank_words(standing.mean_ranks)
         + " Not told apart: "
         + ("; ".join(listed(list(bar)) for bar in bars) or "none")
         + ".",
         figure=charts.draw_critical_difference(
             standing.mean_ranks,
             bars,
-            "Mean rank over tasks; bars: no difference by Wilcoxon–Holm",
+            f"Mean rank {'of anytime scores ' if anytime else ''}over tasks; bars: no difference by Wilcoxon–Holm",
             looks_of(inputs.tables),
         ),
-        data=_bar_data(comparison, bars),
+        data=_bar_data(standing, bars),
     )
 
 
@@ -104,7 +108,7 @@ def critical_difference_nemenyi(inputs: Inputs, comparison: Comparison) -> Plot 
             "the safe side. Nemenyi's test knows the other methods: adding one can change whether two differ.",
             words.scope(comparison),
         ),
-        alt=f"Critical-difference diagram, CD {difference:.3g}. " + _rank_words(comparison),
+        alt=f"Critical-difference diagram, CD {difference:.3g}. " + _rank_words(standing.mean_ranks),
         figure=charts.draw_critical_difference(
             standing.mean_ranks,
             bars,
@@ -112,7 +116,7 @@ def critical_difference_nemenyi(inputs: Inputs, comparison: Comparison) -> Plot 
             looks_of(inputs.tables),
             difference=difference,
         ),
-        data=_bar_data(comparison, bars).assign(critical_difference=difference),
+        data=_bar_data(standing, bars).assign(critical_difference=difference),
     )
 
 
@@ -274,18 +278,18 @@ def _single_differences(own: TaskScores, control: str) -> pd.DataFrame | None:
     return pd.DataFrame(rows, columns=["searcher", "unit", "value"]) if rows else None
 
 
-def _rank_words(comparison: Comparison) -> str:
-    return "Mean ranks: " + ", ".join(f"{n} {r:.2f}" for n, r in comparison.mean_ranks.items()) + "."
+def _rank_words(ranks: Mapping[str, float]) -> str:
+    return f"Mean ranks: {words.ranks_of(ranks)}."
 
 
-def _bar_data(comparison: Comparison, bars: Sequence[Sequence[str]]) -> pd.DataFrame:
+def _bar_data(standing: Standing, bars: Sequence[Sequence[str]]) -> pd.DataFrame:
     """Return mean ranks with the numbers of the bars that each method is a member of."""
-    ranks: Mapping[str, float] = comparison.mean_ranks
+    ranks = standing.mean_ranks
     return pd.DataFrame(
         {
             "searcher": list(ranks),
             "mean_rank": list(ranks.values()),
             "bars": [" ".join(str(i + 1) for i, bar in enumerate(bars) if name in bar) for name in ranks],
-            "tasks": len(comparison.scores),
+            "tasks": len(standing.ranks),
         }
     )
