@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from analysis.figures import aggregates, differences, overhead, overtuning, progress, targets
+from analysis.figures import aggregates, differences, overhead, overtuning, progress, reevaluation, targets
 from analysis.figures.canvas import Plot, file_names
 from analysis.statistics.comparison import Comparison, comparable, compare
 from analysis.statistics.inputs import Inputs
@@ -123,7 +123,10 @@ def _overall_plots(inputs: Inputs, comparison: Comparison | None) -> Iterator[Li
                 ("targets", None, f"targets_{cost}", first, targets.targets_reached(inputs, c, cost)),
                 ("targets", None, f"speed-up_{cost}", first, targets.speed_ups(inputs, c, cost)),
             ]
-        drawn.append(("selection", None, "overtuning", True, overtuning.overtuning_over_tasks(inputs, c)))
+        drawn += [
+            ("selection", None, "overtuning", True, overtuning.overtuning_over_tasks(inputs, c)),
+            ("selection", None, "reevaluation", True, reevaluation.luck_over_tasks(inputs, c)),
+        ]
     drawn.append(("overhead", None, "search-time", True, overhead.search_time(inputs)))
     for section, task, stem, primary, plot in drawn:
         if plot is not None:
@@ -148,7 +151,10 @@ def _task_plots(inputs: Inputs, comparison: Comparison | None, task: str, name: 
             )
     if comparison is not None and not comparison.few:
         drawn.append((f"paired_{name}", False, differences.paired_on_task(inputs, comparison, task)))
-    drawn.append((f"overtuning_{name}", False, overtuning.overtuning_of_task(inputs, task)))
+    drawn += [
+        (f"overtuning_{name}", False, overtuning.overtuning_of_task(inputs, task)),
+        (f"reevaluation_{name}", False, reevaluation.luck_on_task(inputs, task)),
+    ]
     for stem, primary, plot in drawn:
         if plot is not None:
             yield Listed("task", task, stem, primary, plot)
