@@ -209,7 +209,7 @@ def launch(
         about = msgspec.structs.replace(
             about, compare=plan.compare, repetitions=plan.repetitions, found=found_of(results, plan)
         )
-        _print_notes(console, [belated(results, plan, about)])
+        _print_notes(console, [list(belated(results, plan, about))])
         writer.write_sweep(sweep.name, sweep.text, plan)
         writer.write_run(sweep.name, about)
         progress = Progress(

@@ -263,9 +263,10 @@ def _epochs(sources: Mapping[str, SweepTables], keys: Mapping[str, Mapping[str, 
 
 def _compare(about: Mapping[str, Mapping[str, Any]], labels: set[str]) -> Any:
     """Return what all folders say is to be compared, where they say the same and its methods are still one each."""
-    stated = [value.get("compare") for value in about.values()]
-    same = stated[0] is not None and all(each == stated[0] for each in stated)
-    return stated[0] if same and set(stated[0]["methods"]) <= labels else None
+    first, *others = (value.get("compare") for value in about.values())
+    if first is None or any(each != first for each in others) or not set(first["methods"]) <= labels:
+        return None
+    return first
 
 
 def _provenance(sources: Mapping[str, SweepTables], notes: list[str], labels: set[str]) -> dict[str, Any]:

@@ -6,7 +6,16 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from analysis import style
-from analysis.figures import aggregates, differences, overhead, overtuning, progress, quality, targets
+from analysis.figures import (
+    aggregates,
+    differences,
+    overhead,
+    overtuning,
+    progress,
+    quality,
+    reevaluation,
+    targets,
+)
 from analysis.figures.canvas import Plot, file_names, leading
 from analysis.statistics.comparison import Comparison, comparable, compare
 from analysis.statistics.inputs import Inputs
@@ -146,8 +155,11 @@ def _overall_plots(
                 ),
                 ("targets", None, f"speed-up_{cost}", first, targets.speed_ups(inputs, c, cost)),
             ]
-        drawn.append(("quality", None, "quality", True, quality.quality_of_tasks(inputs, c, highlight)))
-        drawn.append(("selection", None, "overtuning", True, overtuning.overtuning_over_tasks(inputs, c)))
+        drawn += [
+            ("quality", None, "quality", True, quality.quality_of_tasks(inputs, c, highlight)),
+            ("selection", None, "overtuning", True, overtuning.overtuning_over_tasks(inputs, c)),
+            ("selection", None, "reevaluation", True, reevaluation.luck_over_tasks(inputs, c)),
+        ]
     drawn.append(("overhead", None, "search-time", True, overhead.search_time(inputs, highlight)))
     for section, task, stem, primary, plot in drawn:
         if plot is not None:
@@ -174,7 +186,10 @@ def _task_plots(
     drawn.append((f"quality_{name}", True, quality.quality_of_task(inputs, task, highlight)))
     if comparison is not None and not comparison.few:
         drawn.append((f"paired_{name}", False, differences.paired_on_task(inputs, comparison, task)))
-    drawn.append((f"overtuning_{name}", False, overtuning.overtuning_of_task(inputs, task)))
+    drawn += [
+        (f"overtuning_{name}", False, overtuning.overtuning_of_task(inputs, task)),
+        (f"reevaluation_{name}", False, reevaluation.luck_on_task(inputs, task)),
+    ]
     for stem, primary, plot in drawn:
         if plot is not None:
             yield Listed("task", task, stem, primary, plot)

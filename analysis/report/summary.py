@@ -11,6 +11,7 @@ from analysis import style
 from analysis.statistics.bootstrap import mean_interval
 from analysis.statistics.comparison import Comparison, planned_within, sensitivity
 from analysis.statistics.inputs import Inputs
+from analysis.statistics.reevaluation import reevaluation
 from analysis.statistics.significance import ALPHA, differences, fewest_blocks
 from analysis.statistics.standing import Verdict, leaders_of
 from analysis.statistics.steps import unusable_studies, usable_studies
@@ -56,7 +57,12 @@ def summary(inputs: Inputs, comparison: Comparison | None) -> list[str]:
         said += [few_tasks(comparison), *tasks_words(comparison), within_words(comparison)]
     else:
         said += [closest(comparison), anytime_words(comparison)]
-    said += [sensitivity_words(inputs, comparison), rests_on(comparison), scope]
+    said += [
+        luck_words(inputs, comparison),
+        sensitivity_words(inputs, comparison),
+        rests_on(comparison),
+        scope,
+    ]
     return [paragraph for paragraph in said if paragraph]
 
 
@@ -202,6 +208,39 @@ def anytime_words(comparison: Comparison) -> str:
     subject = ("It",) if len(leaders) == 1 else leaders
     return joined(
         lead, *(claims(name, standing.verdict(own)) for name, own in zip(subject, leaders, strict=True))
+    )
+
+
+def luck_words(inputs: Inputs, comparison: Comparison) -> str:
+    """Return what is left of the leader's lead where winners were trained again; empty where they were not."""
+    runs = reevaluation(inputs)
+    runs = runs[runs["task"].isin(list(comparison.scores)) & (runs["seeds"] > 0)]
+    if runs.empty or len(comparison.leaders) != 1:
+        return ""
+    first, second = list(comparison.mean_ranks)[:2]
+    facts = {task: inputs.facts[task] for task in runs["task"].unique()}
+    if all(own.references for own in facts.values()):
+        unit = "of normalised regret"
+        spans = {task: abs(r.reference - r.best) for task, own in facts.items() if (r := own.references)}
+    elif len(facts) == 1:
+        unit = f"{next(iter(facts.values())).metrics['validation']}"
+        spans = dict.fromkeys(facts, 1.0)
+    else:
+        return ""
+    scale = runs["task"].map({task: own.sign / spans[task] for task, own in facts.items()})
+    gaps = []
+    for column in ("selected", "again"):
+        scaled = runs.assign(loss=runs[column] * scale)
+        means = scaled.pivot_table(index="task", columns="searcher", values="loss", aggfunc="mean")
+        if not {first, second} <= set(means.columns):
+            return ""
+        gaps.append(float((means[second] - means[first]).mean()))
+    seeds = plural(int(inputs.tables.reevaluations["number"].max()), "fresh seed")
+    over = f" over {plural(len(facts), 'task')}" if len(facts) > 1 else ""
+    return (
+        f"Winners were trained again with {seeds}, by which nothing was selected. By the validation values that they "
+        f"were selected for, {first} is ahead of {second} by {number(gaps[0], 2)} {unit}{over}; by the fresh ones, by "
+        f"{number(gaps[1], 2)}."
     )
 
 

@@ -1,10 +1,13 @@
 """The report in words."""
 
+import dataclasses
+
 import pytest
 
 from analysis.report.summary import notices, summary
 from analysis.statistics.comparison import compare
 from analysis.statistics.inputs import prepare
+from results.reevaluation_table import frame
 
 
 def words_of(make, told, tasks):
@@ -183,3 +186,34 @@ def test_repetitions_added_after_a_look_are_said_so(rows, make):
     )
     drawn = make(rows("t", "a", 0, [0.1]), {"t": {"splits": "repetition"}})
     assert "Each repetition drew its own training/validation split" in " ".join(notices(prepare(drawn)))
+
+
+def test_how_much_of_a_lead_was_luck_is_said(rows, make):
+    """Selected at 0.1 against 0.3; with fresh seeds 0.24 against 0.3."""
+    about = {task: {"regret_best": 0.0, "regret_reference": 2.0} for task in EIGHT}
+    tables = make(told_of(rows, {"a": lambda r: 0.1, "b": lambda r: 0.3}, EIGHT, 2), about)
+    again = [
+        {
+            **dict.fromkeys(("study", "evaluation", "machine"), ""),
+            **dict.fromkeys(("step", "epochs", "seed", "seconds"), 1),
+            "task": task,
+            "searcher": name,
+            "repetition": repetition,
+            "number": number,
+            "status": "ok",
+            "value": value + (0.02 if number == 1 else -0.02),
+            "test": float("nan"),
+            "incumbent_value": selected,
+            "incumbent_test": float("nan"),
+        }
+        for task in EIGHT
+        for name, selected, value in (("a", 0.1, 0.24), ("b", 0.3, 0.3))
+        for repetition in range(2)
+        for number in (1, 2)
+    ]
+    inputs = prepare(dataclasses.replace(tables, reevaluations=frame(again)))
+    assert (
+        "Winners were trained again with 2 fresh seeds, by which nothing was selected. By the validation values that they "
+        "were selected for, a is ahead of b by 0.1 of normalised regret over 8 tasks; by the fresh ones, by 0.03."
+    ) in summary(inputs, compare(inputs))
+    assert "trained again" not in " ".join(summary(prepare(tables), compare(prepare(tables))))
