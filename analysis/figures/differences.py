@@ -104,8 +104,8 @@ def critical_difference_nemenyi(inputs: Inputs, comparison: Comparison) -> Plot 
         title="Mean ranks and which methods differ (Nemenyi)",
         caption=caption,
         details=joined(
-            "The critical difference is that of one rank per task: means over repetitions vary less, so that it errs on "
-            "the safe side. Nemenyi's test knows the other methods: adding one can change whether two differ.",
+            "The critical difference is that of one rank per task: means over repetitions vary less, so that it errs "
+            "on the safe side. Nemenyi's test knows the other methods: adding one can change whether two differ.",
             words.scope(comparison),
         ),
         alt=f"Critical-difference diagram, CD {difference:.3g}. " + _rank_words(standing.mean_ranks),

@@ -213,7 +213,7 @@ def test_how_much_of_a_lead_was_luck_is_said(rows, make):
     ]
     inputs = prepare(dataclasses.replace(tables, reevaluations=frame(again)))
     assert (
-        "Winners were trained again with 2 fresh seeds, by which nothing was selected. By the validation values that they "
-        "were selected for, a is ahead of b by 0.1 of normalised regret over 8 tasks; by the fresh ones, by 0.03."
+        "Winners were trained again with 2 fresh seeds, by which nothing was selected. By the validation values that "
+        "they were selected for, a is ahead of b by 0.1 of normalised regret over 8 tasks; by the fresh ones, by 0.03."
     ) in summary(inputs, compare(inputs))
     assert "trained again" not in " ".join(summary(prepare(tables), compare(prepare(tables))))
