@@ -286,7 +286,7 @@ def _ranking_rows(comparison: Comparison) -> list[dict[str, Any]]:
             (
                 "Mean rank",
                 row["rank"],
-                number(row["rank"], 3),
+                f"{row['rank']:.2f}",
                 interval(row["rank_low"], row["rank_high"], 3),
             ),
             ("Wins", row["wins"], str(row["wins"]), ""),

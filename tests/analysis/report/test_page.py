@@ -278,7 +278,7 @@ def test_the_mean_rank_of_every_table_is_the_same(page, folder):
     last = curve[curve["measure"] == "validation"].groupby("searcher")["mean"].last()
     assert set(last.index) == set(ranking.index)
     for name, rank in comparison.mean_ranks.items():
-        assert f"{rank:.3g}" in page.text, name
+        assert f"{rank:.2f}" in page.text, name
 
 
 def test_another_process_gives_the_same_bytes_and_loads_no_training_library(folder, tmp_path):
