@@ -129,10 +129,10 @@ budget: {{evaluations: 1}}
 tasks: [{{name: troublesome, options: {{trouble: die_once, folder: "{tmp_path}"}}}}]
 searchers: [{{name: references, settings: {{configurations: [{{x: 0.9, n: 1}}]}}}}]
 """
-    root = tmp_path / "ray"
-    assert run_sweep(text, root, executor=on_ray()).retried == 1
+    root, executor = tmp_path / "ray", on_ray()
+    assert run_sweep(text, root, executor=executor).retried == 1
     (tmp_path / "died-0.9").unlink()
-    progress = run_sweep(text + "reevaluate: 1\n", root, executor=on_ray())
+    progress = run_sweep(text + "reevaluate: 1\n", root, executor=executor)
     assert progress.ended_well
     assert (progress.retried, progress.reevaluated) == (1, 1)
     assert read_tables(root, "again").reevaluations["status"].tolist() == ["ok"]
