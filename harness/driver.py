@@ -227,7 +227,7 @@ class Driver:
             training = [active for active in self._active.values() if not active.task.cheap]
             workers = self._sweep.spec.workers
             executor.demand(
-                (len(self._planned) + len(training)) * workers + len(self._again),
+                (len(self._planned) + len(training)) * workers + len(self._again) + self._again_in_flight,
                 len(self._planned_cheap) + len(self._active) - len(training),
             )
             if len(self._stepping) >= executor.step_slots:
@@ -597,6 +597,11 @@ class Driver:
             self._count_again(plan, again, evaluation)
 
     # Winners evaluated again.
+
+    @property
+    def _again_in_flight(self) -> int:
+        """Jobs of re-evaluations that are handed over, or were lost and wait to be."""
+        return sum(bool(flight.again) for flights in self._in_flight.values() for flight in flights)
 
     def _plan_again(self, plan: PlannedStudy, record: StudyRecord) -> int:
         """Plan what is missing of the re-evaluations of a finished study; return how many are on record."""

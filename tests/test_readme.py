@@ -110,7 +110,7 @@ def test_every_reproduction_it_shows_can_be_planned(tmp_path):
 
 
 def test_every_field_of_a_sweep_is_in_its_table():
-    from harness.sweep import SweepSpec
+    from harness.sweep_fields import SweepSpec
 
     section = README.split("A sweep file may hold:")[1].split("### ")[0]
     table = set(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE))

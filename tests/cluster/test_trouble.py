@@ -117,3 +117,22 @@ def test_a_searcher_that_ends_its_process_fails_after_two_attempts_and_harms_no_
     run_sweep(sweep("none", searchers="grid, optuna_tpe"), tmp_path / "serial")
     by_ray, serial = study_records(tmp_path / "ray"), study_records(tmp_path / "serial")
     assert {study: by_ray[study] for study in serial} == serial
+
+
+def test_an_evaluator_lost_at_the_last_re_evaluation_is_replaced(run_sweep, tmp_path, on_ray):
+    from results.tables import read_tables
+
+    text = f"""\
+name: again
+repetitions: 1
+budget: {{evaluations: 1}}
+tasks: [{{name: troublesome, options: {{trouble: die_once, folder: "{tmp_path}"}}}}]
+searchers: [{{name: references, settings: {{configurations: [{{x: 0.9, n: 1}}]}}}}]
+"""
+    root, executor = tmp_path / "ray", on_ray()
+    assert run_sweep(text, root, executor=executor).retried == 1
+    (tmp_path / "died-0.9").unlink()
+    progress = run_sweep(text + "reevaluate: 1\n", root, executor=executor)
+    assert progress.ended_well
+    assert (progress.retried, progress.reevaluated) == (1, 1)
+    assert read_tables(root, "again").reevaluations["status"].tolist() == ["ok"]

@@ -94,6 +94,23 @@ def test_refuses_what_is_outside_its_space(case):
                 space.validate({**config, name: outside})
 
 
+def test_a_drawn_split_keeps_sizes_and_test_examples_and_is_trained_on(case):
+    task, data = case.task, case.data
+    if not task.draws_splits:
+        pytest.skip("it draws none")
+    before = data_digest(data)
+    one, again, other = task.split(data, 1), task.split(data, 1), task.split(data, 2)
+    assert data_digest(data) == before
+    assert data_digest(one) == data_digest(again) != data_digest(other)
+    assert data_digest(one) != before
+    assert {name: (array.shape, array.dtype) for name, array in one.items()} == {
+        name: (array.shape, array.dtype) for name, array in data.items()
+    }
+    assert all(np.array_equal(one[name], data[name]) for name in data if "test" in name)
+    evaluation = task.evaluate(configurations(task)[0], epochs=1, seed=SEED, data=one)
+    assert evaluation.status is Status.OK
+
+
 def test_curve(case):
     evaluation, objective = case.whole, case.task.objective
     assert evaluation.status is Status.OK

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from harness import document, registry
 from harness.errors import SweepError
-from harness.sweep import MOST_STUDIES, Sweep, load_sweep
+from harness.sweep import Sweep, load_sweep
+from harness.sweep_fields import MOST_STUDIES
 
 GOOD = {
     "name": "first",

@@ -18,6 +18,7 @@ from test_driver import Shuffled
 from harness import cli
 from harness.errors import SweepError
 from harness.events import Told
+from harness.executors.serial import SerialExecutor
 from harness.reevaluation import final_incumbent
 from harness.sweep import parse_sweep
 from harness.trial import Status
@@ -94,11 +95,15 @@ def test_no_seed_of_a_search_is_used_again(run_sweep, plugin):
     assert rows["seed"].nunique() == 2 * 2 * 3
 
 
-def test_methods_that_end_in_the_same_configuration_share_what_is_trained(run_sweep, plugin, tmp_path):
+@pytest.mark.parametrize(
+    "kind", [SerialExecutor, Shuffled]
+)  # in which the other's is on record, or in flight
+def test_methods_that_end_in_the_same_configuration_share_what_is_trained(run_sweep, plugin, tmp_path, kind):
     # Both grids visit all six points of the space's corners in other orders.
     text = sweep(tmp_path).replace("{epochs: 45}", "{evaluations: 60}").replace("  - branin\n", "")
-    run_sweep(text + AGAIN)
+    progress = run_sweep(text + AGAIN, executor=kind(1))
     rows = read_tables(run_sweep.root, "again").reevaluations
+    assert progress.reevaluated == len(rows) == 18
     both = rows[rows["searcher"].isin(["grid", "other"])]
     assert both.groupby(["repetition", "number"])["evaluation"].nunique().eq(1).all()
     trained = (tmp_path / "trained").read_text().splitlines()

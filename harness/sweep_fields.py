@@ -1,0 +1,169 @@
+"""The fields of a sweep file, each with its type, limits and meaning; `harness.sweep` checks what they name."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from harness import document
+from harness.arithmetic import Arithmetic
+from harness.keys import NAME
+from harness.plan import Splits
+from harness.trial import Budget, Fidelity
+
+MOST_STUDIES: Final = 100_000
+"""Repetitions × tasks × searchers; each study is a file of the record."""
+MOST_LISTED: Final = 1000
+"""Tasks of a sweep, and searchers."""
+MOST_BUDGET: Final = 10**9
+"""Evaluations or epochs of one study."""
+MOST_WORKERS: Final = 10_000
+MOST_THREADS: Final = 1024
+MOST_REEVALUATIONS: Final = 1000
+"""Fresh seeds for the winner of one study."""
+LONGEST_DEADLINE: Final = 365 * 24 * 3600
+"""Seconds."""
+LARGEST_SEED: Final = 2**63 - 1
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class BudgetSpec(_Model):
+    """What each study may spend: exactly one of the three."""
+
+    evaluations: int | None = Field(None, ge=1, le=MOST_BUDGET, description="proposals evaluated")
+    epochs: int | None = Field(None, ge=1, le=MOST_BUDGET, description="epochs trained")
+    full: int | None = Field(
+        None, ge=1, le=MOST_BUDGET, description="epochs worth this many evaluations at full fidelity"
+    )
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> BudgetSpec:
+        given = [getattr(self, name) for name in self.model_fields_set]
+        if len(given) != 1 or given[0] is None:
+            raise ValueError("give exactly one of evaluations, epochs and full, such as {evaluations: 60}")
+        return self
+
+    def resolve(self, fidelity: Fidelity) -> Budget:
+        """Return the budget on a task."""
+        if self.evaluations is not None:
+            return Budget("evaluations", self.evaluations)
+        return Budget("epochs", self.epochs if self.epochs is not None else (self.full or 0) * fidelity.high)
+
+
+class TaskSpec(_Model):
+    """One task of a sweep: a name, or ``name/variant``, or a mapping."""
+
+    name: str = Field(..., max_length=200)
+    options: dict[str, Any] = Field({}, description="the task's options, variant among them")
+    budget: BudgetSpec | None = Field(None, description="overrides the sweep's budget on this task")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, value: Any) -> Any:
+        fields = {"name": value} if isinstance(value, str) else value
+        if not isinstance(fields, dict) or not isinstance(fields.get("name"), str):
+            return value
+        name, slash, variant = fields["name"].partition("/")
+        options = fields.get("options", {})
+        if not slash or not isinstance(options, dict):
+            return fields
+        if "variant" in options:
+            raise ValueError("the variant is given twice: in the name and in the options")
+        return {**fields, "name": name, "options": {"variant": variant, **options}}
+
+
+class SearcherSpec(_Model):
+    """One searcher of a sweep: a name, or a mapping."""
+
+    name: str = Field(..., max_length=200)
+    label: str | None = Field(
+        None, min_length=1, max_length=40, description="name in figures; the name by default"
+    )
+    settings: dict[str, Any] = Field({}, description="the searcher's settings")
+
+    @field_validator("label")
+    @classmethod
+    def _legible(cls, label: str | None) -> str | None:
+        if label is not None:
+            check_legible(label)
+        return label
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
+
+
+class CompareSpec(_Model):
+    """What the sweep is to compare: some methods with each other, or one with others."""
+
+    methods: list[str] | None = Field(None, min_length=2, description="labels; each is compared with each")
+    method: str | None = Field(None, description="label of the method that is compared with others")
+    against: list[str] | None = Field(None, min_length=1, description="their labels; all others by default")
+    measure: Literal["final", "anytime"] = Field(
+        "final", description="final: values at the end of the budget; anytime: averages over it"
+    )
+    level: float = Field(0.05, gt=0, le=0.5, description="level of significance of all comparisons together")
+
+    @model_validator(mode="after")
+    def _one_form(self) -> CompareSpec:
+        if (self.methods is None) == (self.method is None) or (
+            self.against is not None and self.method is None
+        ):
+            raise ValueError(
+                "give methods, such as {methods: [a, b]}, or method and against, such as {method: a, against: [b]}"
+            )
+        return self
+
+
+class SweepSpec(_Model):
+    """A sweep file."""
+
+    name: Annotated[str, Field(pattern=f"^{NAME}$")]
+    description: str = ""
+    seed: int = Field(0, ge=0, le=LARGEST_SEED, description="root seed, from which every other seed derives")
+    repetitions: int = Field(
+        ..., ge=1, le=MOST_STUDIES, description="seeded repetitions of every searcher on every task"
+    )
+    budget: BudgetSpec
+    workers: int = Field(1, ge=1, le=MOST_WORKERS, description="virtual workers of each study")
+    threads: int = Field(1, ge=1, le=MOST_THREADS, description="threads of one evaluation")
+    deadline: float | None = Field(
+        None, gt=0, le=LONGEST_DEADLINE, description="seconds one evaluation may take"
+    )
+    arithmetic: Arithmetic = Field(
+        Arithmetic.PORTABLE,
+        strict=False,
+        description="portable: the same numbers on every processor; native: whatever the libraries choose",
+    )
+    splits: Splits = Field(
+        "fixed",
+        description="fixed: the tasks' own training/validation splits; repetition: each repetition draws its own, the "
+        "same for all searchers",
+    )
+    compare: CompareSpec | None = Field(
+        None, description="what is to be compared, said before there are results"
+    )
+    reevaluate: int = Field(
+        0,
+        ge=0,
+        le=MOST_REEVALUATIONS,
+        description="fresh seeds with which each study's winner is trained again",
+    )
+    tasks: list[TaskSpec] = Field(..., min_length=1, max_length=MOST_LISTED)
+    searchers: list[SearcherSpec] = Field(..., min_length=1, max_length=MOST_LISTED)
+
+
+def check_legible(label: str) -> None:
+    """Raise `ValueError` unless a label can be told from others by looking at it."""
+    char = document.invisible(label, allowed="")
+    if char:
+        raise ValueError(f"a label must be visible: it holds {document.named(char)}")
+    if document.blank(label):
+        raise ValueError("a label must be visible: it is blank")
+    if label != label.strip():
+        raise ValueError("a label must not begin or end with a space")
