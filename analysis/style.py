@@ -8,7 +8,7 @@ import hashlib
 import itertools
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,8 +44,9 @@ class Look:
         return (0.0, self.dash)
 
 
-# Colours from Okabe & Ito (2008) and Tol's "muted" scheme, both made for colour-blind readers. No
-# scheme keeps this many apart by hue alone, so every entry also has a marker of its own.
+# Colours from Okabe & Ito (2008) and Tol's "muted" scheme, both made for colour-blind readers, then others chosen to
+# lie apart from these in normal and deficient sight. No scheme keeps this many apart by hue alone: no two entries share
+# both dash and marker, and two whose colours are close share neither.
 LOOKS: Final = MappingProxyType(
     {
         "random": Look("#7f7f7f", DASHED, "o"),
@@ -56,13 +57,30 @@ LOOKS: Final = MappingProxyType(
         "hyperopt_tpe": Look("#56b4e9", DASH_DOT, "<"),
         "optuna_cmaes": Look("#009e73", SOLID, "X"),
         "optuna_gp": Look("#882255", LONG, "P"),
-        "hyperband": Look("#332288", SOLID, "*"),
+        "optuna_hyperband": Look("#332288", SOLID, "*"),
         "kerastuner_bayes": Look("#cc79a7", DASH_DOT, ">"),
-        "pso": Look("#999933", DASH_DOT_DOT, "p"),
+        "pyswarms_pso": Look("#999933", DASH_DOT_DOT, "p"),
+        "optuna_sha": Look("#7b3294", LONG, "o"),
+        "optuna_qmc": Look("#5b5bd6", DASH_DOT, "P"),
+        "hyperopt_random": Look("#8c564b", DASH_DOT_DOT, "s"),
+        "hyperopt_anneal": Look("#1f4e79", DASHED, "p"),
+        "kerastuner_random": Look("#3b82f6", DOTTED, "D"),
+        "kerastuner_grid": Look("#556b2f", LONG, ">"),
+        "kerastuner_hyperband": Look("#c44e9b", DASH_DOT_DOT, "<"),
+        "raytune_asha": Look("#aa4499", DOTTED, "X"),
+        "raytune_hyperopt": Look("#00b37d", DASHED, "^"),
+        "raytune_optuna": Look("#6699cc", DASH_DOT_DOT, "*"),
+        "skopt_forest": Look("#005f60", DASH_DOT, "v"),
+        "skopt_gbrt": Look("#17becf", LONG, "s"),
+        "references": Look("#b22222", DOTTED, "v"),
     }
 )
+"""The searchers that ship, in the order of legends. Frozen: changing one changes every figure published with it."""
 
-# What the fixed entries leave: unnamed methods have other dashes or other markers than the named ones.
+QUIET: Final = Look("#b9bec4", SOLID, "")
+"""How a method is drawn that stands back behind others: thin, grey, without marker and band."""
+
+# What the fixed entries leave: unnamed methods have other markers than the named ones.
 _COLORS = ("#44aa99", "#aa4499", "#117733", "#0072b2", "#d55e00", "#332288", "#882255", "#e69f00")
 _DASHES = (DASHED, DOTTED, DASH_DOT_DOT, DASH_DOT, LONG, SOLID)
 _MARKERS = ("h", "d", "8", "H")
@@ -92,6 +110,11 @@ def looks(names: Iterable[str]) -> dict[str, Look]:
         result[name] = entry
         taken.add(entry)
     return result
+
+
+def highlighted(looks: Mapping[str, Look], names: Collection[str]) -> dict[str, Look]:
+    """Return the looks with all but those of ``names`` replaced by `QUIET`."""
+    return {name: look if name in names else QUIET for name, look in looks.items()}
 
 
 def ordered(names: Iterable[str]) -> list[str]:

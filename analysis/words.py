@@ -10,12 +10,12 @@ import numpy as np
 import pandas as pd
 
 from analysis import style
-from analysis.statistics.bootstrap import LEVEL
+from analysis.statistics.bootstrap import FEWEST_UNITS, LEVEL, RESAMPLES
 from analysis.statistics.comparison import Comparison
 from analysis.statistics.completeness import ended_short
 from analysis.statistics.inputs import Inputs
-from analysis.statistics.paired import POWER, fewest_repetitions, repetitions_needed
-from analysis.statistics.significance import ALPHA, FEW_BLOCKS, smallest_p
+from analysis.statistics.paired import POWER, repetitions_needed
+from analysis.statistics.significance import ALPHA, fewest_blocks
 from analysis.statistics.tasks import TaskFacts
 from results.tables import SweepTables
 
@@ -36,6 +36,8 @@ REGRET = (
 
 _NOT_COMPARABLE = "Data subset or stand-in: not comparable with published figures"
 SUBSET = f"{_NOT_COMPARABLE}."
+SUBSET_MARK = "Data subset or stand-in."
+"""The short form for captions: the page says once, at its top, what it means."""
 
 
 # Numbers.
@@ -56,6 +58,11 @@ def interval(low: float, high: float, digits: int = 5) -> str:
 def probability(p: float) -> str:
     """Return a p-value as text: two significant digits, or ``< 0.001``."""
     return "< 0.001" if p < 0.001 else f"{p:.2g}"
+
+
+def p_value(p: float) -> str:
+    """Return ``p = 0.012`` or ``p < 0.001``."""
+    return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
 
 
 def grouped(value: float) -> str:
@@ -91,6 +98,24 @@ def plural(count: int, word: str) -> str:
 def listed(items: Sequence[str]) -> str:
     """Return ``a``, ``a and b`` or ``a, b and c``."""
     return " and ".join(filter(None, [", ".join(items[:-1]), *items[-1:]]))
+
+
+NAMED = 6
+"""Names that a sentence lists; of more it gives the number."""
+
+
+def named(items: Sequence[str]) -> str:
+    """Return ``a, b and c``; of more than `NAMED` the first ones and how many more."""
+    if len(items) <= NAMED + 1:
+        return listed(items)
+    return listed([*items[:NAMED], f"{len(items) - NAMED} more"])
+
+
+def ranks_of(ranks: Mapping[str, float], most: int = 100) -> str:
+    """Return ``a 1.40, b 1.80``: mean ranks, best first; of more than ``most`` the first ones and how many more."""
+    order = sorted(ranks, key=lambda name: (round(ranks[name], 9), name))
+    parts = [f"{name} {ranks[name]:.2f}" for name in order[:most]]
+    return ", ".join(parts) + (f" and {len(order) - most} more" if len(order) > most else "")
 
 
 def joined(*sentences: str) -> str:
@@ -143,7 +168,7 @@ def _spent(row: Mapping[Hashable, Any]) -> str:
 
 def caveats(tables: SweepTables, facts: TaskFacts, searchers: Collection[str] | None = None) -> str:
     """Return what a figure of one task ends with: who ended short of the budget, and whether it is a data subset."""
-    return joined(short(tables, [facts.label], searchers), SUBSET if facts.subset else "")
+    return joined(short(tables, [facts.label], searchers), SUBSET_MARK if facts.subset else "")
 
 
 def left_out(items: Sequence[str]) -> str:
@@ -152,8 +177,41 @@ def left_out(items: Sequence[str]) -> str:
 
 
 def subsets(tasks: Sequence[str]) -> str:
-    """Return the sentence on tasks that ran on a data subset; empty where none did."""
-    return f"{_NOT_COMPARABLE} ({', '.join(tasks)})." if tasks else ""
+    """Return the short mark of tasks that ran on a data subset; empty where none did."""
+    return f"{SUBSET_MARK.removesuffix('.')}: {', '.join(tasks)}." if tasks else ""
+
+
+def uncertainty(
+    counts: Collection[int],
+    word: str,
+    *,
+    marks: str = "Bands",
+    singly: str = "Thin lines",
+    resampled: str = "",
+) -> str:
+    """Return what stands for the uncertainty of means: intervals, the single units where there are few, or nothing.
+
+    Args:
+        counts: Units of each mean, such as the repetitions of each method.
+        word: What a unit is, such as ``repetition``.
+        marks: What draws an interval.
+        singly: What draws a single unit; empty where a figure does not show them.
+        resampled: What the bootstrap resamples; the units when empty.
+    """
+    fewest = min(counts)
+    if max(counts) == 1:
+        return f"One {word}: no interval."
+    bands = f"{marks}: {INTERVAL}s, resampling {resampled or f'{word}s'} ({RESAMPLES} resamples)."
+    if fewest >= FEWEST_UNITS:
+        return bands
+    single = f"fewer than {FEWEST_UNITS}: no interval"
+    if max(counts) < FEWEST_UNITS:
+        return (
+            f"{singly}: single {word}s ({single})."
+            if singly
+            else f"No interval: fewer than {FEWEST_UNITS} {word}s."
+        )
+    return f"{bands} {singly or 'Means without one'}: single {word}s where there are {single}."
 
 
 # What a comparison over tasks says of itself.
@@ -194,37 +252,36 @@ def few(comparison: Comparison) -> str:
     """Return the sentence that limits a figure to its tasks; empty with enough of them."""
     if not comparison.few:
         return ""
-    count = plural(len(comparison.scores), "task")
-    return f"With {count} only, this speaks about these tasks, not about tasks in general."
+    return f"With {plural(len(comparison.scores), 'task')}, this speaks about these tasks, not about tasks in general."
 
 
 def few_tasks(comparison: Comparison) -> str:
-    """Return the sentences that a report with few tasks leads with; empty with enough of them."""
+    """Return the sentences on what so few tasks cannot say, and how many could; empty with enough of them."""
     if not comparison.few:
         return ""
+    k = len(comparison.searchers)
     return (
-        f"With {plural(len(comparison.scores), 'task')}, fewer than {FEW_BLOCKS}, tests over tasks are powerless: no "
-        "statement about tasks in general is made. Methods are compared over repetitions within each task, which "
-        "speaks about these tasks only."
+        f"With {plural(len(comparison.scores), 'task')} no test over tasks could show a difference, however clear: "
+        f"{plural(k, 'method')} need at least {comparison.final.needed} tasks (signed-rank tests with Holm's "
+        f"correction over {plural(k * (k - 1) // 2, 'pair')}). No statement about tasks in general is made. Methods "
+        "are compared over repetitions within each task, which speaks about these tasks only."
     )
 
 
-def powerless(tasks: int, pairs: int) -> str:
-    """Return the sentence that no pair could have differed, where that is so."""
-    smallest = smallest_p(tasks) * pairs
-    if smallest <= ALPHA:
+def untested(pairs: pd.DataFrame) -> str:
+    """Return the sentence that names pairs with too few blocks for any difference to be shown; empty where none is."""
+    rows = pairs[~pairs["possible"]]
+    if rows.empty:
         return ""
-    return (
-        f"With {tasks} tasks and {pairs} pairs no corrected p-value can be below {min(smallest, 1):.2g}, so that no "
-        "pair could be told apart, whatever the results."
-    )
+    names = [f"{a} and {b}" for a, b in zip(rows["first"], rows["second"], strict=True)]
+    return f"Too few tasks in common for a test, and so joined as well: {'; '.join(names)}."
 
 
 def planning(comparison: Comparison, task: str) -> str:
     """Return what the repetitions of a task can detect, and how many the observed differences would need, in words."""
     data = comparison.within[comparison.within["task"] == task]
-    count, tests = len(comparison.scores[task].repetitions), len(data)
-    fewest = fewest_repetitions(comparisons=tests)
+    count, tests = int(data["repetitions"].max()), int(data["comparisons"].iloc[0])
+    fewest = fewest_blocks(comparisons=tests)
     spreads = data["sd"].to_numpy(dtype=float)
     spreads = spreads[np.isfinite(spreads) & (spreads > 0)]
     if count < fewest:

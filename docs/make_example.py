@@ -86,8 +86,8 @@ def main() -> None:
         + "\n>\n"
         + "\n>\n".join(f"> {wrapped(text)}".replace("\n", "\n> ") for text in summary(inputs, comparison)),
         wrapped(
-            "Fewer than six tasks make every test over tasks powerless, so that the report leads with "
-            "comparisons inside each task. Within a repetition all methods train with the same seeds: their "
+            "So few tasks can show nothing about tasks in general, so that the report goes on with comparisons "
+            "inside each task, over repetitions. Within a repetition all methods train with the same seeds: their "
             "results are paired, and a difference is that of the methods, not of luckier initial weights."
         ),
         table(

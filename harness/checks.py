@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Annotated, Any, Final
@@ -16,7 +17,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, InstanceOf, ValidationError
 
 from harness.errors import TaskError, plain_text, typed
-from harness.keys import TaskKey
+from harness.keys import GROUP, TaskKey
 from harness.space import Space
 from harness.task import Inspection, RegretScale, Task
 from harness.trial import Curve, Evaluation, Fidelity, Objective, Status
@@ -149,12 +150,19 @@ def check_task(task: Task) -> None:
         "on_subset": bool,
         "version": int,
         "source": str,
+        "group": str,
+        "draws_splits": bool,
     }
     for name, kind in kinds.items():
         value = getattr(task, name, None)
         if not isinstance(value, kind):
             wanted = " or ".join(k.__name__ for k in (kind if isinstance(kind, tuple) else (kind,)))
             raise TaskError(f"task {task.name!r}: {name} must be {wanted}, got {typed(value)}")
+    if task.group and not re.fullmatch(GROUP, task.group):
+        raise TaskError(
+            f"task {task.name!r}: group must be up to 40 small letters, digits and '-', beginning with a letter, such "
+            f"as 'image', got {task.group!r}"
+        )
     if not isinstance(task.key, TaskKey):  # which takes its data
         raise TaskError(f"task {task.name!r}: key must be a TaskKey, got {typed(task.key)}")
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections import Counter
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,7 +19,7 @@ from harness.errors import DerbyError, RecordError, SweepError
 from harness.output import OutputLostError, guard, may_be_lost
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from rich.console import Console
 
@@ -94,14 +95,14 @@ def tasks(name: Annotated[str | None, typer.Argument(help="Show one in full.")] 
     from harness import registry
 
     if name is None:
-        rows = [(key, _first_line(kind), kind.source) for key, kind in registry.tasks().items()]
-        _table(("task", "what it is", "source"), rows)
+        rows = [(key, kind.group, _first_line(kind), kind.source) for key, kind in registry.tasks().items()]
+        _table(("task", "group", "what it is", "source"), rows)
         return
     task_class = registry.task(name)
     task = task_class()
     console = _console()
     _describe(console, name, task_class, task_class.Options)
-    rows = [
+    about = [
         (
             parameter,
             str(domain),
@@ -110,13 +111,15 @@ def tasks(name: Annotated[str | None, typer.Argument(help="Show one in full.")] 
         for parameter, domain in task.space.parameters.items()
     ]
     console.print()
-    _table(("parameter", "domain", "active where"), rows)
-    rows = [(label, str(dict(config)), "") for label, config in task.space.references.items()]
-    if rows:
+    _table(("parameter", "domain", "active where"), about)
+    about = [(label, str(dict(config)), "") for label, config in task.space.references.items()]
+    if about:
         console.print()
-        _table(("reference", "configuration", ""), rows)
+        _table(("reference", "configuration", ""), about)
     size = task.space.size()
     console.print(f"\nconfigurations: {'uncountable' if size is None else size}", highlight=False)
+    if task.group:
+        console.print(f"group: {task.group}", highlight=False)
     console.print(f"objective: {task.objective.direction} {task.objective.metric}", highlight=False)
     console.print(f"epochs: {task.fidelity.low} to {task.fidelity.high}", highlight=False)
 
@@ -148,29 +151,44 @@ def plan(sweep: SweepFile, results: Results = DEFAULT_RESULTS, data: DataFolder 
     _use_data(data)
     checked = load_sweep(sweep)
     console = _console()
-    rows, known, total = [], 0.0, 0
+    rows, total, again = [], 0, 0
     for label, cost in expected_cost(results, checked.as_plan()).items():
         seconds = cost.seconds
-        known += seconds or 0.0
         total += cost.evaluations
+        again += cost.reevaluations
         rows.append(
             (
                 label,
                 f"{cost.studies_done}/{cost.studies}",
                 of(cost.evaluations_told, cost.evaluations),
+                *([f"{cost.reevaluated}/{cost.reevaluations}"] if checked.spec.reevaluate else []),
                 str(cost.epochs),
                 "unknown: nothing recorded yet" if seconds is None else f"at most {duration(seconds)}",
             )
         )
-    _table(
-        ("task", "studies done", "evaluations done", "epochs in all", "training left, one evaluator"), rows
-    )
+    header = ["task", "studies done", "evaluations done", "epochs in all", "training left, one evaluator"]
+    if checked.spec.reevaluate:
+        header.insert(3, "re-evaluations done")
+    _table(header, rows)
     console.print(
         f"\n{len(checked.studies)} studies, {total} evaluations; {len(checked.tasks)} tasks × "
         f"{len(checked.spec.searchers)} searchers × {checked.spec.repetitions} repetitions. Equal evaluations are "
         "trained once, so less may be trained.",
         highlight=False,
     )
+    if checked.compare is not None:
+        stated = checked.compare
+        pairs = "; ".join(f"{one} with {other}" for one, other in stated.pairs)
+        _say(f"To be compared: {pairs}; by {stated.measure} values, at the level {stated.level:g}.")
+    if checked.spec.splits == "repetition":
+        _say(
+            "Each repetition draws its own training/validation split, the same for all searchers; test sets stay."
+        )
+    if checked.spec.reevaluate:
+        _say(
+            f"Then the winner of each study is trained again with {checked.spec.reevaluate} fresh seeds, charged to "
+            f"nobody: {again} re-evaluations."
+        )
 
 
 @app.command()
@@ -236,7 +254,7 @@ def run(
             _say(str(interruption))
             raise typer.Exit(INTERRUPTED) from None
         _report_end(checked, progress, results)
-    raise typer.Exit(DONE if progress.complete + progress.done == progress.studies else SOME_FAILED)
+    raise typer.Exit(DONE if progress.ended_well else SOME_FAILED)
 
 
 @app.command()
@@ -330,6 +348,7 @@ def status(sweep: SweepName, results: Results = DEFAULT_RESULTS) -> None:
         heartbeat_of,
         machines_of,
         read_records,
+        reevaluated_of,
         short_of,
         state_counts,
     )
@@ -345,6 +364,10 @@ def status(sweep: SweepName, results: Results = DEFAULT_RESULTS) -> None:
         for (task, searcher), count in counts.items()
     ]
     _table(("task", "searcher", *states, "evaluations"), rows)
+    if plan.reevaluate:
+        _say(
+            f"re-evaluations of the winners: {_reevaluated(reevaluated_of(results, plan, records).values())}"
+        )
     for failure in failures_of(records):
         _say(f"failed: {failure}", style="red")
     for study in short_of(records, plan):
@@ -608,11 +631,21 @@ def _sweep_name(given: str) -> str:
     return given
 
 
+def _reevaluated(counts: Iterable[Counter[str]]) -> str:
+    """Say how many of the finished studies' re-evaluations are on record, and how many of these failed."""
+    total = sum(counts, Counter())
+    failed = [
+        f"{number} {status}" for status, number in sorted(total.items()) if status not in ("ok", "missing")
+    ]
+    done = f"{total.total() - total['missing']} of {total.total()} of the studies that are done"
+    return f"{done} ({', '.join(failed)})" if failed else done
+
+
 def _report_end(sweep: Sweep, progress: Progress, results: Path) -> None:
     from harness.display import duration
     from harness.events import ended_short
 
-    if progress.complete == progress.studies:
+    if progress.complete == progress.studies and not progress.trained and not progress.unreevaluated:
         text = f"sweep {sweep.name!r}: all {progress.studies} studies were done already; nothing was trained"
     else:
         trained = f"trained {progress.trained} evaluations" if progress.trained else "nothing was trained"
@@ -625,6 +658,11 @@ def _report_end(sweep: Sweep, progress: Progress, results: Path) -> None:
     for label, (spent, budget) in progress.short.items():
         _say(f"short of its budget: {ended_short(label, spent, budget.amount, budget.unit)}", style="yellow")
     for label, message in progress.failed.items():
+        _say(f"failed: {label}: {message}", style="red")
+    if progress.reevaluations:
+        done = progress.reevaluated_before + progress.reevaluated
+        _say(f"re-evaluations of winners: {done} of {progress.reevaluations} on record")
+    for label, message in progress.unreevaluated.items():
         _say(f"failed: {label}: {message}", style="red")
     if progress.failed:
         _say(f"{len(progress.failed)} studies failed; run again to retry them")

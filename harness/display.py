@@ -45,7 +45,7 @@ def headline(snapshot: Snapshot) -> str:
     s = snapshot
     return (
         f"studies {s.studies_done}/{s.studies}, evaluations {of(s.evaluations_told, s.evaluations)}, "
-        f"{_rate(s.per_second)}"
+        f"{_reevaluated(s)}{_rate(s.per_second)}"
     )
 
 
@@ -70,6 +70,13 @@ def details(snapshot: Snapshot) -> list[str]:
     if s.studies_failed:
         lines.append(f"failed studies {s.studies_failed}")
     return lines
+
+
+def _reevaluated(snapshot: Snapshot) -> str:
+    """Say how many winners were evaluated again, where any are to be."""
+    if not snapshot.reevaluations:
+        return ""
+    return f"re-evaluations {snapshot.reevaluated}/{snapshot.reevaluations}, "
 
 
 def _rate(per_second: float) -> str:
@@ -151,7 +158,7 @@ class Display:
         parts: list[RenderableType] = [
             bar,
             Text(
-                f"studies {seen.studies_done}/{seen.studies}, {_rate(seen.per_second)}, "
+                f"studies {seen.studies_done}/{seen.studies}, {_reevaluated(seen)}{_rate(seen.per_second)}, "
                 f"elapsed {duration(seen.elapsed)}{left}"
             ),
             *(Text(line) for line in details(seen)),

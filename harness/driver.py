@@ -9,7 +9,7 @@ replays each unfinished study through a fresh searcher against its journal, and 
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -35,12 +35,13 @@ from harness.host import Step, Stepped
 from harness.keys import EvaluationKey
 from harness.machine import Description, InUse, Machine, versions
 from harness.progress import Best, Progress
+from harness.reevaluation import Reevaluation, reevaluations
 from harness.schedule import EpochTimes, next_to_begin, next_to_submit
 from harness.sweep import PlannedStudy, Sweep
 from harness.task import Inspection, Task, checked_data, data_digest, read_only
 from harness.trial import Curve, Evaluation, Proposal, Status, in_unit
 from results.logs import StudyLogs
-from results.reading import read_study
+from results.reading import StudyRecord, read_study
 from results.writer import RecordWriter, StudyJournal
 
 OnMismatch = Literal["fail", "restart", "tell"]
@@ -78,14 +79,18 @@ class _InFlight:
     """A job and who waits for it: the study, the number of its proposal, the epochs it asked for."""
 
     job: Job
+    plan: PlannedStudy
+    """Of who asked first."""
     waiting: list[tuple[_Active, int, int]]
+    again: list[tuple[PlannedStudy, Reevaluation]] = field(default_factory=list)
+    """The winners that it evaluates again."""
     submitted: bool = False
     deaths: int = 0
 
     @property
-    def owner(self) -> _Active:
-        """Who asked first."""
-        return self.waiting[0][0]
+    def owner(self) -> _Active | None:
+        """The study that asked first; ``None`` where it evaluates a winner again."""
+        return None if self.again else self.waiting[0][0]
 
 
 class Driver:
@@ -132,6 +137,8 @@ class Driver:
         """Studies whose hosts are at work on them, by id."""
         self._in_flight: dict[tuple[str, float | None], list[_InFlight]] = {}
         self._queue: list[_InFlight] = []
+        self._again: deque[tuple[PlannedStudy, Reevaluation]] = deque()
+        """Winners to evaluate again, once no study is left to begin."""
         self._submitted = 0
         self._times = EpochTimes()
         self._loaded: dict[str, DerbyError | None] = {}
@@ -143,15 +150,16 @@ class Driver:
 
     @property
     def unfinished(self) -> int:
-        """Studies that are not done."""
-        return len(self._planned) + len(self._planned_cheap) + len(self._active)
+        """Studies that are not done, and re-evaluations that are not on record."""
+        studies = len(self._planned) + len(self._planned_cheap) + len(self._active)
+        return studies + len(self._again)
 
     def run(
         self,
         executor: Executor,
         wait: Callable[[], list[Finished | Stepped]] | None = None,
     ) -> None:
-        """Run until every study is done or has failed.
+        """Run until every study is done or has failed, and every winner was re-evaluated as often as planned.
 
         Args:
             executor: Where evaluations and searchers run.
@@ -171,7 +179,7 @@ class Driver:
                 self._count_workforce()
                 self._logs.flush()
                 self._tick()
-                if not self._stepping and not self._in_flight:
+                if not self._stepping and not self._in_flight and not self._again:
                     break
                 for report in wait():
                     if isinstance(report, Stepped):
@@ -190,6 +198,7 @@ class Driver:
                 self._progress.complete += 1
                 self._progress.told_before += last.evaluations
                 self._note_short(plan, last)
+                self._progress.reevaluated_before += self._plan_again(plan, record)
             else:
                 unfinished.append(plan)
         return unfinished
@@ -218,7 +227,7 @@ class Driver:
             training = [active for active in self._active.values() if not active.task.cheap]
             workers = self._sweep.spec.workers
             executor.demand(
-                (len(self._planned) + len(training)) * workers,
+                (len(self._planned) + len(training)) * workers + len(self._again),
                 len(self._planned_cheap) + len(self._active) - len(training),
             )
             if len(self._stepping) >= executor.step_slots:
@@ -315,6 +324,9 @@ class Driver:
         elif stepped.done:
             self._close(active)
             self._progress.done += 1
+            if self._sweep.spec.reevaluate:
+                record = read_study(self._writer.layout.study(active.plan.key.id))
+                self._progress.reevaluated += self._plan_again(active.plan, record)
         else:
             self._advance(active, more=stepped.more)
 
@@ -467,7 +479,7 @@ class Driver:
                 return
         self._load_data(active.task, plan)
         job = Job(key, epochs, deadline, inspect=self._inspect(key))
-        flight = _InFlight(job, [(active, asked.number, epochs)])
+        flight = _InFlight(job, plan, [(active, asked.number, epochs)])
         self._in_flight.setdefault((key.id, deadline), []).append(flight)
         self._queue.append(flight)
 
@@ -477,27 +489,37 @@ class Driver:
         while self._queue and self._submitted < self._executor.job_slots:
             place = next_to_submit(
                 self._queue,
-                lambda flight: flight.owner.in_flight,
-                lambda flight: self._times.expected(flight.owner.plan.task, flight.owner.epochs_left),
+                lambda flight: flight.owner.in_flight if flight.owner else 0,
+                lambda flight: self._times.expected(
+                    flight.plan.task, flight.owner.epochs_left if flight.owner else flight.job.epochs
+                ),
                 ending=not self._planned,
             )
             flight = self._queue.pop(place)
-            if not any(self._is_active(active) for active, _, _ in flight.waiting):
+            if not flight.again and not any(self._is_active(active) for active, _, _ in flight.waiting):
                 self._forget(flight)  # all who waited have failed
                 dropped = True
                 continue
-            flight.submitted = True
-            flight.owner.in_flight += 1
-            self._submitted += 1
-            self._executor.submit(flight.job)
+            self._hand_over(flight)
+        while self._again and not self._planned and self._submitted < self._executor.job_slots:
+            flight_again = self._flight_again(*self._again.popleft())
+            if flight_again is not None:
+                self._hand_over(flight_again)
         return dropped
+
+    def _hand_over(self, flight: _InFlight) -> None:
+        flight.submitted = True
+        if flight.owner is not None:
+            flight.owner.in_flight += 1
+        self._submitted += 1
+        self._executor.submit(flight.job)
 
     def _is_active(self, active: _Active) -> bool:
         return self._active.get(active.plan.key.id) is active
 
     def _load_data(self, task: Task, plan: PlannedStudy) -> None:
         """Hand a task's data to the executor before they are needed; what went wrong is said to each study."""
-        identity = plan.key.task.id
+        identity = plan.key.task.unsplit.id
         if identity not in self._loaded:
             self._loaded[identity] = self._add_data(task, plan)
         problem = self._loaded[identity]
@@ -522,7 +544,7 @@ class Driver:
             failure = TaskError(f"task {task.name!r} failed to load its data: {said(error)}")
             failure.__cause__ = error
             return failure
-        self._executor.add_data(plan.key.task, data)
+        self._executor.add_data(plan.key.task.unsplit, data)
         self.data_digests[task.label] = digest
         self._on_data(self.data_digests)
         return None
@@ -539,7 +561,8 @@ class Driver:
         flights = self._in_flight[job.key.id, job.deadline]
         flight = next(flight for flight in flights if flight.submitted and flight.job == job)
         self._submitted -= 1
-        flight.owner.in_flight -= 1
+        if flight.owner is not None:
+            flight.owner.in_flight -= 1
         if isinstance(outcome, Lost):
             self._progress.lost += 1
             made = self._judged(flight, outcome, finished.where)
@@ -552,9 +575,11 @@ class Driver:
             for active, _, _ in waiting:
                 if self._is_active(active):
                     self._fail(active, outcome)
+            for plan, again in flight.again:
+                self._fail_again(plan, again, outcome)
             return
         evaluation = outcome.evaluation
-        self._record(flight.owner.plan, job.key, outcome)
+        self._record(flight.plan, job.key, outcome)
         if outcome.inspection is not None:
             self._on_inspection(job, outcome.inspection)
         for active, number, epochs in waiting:
@@ -568,6 +593,52 @@ class Driver:
         for active, _, _ in waiting:
             if self._is_active(active):
                 self._advance(active)
+        for plan, again in flight.again:
+            self._count_again(plan, again, evaluation)
+
+    # Winners evaluated again.
+
+    def _plan_again(self, plan: PlannedStudy, record: StudyRecord) -> int:
+        """Plan what is missing of the re-evaluations of a finished study; return how many are on record."""
+        count, task = self._sweep.spec.reevaluate, self._sweep.tasks[plan.task]
+        wanted = reevaluations(plan.key, record.told, record.answered, task.objective.direction, count)
+        self._progress.reevaluations -= count - len(wanted)  # nothing succeeded
+        missing = [again for again in wanted if self._find(plan, again.key, again.epochs) is None]
+        self._again += [(plan, again) for again in missing]
+        return len(wanted) - len(missing)
+
+    def _flight_again(self, plan: PlannedStudy, again: Reevaluation) -> _InFlight | None:
+        """Return the job of a re-evaluation; ``None`` where another method's gives it, or it cannot be run."""
+        found = self._find(plan, again.key, again.epochs)
+        if found is not None:
+            self._count_again(plan, again, found)
+            return None
+        place = (again.key.id, again.deadline)
+        for flight in self._in_flight.get(place, []):
+            if flight.again and flight.job.epochs >= again.epochs:
+                flight.again.append((plan, again))
+                return None
+        try:
+            self._load_data(self._sweep.tasks[plan.task], plan)
+        except DerbyError as error:
+            self._fail_again(plan, again, Bug.of(error))
+            return None
+        flight = _InFlight(Job(again.key, again.epochs, again.deadline), plan, [], [(plan, again)])
+        self._in_flight.setdefault(place, []).append(flight)
+        return flight
+
+    def _count_again(self, plan: PlannedStudy, again: Reevaluation, evaluation: Evaluation) -> None:
+        self._progress.reevaluated += 1
+        self._progress.paced_from = self._progress.paced_from or time.monotonic()
+        seed = f"seed {again.key.seed} ({again.number})"
+        self._log(
+            plan, "again", f"the winner, {dict(again.key.config)}, with {seed}: {evaluation.status.value}"
+        )
+
+    def _fail_again(self, plan: PlannedStudy, again: Reevaluation, bug: Bug) -> None:
+        label = f"{plan.label}, re-evaluation {again.number}"
+        self._log(plan, "failed", f"{label}: {bug.message}\n{bug.details}")
+        self._progress.unreevaluated[label] = bug.message
 
     def _record(self, plan: PlannedStudy, key: EvaluationKey, made: Evaluated) -> None:
         evaluation = made.evaluation
@@ -591,6 +662,10 @@ class Driver:
                 self._log(
                     active.plan, "again", f"trial {trial}: {lost.message} ({lost.cause.value}, {where})"
                 )
+        for plan, again in flight.again:
+            self._log(
+                plan, "again", f"re-evaluation {again.number}: {lost.message} ({lost.cause.value}, {where})"
+            )
         self._progress.retried += 1
         flight.submitted = False
         self._queue.insert(0, flight)

@@ -14,7 +14,7 @@ from harness.checks import checked_evaluation, checked_inspection, folder_kept
 from harness.errors import DerbyError, Interruption, plain_text, said
 from harness.keys import EvaluationKey, TaskKey
 from harness.machine import Machine, describe_machine
-from harness.task import Checkpoint, Data, Inspection, Task
+from harness.task import Checkpoint, Data, Inspection, Task, checked_data, read_only
 from harness.threads import held_to
 from harness.trial import Evaluation, Status
 
@@ -23,6 +23,9 @@ CHECKPOINTS_KEPT = 16
 
 CHECKPOINT_BYTES = 1 << 29
 """Memory that they may take together; the latest is kept whatever its size."""
+
+SPLITS_KEPT = 2
+"""Drawn splits that an evaluator keeps, those used last: one is drawn anew in the time of a copy."""
 
 _NO_REASON = "it took more than an evaluator's share of its machine"
 
@@ -112,7 +115,7 @@ class Evaluator:
 
     Args:
         threads: Threads one evaluation may use.
-        data: Returns a task's data, read-only.
+        data: Returns a task's data, read-only, by its key without a split.
         gpu_share: Part of a GPU's memory that it may use, where it trains on one.
     """
 
@@ -123,12 +126,13 @@ class Evaluator:
         self._tasks: dict[str, Task] = {}
         self._machines: dict[str, Machine] = {}
         self._checkpoints: OrderedDict[str, Checkpoint] = OrderedDict()
+        self._splits: OrderedDict[str, Data] = OrderedDict()
 
     def evaluate(self, job: Job) -> Outcome:
         """Run one job; a bug in the task comes back as a `Bug`, no memory as `Lost`, neither as an exception."""
         try:
             task = self._task(job.key.task)
-            data = self._data(job.key.task)
+            data = self._split(task, job.key.task)
             checkpoint = self._checkpoints.pop(job.key.id, None) or Checkpoint.fresh()
             if job.inspect and checkpoint.curve.epochs > job.epochs:
                 checkpoint = Checkpoint.fresh()  # it has gone on to other weights
@@ -163,6 +167,19 @@ class Evaluator:
             return Bug.of(error, f"task {job.key.task.name!r} on {dict(job.key.config)}, seed {job.key.seed}")
         machine = self._machines[task.name]
         return Evaluated(replace(evaluation, machine=machine.id), machine, inspection)
+
+    def _split(self, task: Task, key: TaskKey) -> Data:
+        """Return what a task is evaluated on: its data, split as the key says."""
+        whole = self._data(key.unsplit)
+        if key.split is None:
+            return whole
+        if key.id not in self._splits:
+            with folder_kept():
+                self._splits[key.id] = read_only(checked_data(task.split(whole, key.split)))
+        self._splits.move_to_end(key.id)
+        while len(self._splits) > SPLITS_KEPT:
+            self._splits.popitem(last=False)
+        return self._splits[key.id]
 
     def _keep(self, key_id: str, checkpoint: Checkpoint) -> None:
         operator.index(checkpoint.nbytes)  # a task's own: what is no number must not be summed later

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,9 @@ from harness.trial import Budget
 
 NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}"
 """What sweeps, tasks, searchers and studies may be called, so that no name leaves the results folder."""
+
+GROUP = r"[a-z][a-z0-9-]{0,39}"
+"""What groups of tasks may be called."""
 
 _encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode
 
@@ -48,8 +51,9 @@ class TaskKey:
     ``options`` decide the numbers of a training. ``scoring`` only decides which of them is the
     objective, so that studies of different objectives share evaluations and training seeds. ``data`` is
     the digest of what is trained on (see `Task.data_identity`), ``package`` the plug-in that the task comes
-    from, with its version; empty for the project's own. Neither changes a seed: on other data a study
-    meets the same initial weights and orders.
+    from, with its version; empty for the project's own. ``split`` is the seed by which training and validation examples
+    are drawn apart, where not the task's own split is used; see `Task.split`. None of these changes another
+    seed: on other data a study meets the same initial weights and orders.
     """
 
     name: str
@@ -58,6 +62,7 @@ class TaskKey:
     scoring: Mapping[str, Any] = field(default_factory=dict)
     data: str = ""
     package: str = ""
+    split: int | None = None
     id: str = field(init=False, compare=False)
     """Digest of what evaluations depend on."""
 
@@ -67,7 +72,13 @@ class TaskKey:
     @property
     def training(self) -> dict[str, Any]:
         """What evaluations depend on, as JSON."""
-        return {**self.seeded, "data": self.data, "package": self.package}
+        own = {**self.seeded, "data": self.data, "package": self.package}
+        return own if self.split is None else {**own, "split": self.split}
+
+    @property
+    def unsplit(self) -> TaskKey:
+        """The key of the task with its own split: what its data are kept under, however they are then split."""
+        return self if self.split is None else replace(self, split=None)
 
     @property
     def seeded(self) -> dict[str, Any]:
@@ -116,6 +127,21 @@ class StudyKey:
     def evaluation(self, config: Config) -> EvaluationKey:
         """Return the key of this study's evaluation of a configuration."""
         return EvaluationKey(self.task, config, self.training_seed, self.arithmetic, self.threads)
+
+    def reevaluation(self, config: Config, number: int) -> EvaluationKey:
+        """Return the key of this study's winner, evaluated with the fresh training seed of that number.
+
+        The seed derives from root seed, task and repetition, as the search's own does, and from the number: methods
+        that end in the same configuration share the evaluation.
+        """
+        seed = derive_seed(self.root_seed, "reevaluation", self.task.seeded, self.repetition, number)
+        return EvaluationKey(self.task, config, seed, self.arithmetic, self.threads)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> StudyKey:
+        """Return the key that `as_json` returned as JSON types."""
+        fields = {**value, "task": TaskKey(**value["task"]), "budget": Budget(**value["budget"])}
+        return cls(**{**fields, "arithmetic": Arithmetic(value["arithmetic"])})
 
     def as_json(self) -> dict[str, Any]:
         """Return the key as JSON types."""

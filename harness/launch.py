@@ -26,6 +26,7 @@ from harness.progress import Progress
 from harness.provenance import Counts, now, provenance
 from results.folders import remove_file_drafts
 from results.layout import Layout
+from results.plans import belated, found_of
 from results.writer import RecordWriter
 
 if TYPE_CHECKING:
@@ -204,9 +205,18 @@ def launch(
             notes.append(mirror.notes)
             stack.enter_context(mirror)  # before the record is read: it fetches what is missing here
         _print_notes(console, [_other_data(results, sweep)])  # now, not in the end: it may be a mistake
-        writer.write_sweep(sweep.name, sweep.text, sweep.as_plan())
+        plan = sweep.as_plan()
+        about = msgspec.structs.replace(
+            about, compare=plan.compare, repetitions=plan.repetitions, found=found_of(results, plan)
+        )
+        _print_notes(console, [list(belated(results, plan, about))])
+        writer.write_sweep(sweep.name, sweep.text, plan)
         writer.write_run(sweep.name, about)
-        progress = Progress(len(sweep.studies), _expected_evaluations(sweep))
+        progress = Progress(
+            len(sweep.studies),
+            _expected_evaluations(sweep),
+            reevaluations=len(sweep.studies) * sweep.spec.reevaluate,
+        )
         display = Display(
             console, progress, heartbeat=lambda snapshot: writer.write_progress(sweep.name, snapshot)
         )
@@ -291,6 +301,8 @@ def _counts(progress: Progress) -> Counts:
         done=progress.done,
         failed=dict(progress.failed),
         told=progress.told,
+        reevaluated=progress.reevaluated,
+        unreevaluated=dict(progress.unreevaluated),
         trained=progress.trained,
         reused=progress.reused,
         merged=progress.merged,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Annotated, Literal
 
 import msgspec
 
-from harness.keys import NAME
+from harness.keys import GROUP, NAME
 from harness.trial import Unit
 
 _Positive = Annotated[int, msgspec.Meta(ge=1, le=1 << 53)]
@@ -28,6 +29,40 @@ class TaskPlan(msgspec.Struct, frozen=True):
     data: str
     regret_best: float | None
     regret_reference: float | None
+    group: Annotated[str, msgspec.Meta(pattern=f"^({GROUP})?$")] = ""
+
+
+Splits = Literal["fixed", "repetition"]
+"""Whose training/validation split is used: the task's own, or one that each repetition draws."""
+
+
+class Compare(msgspec.Struct, frozen=True):
+    """What a sweep is to compare, as its file says.
+
+    Args:
+        methods: Labels of the searchers compared, at least two, in the order of the sweep file.
+        method: The one of them that is compared with each of the others; ``None``: every pair is.
+        measure: ``final``: values at the end of the budget; ``anytime``: averages over it.
+        level: Level of significance, over all these comparisons together.
+    """
+
+    methods: tuple[str, ...]
+    method: str | None
+    measure: Literal["final", "anytime"]
+    level: Annotated[float, msgspec.Meta(gt=0, le=0.5)]
+
+    def __post_init__(self) -> None:
+        if len(set(self.methods)) != len(self.methods) or not self.pairs:
+            raise ValueError(f"expected two or more different methods to compare, got {self.methods}")
+        if self.method is not None and self.method not in self.methods:
+            raise ValueError(f"{self.method!r} is none of the methods compared, {self.methods}")
+
+    @property
+    def pairs(self) -> tuple[tuple[str, str], ...]:
+        """The comparisons."""
+        if self.method is None:
+            return tuple(itertools.combinations(self.methods, 2))
+        return tuple((self.method, other) for other in self.methods if other != self.method)
 
 
 def study_label(searcher: str, task: str, repetition: int) -> str:
@@ -65,6 +100,9 @@ class Plan(msgspec.Struct, frozen=True):
         arithmetic: Declared arithmetic.
         tasks: Its tasks by label, in the order of the sweep file.
         studies: Its studies, in the order planned.
+        reevaluate: With how many fresh seeds each study's winner is evaluated again; see `harness.reevaluation`.
+        splits: Whether each repetition draws its own training/validation split.
+        compare: What is to be compared; ``None`` where the sweep file does not say.
 
     Raises:
         ValueError: A study is of a task that is not planned, or a searcher's repetition on a task is planned twice.
@@ -75,6 +113,14 @@ class Plan(msgspec.Struct, frozen=True):
     arithmetic: str
     tasks: dict[str, TaskPlan]
     studies: list[StudyPlan]
+    reevaluate: Annotated[int, msgspec.Meta(ge=0, le=1 << 53)] = 0
+    splits: Splits = "fixed"
+    compare: Compare | None = None
+
+    @property
+    def repetitions(self) -> int:
+        """Repetitions planned."""
+        return 1 + max((study.repetition for study in self.studies), default=-1)
 
     def __post_init__(self) -> None:
         seen: set[tuple[str, str, int]] = set()

@@ -43,11 +43,12 @@ class Snapshot(msgspec.Struct, frozen=True):
         at: When.
         elapsed: Seconds since the run began.
         remaining: Expected seconds to the end; ``None`` where there is no pace or no end to see.
-        per_second: Evaluations told per second over the last minute.
+        per_second: Evaluations told, and re-evaluations brought, per second over the last minute.
         studies: As in `Progress`, and so on.
         studies_done: Studies done, before this run and in it.
         studies_failed: Studies that failed in this run.
         evaluations_told: Evaluations told, before this run and in it.
+        reevaluated: Re-evaluations on record, of before this run and of it.
         evaluators: How many evaluators there are.
         best: Best value by task label.
     """
@@ -61,6 +62,8 @@ class Snapshot(msgspec.Struct, frozen=True):
     studies_failed: Count
     evaluations: Count
     evaluations_told: Count
+    reevaluations: Count
+    reevaluated: Count
     trained: Count
     reused: Count
     merged: Count
@@ -126,6 +129,10 @@ class Progress:
         failed: Label and message of the studies that failed in this run.
         told: Evaluations told in this run.
         told_before: Evaluations of the studies that were done before.
+        reevaluations: Re-evaluations of winners planned; fewer once studies have ended without a success.
+        reevaluated: Re-evaluations that this run brought.
+        reevaluated_before: Those that were on record when it began.
+        unreevaluated: Label and message of the re-evaluations that a bug ended in this run.
         trained: Evaluations trained in this run.
         reused: Evaluations taken from the record.
         merged: Evaluations that several studies waited for and one training gave.
@@ -141,7 +148,7 @@ class Progress:
         train_seconds: Seconds of the trainings of this run.
         search_seconds: Seconds of ask and tell in this run.
         best: Best value by task label.
-        paced_from: When the first evaluation was told, since starting up says nothing about the pace.
+        paced_from: When the first evaluation was told, or brought again: starting up says nothing about the pace.
     """
 
     studies: int
@@ -151,6 +158,10 @@ class Progress:
     failed: dict[str, str] = field(default_factory=dict)
     told: int = 0
     told_before: int = 0
+    reevaluations: int = 0
+    reevaluated: int = 0
+    reevaluated_before: int = 0
+    unreevaluated: dict[str, str] = field(default_factory=dict)
     trained: int = 0
     reused: int = 0
     merged: int = 0
@@ -178,24 +189,35 @@ class Progress:
 
     @property
     def per_second(self) -> float:
-        """Evaluations told per second over the last minute."""
-        return self._rate.per_second(time.monotonic(), self.told)
+        """Evaluations told, and re-evaluations brought, per second over the last minute."""
+        return self._rate.per_second(time.monotonic(), self._made)
+
+    @property
+    def ended_well(self) -> bool:
+        """Whether all that was planned is done."""
+        return self.complete + self.done == self.studies and not self.unreevaluated
+
+    @property
+    def _made(self) -> int:
+        """Evaluations that this run has brought, for searches and to re-evaluate."""
+        return self.told + self.reevaluated
 
     @property
     def remaining(self) -> float | None:
         """Expected seconds to the end at the pace of late; ``None`` where there is no pace or no end to see."""
-        left = self.evaluations - self.told - self.told_before
-        if self.paced_from is None or self.told < 2 or left <= 0:
+        left = max(self.evaluations - self.told - self.told_before, 0)
+        left += max(self.reevaluations - self.reevaluated - self.reevaluated_before, 0)
+        if self.paced_from is None or self._made < 2 or left <= 0:
             return None
         now = time.monotonic()
         paced = now - self.paced_from
-        lately = self._pace.per_second(now, self.told) if paced > PACE_SECONDS else 0.0
-        return left / (lately or (self.told - 1) / max(paced, 1e-9))
+        lately = self._pace.per_second(now, self._made) if paced > PACE_SECONDS else 0.0
+        return left / (lately or (self._made - 1) / max(paced, 1e-9))
 
     def sample(self, now: float) -> None:
         """Note how far it is, for the rate; cheap, and to be called often."""
-        self._rate.sample(now, self.told)
-        self._pace.sample(now, self.told)
+        self._rate.sample(now, self._made)
+        self._pace.sample(now, self._made)
 
     def snapshot(self) -> Snapshot:
         """Return all of it, with the time."""
@@ -209,6 +231,8 @@ class Progress:
             studies_failed=len(self.failed),
             evaluations=self.evaluations,
             evaluations_told=self.told + self.told_before,
+            reevaluations=self.reevaluations,
+            reevaluated=self.reevaluated + self.reevaluated_before,
             trained=self.trained,
             reused=self.reused,
             merged=self.merged,

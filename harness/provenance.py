@@ -17,6 +17,7 @@ import msgspec
 from harness.arithmetic import in_use
 from harness.events import Count, Seconds
 from harness.machine import processor
+from harness.plan import Compare
 
 
 class Counts(msgspec.Struct, frozen=True):
@@ -27,6 +28,8 @@ class Counts(msgspec.Struct, frozen=True):
     done: Count
     failed: dict[str, str]
     told: Count
+    reevaluated: Count
+    unreevaluated: dict[str, str]
     trained: Count
     reused: Count
     merged: Count
@@ -36,6 +39,20 @@ class Counts(msgspec.Struct, frozen=True):
     seconds: Seconds
     train_seconds: Seconds
     search_seconds: Seconds
+
+
+class Found(msgspec.Struct, frozen=True):
+    """What was on record of a sweep when a run began, as it had been planned before and as it is planned now.
+
+    Args:
+        told: Evaluations that had been told in its studies.
+        repetitions: Repetitions planned before; 0 where this is the first run.
+        complete: How many of these were complete: the results of all their studies existed.
+    """
+
+    told: Count
+    repetitions: Count
+    complete: Count
 
 
 class Run(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -56,6 +73,9 @@ class Run(msgspec.Struct, frozen=True, omit_defaults=True):
         data: Digest of each task's data, by label.
         ended: When it ended, empty before.
         counts: What it did, none before it ended.
+        compare: What was to be compared, as the sweep file said when it began.
+        repetitions: Repetitions planned when it began.
+        found: What was on record of the sweep when it began.
     """
 
     started: str
@@ -72,6 +92,9 @@ class Run(msgspec.Struct, frozen=True, omit_defaults=True):
     data: dict[str, str] = {}
     ended: str = ""
     counts: Counts | None = None
+    compare: Compare | None = None
+    repetitions: Count = 0
+    found: Found | None = None
 
 
 def provenance(executor: str) -> Run:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -14,9 +14,9 @@ from harness import document, registry
 from harness.arithmetic import Arithmetic
 from harness.checks import check_task, folder_kept
 from harness.errors import DerbyError, Interruption, SweepError, UnknownNameError, nearest, said, shown
-from harness.keys import NAME, StudyKey
+from harness.keys import NAME, StudyKey, TaskKey, derive_seed
 from harness.options import Options
-from harness.plan import Plan, StudyPlan, TaskPlan, study_label
+from harness.plan import Compare, Plan, Splits, StudyPlan, TaskPlan, study_label
 from harness.searcher import Searcher
 from harness.task import Task
 from harness.trial import Budget, Fidelity
@@ -29,6 +29,8 @@ MOST_BUDGET: Final = 10**9
 """Evaluations or epochs of one study."""
 MOST_WORKERS: Final = 10_000
 MOST_THREADS: Final = 1024
+MOST_REEVALUATIONS: Final = 1000
+"""Fresh seeds for the winner of one study."""
 LONGEST_DEADLINE: Final = 365 * 24 * 3600
 """Seconds."""
 LARGEST_SEED: Final = 2**63 - 1
@@ -108,6 +110,28 @@ class SearcherSpec(_Model):
         return {"name": value} if isinstance(value, str) else value
 
 
+class CompareSpec(_Model):
+    """What the sweep is to compare: some methods with each other, or one with others."""
+
+    methods: list[str] | None = Field(None, min_length=2, description="labels; each is compared with each")
+    method: str | None = Field(None, description="label of the method that is compared with others")
+    against: list[str] | None = Field(None, min_length=1, description="their labels; all others by default")
+    measure: Literal["final", "anytime"] = Field(
+        "final", description="final: values at the end of the budget; anytime: averages over it"
+    )
+    level: float = Field(0.05, gt=0, le=0.5, description="level of significance of all comparisons together")
+
+    @model_validator(mode="after")
+    def _one_form(self) -> CompareSpec:
+        if (self.methods is None) == (self.method is None) or (
+            self.against is not None and self.method is None
+        ):
+            raise ValueError(
+                "give methods, such as {methods: [a, b]}, or method and against, such as {method: a, against: [b]}"
+            )
+        return self
+
+
 class SweepSpec(_Model):
     """A sweep file."""
 
@@ -127,6 +151,20 @@ class SweepSpec(_Model):
         Arithmetic.PORTABLE,
         strict=False,
         description="portable: the same numbers on every processor; native: whatever the libraries choose",
+    )
+    splits: Splits = Field(
+        "fixed",
+        description="fixed: the tasks' own training/validation splits; repetition: each repetition draws its own, the "
+        "same for all searchers",
+    )
+    compare: CompareSpec | None = Field(
+        None, description="what is to be compared, said before there are results"
+    )
+    reevaluate: int = Field(
+        0,
+        ge=0,
+        le=MOST_REEVALUATIONS,
+        description="fresh seeds with which each study's winner is trained again",
     )
     tasks: list[TaskSpec] = Field(..., min_length=1, max_length=MOST_LISTED)
     searchers: list[SearcherSpec] = Field(..., min_length=1, max_length=MOST_LISTED)
@@ -155,12 +193,14 @@ class Sweep:
         text: The file itself.
         tasks: The tasks by label, in the file's order.
         studies: All studies, repetition by repetition, so that what is done first is comparable.
+        compare: What is to be compared; ``None`` where the file does not say.
     """
 
     spec: SweepSpec
     text: str
     tasks: Mapping[str, Task]
     studies: Sequence[PlannedStudy]
+    compare: Compare | None = None
 
     @property
     def name(self) -> str:
@@ -189,6 +229,7 @@ class Sweep:
                     data=task.key.data,
                     regret_best=task.regret.best if task.regret else None,
                     regret_reference=task.regret.reference if task.regret else None,
+                    group=task.group,
                 )
                 for label, task in self.tasks.items()
             },
@@ -196,6 +237,9 @@ class Sweep:
                 StudyPlan(study.key.id, study.task, study.searcher, study.key.repetition)
                 for study in self.studies
             ],
+            splits=self.spec.splits,
+            compare=self.compare,
+            reevaluate=self.spec.reevaluate,
         )
 
 
@@ -272,10 +316,19 @@ def _checked(value: Any, problems: _Problems, text: str) -> Sweep:
         problems.add(("repetitions",), f"{product} are more than the {MOST_STUDIES} of a sweep")
         problems.raise_if_any()
     tasks = _tasks(spec, problems)
+    unsplit = [label for label, (task, _) in tasks.items() if not task.draws_splits]
+    if spec.splits == "repetition" and unsplit:
+        named = ", ".join(map(repr, unsplit))
+        problems.add(
+            ("splits",),
+            f"no training/validation split can be drawn of {'task' if len(unsplit) == 1 else 'tasks'} {named}; leave "
+            "these out, or use splits: fixed",
+        )
     searchers = _searchers(spec, tasks, problems)
+    compare = _compare(spec, problems)
     problems.raise_if_any()
     studies = _studies(spec, tasks, searchers)
-    return Sweep(spec, text, {label: task for label, (task, _) in tasks.items()}, studies)
+    return Sweep(spec, text, {label: task for label, (task, _) in tasks.items()}, studies, compare)
 
 
 def _check_legible(label: str) -> None:
@@ -392,7 +445,7 @@ def _studies(
     return [
         PlannedStudy(
             StudyKey(
-                task=keys[task_label],
+                task=_split(spec, keys[task_label], repetition),
                 searcher=name,
                 settings=settings,
                 budget=budget,
@@ -410,6 +463,46 @@ def _studies(
         for task_label, (_, budget) in tasks.items()
         for name, settings, label in searchers
     ]
+
+
+def _compare(spec: SweepSpec, problems: _Problems) -> Compare | None:
+    """Return what is to be compared, its labels in the order of the searchers."""
+    given = spec.compare
+    if given is None:
+        return None
+    labels = [entry.label or entry.name for entry in spec.searchers]
+    named: dict[document.FieldPath, str] = {
+        ("compare", field, i): label
+        for field in ("methods", "against")
+        for i, label in enumerate(getattr(given, field) or ())
+    }
+    if given.method is not None:
+        named["compare", "method"] = given.method
+    seen: set[str] = set()
+    faults: list[tuple[document.FieldPath, str]] = []
+    for place, label in named.items():
+        if label not in labels:
+            faults.append((place, f"no searcher of this sweep is called {label!r}; {nearest(label, labels)}"))
+        if label in seen:
+            faults.append((place, f"{label!r} is named twice: a method is not compared with itself"))
+        seen.add(label)
+    if given.method is not None and given.against is None:
+        seen |= set(labels)
+    methods = tuple(label for label in dict.fromkeys(labels) if label in seen)
+    if not faults and len(methods) < 2:
+        faults.append(
+            (("compare",), f"{methods[0]!r} is the only searcher: there is nothing to compare it with")
+        )
+    for place, message in faults:
+        problems.add(place, message)
+    return None if faults else Compare(methods, given.method, given.measure, given.level)
+
+
+def _split(spec: SweepSpec, key: TaskKey, repetition: int) -> TaskKey:
+    """Return a task's key with the split of a repetition."""
+    if spec.splits == "fixed":
+        return key
+    return replace(key, split=derive_seed(spec.seed, "split", repetition))
 
 
 def _obstacles(kind: type[Searcher], task: Task, budget: Budget, settings: Options) -> list[str]:
@@ -486,7 +579,12 @@ class _Problems:
         return self._lines.get(place, 0)
 
 
-_NESTED: Mapping[str, type[BaseModel]] = {"budget": BudgetSpec, "tasks": TaskSpec, "searchers": SearcherSpec}
+_NESTED: Mapping[str, type[BaseModel]] = {
+    "budget": BudgetSpec,
+    "tasks": TaskSpec,
+    "searchers": SearcherSpec,
+    "compare": CompareSpec,
+}
 
 
 def _fields_at(model: type[BaseModel], place: document.FieldPath) -> list[str]:

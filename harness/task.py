@@ -97,6 +97,11 @@ class Task(ABC):
     """Raised whenever the numbers of a training change: recorded evaluations then no longer match."""
     source: ClassVar[str]
     """The report or paper the task comes from."""
+    group: ClassVar[str] = ""
+    """Kind of task, by which results are summed up apart, too, such as ``image``, ``tabular`` or ``function``.
+
+    Up to 40 small letters, digits and ``-``; empty: none.
+    """
     package: ClassVar[str] = ""
     """Distribution and version of the plug-in that it comes from, set when it is found; empty for the project's own."""
     libraries: ClassVar[Mapping[str, str]] = {}
@@ -112,6 +117,9 @@ class Task(ABC):
 
     Its numbers never compare with published ones then, and everything made from them says so.
     """
+
+    draws_splits: bool = False
+    """Whether `split` can draw which examples train and which validate; functions hold out none, for one."""
 
     class Options(Options):
         """The task's options. Where a task comes in sizes, ``variant`` names them and ``full`` is the source's."""
@@ -200,6 +208,17 @@ class Task(ABC):
         Raises:
             DataError: The data were not found or are not the expected ones.
         """
+
+    def split(self, data: Data, seed: int) -> Data:
+        """Return the data with training and validation examples drawn anew from all of both.
+
+        The test examples stay. Only asked of tasks that say so (`draws_splits`), under ``splits: repetition``.
+
+        Args:
+            data: What `load` returned; left as it is.
+            seed: Seed of the draw, 0 … 2³² - 1: equal seeds give equal splits.
+        """
+        raise TaskError(f"task {self.name!r} says that it draws splits, and has no method split")
 
     @abstractmethod
     def evaluate(

@@ -90,6 +90,11 @@ STUDIES: Mapping[str, Column] = MappingProxyType(
             "what else decides the study, as JSON: task with version and options, budget, workers, deadline, root "
             "seed, and the searcher's settings; empty when missing",
         ),
+        "split": Column(
+            "int64",
+            "seed by which its repetition drew the training/validation split; -1 where that is the task's own, or "
+            "when missing",
+        ),
     }
 )
 """One row per planned study, in the order planned."""
@@ -111,12 +116,38 @@ TASKS: Mapping[str, Column] = MappingProxyType(
         "data": Column("str", "digest that names what it trains on; see `Task.data_identity`"),
         "regret_best": Column("float64", "metric value where regret is 0; NaN where the task declares none"),
         "regret_reference": Column("float64", "metric value where regret is 1; NaN where it declares none"),
+        "splits": Column(
+            "str", "`fixed`: its own training/validation split; `repetition`: each repetition drew one"
+        ),
+        "group": Column("str", "kind of task, such as `image` or `function`; empty where it declares none"),
     }
 )
 """One row per task, indexed by its label (``task``)."""
 
+REEVALUATIONS: Mapping[str, Column] = MappingProxyType(
+    {
+        "task": Column("str", "task label"),
+        "searcher": Column("str", "searcher label"),
+        "repetition": Column("int64", "0-based repetition"),
+        "study": Column("str", "study id, as in trials"),
+        "number": Column("int64", "1-based number of the fresh training seed"),
+        "step": Column("int64", "step in trials of the winner: the study's final incumbent by validation"),
+        "epochs": Column("int64", "epochs that the winner reached, and the re-evaluation was to reach"),
+        "evaluation": Column("str", "evaluation id; equal where methods ended in the same configuration"),
+        "seed": Column("int64", "the training seed, which no search of the repetition has seen"),
+        "status": Column("str", "`ok`, `diverged`, `crashed` or `timeout`; `missing` until it is on record"),
+        "value": Column("float64", "the objective's metric; NaN when it failed or is missing"),
+        "test": Column("float64", "the test companion; NaN as above, or where the task has none"),
+        "seconds": Column("float64", "training seconds, charged to nobody; NaN while it is missing"),
+        "machine": Column("str", "id of the machine it was trained on; empty while it is missing"),
+        "incumbent_value": Column("float64", "the winner's value in the search, by which it was selected"),
+        "incumbent_test": Column("float64", "its test companion there; NaN where the task has none"),
+    }
+)
+"""One row per fresh seed of each finished study's winner, where the sweep re-evaluates and anything succeeded."""
+
 TABLES: Mapping[str, Mapping[str, Column]] = MappingProxyType(
-    {"trials": TRIALS, "epochs": EPOCHS, "studies": STUDIES, "tasks": TASKS}
+    {"trials": TRIALS, "epochs": EPOCHS, "studies": STUDIES, "tasks": TASKS, "reevaluations": REEVALUATIONS}
 )
 
 

@@ -130,19 +130,28 @@ def merged(sources: Mapping[str, SweepTables]) -> SweepTables:
     for study in plan.to_dict("records"):
         keys[study["source"]][study["study"]] = study["key"]
         labels_of[study["source"]][study["study"]] = study["searcher"]
-    trials = []
-    for name, tables in sources.items():
-        part = tables.trials[tables.trials["study"].isin(list(keys[name]))]
-        part = part.assign(searcher=part["study"].map(labels_of[name]), study=part["study"].map(keys[name]))
-        trials.append(part.astype({"searcher": "str", "study": "str"}))
+
+    def used(table: str) -> pd.DataFrame:
+        """Return the rows of a table that belong to the studies used, under their new names."""
+        parts = []
+        for name, tables in sources.items():
+            rows: pd.DataFrame = getattr(tables, table)
+            part = rows[rows["study"].isin(list(keys[name]))]
+            part = part.assign(
+                searcher=part["study"].map(labels_of[name]), study=part["study"].map(keys[name])
+            )
+            parts.append(part.astype({"searcher": "str", "study": "str"}))
+        return pd.concat(parts, ignore_index=True)
+
     first = next(iter(sources.values()))
     return SweepTables(
         name=" + ".join(dict.fromkeys(tables.name for tables in sources.values())),
-        trials=pd.concat(trials, ignore_index=True),
+        trials=used("trials"),
         studies=plan.assign(study=plan["key"])[list(first.studies.columns)].reset_index(drop=True),
         tasks=first.tasks,
-        provenance=_provenance(sources, notes),
+        provenance=_provenance(sources, notes, set(plan["searcher"])),
         read_epochs=functools.cache(lambda: _epochs(sources, keys)),
+        reevaluations=used("reevaluations"),
     )
 
 
@@ -177,7 +186,7 @@ def _protocol(tables: SweepTables, task: str) -> dict[str, Any]:
     fields: dict[str, Any] = {
         str(column): None if pd.isna(value) else getattr(value, "item", lambda value=value: value)()
         for column, value in tables.tasks.loc[task].items()
-        if column != "source"
+        if column not in ("source", "group")
     }
     digest = (tables.provenance.get("data") or {}).get(task)
     if digest is not None:
@@ -252,7 +261,15 @@ def _epochs(sources: Mapping[str, SweepTables], keys: Mapping[str, Mapping[str, 
     return pd.concat(parts, ignore_index=True)
 
 
-def _provenance(sources: Mapping[str, SweepTables], notes: list[str]) -> dict[str, Any]:
+def _compare(about: Mapping[str, Mapping[str, Any]], labels: set[str]) -> Any:
+    """Return what all folders say is to be compared, where they say the same and its methods are still one each."""
+    first, *others = (value.get("compare") for value in about.values())
+    if first is None or any(each != first for each in others) or not set(first["methods"]) <= labels:
+        return None
+    return first
+
+
+def _provenance(sources: Mapping[str, SweepTables], notes: list[str], labels: set[str]) -> dict[str, Any]:
     """Return what the folders have in common as it is, and what differs by folder."""
     about = {name: tables.provenance for name, tables in sources.items()}
     versions: dict[str, Any] = {}
@@ -270,5 +287,6 @@ def _provenance(sources: Mapping[str, SweepTables], notes: list[str]) -> dict[st
         "machines": list(machines.values()),
         "data": {task: value for each in about.values() for task, value in (each.get("data") or {}).items()},
         "runs": [{"folder": name, **run} for name, value in about.items() for run in value.get("runs") or []],
+        "compare": _compare(about, labels),
         "merged": notes,
     }

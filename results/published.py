@@ -18,10 +18,11 @@ from results.agreement import disagreement
 from results.documents import read_json
 from results.folders import draft_of, settle
 from results.layout import checked_name, write_atomically
+from results.reevaluations import MISSING
 from results.tables import SweepTables, export, read_exported
 
 MANIFEST = "manifest.json"
-FORMAT = 2
+FORMAT = 3
 DRAWN = ("figures", "tables")
 """Folders whose files are drawn from the Parquet tables, and drawn again to verify them."""
 
@@ -71,6 +72,12 @@ def publish(tables: SweepTables, root: Path, name: str, draw: Draw, *, replace: 
         raise RecordError(
             f"sweep {tables.name!r} is not finished: of {len(tables.studies)} studies {counts}; run it to its end "
             "with `derby run` before publishing it"
+        )
+    lacking = int((tables.reevaluations["status"] == MISSING).sum())
+    if lacking:
+        raise RecordError(
+            f"sweep {tables.name!r} is not finished: of {len(tables.reevaluations)} re-evaluations {lacking} missing; "
+            "run it to its end with `derby run` before publishing it"
         )
     with draft_of(target) as draft:
         export(tables, draft)

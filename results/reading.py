@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal, NoReturn
@@ -353,6 +353,32 @@ def read_evaluation(path: Path, offset: int) -> Evaluation:
         refuse_line(data, path, None)
     (line,) = _evaluations(data, path, 1)
     return evaluation_of(line, path)
+
+
+def serving(
+    recorded: Evaluation, epochs: int, deadline: float | None, metrics: Collection[str]
+) -> Evaluation | None:
+    """Return what a recorded evaluation is for a request; ``None`` where it cannot stand for it.
+
+    A recorded timeout only stands for requests whose deadline is no longer than the one it ran into, and a
+    success only where it has the metrics: a task may have learnt to measure more.
+
+    Args:
+        recorded: The evaluation.
+        epochs: Epochs it must reach.
+        deadline: Seconds it may take.
+        metrics: Columns that its curve must have.
+    """
+    evaluation = recorded.at(epochs)
+    if evaluation is None:
+        return None
+    if evaluation.status is Status.TIMEOUT and (
+        deadline is None or evaluation.deadline is None or deadline > evaluation.deadline
+    ):
+        return None
+    if evaluation.status is Status.OK and not all(metric in evaluation.curve for metric in metrics):
+        return None
+    return evaluation
 
 
 def evaluation_of(line: EvaluationLine, path: Path, number: int | None = None) -> Evaluation:

@@ -18,6 +18,7 @@ from harness.trial import in_unit
 from results.documents import Beat, Holder, read_document, read_machine
 from results.layout import Layout
 from results.reading import State, StudyRecord, read_study
+from results.reevaluations import MISSING, Wanted, states, wanted_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +30,11 @@ class Cost:
         studies_done: Those that are done.
         evaluations: Evaluations planned, an estimate at full fidelity where the budget is in epochs.
         evaluations_told: Those told so far.
+        reevaluations: Re-evaluations of winners planned; not of studies in which nothing succeeded.
+        reevaluated: Those on record.
         epochs: Epochs planned, at full fidelity where the budget is in evaluations.
-        seconds: Training time left on one evaluator at the recorded pace; ``None`` without a record.
+        seconds: Training time left on one evaluator at the recorded pace, re-evaluations included, each at full
+            fidelity until its epochs are known; ``None`` without a record.
         pace: Recorded training seconds of an epoch; ``None`` without a record.
     """
 
@@ -38,6 +42,8 @@ class Cost:
     studies_done: int
     evaluations: int
     evaluations_told: int
+    reevaluations: int
+    reevaluated: int
     epochs: int
     seconds: float | None
     pace: float | None
@@ -55,6 +61,7 @@ class Standing:
         seconds: Training seconds of those.
         machines: Digests of the machines they were trained on.
         followed: Evaluations that its searcher was told from the record when it went on; see `results.schema.Followed`.
+        again: Re-evaluations of its winner, once it is done.
     """
 
     state: State
@@ -64,6 +71,7 @@ class Standing:
     seconds: float
     machines: frozenset[str]
     followed: int
+    again: Sequence[Wanted]
 
 
 Records = Sequence[tuple[StudyPlan, Standing]]
@@ -77,10 +85,13 @@ def read_records(root: Path, plan: Plan) -> Records:
         RecordError: A journal is damaged.
     """
     layout = Layout(root)
-    return [(planned, _standing(read_study(layout.study(planned.study)))) for planned in plan.studies]
+    return [
+        (planned, _standing(planned, read_study(layout.study(planned.study)), plan))
+        for planned in plan.studies
+    ]
 
 
-def _standing(record: StudyRecord) -> Standing:
+def _standing(planned: StudyPlan, record: StudyRecord, plan: Plan) -> Standing:
     return Standing(
         state=record.state,
         reason=record.reason,
@@ -89,6 +100,7 @@ def _standing(record: StudyRecord) -> Standing:
         seconds=sum(told.seconds for told in record.told),
         machines=frozenset(told.machine for told in record.told) - {""},
         followed=record.followed_told,
+        again=wanted_of(planned, record, plan),
     )
 
 
@@ -152,23 +164,43 @@ def _described(alike: Sequence[Description]) -> str:
 def expected_cost(root: Path, plan: Plan) -> dict[str, Cost]:
     """Return what a sweep takes, by task label."""
     grouped: dict[str, list[Standing]] = {label: [] for label in plan.tasks}
-    for planned, record in read_records(root, plan):
+    records = read_records(root, plan)
+    for planned, record in records:
         grouped[planned.task].append(record)
-    return {label: _cost(records, plan.tasks[label]) for label, records in grouped.items()}
+    counts = reevaluated_of(root, plan, records)
+    return {
+        label: _cost(own, plan.tasks[label], plan.reevaluate, counts[label]) for label, own in grouped.items()
+    }
 
 
-def _cost(records: list[Standing], task: TaskPlan) -> Cost:
+def reevaluated_of(root: Path, plan: Plan, records: Records) -> dict[str, Counter[str]]:
+    """Count the re-evaluations of the finished studies' winners by status, ``missing`` among them, for each task.
+
+    Raises:
+        RecordError: A file of evaluations is damaged.
+    """
+    return states(Layout(root), plan, [each for _, record in records for each in record.again])
+
+
+def _cost(records: list[Standing], task: TaskPlan, reevaluate: int, counts: Counter[str]) -> Cost:
     full, amount = task.full_epochs, task.budget_amount
     in_evaluations = task.budget_unit == "evaluations"
     each = amount * full if in_evaluations else amount
     spent = sum(record.epochs for record in records)
     left = sum(max(each - record.epochs, 0) for record in records if record.state != "done")
     seconds = sum(record.seconds for record in records)
+    unfinished = sum(record.state != "done" for record in records)
+    missing = counts[MISSING] + unfinished * reevaluate
+    # Which of a winner's are missing is not told apart; a study's winner has the same epochs each time.
+    left += counts[MISSING] * max((w.again.epochs for r in records for w in r.again), default=full)
+    left += unfinished * reevaluate * full
     return Cost(
         studies=len(records),
         studies_done=sum(record.state == "done" for record in records),
         evaluations=len(records) * (amount if in_evaluations else amount // full),
         evaluations_told=sum(record.evaluations for record in records),
+        reevaluations=counts.total() - counts[MISSING] + missing,
+        reevaluated=counts.total() - counts[MISSING],
         epochs=len(records) * each,
         seconds=left * seconds / spent if spent else (0.0 if not left else None),
         pace=seconds / spent if spent else None,

@@ -11,7 +11,7 @@ import math
 import operator
 from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +24,15 @@ from numpy.typing import NDArray
 from harness.errors import RecordError
 from harness.events import Asked, Told
 from harness.keys import canonical_json
-from harness.plan import Plan
+from harness.plan import Compare, Plan
 from harness.trial import Status, in_unit
+from results import plans, reevaluation_table
 from results.columns import EPOCHS, STUDIES, TABLES, TRIALS
 from results.documents import converted, read_json, read_machine, read_text
 from results.journal import RESTORE
 from results.layout import Layout, make_folder, write_atomically
 from results.reading import StudyRecord, read_evaluations, read_study
+from results.reevaluations import Wanted, wanted_of
 from results.schema import Opened
 
 
@@ -44,8 +46,9 @@ class SweepTables:
         studies: One row per planned study.
         tasks: One row per task, indexed by label.
         provenance: The sweep as it ran: ``sweep`` (the sweep file's content), ``revision``, ``versions``, ``machines``
-            (list of descriptions), ``data`` (task label to data digest), ``runs``.
+            (list of descriptions), ``data`` (task label to data digest), ``runs``, ``compare``; see `results.plans`.
         read_epochs: Returns the table of epochs; see `epochs`.
+        reevaluations: One row per fresh seed of each finished study's winner, where the sweep re-evaluates.
     """
 
     name: str
@@ -54,6 +57,17 @@ class SweepTables:
     tasks: pd.DataFrame
     provenance: Mapping[str, Any]
     read_epochs: Callable[[], pd.DataFrame]
+    reevaluations: pd.DataFrame = field(default_factory=reevaluation_table.frame)
+
+    @property
+    def compared(self) -> plans.Compared | None:
+        """What the sweep file says is to be compared; ``None`` where it does not say."""
+        return plans.compared(self.provenance)
+
+    @property
+    def looks(self) -> tuple[plans.Look, ...]:
+        """When repetitions were added after results of some existed, oldest first."""
+        return plans.looks(self.provenance)
 
     @property
     def epochs(self) -> pd.DataFrame:
@@ -74,30 +88,37 @@ def read_tables(root: Path, name: str) -> SweepTables:
     plan = layout.plan(name)
     columns = _TrialColumns()
     rows: list[tuple[Any, ...]] = []
+    wanted: list[Wanted] = []
     with _no_collection():
         for index, planned in enumerate(plan.studies):
             record = read_study(layout.study(planned.study))
             columns.add(index, record)
+            wanted += wanted_of(planned, record, plan)
             followed = record.followed_told
             told, unit = len(record.told), plan.tasks[planned.task].budget_unit
             spent = in_unit(unit, evaluations=told, epochs=sum(event.epochs for event in record.told))
             about = (record.state, record.reason, told, spent, followed, *_identity(record.opened))
             rows.append((*msgspec.structs.astuple(planned), *about))
     names = ["study", "task", "searcher", "repetition", "state", "reason", "evaluations", "spent", "followed"]
-    frame = pd.DataFrame(rows, columns=[*names, "method", "workers", "protocol"])
+    frame = pd.DataFrame(rows, columns=[*names, "method", "workers", "protocol", "split"])
     studies = _typed(frame, {c: a.dtype for c, a in STUDIES.items()})
     trials = columns.frame(studies)
-    about_tasks = {label: msgspec.structs.asdict(task) for label, task in plan.tasks.items()}
+    about_tasks = {
+        label: {**msgspec.structs.asdict(task), "splits": plan.splits} for label, task in plan.tasks.items()
+    }
     tasks = pd.DataFrame.from_dict(about_tasks, orient="index").rename_axis("task")
+    again = reevaluation_table.table(layout, plan, wanted)
+    machines = set(trials["machine"].unique()) | set(again["machine"].unique())
     return SweepTables(
         name=name,
         trials=trials,
         studies=studies,
         tasks=_with_none(tasks),
-        provenance=_provenance(layout, plan, sorted(set(trials["machine"].unique()) - {""})),
+        provenance=_provenance(layout, plan, sorted(machines - {""})),
         read_epochs=functools.cache(
             _no_collection()(functools.partial(_epochs, layout, trials, tasks[["name", "metric"]]))
         ),
+        reevaluations=again,
     )
 
 
@@ -159,6 +180,7 @@ def read_exported(folder: Path) -> SweepTables:
         tasks=_with_none(read("tasks")),
         provenance=provenance,
         read_epochs=functools.cache(lambda: read("epochs")),
+        reevaluations=read("reevaluations"),
     )
 
 
@@ -171,7 +193,8 @@ class _Provenance(msgspec.Struct):
     versions: dict[str, Any] = {}
     machines: list[dict[str, Any]] = []
     data: dict[str, Any] = {}
-    runs: list[dict[str, Any]] = []
+    runs: list[plans.RunSeen] = []
+    compare: Compare | None = None
     merged: list[str] = []
 
 
@@ -262,13 +285,14 @@ class _TrialColumns:
         return pd.DataFrame({name: made[name] for name in TRIALS}, copy=False)
 
 
-def _identity(opened: Opened | None) -> tuple[str, int, str]:
-    """Return a study's method, workers, and protocol: its key without what the plan says."""
+def _identity(opened: Opened | None) -> tuple[str, int, str, int]:
+    """Return a study's method, workers, protocol (its key without what the plan says) and split."""
     if opened is None:
-        return "", 0, ""
+        return "", 0, "", -1
     key = json.loads(bytes(opened.key))
     method, _ = str(key.pop("searcher", "")), key.pop("repetition", None)
-    return method, int(key.get("workers", 0)), canonical_json(key)
+    split = key["task"].pop("split", -1)  # which differs between repetitions
+    return method, int(key.get("workers", 0)), canonical_json(key), int(split)
 
 
 def _typed(frame: pd.DataFrame, types: Mapping[str, str]) -> pd.DataFrame:
@@ -421,4 +445,5 @@ def _provenance(layout: Layout, plan: Plan, machines: Sequence[str]) -> dict[str
         "machines": [{"id": machine, **msgspec.to_builtins(each)} for machine, each in about],
         "data": {label: task.data for label, task in plan.tasks.items()},
         "runs": [{k: v for k, v in run.items() if k != "versions"} for run in described],
+        "compare": msgspec.to_builtins(plan.compare),
     }

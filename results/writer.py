@@ -22,11 +22,11 @@ from harness.machine import Description, Machine, numbers_of
 from harness.plan import Plan
 from harness.progress import Snapshot
 from harness.provenance import Run
-from harness.trial import Evaluation, Status
+from harness.trial import Evaluation
 from results.documents import Beat, Holder, document, machine_document, read_document, read_machine
 from results.journal import Appender, torn_tail
 from results.layout import Layout, checked_name, make_folder, write_atomically
-from results.reading import evaluation_of, read_evaluation, read_evaluations, read_study
+from results.reading import evaluation_of, read_evaluation, read_evaluations, read_study, serving
 from results.schema import (
     EVALUATIONS,
     LINES,
@@ -262,10 +262,7 @@ class RecordWriter:
     def find(
         self, key: EvaluationKey, epochs: int, deadline: float | None, metrics: Collection[str] = ()
     ) -> Evaluation | None:
-        """Return the recorded evaluation up to ``epochs``, from the oldest record that reaches there.
-
-        A recorded timeout only stands for requests whose deadline is no longer than the one it ran into, and a
-        success only where it has the metrics: a task may have learnt to measure more.
+        """Return the recorded evaluation up to ``epochs``, from the oldest record that is `serving`.
 
         Args:
             key: The evaluation.
@@ -278,16 +275,9 @@ class RecordWriter:
         """
         self._load(key.task.name)
         for path, offset in self._index.places(key.id):
-            evaluation = read_evaluation(path, offset).at(epochs)
-            if evaluation is None:
-                continue
-            if evaluation.status is Status.TIMEOUT and (
-                deadline is None or evaluation.deadline is None or deadline > evaluation.deadline
-            ):
-                continue
-            if evaluation.status is Status.OK and not all(metric in evaluation.curve for metric in metrics):
-                continue
-            return evaluation
+            evaluation = serving(read_evaluation(path, offset), epochs, deadline, metrics)
+            if evaluation is not None:
+                return evaluation
         return None
 
     def add(self, key: EvaluationKey, evaluation: Evaluation, machine: Machine) -> None:

@@ -34,7 +34,7 @@ from tasks.engine.training import TrainedTask, TrainingState, initial_state, lay
 from tasks.figs import CLASSES, CLOTHES, StandIn, load_folder, load_stand_in
 from tasks.imagenet import MD5 as WEIGHTS_MD5
 from tasks.imagenet import imagenet_weights
-from tasks.images import SHOWN
+from tasks.images import SHOWN, drawn
 
 REPORT = 'S0, "Four-class fig grading with DenseNet121, GPyOpt, Keras Tuner and Optuna" (course report)'
 
@@ -76,6 +76,8 @@ class FigGrading(TrainedTask):
     """What the two fig tasks share: images, backbone, stages, and cost."""
 
     source = REPORT
+    group = "image"
+    draws_splits = True
     libraries: ClassVar[Mapping[str, str]] = {**LIBRARIES, "PIL": "pillow", "h5py": "h5py"}
     scoring_options = frozenset({"epochs"})
 
@@ -158,6 +160,10 @@ class FigGrading(TrainedTask):
             **images,
             **(random_weights(self.variant.blocks) if self._random_backbone else imagenet_weights()),
         }
+
+    def split(self, data: Data, seed: int) -> Data:
+        """Return the data with training and validation images drawn anew; see `tasks.images.drawn`."""
+        return drawn(data, seed)
 
     def inspect(self, config: Config, *, seed: int, data: Data, checkpoint: Checkpoint) -> Inspection | None:
         """Look into the head of a trained network and its predictions; see `Task.inspect`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Final, Literal
+from typing import Any, ClassVar, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,6 +67,8 @@ class ImageClassifier(TrainedTask):
     """
 
     scoring_options = frozenset({"objective", "epochs"})
+    group = "image"
+    draws_splits = True
     data_set: ClassVar[Literal["mnist", "fashion_mnist"]]
     variants: ClassVar[Mapping[VariantName, Variant]]
     validation_first: ClassVar[bool] = False
@@ -113,6 +115,10 @@ class ImageClassifier(TrainedTask):
         arrays = load_small(self.data_set) if self.variant.subset else load_full(self.data_set)
         return split(arrays, self.variant, validation_first=self.validation_first)
 
+    def split(self, data: Data, seed: int) -> Data:
+        """Return the data with training and validation images drawn anew; see `drawn`."""
+        return drawn(data, seed)
+
     def inspect(self, config: Config, *, seed: int, data: Data, checkpoint: Checkpoint) -> Inspection | None:
         """Return kernels before and after training, and what is predicted for the test images."""
         del config, seed  # the state knows them
@@ -131,6 +137,28 @@ class ImageClassifier(TrainedTask):
     def epoch_images(self) -> tuple[int, int]:
         """Return how many images an epoch trains on and how many it then measures."""
         return self.variant.train, self.variant.val + self.variant.test
+
+
+def drawn(data: Data, seed: int) -> dict[str, NDArray[Any]]:
+    """Draw which images of a task's training and validation sets train and which validate.
+
+    Each class stays as frequent in both as it was, and images keep their order: a draw decides membership alone.
+
+    Args:
+        data: ``x_train``, ``x_val``, ``y_train``, ``y_val`` and others, which stay as they are.
+        seed: Of the draw.
+    """
+    labels = np.concatenate([data["y_train"], data["y_val"]])
+    validates = np.zeros(len(labels), dtype=bool)
+    generator = np.random.default_rng(seed)
+    for label in np.unique(labels):
+        members = generator.permutation(np.flatnonzero(labels == label))
+        validates[members[: np.count_nonzero(data["y_val"] == label)]] = True
+    out = dict(data)
+    for name in ("x", "y"):
+        both = np.concatenate([data[f"{name}_train"], data[f"{name}_val"]])
+        out[f"{name}_train"], out[f"{name}_val"] = both[~validates], both[validates]
+    return out
 
 
 def inspection(state: TrainingState | None, data: Data, classes: tuple[str, ...]) -> Inspection | None:

@@ -16,6 +16,7 @@ class Function(Task):
     """A deterministic function to be minimised: one epoch, no data, the training seed plays no part."""
 
     cheap = True
+    group = "function"
     parameters: ClassVar[Space]
     """The domain of the function."""
     upper: ClassVar[float]

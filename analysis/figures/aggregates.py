@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 
 import numpy as np
 import pandas as pd
 
 from analysis import words
-from analysis.figures.canvas import Plot, looks_of
+from analysis.figures.canvas import Plot, by_end, leading, looks_of, standing_back
 from analysis.figures.charts import Panel, draw_forest
 from analysis.figures.curves import draw_lines
 from analysis.statistics.aggregates import PROFILE_FLOOR, TRIMMED, performance_profile
-from analysis.statistics.bootstrap import RESAMPLES, mean_interval
+from analysis.statistics.bootstrap import FEWEST_UNITS, RESAMPLES, mean_interval
 from analysis.statistics.comparison import Comparison
-from analysis.statistics.curves import CURVE_COLUMNS, curve_frame
+from analysis.statistics.curves import CURVE_COLUMNS, curve_frame, shown_singly, unit_frame, units_of
 from analysis.statistics.inputs import Inputs
 from analysis.statistics.scores import budget_of, regret_steps
 from analysis.statistics.steps import Steps, study_steps, union_grid
@@ -33,13 +34,10 @@ def aggregate_scores(inputs: Inputs, comparison: Comparison) -> Plot | None:
     data = pd.concat([final.assign(score="final regret"), anytime.assign(score="anytime")], ignore_index=True)
     order = [str(name) for name in final["searcher"]]
     caption = joined(
-        "Left: interquartile mean of the normalised regret of final incumbents. Right: interquartile mean of the "
-        "anytime score, the mean regret over the whole budget. Smaller is better.",
-        f"The mean is over runs without the best and the worst {100 * TRIMMED:g} %; whiskers: {words.INTERVAL}, "
-        f"resampling repetitions inside tasks ({RESAMPLES} resamples); {plural(tasks, 'task')}, "
-        f"{int(final['runs'].iloc[0])} runs per method.",
-        words.REGRET,
-        words.scope(comparison),
+        "Interquartile mean over runs of the normalised regret of final incumbents (left) and of the anytime score, "
+        "the mean regret over the whole budget (right). Smaller is better.",
+        f"{plural(tasks, 'task')}, {int(final['runs'].iloc[0])} runs per method.",
+        runs_uncertainty(data, comparison, "Whiskers"),
         words.few(comparison),
         words.end(inputs, comparison, words.without_references(comparison)),
     )
@@ -55,6 +53,11 @@ def aggregate_scores(inputs: Inputs, comparison: Comparison) -> Plot | None:
     return Plot(
         title="Interquartile mean of final regret and anytime score",
         caption=caption,
+        details=joined(
+            f"The mean is over runs without the best and the worst {100 * TRIMMED:g} %.",
+            words.REGRET,
+            words.scope(comparison),
+        ),
         alt="Dots with whiskers. Final regret: "
         + ", ".join(f"{row.searcher} {row.mean:.3g}" for row in final.itertuples())
         + ". Anytime score: "
@@ -65,42 +68,54 @@ def aggregate_scores(inputs: Inputs, comparison: Comparison) -> Plot | None:
     )
 
 
-def profiles(inputs: Inputs, comparison: Comparison) -> Plot | None:
+def profiles(inputs: Inputs, comparison: Comparison, highlight: Collection[str] | None = None) -> Plot | None:
     """Draw performance profiles of final regret; ``None`` without references."""
     strata = [own.regrets for own in comparison.scores.values() if own.regrets is not None]
     if not strata:
         return None
     data = performance_profile(strata, comparison.searchers)
+    looks = leading(inputs.tables, list(comparison.mean_ranks), highlight)
     caption = joined(
         "Performance profile: share of runs whose final normalised regret is at most τ, averaged over tasks; higher "
-        f"is better. The axis begins at τ = {PROFILE_FLOOR:g}.",
-        f"Bands: {words.INTERVAL}s, pointwise, resampling repetitions inside tasks ({RESAMPLES} resamples)."
-        if data["low"].notna().any()
-        else "One repetition per task: no interval.",
-        words.REGRET,
-        words.scope(comparison),
+        "is better.",
+        f"{words.extent(comparison)}.",
+        runs_uncertainty(data, comparison, "Bands"),
+        standing_back(looks, data["searcher"]),
         words.few(comparison),
         words.end(inputs, comparison, words.without_references(comparison)),
     )
     middle = data[data["cost"] <= 0.1].groupby("searcher")["mean"].last()
-    figure, _ = draw_lines(
-        data,
-        "Performance profile",
-        "normalised regret τ",
-        "share of runs",
-        looks_of(inputs.tables),
-        share=True,
+    figure, curves = draw_lines(
+        data, "Performance profile", "normalised regret τ", "share of runs", looks, share=True
     )
     return Plot(
         title="Performance profile of final regret",
         caption=caption,
+        details=joined(
+            f"The axis begins at τ = {PROFILE_FLOOR:g}. Intervals are pointwise.",
+            words.REGRET,
+            words.scope(comparison),
+        ),
         alt="Step curves. Share of runs with regret at most 0.1: " + words.by_method(middle, ".2f") + ".",
         figure=figure,
         data=data.rename(columns={"cost": "tau"}),
+        curves=[curves],
     )
 
 
-def regret_curves(inputs: Inputs, comparison: Comparison) -> Plot | None:
+def runs_uncertainty(data: pd.DataFrame, comparison: Comparison, marks: str) -> str:
+    """Return what stands for the uncertainty of scores over runs, from what the statistics give."""
+    counts = [len(own.repetitions) for own in comparison.scores.values()]
+    if data["low"].notna().any():
+        return f"{marks}: {words.INTERVAL}s, resampling repetitions inside tasks ({RESAMPLES} resamples)."
+    if max(counts) == 1:
+        return "One repetition per task: no interval."
+    return f"No interval: fewer than {FEWEST_UNITS} repetitions per task."
+
+
+def regret_curves(
+    inputs: Inputs, comparison: Comparison, highlight: Collection[str] | None = None
+) -> Plot | None:
     """Draw the mean normalised regret over the budget, averaged over tasks; ``None`` without references."""
     means: dict[str, list[Steps]] = {name: [] for name in comparison.searchers}
     used = []
@@ -121,8 +136,12 @@ def regret_curves(inputs: Inputs, comparison: Comparison) -> Plot | None:
             means[name].append(Steps(grid / amount, mean))
     if not used:
         return None
-    frames = []
+    frames, singles = [], []
     for name, each in means.items():
+        if shown_singly(len(each)):
+            singles += [
+                unit_frame("validation", name, task, curve) for task, curve in zip(used, each, strict=True)
+            ]
         grid = union_grid(each, max(float(curve.costs[0]) for curve in each))
         estimate = np.stack(mean_interval(np.stack([curve.at(grid) for curve in each])))
         frames.append(curve_frame("validation", name, Steps(grid, estimate).simplified()))
@@ -131,19 +150,18 @@ def regret_curves(inputs: Inputs, comparison: Comparison) -> Plot | None:
     shown = data["mean"].clip(lower=REGRET_FLOOR)
     log = float(shown.max()) / float(shown.min()) > 5
     cut = bool((data["mean"] < REGRET_FLOOR).any()) and log
+    units = units_of(singles).drop(columns="measure")
+    looks = leading(inputs.tables, by_end(data), highlight)
     caption = joined(
         "Mean normalised regret of the incumbent over the fraction of each task's budget: mean over repetitions, "
-        "then over tasks, evaluated exactly at the costs drawn; smaller is better.",
-        f"Bands: {words.INTERVAL}s, resampling tasks ({RESAMPLES} resamples)."
-        if len(used) > 1
-        else "One task: no interval over tasks.",
-        "A line starts where every run of its method has finished something.",
-        words.REGRET,
+        "then over tasks; smaller is better.",
+        f"{words.extent(comparison)}.",
+        words.uncertainty([len(used)], "task"),
+        standing_back(looks, data["searcher"]),
         "The regret axis is "
         f"logarithmic{f', values below {REGRET_FLOOR:g} drawn at {REGRET_FLOOR:g}' if cut else ''}."
         if log
         else "",
-        words.scope(comparison),
         words.few(comparison),
         words.end(inputs, comparison, words.without_references(comparison)),
     )
@@ -153,15 +171,23 @@ def regret_curves(inputs: Inputs, comparison: Comparison) -> Plot | None:
         "Mean normalised regret over tasks",
         "fraction of the budget",
         "mean normalised regret",
-        looks_of(inputs.tables),
+        looks,
         log=log,
         floor=REGRET_FLOOR if log else -math.inf,
+        units=units,
     )
     return Plot(
         title="Mean normalised regret over the budget",
         caption=caption,
+        details=joined(
+            "Means are evaluated exactly at the costs drawn. A line starts where every run of its method has finished "
+            "something.",
+            words.REGRET,
+            words.scope(comparison),
+        ),
         alt="Step curves. At the end: " + words.by_method(final, ".3g") + ".",
         figure=figure,
         data=data,
         curves=[curves],
+        units=units,
     )

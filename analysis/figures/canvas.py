@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,11 +69,14 @@ class Plot:
 
     Attributes:
         title: What it shows, for a heading.
-        caption: Statistic, interval, what was resampled, counts, what was left out.
+        caption: What is needed to read it: what is shown, statistic, interval or single units, counts, what is
+            left out.
         alt: Its content in words, for readers who do not see it.
         figure: The drawing, at its final width.
         data: Exactly the numbers drawn: ``mean``, ``low`` and ``high`` hold from ``cost`` to the next row's.
         curves: The step curves whose values a page can show at any cost, panel by panel.
+        details: The rest of the caption, for who wants to know: definitions, rounding, what was read where.
+        units: The single repetitions or tasks drawn where they are too few for an interval; ``None`` where none is.
     """
 
     title: str
@@ -82,10 +85,14 @@ class Plot:
     figure: Figure
     data: pd.DataFrame
     curves: Sequence[Curves] = ()
+    details: str = ""
+    units: pd.DataFrame | None = None
 
 
 def save(plot: Plot, folder: Path, stem: str) -> dict[str, Path]:
     """Write a figure as PDF, SVG and PNG, and its numbers as CSV; the same plot gives the same bytes.
+
+    Single repetitions or tasks that it shows are a CSV of their own, ``STEM_units.csv``.
 
     Args:
         plot: What to write.
@@ -93,7 +100,7 @@ def save(plot: Plot, folder: Path, stem: str) -> dict[str, Path]:
         stem: File name without ending.
 
     Returns:
-        Paths by format.
+        Paths by format; ``units`` is the CSV of single repetitions or tasks, where there is one.
     """
     folder.mkdir(parents=True, exist_ok=True)
     paths = {ending: folder / f"{stem}.{ending}" for ending in (*FORMATS, "csv")}
@@ -101,6 +108,9 @@ def save(plot: Plot, folder: Path, stem: str) -> dict[str, Path]:
         for ending in FORMATS:
             plot.figure.savefig(paths[ending], dpi=style.PNG_DPI, **style.SAVING[ending])
     write_csv(plot.data, paths["csv"])
+    if plot.units is not None and not plot.units.empty:
+        paths["units"] = folder / f"{stem}_units.csv"
+        write_csv(plot.units, paths["units"])
     return paths
 
 
@@ -121,9 +131,52 @@ def shortened(text: str, length: int) -> str:
     return line if len(line) <= length else line[: length - 1] + "…"
 
 
+MOST = 9
+"""Methods that lines and bands can keep apart; of more, `HIGHLIGHTED` are highlighted and the rest stands back."""
+
+HIGHLIGHTED = 8
+
+
 def looks_of(tables: SweepTables) -> dict[str, Look]:
     """Return the looks of all planned methods, so that each has the same in every figure of the sweep."""
     return style.looks(str(name) for name in tables.studies["searcher"])
+
+
+def leading(
+    tables: SweepTables, order: Sequence[str], highlight: Collection[str] | None = None
+) -> dict[str, Look]:
+    """Return the looks of a figure with lines for each method: with many, all but those that matter stand back.
+
+    Args:
+        tables: The sweep.
+        order: The methods drawn, the best first.
+        highlight: The methods to highlight; ``None``: all of up to `MOST`, else the first `HIGHLIGHTED`, the
+            sweep's random search among them.
+    """
+    names = [str(name) for name in order]
+    if highlight is None:
+        if len(names) <= MOST:
+            return looks_of(tables)
+        baselines = tables.studies.loc[tables.studies["method"] == "random", "searcher"]
+        always = [name for name in sorted(set(baselines)) if name in names][:1]
+        rest = [name for name in names if name not in always]
+        highlight = always + rest[: HIGHLIGHTED - len(always)]
+    return style.highlighted(looks_of(tables), highlight)
+
+
+def by_end(data: pd.DataFrame, sign: float = 1.0) -> list[str]:
+    """Return the methods of step curves by their last mean, the best first: the smallest times ``sign``."""
+    last = sign * data.groupby("searcher")["mean"].last()
+    return [str(name) for name in last.sort_values(kind="stable").index]
+
+
+def standing_back(looks: Mapping[str, Look], names: Iterable[str]) -> str:
+    """Return the sentence that says how many methods are drawn in grey; empty where all are told apart."""
+    count = sum(looks[name] == style.QUIET for name in set(names))
+    if not count:
+        return ""
+    others = "the other method" if count == 1 else f"{count} other methods"
+    return f"Grey: {others}; the CSV and the values under the pointer name each."
 
 
 def blank(width: float, height: float) -> Figure:
@@ -140,17 +193,39 @@ def settle(figure: Figure) -> None:
     figure.set_layout_engine(None)
 
 
-def add_legend(figure: Figure, data: pd.DataFrame, looks: Mapping[str, Look]) -> None:
-    """Add the legend below the panels, in as many columns as fit, and make the figure taller by it."""
-    names = style.ordered(str(name) for name in data["searcher"])
+def add_legend(
+    figure: Figure, data: pd.DataFrame, looks: Mapping[str, Look], *, rows: int = 1, marks: bool = False
+) -> None:
+    """Add the legend below the panels, in as many columns as fit, and make the figure taller by it.
+
+    Args:
+        figure: With panels of `PANEL_HEIGHT`.
+        data: Rows of ``searcher``: those drawn.
+        looks: At least theirs; those that stand back share one entry, such as ``22 others``.
+        rows: Rows of panels.
+        marks: Whether methods are drawn as marks only.
+    """
+    drawn = style.ordered(str(name) for name in data["searcher"])
+    names = [name for name in drawn if looks[name] != style.QUIET]
     labels = [shortened(name, 26) for name in names]
+    shown = [looks[name] for name in names]
+    if others := len(drawn) - len(names):
+        labels.append("1 other" if others == 1 else f"{others} others")
+        shown.append(style.QUIET)
     handles = [
-        Line2D([], [], color=look.color, linestyle=look.linestyle, marker=look.marker)
-        for look in (looks[name] for name in names)
+        Line2D(
+            [],
+            [],
+            color=look.color,
+            linestyle="" if marks else look.linestyle,
+            marker=look.marker or ("o" if marks else ""),
+            linewidth=0.7 if look == style.QUIET else None,
+        )
+        for look in shown
     ]
-    columns = len(names)
+    columns = len(labels)
     while True:
-        legend = figure.legend(handles, [""] * len(names), loc="outside lower center", ncols=columns)
+        legend = figure.legend(handles, [""] * len(labels), loc="outside lower center", ncols=columns)
         for text, label in zip(legend.get_texts(), labels, strict=True):
             text.set_text(label)  # given at once, labels that begin with an underscore would be dropped
         width = legend.get_window_extent().width
@@ -159,7 +234,7 @@ def add_legend(figure: Figure, data: pd.DataFrame, looks: Mapping[str, Look]) ->
         legend.remove()
         # Columns are about as wide as those just tried: no need to try every number.
         columns = max(min(columns - 1, int(figure.bbox.width * columns / width) + 1), 1)
-    figure.set_figheight(PANEL_HEIGHT + _LEGEND_ROW * math.ceil(len(names) / columns))
+    figure.set_figheight(rows * PANEL_HEIGHT + _LEGEND_ROW * math.ceil(len(labels) / columns))
 
 
 def plain(value: float, _: object = None) -> str:

@@ -42,6 +42,7 @@ class Panel:
         line: Where to draw a vertical line, such as at no difference.
         log: Whether the axis is logarithmic.
         title: Above the panel; empty for none.
+        units: Single repetitions or tasks to draw as small dots: rows of ``searcher`` and ``value``.
     """
 
     label: str
@@ -49,6 +50,7 @@ class Panel:
     line: float | None = None
     log: bool = False
     title: str = ""
+    units: pd.DataFrame | None = None
 
 
 def draw_forest(
@@ -78,6 +80,18 @@ def draw_forest(
                 if row is None or not math.isfinite(row["mean"]):
                     continue
                 look, certain = looks[name], bool(row.get("certain", True))
+                if panel.units is not None:
+                    single = panel.units.loc[panel.units["searcher"] == name, "value"].to_numpy(dtype=float)
+                    own.plot(
+                        single,
+                        np.full(single.size, place + 0.3),
+                        color=look.color,
+                        marker="o",
+                        markersize=1.8,
+                        markeredgewidth=0,
+                        linestyle="",
+                        zorder=2.5,
+                    )
                 if math.isfinite(row["low"]) and math.isfinite(row["high"]):
                     own.plot(
                         [row["low"], row["high"]],
@@ -155,7 +169,8 @@ def draw_critical_difference(
                 axes.plot([x, x], [y - 0.04, y + 0.04], color="black", linewidth=1.0)
             axes.text((begin + end) / 2, y - 0.09, f"CD = {difference:.3g}", ha="center", va="center")
         axes.plot([across(low), across(high)], [top, top], color="black", linewidth=0.8)
-        for rank in range(1, int(high) + 1):
+        step = next(step for step in (1, 2, 5, 10, 20, 50, 100) if (high - low) / step < 15)
+        for rank in [1, *range(step if step > 1 else 2, int(high) + 1, step)]:
             axes.plot([across(rank)] * 2, [top - 0.05, top], color="black", linewidth=0.8)
             axes.text(across(rank), top - 0.11, f"{rank}", ha="center", va="center", fontsize=7)
         for place, name in enumerate(names):
@@ -212,10 +227,17 @@ def _levels(spans: Sequence[tuple[float, float]]) -> list[int]:
     return result
 
 
+FULL_CELLS = 14
+"""Methods up to which a matrix names its columns and stars its numbers."""
+
+
 def draw_matrix(
     table: pd.DataFrame, title: str, row_label: str, column_label: str, *, marked: pd.DataFrame | None = None
 ) -> Figure:
     """Draw a square table of probabilities as shaded cells with their numbers in per cent.
+
+    With more than `FULL_CELLS` methods the numbers are smaller, those marked are bold instead of starred, and columns
+    are numbered like the rows, whose names stand once.
 
     Args:
         table: Methods × methods, 0 … 1, NaN for an empty cell; rows from the top.
@@ -225,29 +247,35 @@ def draw_matrix(
         marked: Where it is true, the number has a star.
     """
     k = len(table)
+    full = k <= FULL_CELLS
     width = style.PAGE_WIDTH if k > 5 else style.COLUMN_WIDTH
     with style.applied():
-        figure = blank(width, 1.35 + 0.2 * max(k, 2))
+        figure = blank(width, (1.35 if full else 0.85) + (0.2 if full else 0.17) * max(k, 2))
         axes = figure.subplots()
         values = table.to_numpy(dtype=float)
         axes.imshow(values, cmap=_SHADES, vmin=0, vmax=1, aspect="auto")
         for (i, j), value in np.ndenumerate(values):
             if math.isfinite(value):
-                star = "*" if marked is not None and bool(marked.iloc[i, j]) else ""
+                star = marked is not None and bool(marked.iloc[i, j])
                 axes.text(
                     j,
                     i,
-                    f"{100 * value:.0f}{star}",
+                    f"{100 * value:.0f}{'*' if star and full else ''}",
                     ha="center",
                     va="center",
-                    fontsize=7,
+                    fontsize=7 if full else 5.5,
+                    fontweight="bold" if star and not full else "normal",
                     color="white" if value > 0.62 else "black",
                 )
         axes.grid(visible=False)
-        axes.set_xticks(
-            range(k), [shortened(str(name), 16) for name in table.columns], rotation=40, ha="right"
-        )
-        axes.set_yticks(range(k), [shortened(str(name), _NAME) for name in table.index])
+        if full:
+            columns = [shortened(str(name), 16) for name in table.columns]
+            axes.set_xticks(range(k), columns, rotation=40, ha="right")
+            axes.set_yticks(range(k), [shortened(str(name), _NAME) for name in table.index])
+        else:
+            axes.set_xticks(range(k), [f"{place + 1}" for place in range(k)], fontsize=6)
+            rows = [f"{shortened(str(name), _NAME)}  {place + 1}" for place, name in enumerate(table.index)]
+            axes.set_yticks(range(k), rows, fontsize=6)
         axes.tick_params(length=0)
         axes.set_xlabel(column_label)
         axes.set_ylabel(row_label)
@@ -354,7 +382,7 @@ def draw_dots(
         _names(axes, order)
         axes.grid(visible=False, axis="y")
         axes.set_xlabel(value_label)
-        _value_ticks(axes, log=True)
+        _ratio_ticks(axes)
         handles = [
             Line2D([], [], linestyle="", marker="o", markersize=2.6, color="#333333"),
             Line2D(
@@ -393,3 +421,35 @@ def _value_ticks(axes: Axes, *, log: bool) -> None:
         axes.xaxis.set_major_locator(LogLocator(10, subs=subs, numticks=10))
     axes.xaxis.set_major_formatter(FuncFormatter(plain))
     axes.xaxis.set_minor_formatter(NullFormatter())
+
+
+def _ratio_ticks(axes: Axes) -> None:
+    """Set ticks of a log axis of ratios: 1, and others at equal factors to either side, few enough not to touch."""
+    low, high = axes.get_xlim()
+    low, high = min(low, 0.95), max(high, 1.05)
+    axes.set_xlim(low, high)
+    span = math.log10(high / low)
+    choices = (
+        (1.1, 1.25, 1.5, 2, 3, 5),
+        (1.5, 2, 3, 5, 10),
+        (2, 5, 10, 20, 50),
+        (10, 100, 1000),
+        (1000, 1e6, 1e9),
+    )
+    # A label takes about a seventh of the axis.
+    above = next(
+        (
+            factors
+            for factors in choices
+            if all(
+                math.log10(b / a) > span / 7
+                for a, b in itertools.pairwise((1, *factors))
+                if a < max(high, 1 / low)
+            )
+        ),
+        choices[-1],
+    )
+    ticks = sorted({1.0, *above, *(1 / factor for factor in above)})
+    axes.xaxis.set_major_locator(FixedLocator([tick for tick in ticks if low <= tick <= high]))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: plain(float(f"{value:.2g}"))))
+    axes.xaxis.set_minor_locator(NullLocator())

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
@@ -65,6 +66,25 @@ def value_axis(data: pd.DataFrame, *, may_be_log: bool) -> ValueAxis:
     return ValueAxis(low - margin, high + margin, log=False, cut=cut)
 
 
+def end_hidden(data: pd.DataFrame, values: ValueAxis) -> bool:
+    """Whether a value axis hides the end: the means in the last half of the cost fill less than a fifth of it.
+
+    Args:
+        data: Rows of measure, searcher, cost, mean, low, high.
+        values: What `value_axis` returned for it.
+    """
+    low, high = _late_range(data)
+    scale = math.log if values.log else float
+    return 0 < scale(high) - scale(low) < 0.2 * (scale(values.high) - scale(values.low))
+
+
+def _late_range(data: pd.DataFrame) -> tuple[float, float]:
+    """Return the least and the largest mean in the last half of the cost."""
+    until = data.groupby(["measure", "searcher"])["cost"].shift(-1, fill_value=math.inf)
+    late = data.loc[until > data["cost"].max() / 2, "mean"]
+    return float(late.min()), float(late.max())
+
+
 def draw_convergence(
     data: pd.DataFrame,
     metrics: Mapping[Measure, str],
@@ -72,8 +92,11 @@ def draw_convergence(
     title: str,
     cost_label: str,
     looks: Mapping[str, Look],
+    units: pd.DataFrame | None = None,
 ) -> tuple[Figure, list[Curves]]:
     """Draw mean values over cost, one panel per measure on one value scale.
+
+    Where the axis hides the end (`end_hidden`), the last half of the cost has panels of its own.
 
     Args:
         data: Rows of measure, searcher, cost, mean, low, high.
@@ -82,27 +105,52 @@ def draw_convergence(
         title: Of the figure.
         cost_label: Of the cost axes.
         looks: At least those of the methods drawn.
+        units: Single repetitions to draw: rows of measure, searcher, unit, cost, value.
     """
+    late = end_hidden(data, values)
     with style.applied():
-        figure, panels = _panels(title, list(metrics) if len(metrics) > 1 else [""])
+        titles = list(metrics) if len(metrics) > 1 else [""]
+        if late and len(metrics) == 1:
+            titles = ["", "last half"]
+        figure, rows = _panels(title, titles, 2 if late and len(metrics) > 1 else 1)
         curves = []
-        for (measure, metric), axes in zip(metrics.items(), panels, strict=True):
-            curves.append(draw_steps(axes, data[data["measure"] == measure], looks))
+        for (measure, metric), axes in zip(metrics.items(), rows[0], strict=False):
+            curves.append(_measure(axes, data, units, measure, looks))
             cost_axis(axes, data, cost_label)
             axes.set_ylabel(shortened(metric, 40))
-        if values.log:
-            panels[0].set_yscale("log")
-            for axes in panels:
+            if values.log:
+                axes.set_yscale("log")
                 axes.yaxis.set_major_formatter(FuncFormatter(plain))
                 axes.yaxis.set_minor_formatter(NullFormatter())
-        panels[0].set_ylim(values.low, values.high)
-        add_legend(figure, data, looks)
+            axes.set_ylim(values.low, values.high)
+        if late:
+            low, high = _late_range(data)
+            margin = 0.15 * (high - low)
+            end = float(data["cost"].max())
+            below = rows[1] if len(rows) > 1 else rows[0][1:]
+            for (measure, metric), axes in zip(metrics.items(), below, strict=True):
+                curves.append(_measure(axes, data, units, measure, looks, every=0.5))
+                axes.set_title(f"{measure}, last half" if len(metrics) > 1 else "last half")
+                axes.set_xlabel(cost_label)
+                axes.set_ylabel(shortened(metric, 40))
+                axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+                axes.xaxis.set_major_formatter(FuncFormatter(plain))
+                axes.yaxis.set_major_locator(MaxNLocator(6))
+                axes.yaxis.set_major_formatter(FuncFormatter(plain))
+                axes.set_xlim(end / 2, end * 1.015)
+                axes.set_ylim(low - margin, high + margin)
+        add_legend(figure, data, looks, rows=len(rows))
         settle(figure)
     return figure, curves
 
 
 def draw_ranks(
-    data: pd.DataFrame, titles: Mapping[Measure, str], title: str, cost_label: str, looks: Mapping[str, Look]
+    data: pd.DataFrame,
+    titles: Mapping[Measure, str],
+    title: str,
+    cost_label: str,
+    looks: Mapping[str, Look],
+    units: pd.DataFrame | None = None,
 ) -> tuple[Figure, list[Curves]]:
     """Draw mean ranks over cost, one panel per measure, rank 1 on top.
 
@@ -112,20 +160,35 @@ def draw_ranks(
         title: Of the figure.
         cost_label: Of the cost axes.
         looks: At least those of the methods drawn.
+        units: Single repetitions or tasks to draw: rows of measure, searcher, unit, cost, value.
     """
     with style.applied():
-        figure, panels = _panels(title, list(titles.values()))
+        figure, (panels,) = _panels(title, list(titles.values()))
         curves = []
         for measure, axes in zip(titles, panels, strict=True):
-            curves.append(draw_steps(axes, data[data["measure"] == measure], looks))
+            curves.append(_measure(axes, data, units, measure, looks))
             cost_axis(axes, data, cost_label)
             axes.set_ylabel("mean rank")
-        worst = data["searcher"].nunique()
-        panels[0].yaxis.set_major_locator(FixedLocator(range(1, worst + 1, math.ceil(worst / 7))))
-        panels[0].set_ylim(worst + 0.15, 0.85)
+            worst = data["searcher"].nunique()
+            axes.yaxis.set_major_locator(FixedLocator(range(1, worst + 1, math.ceil(worst / 7))))
+            axes.set_ylim(worst + 0.15, 0.85)
         add_legend(figure, data, looks)
         settle(figure)
     return figure, curves
+
+
+def _measure(
+    axes: Axes,
+    data: pd.DataFrame,
+    units: pd.DataFrame | None,
+    measure: Measure,
+    looks: Mapping[str, Look],
+    *,
+    every: float = 0.2,
+) -> Curves:
+    """Draw the curves of one measure, and its single units."""
+    single = None if units is None else units[units["measure"] == measure]
+    return draw_steps(axes, data[data["measure"] == measure], looks, units=single, every=every)
 
 
 def draw_lines(
@@ -138,6 +201,7 @@ def draw_lines(
     log: bool = False,
     floor: float = -math.inf,
     share: bool = False,
+    units: pd.DataFrame | None = None,
 ) -> tuple[Figure, Curves]:
     """Draw one step curve with its band per method.
 
@@ -150,11 +214,12 @@ def draw_lines(
         log: Whether the vertical axis is logarithmic.
         floor: Values below this are drawn at it.
         share: Whether values are shares, drawn from 0 to 1.
+        units: Single repetitions or tasks to draw: rows of searcher, unit, cost, value.
     """
     with style.applied():
         figure = blank(style.COLUMN_WIDTH, PANEL_HEIGHT)
         axes = figure.subplots()
-        curves = draw_steps(axes, data, looks, floor=floor)
+        curves = draw_steps(axes, data, looks, floor=floor, units=units)
         cost_axis(axes, data, cost_label)
         axes.set_ylabel(value_label)
         if log:
@@ -174,28 +239,56 @@ def draw_lines(
     return figure, curves
 
 
-def _panels(title: str, titles: Sequence[str]) -> tuple[Figure, Sequence[Axes]]:
-    """Return a figure at its final width with one panel per title, on one value axis."""
+def _panels(title: str, titles: Sequence[str], rows: int = 1) -> tuple[Figure, list[list[Axes]]]:
+    """Return a figure at its final width with rows of one panel per title."""
     width = style.PAGE_WIDTH if len(titles) > 1 else style.COLUMN_WIDTH
-    figure = blank(width, PANEL_HEIGHT)
-    panels: list[Axes] = list(np.ravel(figure.subplots(1, len(titles), sharey=True)))
-    for panel, axes in zip(titles, panels, strict=True):
+    figure = blank(width, rows * PANEL_HEIGHT)
+    panels: list[list[Axes]] = [list(row) for row in figure.subplots(rows, len(titles), squeeze=False)]
+    for panel, axes in zip(titles, panels[0], strict=True):
         axes.set_title(panel)
-        axes.tick_params(labelleft=True)
     figure.suptitle(shortened(title, int(width * 14)))
     return figure, panels
 
 
 def draw_steps(
-    axes: Axes, data: pd.DataFrame, looks: Mapping[str, Look], *, floor: float = -math.inf
+    axes: Axes,
+    data: pd.DataFrame,
+    looks: Mapping[str, Look],
+    *,
+    floor: float = -math.inf,
+    units: pd.DataFrame | None = None,
+    every: float = 0.2,
 ) -> Curves:
-    """Draw mean and interval of every method as right-continuous steps, values below ``floor`` at it."""
+    """Draw mean and interval of every method as right-continuous steps, values below ``floor`` at it.
+
+    Methods that stand back (`analysis.style.QUIET`) are drawn behind the others, without band and single units.
+
+    Args:
+        axes: Where.
+        data: Rows of searcher, cost, mean, low, high.
+        looks: At least those of the methods drawn.
+        floor: Values below this are drawn at it.
+        units: Single repetitions or tasks to draw as thin lines: rows of searcher, unit, cost, value.
+        every: Distance between markers, as a share of the diagonal of the panel.
+    """
     names = style.ordered(str(name) for name in data["searcher"])
+    colored = [name for name in names if looks[name] != style.QUIET]
     drawn = []
-    for index, name in enumerate(names):
+    for name in names:
         look, own = looks[name], data[data["searcher"] == name]
         cost, mean, low, high = (own[c].to_numpy(dtype=float) for c in ("cost", "mean", "low", "high"))
         drawn.append(Series(name, look.color, cost, mean, low, high))
+        if look == style.QUIET:
+            axes.plot(
+                cost,
+                np.maximum(mean, floor),
+                drawstyle="steps-post",
+                color=look.color,
+                linewidth=0.6,
+                zorder=1.6,
+            )
+            continue
+        index = colored.index(name)
         if np.isfinite(low).any():
             axes.fill_between(
                 cost,
@@ -203,9 +296,20 @@ def draw_steps(
                 np.maximum(high, floor),
                 step="post",
                 color=look.color,
-                alpha=0.15 if len(names) <= 5 else 0.08,
+                alpha=0.15 if len(colored) <= 5 else 0.08,
                 linewidth=0,
             )
+        if units is not None:
+            for _, single in units[units["searcher"] == name].groupby("unit", sort=True):
+                axes.plot(
+                    single["cost"].to_numpy(dtype=float),
+                    np.maximum(single["value"].to_numpy(dtype=float), floor),
+                    drawstyle="steps-post",
+                    color=look.color,
+                    linewidth=0.5,
+                    alpha=0.6,
+                    zorder=2,
+                )
         axes.plot(
             cost,
             np.maximum(mean, floor),
@@ -213,7 +317,7 @@ def draw_steps(
             color=look.color,
             linestyle=look.linestyle,
             marker=look.marker,
-            markevery=(0.03 * (index % 7), 0.2),
+            markevery=(every * (index % 7) / 7, every),
             markeredgewidth=0.4,
             zorder=3,
         )
@@ -229,14 +333,19 @@ def cost_axis(axes: Axes, data: pd.DataFrame, label: str) -> None:
         axes.set_xlim(low, high * 1.03)
         return
     axes.set_xscale("log")
-    ratio = high / low
-    if ratio < 5:
-        axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
-        axes.xaxis.set_minor_locator(NullLocator())
-    else:
-        subs = (1, 2, 5) if ratio < 100 else (1, 3) if ratio < 3000 else (1,)
-        axes.xaxis.set_major_locator(LogLocator(10, subs=subs, numticks=12))
-    axes.xaxis.set_major_formatter(FuncFormatter(plain))
-    axes.xaxis.set_minor_formatter(NullFormatter())
+    log_ticks(axes.xaxis, low, high)
     margin = (high / low) ** 0.03 if high > low else 1.1
     axes.set_xlim(low / margin, high * margin)
+
+
+def log_ticks(axis: Axis, low: float, high: float) -> None:
+    """Set ticks of a logarithmic axis from ``low`` to ``high``, few enough that their labels do not touch."""
+    ratio = high / low
+    if ratio < 5:
+        axis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+        axis.set_minor_locator(NullLocator())
+    else:
+        subs = (1, 2, 5) if ratio < 100 else (1, 3) if ratio < 3000 else (1,)
+        axis.set_major_locator(LogLocator(10, subs=subs, numticks=12))
+    axis.set_major_formatter(FuncFormatter(plain))
+    axis.set_minor_formatter(NullFormatter())

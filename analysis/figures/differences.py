@@ -11,112 +11,138 @@ from analysis import style, words
 from analysis.figures import charts
 from analysis.figures.canvas import Plot, looks_of
 from analysis.figures.charts import Panel
-from analysis.statistics.bootstrap import RESAMPLES
-from analysis.statistics.comparison import ROPE, Comparison
+from analysis.statistics.bootstrap import FEWEST_UNITS, RESAMPLES
+from analysis.statistics.comparison import Comparison
+from analysis.statistics.curves import shown_singly
 from analysis.statistics.inputs import Inputs
 from analysis.statistics.ranks import SIGNIFICANT_DIGITS
-from analysis.statistics.significance import ALPHA, POSTERIOR_SAMPLES, cliques, critical_difference, p_matrix
-from analysis.words import joined, left_out, listed, plural
+from analysis.statistics.scores import TaskScores
+from analysis.statistics.significance import (
+    ALPHA,
+    POSTERIOR_SAMPLES,
+    PRIOR_STRENGTH,
+    cliques,
+    critical_difference,
+    p_matrix,
+)
+from analysis.statistics.standing import ROPE, Standing
+from analysis.words import joined, left_out, listed, p_value, plural
+
+SHARE = "share of repetitions won minus lost"
+"""What tests over tasks rest on: one number for each pair and task."""
 
 
-def critical_difference_wilcoxon(inputs: Inputs, comparison: Comparison) -> Plot | None:
+def critical_difference_wilcoxon(
+    inputs: Inputs, comparison: Comparison, *, anytime: bool = False
+) -> Plot | None:
     """Draw mean ranks with bars over the methods that Wilcoxon's tests with Holm's correction do not tell apart.
 
-    ``None`` with fewer than 3 methods, or with so few tasks that no test over tasks can find anything.
+    By final values, or by anytime scores. ``None`` with fewer than 3 methods, with so few tasks that no test over tasks
+    can find anything, or without such scores.
     """
-    test = comparison.friedman
-    if test is None or comparison.few:
+    standing = comparison.anytime if anytime else comparison.final
+    test = standing.friedman if standing is not None else None
+    if standing is None or test is None or standing.few:
         return None
-    p = p_matrix(comparison.pairs)
-    bars = cliques(p, list(comparison.mean_ranks))
+    values = "anytime scores (mean regret over the budget)" if anytime else "final values"
+    bars = cliques(p_matrix(standing.pairs), list(standing.mean_ranks))
     verdict = "differ" if test.f_p <= ALPHA else "cannot be told apart"
     caption = joined(
-        "Critical-difference diagram: mean rank over tasks of each method's mean final value, 1 is best.",
+        f"Critical-difference diagram: mean rank of each method's {values} within repetitions, over repetitions, then "
+        "over tasks; 1 is best.",
         f"Bars join maximal sets of methods of which no two differ at {ALPHA:g} by pairwise Wilcoxon signed-rank "
-        f"tests over tasks with Holm's correction over {len(comparison.pairs)} pairs, on differences of "
-        f"{comparison.differences.words}; a dot marks a member, and a bar is dashed where it passes a method that is "
-        "not one.",
-        words.powerless(len(comparison.scores), len(comparison.pairs)),
-        f"Friedman: χ² = {test.chi2:.2f}, p = {words.probability(test.chi2_p)}; Iman–Davenport: "
-        f"F({test.f_df[0]}, {test.f_df[1]}) = {test.f:.2f}, p = {words.probability(test.f_p)}: over all, the methods "
-        f"{verdict}.",
+        f"tests over tasks with Holm's correction over {plural(len(standing.pairs), 'pair')}.",
+        words.untested(standing.pairs),
+        f"Over all, the methods {verdict} (Iman–Davenport, {p_value(test.f_p)}).",
+        words.extent(comparison) + ".",
+        words.end(inputs, comparison, words.without_references(comparison) if anytime else ()),
+    )
+    details = joined(
+        f"Tests are on each task's {SHARE}.",
+        "A dot marks a member of a bar, and a bar is dashed where it passes a method that is not one.",
+        f"Friedman: χ² = {test.chi2:.2f}, {p_value(test.chi2_p)}; Iman–Davenport: "
+        f"F({test.f_df[0]}, {test.f_df[1]}) = {test.f:.2f}, {p_value(test.f_p)}.",
         f"Values equal after rounding to {SIGNIFICANT_DIGITS} significant digits share their rank.",
         words.scope(comparison),
-        words.end(inputs, comparison),
     )
     return Plot(
-        title="Mean ranks and which methods differ (Wilcoxon–Holm)",
+        title=f"Mean ranks {'of anytime scores ' if anytime else ''}and which methods differ (Wilcoxon–Holm)",
         caption=caption,
+        details=details,
         alt="Critical-difference diagram. "
-        + _rank_words(comparison)
+        + _rank_words(standing.mean_ranks)
         + " Not told apart: "
         + ("; ".join(listed(list(bar)) for bar in bars) or "none")
         + ".",
         figure=charts.draw_critical_difference(
-            comparison.mean_ranks,
+            standing.mean_ranks,
             bars,
-            "Mean rank over tasks; bars: no difference by Wilcoxon–Holm",
+            f"Mean rank {'of anytime scores ' if anytime else ''}over tasks; bars: no difference by Wilcoxon–Holm",
             looks_of(inputs.tables),
         ),
-        data=_bar_data(comparison, bars),
+        data=_bar_data(standing, bars),
     )
 
 
 def critical_difference_nemenyi(inputs: Inputs, comparison: Comparison) -> Plot | None:
     """Draw the classical companion: Nemenyi's critical difference. ``None`` as for the other diagram."""
-    test = comparison.friedman
-    if test is None or comparison.few:
+    standing = comparison.final
+    if standing.friedman is None or comparison.few:
         return None
     k, n = len(comparison.searchers), len(comparison.scores)
     difference = critical_difference(k, n)
-    bars = cliques(comparison.nemenyi, list(comparison.mean_ranks))
+    bars = cliques(standing.nemenyi, list(standing.mean_ranks))
     caption = joined(
-        "Critical-difference diagram after Nemenyi: mean rank over tasks of each method's mean final value, 1 is "
-        "best.",
+        "Critical-difference diagram after Nemenyi: mean rank of each method's final values within repetitions, over "
+        "repetitions, then over tasks; 1 is best.",
         f"Bars join methods whose mean ranks differ by less than CD = {difference:.3g} (level {ALPHA:g}, {k} methods, "
-        f"{n} tasks). Nemenyi's test knows the other methods: adding one can change whether two differ.",
-        words.scope(comparison),
+        f"{n} tasks).",
+        words.extent(comparison) + ".",
         words.end(inputs, comparison),
     )
     return Plot(
         title="Mean ranks and which methods differ (Nemenyi)",
         caption=caption,
-        alt=f"Critical-difference diagram, CD {difference:.3g}. " + _rank_words(comparison),
+        details=joined(
+            "The critical difference is that of one rank per task: means over repetitions vary less, so that it errs "
+            "on the safe side. Nemenyi's test knows the other methods: adding one can change whether two differ.",
+            words.scope(comparison),
+        ),
+        alt=f"Critical-difference diagram, CD {difference:.3g}. " + _rank_words(standing.mean_ranks),
         figure=charts.draw_critical_difference(
-            comparison.mean_ranks,
+            standing.mean_ranks,
             bars,
             "Mean rank over tasks; bars: no difference by Nemenyi",
             looks_of(inputs.tables),
             difference=difference,
         ),
-        data=_bar_data(comparison, bars).assign(critical_difference=difference),
+        data=_bar_data(standing, bars).assign(critical_difference=difference),
     )
 
 
 def posterior(inputs: Inputs, comparison: Comparison) -> Plot | None:
-    """Draw the Bayesian signed-rank test of every method against the one with the best mean rank.
+    """Draw the Bayesian signed-rank test of every method against the leader; ``None`` with few tasks.
 
-    ``None`` with few tasks, or where the tasks have no common scale to state a region of equivalence in.
+    Where several lead, against what methods are compared with inside tasks.
     """
-    if comparison.few or comparison.differences.scale == "wins":
+    if comparison.few:
         return None
-    best = comparison.best
+    reference = comparison.reference
     rows = []
-    for name in list(comparison.mean_ranks)[1:]:
-        if (name, best) in comparison.posteriors:
-            own = comparison.posteriors[name, best]
-            shares = (own.first, own.rope, own.second)
-        else:
-            own = comparison.posteriors[best, name]
-            shares = (own.second, own.rope, own.first)
-        rows.append((name, *shares))
+    for name in comparison.mean_ranks:
+        if (name, reference) in comparison.final.posteriors:
+            own = comparison.final.posteriors[name, reference]
+            rows.append((name, own.first, own.rope, own.second))
+        elif (reference, name) in comparison.final.posteriors:
+            own = comparison.final.posteriors[reference, name]
+            rows.append((name, own.second, own.rope, own.first))
     data = pd.DataFrame(rows, columns=["searcher", "better", "equivalent", "worse"])
     caption = joined(
-        f"Bayesian signed-rank test of each method against {best}, which has the best mean rank: posterior "
-        "probability that it is practically better, equivalent, or worse on a task like these.",
-        f"Equivalent: differences of {comparison.differences.words} within ±{ROPE:g}. Prior: one pseudo-observation "
-        f"of no difference with weight 0.5; {words.grouped(POSTERIOR_SAMPLES)} draws, simulation error at most 0.004.",
-        words.scope(comparison),
+        f"Bayesian signed-rank test of each method against {reference}: posterior probability that it is practically "
+        "better, equivalent, or worse on a task like these.",
+        f"Equivalent: better in {50 - 50 * ROPE:.0f} to {50 + 50 * ROPE:.0f} % of a task's repetitions; simulation "
+        "error at most 0.004.",
+        words.extent(comparison) + ".",
         words.end(inputs, comparison),
     )
     chances = "; ".join(
@@ -124,11 +150,17 @@ def posterior(inputs: Inputs, comparison: Comparison) -> Plot | None:
         for row in rows
     )
     return Plot(
-        title=f"Probability of being better than {best}",
+        title=f"Probability of being better than {reference}",
         caption=caption,
-        alt=f"Stacked bars. Against {best}: {chances}.",
+        details=joined(
+            f"It rests on each task's {SHARE}, with a region of equivalence of ±{ROPE:g}. Prior: one "
+            f"pseudo-observation of no difference with weight {PRIOR_STRENGTH:g}; "
+            f"{words.grouped(POSTERIOR_SAMPLES)} draws.",
+            words.scope(comparison),
+        ),
+        alt=f"Stacked bars. Against {reference}: {chances}.",
         figure=charts.draw_shares(
-            data, ("better", "equivalent", "worse"), f"against {best}", "posterior probability"
+            data, ("better", "equivalent", "worse"), f"against {reference}", "posterior probability"
         ),
         data=data,
     )
@@ -141,22 +173,23 @@ def improvement_matrix(inputs: Inputs, comparison: Comparison) -> Plot:
         index="first", columns="second", values="probability", aggfunc="first"
     )
     table = table.reindex(index=order, columns=order)
-    differ = p_matrix(comparison.pairs).reindex(index=order, columns=order) <= ALPHA
-    several = any(len(own.repetitions) > 1 for own in comparison.scores.values())
+    differ = p_matrix(comparison.final.pairs).reindex(index=order, columns=order) <= ALPHA
     caption = joined(
         "Probability of improvement, in per cent: how often a run of the row's method ends better than a run of the "
         "column's on the same task, ties counting half, averaged over tasks; methods by mean rank.",
-        "A star marks pairs that differ by Wilcoxon's signed-rank test over tasks with Holm's correction at "
-        f"{ALPHA:g}."
+        f"{'A star' if len(order) <= charts.FULL_CELLS else 'Bold'} marks pairs that differ by Wilcoxon's signed-rank "
+        f"test over tasks with Holm's correction at {ALPHA:g}."
         if not comparison.few
         else "",
-        "" if comparison.few else words.powerless(len(comparison.scores), len(comparison.pairs)),
-        f"The CSV has the {words.INTERVAL} of each, resampling repetitions inside tasks ({RESAMPLES} resamples)."
-        if several
-        else "One repetition per task: no interval.",
-        words.scope(comparison),
+        words.extent(comparison) + ".",
         words.few(comparison),
         words.end(inputs, comparison),
+    )
+    details = joined(
+        f"The CSV has the {words.INTERVAL} of each, resampling repetitions inside tasks ({RESAMPLES} resamples)."
+        if comparison.improvement["low"].notna().any()
+        else f"Fewer than {FEWEST_UNITS} repetitions per task: no interval.",
+        words.scope(comparison),
     )
     best = order[0]
     row = dict(zip(order, table.to_numpy(dtype=float)[0], strict=True))
@@ -164,6 +197,7 @@ def improvement_matrix(inputs: Inputs, comparison: Comparison) -> Plot:
     return Plot(
         title="Probability of improvement",
         caption=caption,
+        details=details,
         alt=f"Matrix of probabilities. A run of {best} is better than one of: {chances}.",
         figure=charts.draw_matrix(
             table,
@@ -178,28 +212,29 @@ def improvement_matrix(inputs: Inputs, comparison: Comparison) -> Plot:
 
 def paired_on_task(inputs: Inputs, comparison: Comparison, task: str) -> Plot | None:
     """Draw every method's mean difference from the control on one task; ``None`` where the task is not compared."""
-    if task not in comparison.scores:
-        return None
-    own = comparison.scores[task]
     data = comparison.within[comparison.within["task"] == task]
-    control, count = comparison.control, len(own.repetitions)
+    if data.empty:
+        return None
+    own = comparison.every[task]
+    control, tests = comparison.control, int(data["comparisons"].iloc[0])
+    counts = [int(n) for n in data["repetitions"]]
+    common = words.span(counts, "repetition")
     shown = data.rename(columns={"first": "searcher", "difference": "mean"})
     shown = shown.assign(certain=shown["p_holm"] <= ALPHA)
     order = [name for name in style.ordered(own.searchers) if name != control]
     facts = inputs.facts[task]
+    units = _single_differences(own, control)
     unsuccessful = [
         str(row["first"]) for row in data.to_dict("records") if not np.isfinite(row["difference"])
     ]
     caption = joined(
-        f"Each method against {control} on {task}: mean over {plural(count, 'repetition')} of the difference in loss "
-        f"of the final incumbents ({own.metric}, negative: better than {control}). Within a repetition all methods "
-        "train with the same seeds, so that the differences are paired.",
-        f"Whiskers: {words.INTERVAL} of each difference, resampling repetitions ({RESAMPLES} resamples)."
-        if count > 1
-        else "One repetition: no interval.",
+        f"Each method against {control} on {task}: mean over {common} of the difference in loss of the final "
+        f"incumbents ({own.metric}, negative: better than {control}).",
+        words.uncertainty(counts, "repetition", marks="Whiskers", singly="Small dots"),
         f"Filled, with a thick line: differs at {ALPHA:g} by Wilcoxon's signed-rank test over repetitions with Holm's "
-        f"correction over {plural(len(data), 'comparison')}; open: not shown to differ.",
-        words.planning(comparison, task),
+        f"correction over {plural(tests, 'comparison')}, those of all tasks; open: not shown to differ."
+        if data["possible"].any()
+        else "",
         f"No mean (a repetition without a success): {listed(unsuccessful)}." if unsuccessful else "",
         "This speaks about this task only.",
         left_out([item for item in comparison.left_out if item.endswith(f" on {task}")]),
@@ -208,34 +243,53 @@ def paired_on_task(inputs: Inputs, comparison: Comparison, task: str) -> Plot | 
     return Plot(
         title=f"Against {control} on {task}",
         caption=caption,
+        details=joined(
+            "Within a repetition all methods train with the same seeds, so that the differences are paired.",
+            words.planning(comparison, task),
+        ),
         alt="Dots with whiskers. "
         + ", ".join(
-            f"{row['first']} {row['difference']:.2g} (p {words.probability(row['p_holm'])})"
+            f"{row['first']} {row['difference']:.2g} ({p_value(row['p_holm'])})"
             for row in data.to_dict("records")
         )
         + ".",
         figure=charts.draw_forest(
-            [Panel(f"difference in loss ({own.metric})", shown, line=0.0)],
+            [Panel(f"difference in loss ({own.metric})", shown, line=0.0, units=units)],
             order,
             f"{task}: against {control}",
             looks_of(inputs.tables),
         ),
         data=data,
+        units=units,
     )
 
 
-def _rank_words(comparison: Comparison) -> str:
-    return "Mean ranks: " + ", ".join(f"{n} {r:.2f}" for n, r in comparison.mean_ranks.items()) + "."
+def _single_differences(own: TaskScores, control: str) -> pd.DataFrame | None:
+    """Return the differences from the control in single repetitions, where they are too few for an interval."""
+    against = own.losses[:, own.searchers.index(control)]
+    rows = []
+    for index, name in enumerate(own.searchers):
+        apart = own.losses[:, index] - against
+        if name != control and shown_singly(int((~np.isnan(apart)).sum())):
+            pairs = zip(own.repetitions, apart.tolist(), strict=True)
+            rows += [
+                (name, f"repetition {repetition}", value) for repetition, value in pairs if np.isfinite(value)
+            ]
+    return pd.DataFrame(rows, columns=["searcher", "unit", "value"]) if rows else None
 
 
-def _bar_data(comparison: Comparison, bars: Sequence[Sequence[str]]) -> pd.DataFrame:
+def _rank_words(ranks: Mapping[str, float]) -> str:
+    return f"Mean ranks: {words.ranks_of(ranks)}."
+
+
+def _bar_data(standing: Standing, bars: Sequence[Sequence[str]]) -> pd.DataFrame:
     """Return mean ranks with the numbers of the bars that each method is a member of."""
-    ranks: Mapping[str, float] = comparison.mean_ranks
+    ranks = standing.mean_ranks
     return pd.DataFrame(
         {
             "searcher": list(ranks),
             "mean_rank": list(ranks.values()),
             "bars": [" ".join(str(i + 1) for i, bar in enumerate(bars) if name in bar) for name in ranks],
-            "tasks": len(comparison.scores),
+            "tasks": len(standing.ranks),
         }
     )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,17 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from analysis import style, words
-from analysis.figures.canvas import Plot, add_legend, blank, looks_of, plain, settle, shortened
+from analysis.figures.canvas import (
+    PANEL_HEIGHT,
+    Plot,
+    add_legend,
+    blank,
+    leading,
+    plain,
+    settle,
+    shortened,
+    standing_back,
+)
 from analysis.statistics.bootstrap import Floats
 from analysis.statistics.parameters import Parameter, Tried, as_text, importance, tried
 from analysis.statistics.tasks import task_facts
@@ -57,20 +68,23 @@ def importance_plot(tables: SweepTables, task: str) -> Plot | None:
         f"{facts.metrics['validation']}.",
         "PED-ANOVA (Optuna) on the successful random-search trials of full fidelity "
         f"({plural(int(data['trials'].max()), 'trial')}, all repetitions together); no interval.",
+        words.SUBSET_MARK if facts.subset else "",
+    )
+    details = joined(
         "Ranges are those that random search covered.",
         f"Conditional parameters count where they are active: {listed(partial)}." if partial else "",
-        words.SUBSET if facts.subset else "",
     )
     return Plot(
         title=f"Importance of the parameters of {task}",
         caption=caption,
+        details=details,
         alt=f"Bars of parameter importance on {task}: {shares}.",
         figure=figure,
         data=data.assign(task=task),
     )
 
 
-def slices_plot(tables: SweepTables, task: str) -> Plot | None:
+def slices_plot(tables: SweepTables, task: str, highlight: Collection[str] | None = None) -> Plot | None:
     """Draw the objective over each parameter, one panel each; ``None`` without a successful evaluation."""
     sample = tried(tables, task, limit=SHOWN)
     if not sample.parameters:
@@ -78,8 +92,9 @@ def slices_plot(tables: SweepTables, task: str) -> Plot | None:
     columns = min(3, len(sample.parameters))
     rows = math.ceil(len(sample.parameters) / columns)
     metric = sample.facts.metrics["validation"]
-    looks = looks_of(tables)
+    looks = leading(tables, _by_best(sample), highlight)
     names = style.ordered(str(name) for name in sample.trials["searcher"])
+    names.sort(key=lambda name: looks[name] != style.QUIET)  # those that stand back lie behind
     shown = sample.trials["value"].to_numpy(dtype=float)
     low, high, cut = _value_range(shown, sample.facts.sign)
     parts = []
@@ -98,7 +113,7 @@ def slices_plot(tables: SweepTables, task: str) -> Plot | None:
                     positions[mine] + spread,
                     shown[mine],
                     linestyle="none",
-                    marker=look.marker,
+                    marker=look.marker or ".",
                     color=look.color,
                     markersize=2.2,
                     markeredgewidth=0,
@@ -123,23 +138,32 @@ def slices_plot(tables: SweepTables, task: str) -> Plot | None:
             f"{metric} of what each method tried on {task}, over one parameter at a time.",
             "One mark per successful evaluation; choices are spread sideways.",
             _sample_words(sample),
+            standing_back(looks, names),
             f"The axis is cut: {cut} worse values lie outside." if cut else "",
-            "A parameter that a configuration does not have is not drawn.",
-            words.SUBSET if sample.facts.subset else "",
+            words.SUBSET_MARK if sample.facts.subset else "",
         ),
+        details="A parameter that a configuration does not have is not drawn.",
         alt=f"Scatter plots of {metric} on {task} over {listed([p.name for p in sample.parameters])}.",
         figure=figure,
         data=data[data["tried"] != ""].reset_index(drop=True),
     )
 
 
-def coordinates_plot(tables: SweepTables, task: str) -> Plot | None:
-    """Draw parallel coordinates, one panel per method; ``None`` with fewer than two parameters."""
+def coordinates_plot(tables: SweepTables, task: str, highlight: Collection[str] | None = None) -> Plot | None:
+    """Draw parallel coordinates, one panel per method that is highlighted; ``None`` with fewer than two parameters."""
     sample = tried(tables, task, limit=SHOWN // 2)
     if len(sample.parameters) < 2:
         return None
     facts = sample.facts
-    names = style.ordered(str(name) for name in sample.trials["searcher"])
+    every = style.ordered(str(name) for name in sample.trials["searcher"])
+    looks = leading(tables, _by_best(sample), highlight)
+    names = [name for name in every if looks[name] != style.QUIET] or every
+    chosen = sample.trials["searcher"].isin(names).to_numpy()
+    sample = dataclasses.replace(
+        sample,
+        trials=sample.trials[chosen].reset_index(drop=True),
+        configs=[config for config, own in zip(sample.configs, chosen, strict=True) if own],
+    )
     value = facts.sign * sample.trials["value"].to_numpy(dtype=float)
     # Coloured and placed by rank among all that is drawn, so that one bad value does not hide the rest.
     rank = (pd.Series(value).rank(method="average").to_numpy() - 1) / max(len(value) - 1, 1)
@@ -149,7 +173,7 @@ def coordinates_plot(tables: SweepTables, task: str) -> Plot | None:
     columns = 2 if len(names) > 1 else 1
     rows = math.ceil(len(names) / columns)
     with style.applied():
-        figure = blank(style.PAGE_WIDTH, 0.55 + 1.45 * rows)
+        figure = blank(style.PAGE_WIDTH, 0.55 + 1.75 * rows)
         panels: list[Axes] = list(np.ravel(figure.subplots(rows, columns, squeeze=False)))
         for unused in panels[len(names) :]:
             unused.set_visible(False)
@@ -173,6 +197,10 @@ def coordinates_plot(tables: SweepTables, task: str) -> Plot | None:
             ticks[-1].set_horizontalalignment("right")
             axes.yaxis.set_major_locator(NullLocator())
             axes.grid(visible=True, axis="x", color="#999999")
+            for place, parameter in enumerate(sample.parameters):
+                _axis_values(axes, place, parameter)
+            for text, height in (("worst", 0.0), ("best", 1.0)):
+                _axis_value(axes, len(labels) - 1, height, text)
             seaborn.despine(ax=axes, left=True)
         figure.suptitle(shortened(f"Configurations tried on {task}", 90))
         settle(figure)
@@ -181,16 +209,20 @@ def coordinates_plot(tables: SweepTables, task: str) -> Plot | None:
         **{f"parameter {p.name}": [_cell(c.get(p.name)) for c in sample.configs] for p in sample.parameters},
     )
     ranges = [f"{p.name} {_range_words(p)}" for p in sample.parameters]
+    absent = len(every) - len(names)
     return Plot(
         title=f"Parallel coordinates of {task}",
         caption=joined(
             f"Configurations that each method tried on {task}: one line per successful evaluation, through its "
             f"parameters and its {facts.metrics['validation']}.",
-            f"From bottom to top: {'; '.join(ranges)}; last, the evaluation's rank by value among all that is drawn, "
-            "the best on top. Dark lines are better ones.",
-            "A line leaves out the parameters that its configuration does not have.",
+            "Last, the evaluation's rank by value among all that is drawn, the best on top; dark lines are better.",
             _sample_words(sample),
-            words.SUBSET if facts.subset else "",
+            f"Left out: {plural(absent, 'other method')}." if absent else "",
+            words.SUBSET_MARK if facts.subset else "",
+        ),
+        details=joined(
+            f"From bottom to top: {'; '.join(ranges)}.",
+            "A line leaves out the parameters that its configuration does not have.",
         ),
         alt=f"Parallel coordinates of the configurations tried on {task} by {listed(names)}.",
         figure=figure,
@@ -198,22 +230,69 @@ def coordinates_plot(tables: SweepTables, task: str) -> Plot | None:
     )
 
 
-def plots(tables: SweepTables, task: str) -> Iterator[tuple[str, Plot | MissingLibraryError]]:
+def plots(
+    tables: SweepTables, task: str, highlight: Collection[str] | None = None
+) -> Iterator[tuple[str, Plot | MissingLibraryError]]:
     """Draw what a sweep tells of one task's parameters: importance, slices, parallel coordinates.
+
+    With many methods, those in ``highlight`` stand out, or else those that found the best values.
 
     Yields:
         A kind (``importance``, ``slices``, ``coordinates``) and the plot, or the error where its library is not
         installed; a kind with nothing to show is left out.
     """
-    kinds = {"importance": importance_plot, "slices": slices_plot, "coordinates": coordinates_plot}
+    kinds: Mapping[str, Callable[[], Plot | None]] = {
+        "importance": lambda: importance_plot(tables, task),
+        "slices": lambda: slices_plot(tables, task, highlight),
+        "coordinates": lambda: coordinates_plot(tables, task, highlight),
+    }
     for kind, draw in kinds.items():
         try:
-            plot = draw(tables, task)
+            plot = draw()
         except MissingLibraryError as error:
             yield kind, error
             continue
         if plot is not None:
             yield kind, plot
+
+
+def _by_best(sample: Tried) -> list[str]:
+    """Return the methods by the best value that each tried, the best first."""
+    loss = sample.facts.sign * sample.trials["value"].astype(float)
+    best = loss.groupby(sample.trials["searcher"]).min()
+    return [str(name) for name in best.sort_values(kind="stable").index]
+
+
+def _axis_values(axes: Axes, place: int, parameter: Parameter) -> None:
+    """Write values beside the axis of a parameter: its choices, or its ends and a value between."""
+    if parameter.choices:
+        shown = parameter.choices
+        step = math.ceil(len(shown) / 6)
+        positions = np.arange(len(shown), dtype=float)
+        for index in range(0, len(shown), step):
+            _axis_value(axes, place, float(parameter.unit(positions)[index]), shortened(shown[index], 9))
+        return
+    low, high = parameter.low, parameter.high
+    middle = math.sqrt(low * high) if parameter.log else (low + high) / 2
+    for value in sorted({low, float(f"{middle:.1g}"), high}):
+        if low <= value <= high:
+            height = float(parameter.unit(np.array([value]))[0])
+            _axis_value(axes, place, height, plain(float(f"{value:.2g}")))
+
+
+def _axis_value(axes: Axes, place: int, height: float, text: str) -> None:
+    last = place == round(axes.get_xlim()[1])
+    axes.annotate(
+        text,
+        (place, height),
+        xytext=(-2 if last else 2, 0),
+        textcoords="offset points",
+        ha="right" if last else "left",
+        va="center",
+        fontsize=5,
+        zorder=4,
+        bbox={"boxstyle": "square,pad=0.08", "facecolor": "white", "edgecolor": "none", "alpha": 0.8},
+    )
 
 
 def _shades(rank: Floats) -> Floats:
@@ -232,8 +311,8 @@ def _range_words(parameter: Parameter) -> str:
 def _add_legend_below(figure: Figure, data: pd.DataFrame, looks: Mapping[str, Look]) -> None:
     """Add the legend of methods, and keep the panels' height."""
     height = figure.get_figheight()
-    add_legend(figure, data, looks)
-    figure.set_figheight(height + 0.15 * math.ceil(data["searcher"].nunique() / 4))
+    add_legend(figure, data, looks, marks=True)
+    figure.set_figheight(height + figure.get_figheight() - PANEL_HEIGHT)
 
 
 def _parameter_axis(axes: Axes, parameter: Parameter) -> None:

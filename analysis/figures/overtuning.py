@@ -7,8 +7,9 @@ import pandas as pd
 from analysis import style, words
 from analysis.figures.canvas import Plot, looks_of
 from analysis.figures.charts import Panel, draw_forest
-from analysis.statistics.bootstrap import RESAMPLES, mean_interval
+from analysis.statistics.bootstrap import mean_interval
 from analysis.statistics.comparison import Comparison
+from analysis.statistics.curves import shown_singly
 from analysis.statistics.inputs import Inputs
 from analysis.statistics.overtuning import mean_overtuning, overtuning
 from analysis.words import joined, plural
@@ -39,15 +40,15 @@ def overtuning_over_tasks(inputs: Inputs, comparison: Comparison) -> Plot | None
         }
     )
     order = [name for name in comparison.mean_ranks if name in set(data["searcher"])]
+    singles = [(str(name), str(task), value) for name, own in means.items() for task, value in own.items()]
+    units = pd.DataFrame(singles if shown_singly(len(means)) else [], columns=["searcher", "unit", "value"])
     caption = joined(
         "Overtuning: how much worse on the test set the final incumbent is than the best incumbent that the run ever "
         "had, in units of normalised regret; 0 means that selecting by validation lost nothing. Methods by mean "
         "rank.",
         f"Dots: mean over repetitions, then over {plural(len(means), 'task')} with a test set.",
-        f"Whiskers: {words.INTERVAL}, resampling tasks ({RESAMPLES} resamples)."
-        if len(means) > 1
-        else "One task: no interval over tasks.",
-        words.scope(comparison),
+        words.uncertainty([len(means)], "task", marks="Whiskers", singly="Small dots"),
+        words.extent(comparison) + ".",
         words.few(comparison),
         words.end(inputs, comparison, absent),
     )
@@ -58,9 +59,14 @@ def overtuning_over_tasks(inputs: Inputs, comparison: Comparison) -> Plot | None
         + ", ".join(f"{row.searcher} {row.mean:.2g}" for row in data.itertuples())
         + ".",
         figure=draw_forest(
-            [Panel("overtuning (regret)", data, line=0.0)], order, "Overtuning", looks_of(inputs.tables)
+            [Panel("overtuning (regret)", data, line=0.0, units=units)],
+            order,
+            "Overtuning",
+            looks_of(inputs.tables),
         ),
         data=data,
+        units=units,
+        details=words.scope(comparison),
     )
 
 
@@ -73,14 +79,22 @@ def overtuning_of_task(inputs: Inputs, task: str) -> Plot | None:
     facts = inputs.facts[task]
     counts = {str(s): int(r) for s, r in zip(data["searcher"], data["repetitions"], strict=True)}
     order = style.ordered(counts)
+    few = [name for name, count in counts.items() if shown_singly(count)]
+    rows = overtuning(inputs)
+    rows = rows[(rows["task"] == task) & rows["searcher"].isin(few)]
+    units = pd.DataFrame(
+        {
+            "searcher": rows["searcher"],
+            "unit": [f"repetition {number}" for number in rows["repetition"]],
+            "value": rows["overtuning"],
+        }
+    ).reset_index(drop=True)
     caption = joined(
         f"Overtuning on {task}: how much worse on the test set ({facts.metrics['test']}) the final incumbent is than "
         "the best incumbent that the run ever had, in the metric's own unit; 0 means that selecting by validation "
         "lost nothing.",
         f"Dots: mean over finished repetitions with a success ({words.repetition_counts(counts)}, 1 task).",
-        f"Whiskers: {words.INTERVAL}, resampling repetitions ({RESAMPLES} resamples)."
-        if max(counts.values()) > 1
-        else "One repetition: no interval.",
+        words.uncertainty(list(counts.values()), "repetition", marks="Whiskers", singly="Small dots"),
         words.caveats(inputs.tables, facts),
     )
     return Plot(
@@ -90,7 +104,11 @@ def overtuning_of_task(inputs: Inputs, task: str) -> Plot | None:
         + ", ".join(f"{row.searcher} {row.mean:.2g}" for row in data.itertuples())
         + ".",
         figure=draw_forest(
-            [Panel("overtuning", data, line=0.0)], order, f"Overtuning on {task}", looks_of(inputs.tables)
+            [Panel("overtuning", data, line=0.0, units=units)],
+            order,
+            f"Overtuning on {task}",
+            looks_of(inputs.tables),
         ),
         data=data,
+        units=units,
     )

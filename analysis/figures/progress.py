@@ -2,34 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import pandas as pd
 
 from analysis import style, words
-from analysis.figures.canvas import Plot, looks_of
-from analysis.figures.curves import draw_convergence, draw_ranks, value_axis
-from analysis.statistics.bootstrap import RESAMPLES
-from analysis.statistics.curves import mean_curves, never_succeeded
+from analysis.figures.canvas import Plot, by_end, leading, standing_back
+from analysis.figures.curves import ValueAxis, draw_convergence, draw_ranks, end_hidden, value_axis
+from analysis.statistics.bootstrap import FEWEST_UNITS
+from analysis.statistics.curves import (
+    mean_curves,
+    never_succeeded,
+    shown_singly,
+    single_curves,
+    unit_frame,
+    units_of,
+)
 from analysis.statistics.ranks import (
-    DECIMALS,
     SIGNIFICANT_DIGITS,
     TaskRanks,
     complete_blocks,
+    mean_of_repetitions,
     mean_ranks,
     mean_ranks_over_tasks,
     rankable,
     same_costs,
     task_ranks,
 )
-from analysis.statistics.significance import FEW_BLOCKS
-from analysis.statistics.steps import GRID_LIMIT, unusable_studies
+from analysis.statistics.significance import fewest_blocks
+from analysis.statistics.steps import GRID_LIMIT, Steps, unusable_studies
 from analysis.statistics.tasks import Measure, TaskFacts, task_facts
 from analysis.words import COST_LABELS, joined, left_out, plural
 from results.tables import SweepTables
 
 
-def convergence(tables: SweepTables, best: pd.DataFrame, task: str, cost: str) -> Plot | None:
+def convergence(
+    tables: SweepTables,
+    best: pd.DataFrame,
+    task: str,
+    cost: str,
+    highlight: Collection[str] | None = None,
+) -> Plot | None:
     """Draw the mean incumbent of every method on a task over a cost.
 
     Args:
@@ -37,6 +50,7 @@ def convergence(tables: SweepTables, best: pd.DataFrame, task: str, cost: str) -
         best: What `analysis.statistics.steps.incumbents` made of it.
         task: Label of the task.
         cost: One of `analysis.statistics.steps.COSTS`.
+        highlight: The methods that stand out; ``None``: with many those with the best final means, see `leading`.
 
     Returns:
         The plot; ``None`` if no method has a mean, or if nothing was spent in this cost.
@@ -45,44 +59,51 @@ def convergence(tables: SweepTables, best: pd.DataFrame, task: str, cost: str) -
     data = pd.concat([mean_curves(best, task, cost, measure) for measure in facts.metrics], ignore_index=True)
     if data.empty or not data["cost"].max() > 0:
         return None
-    values = value_axis(data, may_be_log=facts.direction == "min")
+    units = units_of([single_curves(best, task, cost, measure) for measure in facts.metrics])
+    reported = data[data["measure"] == facts.reported]
+    looks = leading(tables, by_end(reported, facts.sign), highlight)
+    values = value_axis(_reaching(data, units), may_be_log=facts.direction == "min")
     repetitions = _counts(data)
-    enough = any(count > 1 for count in repetitions.values())
     caption = joined(
         f"Best so far on {task} over {_axis_words(data, label)}; "
         f"{'smaller' if facts.direction == 'min' else 'larger'} is better.",
         _incumbent(facts),
-        f"Lines: mean over repetitions, in exact steps read at up to {GRID_LIMIT} costs "
-        f"({words.repetition_counts(repetitions)}, 1 task).",
-        f"Bands: {words.INTERVAL}s of the mean, resampling repetitions ({RESAMPLES} resamples)."
-        if enough
-        else "One repetition per method: no interval.",
+        f"Lines: mean over repetitions ({words.repetition_counts(repetitions)}, 1 task).",
+        words.uncertainty(list(repetitions.values()), "repetition"),
+        standing_back(looks, data["searcher"]),
+        _value_axis_words(data, values, len(facts.metrics) > 1),
+        left_out(_absent(tables, best, task)),
+        words.caveats(tables, facts),
+    )
+    details = joined(
+        f"Curves are exact steps, read at up to {GRID_LIMIT} costs.",
         "A line starts where every repetition of its method has a successful evaluation and ends at the largest "
         "cost any of them reached; repetitions that spent their budget earlier are held at their last incumbent.",
         f"Evaluations of fewer than the full {plural(facts.full_epochs, 'epoch')} count with the value they reached."
         if _partial(tables, facts)
         else "",
-        "The value axis is cut to the means in the right half of the cost axis and the final intervals: the "
-        "beginning of some lines and bands lies outside."
-        if values.cut
-        else "",
-        "The value axis is logarithmic." if values.log else "",
-        left_out(_absent(tables, best, task)),
-        words.caveats(tables, facts),
     )
-    figure, curves = draw_convergence(data, facts.metrics, values, task, label, looks_of(tables))
+    figure, curves = draw_convergence(data, facts.metrics, values, task, label, looks, units)
     return Plot(
         title=f"Convergence on {task} over {label}",
         caption=caption,
+        details=details,
         alt=f"Step curves of the best {facts.metrics['validation']} so far on {task} over {label}. "
         + _final_words(data, "final mean"),
         figure=figure,
         data=_with_columns(data, task=task, cost_axis=cost),
         curves=curves,
+        units=_with_columns(units, task=task, cost_axis=cost),
     )
 
 
-def task_rank(tables: SweepTables, best: pd.DataFrame, task: str, cost: str) -> Plot | None:
+def task_rank(
+    tables: SweepTables,
+    best: pd.DataFrame,
+    task: str,
+    cost: str,
+    highlight: Collection[str] | None = None,
+) -> Plot | None:
     """Draw the mean rank of every method on a task over a cost.
 
     Arguments and result as for `convergence`; also ``None`` with fewer than two methods or without a
@@ -90,40 +111,46 @@ def task_rank(tables: SweepTables, best: pd.DataFrame, task: str, cost: str) -> 
     """
     facts, label = task_facts(tables, task), COST_LABELS[cost]
     blocks = complete_blocks(tables, task)
-    parts = []
+    parts, singles = [], []
     for measure in facts.metrics:
         ranks = task_ranks(best, facts, blocks, cost, measure)
         if ranks is None or ranks.steps.end <= 0:
             return None
         parts.append(mean_ranks(ranks, measure))
-    data = pd.concat(parts, ignore_index=True)
+        each = [Steps(ranks.steps.costs, part) for part in ranks.steps.value]
+        singles.append(
+            _single_ranks(measure, ranks.searchers, [f"repetition {r}" for r in ranks.repetitions], each)
+        )
+    data, units = pd.concat(parts, ignore_index=True), units_of(singles)
     titles: dict[Measure, str] = {m: m if len(facts.metrics) > 1 else "" for m in facts.metrics}
     repetitions = len(blocks.repetitions)
+    looks = leading(tables, by_end(data[data["measure"] == facts.reported]), highlight)
     caption = joined(
-        f"Mean rank on {task} over {_axis_words(data, label)}.",
-        _ranked(len(blocks.searchers), "test" in facts.metrics, "repetition"),
-        f"Lines: mean over {plural(repetitions, 'repetition')} of 1 task, in exact steps "
-        f"read at up to {GRID_LIMIT} costs.",
-        f"Bands: {words.INTERVAL}s of the mean, resampling repetitions ({RESAMPLES} resamples)."
-        if repetitions > 1
-        else "One repetition: no interval.",
-        _range("ranked repetition"),
+        f"Mean rank on {task} over {_axis_words(data, label)}; 1 is best.",
+        _ranked(len(blocks.searchers), "test" in facts.metrics),
+        f"Lines: mean over {plural(repetitions, 'repetition')} of 1 task.",
+        words.uncertainty([repetitions], "repetition"),
+        standing_back(looks, data["searcher"]),
         _unsuccessful(best, {task: blocks.repetitions}),
         left_out(blocks.left_out),
         words.caveats(tables, facts),
     )
-    figure, curves = draw_ranks(data, titles, task, label, looks_of(tables))
+    figure, curves = draw_ranks(data, titles, task, label, looks, units)
     return Plot(
         title=f"Mean rank on {task} over {label}",
         caption=caption,
+        details=_rank_details("repetition", "ranked repetition"),
         alt=f"Step curves of mean rank on {task} over {label}. {_final_words(data, 'final mean rank')}",
         figure=figure,
         data=_with_columns(data, task=task, cost_axis=cost),
         curves=curves,
+        units=_with_columns(units, task=task, cost_axis=cost),
     )
 
 
-def overall_rank(tables: SweepTables, best: pd.DataFrame, cost: str) -> Plot | None:
+def overall_rank(
+    tables: SweepTables, best: pd.DataFrame, cost: str, highlight: Collection[str] | None = None
+) -> Plot | None:
     """Draw the mean rank of every method over all tasks that have every method, over a cost.
 
     Where the tasks do not all end at the same cost, the axis is the fraction of each task's end.
@@ -151,18 +178,35 @@ def overall_rank(tables: SweepTables, best: pd.DataFrame, cost: str) -> Plot | N
         [mean_ranks_over_tasks(ranks, measure, fraction=fraction) for measure, ranks in shown.items()],
         ignore_index=True,
     )
+    units = units_of(
+        [
+            _single_ranks(
+                measure,
+                ranks[0].searchers,
+                [own.task for own in ranks],
+                [
+                    Steps(own.steps.costs / (own.steps.end if fraction else 1.0), mean_of_repetitions(own))
+                    for own in ranks
+                ],
+            )
+            for measure, ranks in shown.items()
+        ]
+    )
     label = COST_LABELS[cost]
     axis = f"the fraction of each task's largest final cost in {label}" if fraction else label
     tasks = {ranks.task: len(ranks.repetitions) for ranks in ranked["validation"]}
     count = plural(len(tasks), "task")
+    last = "test" if len(ranked["test"]) == len(tasks) else "validation"
+    looks = leading(tables, by_end(data[data["measure"] == last]), highlight)
     caption = joined(
-        f"Mean rank over {count} and {_axis_words(data, axis)}.",
-        _ranked(len(field.searchers), bool(ranked["test"]), "task and repetition"),
+        f"Mean rank over {count} and {_axis_words(data, axis)}; 1 is best.",
+        _ranked(len(field.searchers), bool(ranked["test"])),
         f"Lines: mean over repetitions, then over tasks ({count}, {words.span(list(tasks.values()), 'repetition')} "
-        f"per task), in exact steps read at up to {GRID_LIMIT} costs.",
-        _interval_over_tasks(len(tasks)),
+        "per task).",
+        words.uncertainty([len(tasks)], "task"),
+        _few(len(tasks)),
+        standing_back(looks, data["searcher"]),
         _test_panel(len(ranked["test"]), len(tasks)),
-        _range("ranked repetition of every task"),
         _unsuccessful(best, {task: field.tasks[task].repetitions for task in tasks}),
         left_out(absent),
         words.short(tables, list(tasks), field.searchers),
@@ -173,15 +217,47 @@ def overall_rank(tables: SweepTables, best: pd.DataFrame, cost: str) -> Plot | N
         {measure: f"{measure}, {plural(len(ranks), 'task')}" for measure, ranks in shown.items()},
         "mean rank over tasks",
         f"fraction of each task's largest cost\n({label})" if fraction else label,
-        looks_of(tables),
+        looks,
+        units,
     )
+    axis_name = f"fraction of {cost}" if fraction else cost
     return Plot(
         title=f"Mean rank over {count} and {label}",
         caption=caption,
+        details=_rank_details("task and repetition", "ranked repetition of every task"),
         alt=f"Step curves of mean rank over {count} and {label}. {_final_words(data, 'final mean rank')}",
         figure=figure,
-        data=_with_columns(data, cost_axis=f"fraction of {cost}" if fraction else cost),
+        data=_with_columns(data, cost_axis=axis_name),
         curves=curves,
+        units=_with_columns(units, cost_axis=axis_name),
+    )
+
+
+def _single_ranks(
+    measure: Measure, searchers: Sequence[str], names: Sequence[str], each: Sequence[Steps]
+) -> pd.DataFrame:
+    """Return the ranks of single repetitions or tasks, value of shape ``(k, n)`` each, where they are few."""
+    if not shown_singly(len(each)):
+        return units_of([])
+    return units_of(
+        [
+            unit_frame(measure, searcher, name, Steps(steps.costs, steps.value[index]))
+            for index, searcher in enumerate(searchers)
+            for name, steps in zip(names, each, strict=True)
+        ]
+    )
+
+
+def _reaching(data: pd.DataFrame, units: pd.DataFrame) -> pd.DataFrame:
+    """Return the curves with the last values of single repetitions as ends where there is no interval."""
+    if units.empty:
+        return data
+    last = units.groupby(["measure", "searcher", "unit"])["value"].last().groupby(["measure", "searcher"])
+    keys = pd.MultiIndex.from_frame(data[["measure", "searcher"]])
+    final = ~data.duplicated(["measure", "searcher"], keep="last")
+    return data.assign(
+        low=data["low"].where(data["low"].notna() | ~final, last.min().reindex(keys).to_numpy()),
+        high=data["high"].where(data["high"].notna() | ~final, last.max().reindex(keys).to_numpy()),
     )
 
 
@@ -203,35 +279,42 @@ def _incumbent(facts: TaskFacts) -> str:
     )
 
 
-def _ranked(methods: int, test: bool, per: str) -> str:
-    """Return the sentence on how ranks are made."""
+def _value_axis_words(data: pd.DataFrame, values: ValueAxis, two: bool) -> str:
+    """Return what a reader must know of the value axis."""
+    return joined(
+        "The value axis is cut: the beginning of some lines lies outside." if values.cut else "",
+        "The value axis is logarithmic." if values.log else "",
+        f"{'Below' if two else 'Right'}: the last half of the cost apart, on the range of its means."
+        if end_hidden(data, values)
+        else "",
+    )
+
+
+def _ranked(methods: int, test: bool) -> str:
+    """Return the sentence on what is ranked."""
     by = (
         "their incumbents' validation values (left) and by the test values of these same incumbents (right)"
         if test
         else "their incumbents' validation values"
     )
-    return (
-        f"Within each {per} and at each cost, the {methods} methods are ranked by {by}, 1 being best; values equal "
-        f"after rounding to {SIGNIFICANT_DIGITS} significant digits (and to 1e-{DECIMALS}) share their averaged rank."
-    )
+    return f"At each cost the {methods} methods are ranked by {by}."
 
 
-def _range(ranked: str) -> str:
-    """Return the sentence on where ranks begin and end."""
+def _rank_details(per: str, ranked: str) -> str:
+    """Return how ranks are made, and where they begin and end."""
     return (
+        f"Ranks are taken within each {per}; values equal after rounding to {SIGNIFICANT_DIGITS} significant digits "
+        f"share their averaged rank. Curves are exact steps, read at up to {GRID_LIMIT} costs. "
         f"Ranks begin at the smallest cost at which every method has an incumbent in every {ranked}; studies that "
         "spent their budget earlier are held at their last incumbent."
     )
 
 
-def _interval_over_tasks(count: int) -> str:
-    """Return the sentences on the interval of a mean over tasks."""
-    if count == 1:
-        return "One task: there is no interval over tasks."
-    bands = f"Bands: {words.INTERVAL}s of the mean, resampling tasks ({RESAMPLES} resamples)."
-    if count >= FEW_BLOCKS:
-        return bands
-    return f"{bands} They rest on {count} tasks only and speak about these tasks, not about tasks in general."
+def _few(count: int) -> str:
+    """Return the sentence that limits a mean over few tasks to them; empty with enough of them."""
+    if count == 1 or count >= fewest_blocks():
+        return ""
+    return f"This rests on {count} tasks only and speaks about these tasks, not about tasks in general."
 
 
 def _test_panel(tested: int, count: int) -> str:
@@ -239,7 +322,11 @@ def _test_panel(tested: int, count: int) -> str:
     if tested in (0, count):
         return ""
     panel = f"The right panel is over the {plural(tested, 'task')} that have a test set"
-    return panel + (", without an interval." if tested == 1 else ".")
+    if tested == 1:
+        return f"{panel}, without an interval."
+    if tested < FEWEST_UNITS <= count:
+        return f"{panel}; its thin lines are these tasks (fewer than {FEWEST_UNITS}: no interval)."
+    return f"{panel}."
 
 
 def _with_columns(data: pd.DataFrame, **constants: str) -> pd.DataFrame:

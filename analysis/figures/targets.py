@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 
 from analysis import words
-from analysis.figures.canvas import Plot, looks_of
+from analysis.figures.aggregates import runs_uncertainty
+from analysis.figures.canvas import Plot, by_end, leading, looks_of, standing_back
 from analysis.figures.charts import draw_dots
 from analysis.figures.curves import draw_lines
-from analysis.statistics.bootstrap import RESAMPLES
 from analysis.statistics.comparison import Comparison
 from analysis.statistics.inputs import Inputs
 from analysis.statistics.scores import budget_of
@@ -16,7 +18,9 @@ from analysis.statistics.targets import TARGETS, speed_up, target_ecdf
 from analysis.words import COST_LABELS, joined, plural
 
 
-def targets_reached(inputs: Inputs, comparison: Comparison, cost: str) -> Plot | None:
+def targets_reached(
+    inputs: Inputs, comparison: Comparison, cost: str, highlight: Collection[str] | None = None
+) -> Plot | None:
     """Draw the ECDF over targets, tasks and runs; ``None`` without references or where nothing was spent."""
     budgets = {budget_of(inputs, task) for task in comparison.scores}
     fraction = not (len(budgets) == 1 and next(iter(budgets))[0] == cost)
@@ -31,25 +35,27 @@ def targets_reached(inputs: Inputs, comparison: Comparison, cost: str) -> Plot |
     else:
         axis = ("fraction of the task's largest cost", f"({label})")
     tasks = int(data["tasks"].iloc[0])
+    looks = leading(inputs.tables, by_end(data, -1.0), highlight)
     caption = joined(
-        f"Share of targets reached over {' '.join(axis)}: of all (task, target, run), with {len(TARGETS)} targets per "
-        f"task from {TARGETS[0]:g} to {TARGETS[-1]:g} of normalised regret, evenly spaced in the logarithm, by the "
-        f"validation objective; {plural(tasks, 'task')} with equal weight; higher is better.",
-        f"Bands: {words.INTERVAL}s, pointwise, resampling repetitions inside tasks ({RESAMPLES} resamples)."
-        if data["low"].notna().any()
-        else "One repetition per task: no interval.",
-        words.REGRET,
+        f"Share of targets reached over {' '.join(axis)}, of all (task, target, run): {len(TARGETS)} targets of "
+        f"normalised regret per task, by the validation objective; {plural(tasks, 'task')} with equal weight; higher "
+        "is better.",
         f"{words.extent(comparison)}.",
+        runs_uncertainty(data, comparison, "Bands"),
+        standing_back(looks, data["searcher"]),
         words.few(comparison),
         words.end(inputs, comparison, words.without_references(comparison)),
     )
     final = data.groupby("searcher")["mean"].last()
-    figure, curves = draw_lines(
-        data, "Targets reached", "\n".join(axis), "share reached", looks_of(inputs.tables), share=True
-    )
+    figure, curves = draw_lines(data, "Targets reached", "\n".join(axis), "share reached", looks, share=True)
     return Plot(
         title=f"Targets reached over {label}",
         caption=caption,
+        details=joined(
+            f"Targets lie from {TARGETS[0]:g} to {TARGETS[-1]:g} of normalised regret, evenly spaced in the logarithm. "
+            "Intervals are pointwise.",
+            words.REGRET,
+        ),
         alt="Step curves. Share reached at the end: " + words.by_method(final, ".2f") + ".",
         figure=figure,
         data=data,
@@ -71,14 +77,12 @@ def speed_ups(inputs: Inputs, comparison: Comparison, cost: str) -> Plot | None:
     censored = int(data["censored"].sum())
     caption = joined(
         f"Speed-up over {baseline} in {label}: the median cost of its runs, divided by the cost at which a method "
-        "first reaches the median of its final objective values; right of 1 is faster. A dot is the median over a "
-        "task's finished runs, runs that never reach the level being slower than all others; the bar is the median "
-        "over tasks.",
-        f"Open triangles ({censored} of {len(data)}): half of the runs or more never reached the level, so that the "
-        "speed-up is censored, at most the value shown."
+        "first reaches the median of its final objective values; right of 1 is faster. Dots: medians over a task's "
+        "runs; bars: medians over tasks; no interval.",
+        f"Open triangles ({censored} of {len(data)}): at most the value shown (censored), since half of the runs or "
+        "more never reached the level."
         if censored
-        else "No median is censored.",
-        "No interval: the CSV has the quartiles over runs and how many reached the level.",
+        else "",
         f"{plural(data['task'].nunique(), 'task')}, {words.span(list(data['runs']), 'run')} per task and method.",
         words.few(comparison),
         words.end(inputs, comparison),
@@ -91,6 +95,8 @@ def speed_ups(inputs: Inputs, comparison: Comparison, cost: str) -> Plot | None:
     return Plot(
         title=f"Speed-up over random search in {label}",
         caption=caption,
+        details="Runs that never reach the level count as slower than all others. The CSV has the quartiles over "
+        "runs and how many reached the level.",
         alt="Dots by task. Median over tasks: "
         + ", ".join(
             f"{name} {medians[name]:.3g}" if np.isfinite(medians[name]) else f"{name} censored"

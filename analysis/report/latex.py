@@ -17,13 +17,12 @@ import pandas as pd
 
 from analysis.spreadsheets import write_csv
 from analysis.statistics import moments
-from analysis.statistics.comparison import Comparison, comparable, compare, ranking, worse_than_best
+from analysis.statistics.comparison import Comparison, comparable, compare, ranking
 from analysis.statistics.completeness import STATUSES, completeness, failures, failures_by_method
 from analysis.statistics.inputs import Inputs
-from analysis.statistics.ranks import rounded
-from analysis.statistics.significance import ALPHA
+from analysis.statistics.significance import ALPHA, fewest_blocks
 from analysis.statistics.targets import running_times
-from analysis.words import joined, left_out, listed, plural, short, span
+from analysis.words import few_tasks, joined, left_out, listed, plural, short, span
 
 _SPECIAL: Mapping[str, str] = MappingProxyType(
     {
@@ -152,18 +151,27 @@ def _p(value: float) -> str:
 def ranking_table(inputs: Inputs, comparison: Comparison) -> Table:
     """Return the final ranking as a table."""
     data = ranking(comparison)
+    standing = comparison.final
+    leader = standing.leaders[0] if len(standing.leaders) == 1 else None
     referenced = bool(data["regret"].notna().any())
-    tested = bool(data["p_holm"].notna().any())
+    tested, timed = bool(data["p_holm"].notna().any()), bool(data["p_anytime"].notna().any())
     header = ["Method", "Mean rank", "W/T/L"]
     header += ["IQM of regret", "Anytime"] if referenced else []
-    header += ["P(better)", "Effect", *(["p (Holm)"] if tested else [])]
+    header += ["Won", "Effect"] if leader else []
+    header += ["p (Holm)"] if tested else []
+    header += ["p anytime"] if timed else []
+    said = standing.verdict(leader) if leader and not comparison.few else None
     rows = []
-    for index, row in enumerate(data.to_dict("records")):
+    for row in data.to_dict("records"):
         name = escape(str(row["searcher"]))
-        # As good as the best by the test over tasks: underlined; without a test nothing is.
-        alike = tested and row["p_holm"] > ALPHA
-        cells = [rf"\textbf{{{name}}}" if index == 0 else rf"\underline{{{name}}}" if alike else name]
-        cells += [
+        if row["leads"]:
+            name = rf"\textbf{{{name}}}"
+        elif said and row["searcher"] in said.alike:
+            name = rf"\underline{{{name}}}"
+        elif said and row["searcher"] in said.worse_than:
+            name = rf"{name}$^\dagger$"
+        cells = [
+            name,
             _interval(row["rank"], row["rank_low"], row["rank_high"], 2),
             f"{row['wins']}/{row['ties']}/{row['losses']}",
         ]
@@ -172,23 +180,34 @@ def ranking_table(inputs: Inputs, comparison: Comparison) -> Table:
                 _interval(row[part], row[f"{part}_low"], row[f"{part}_high"])
                 for part in ("regret", "anytime")
             ]
-        cells += [in_latex(row["improvement"], 2), in_latex(row["effect"], 2)]
+        cells += [in_latex(row["won"], 2), in_latex(row["effect"], 2)] if leader else []
         cells += [_p(row["p_holm"])] if tested else []
+        cells += [_p(row["p_anytime"])] if timed else []
         rows.append(cells)
+    count = int(data["tasks"].iloc[0])
     caption = joined(
-        f"Final ranking of {plural(len(data), 'method')} over {plural(int(data['tasks'].iloc[0]), 'task')}, by mean "
-        "rank of the mean final value (95 % interval resamples tasks).",
-        "W/T/L: wins, ties and losses against the other methods over tasks.",
+        f"Final ranking of {plural(len(data), 'method')} over {plural(count, 'task')}, by mean rank of the final "
+        "values within repetitions, over repetitions, then over tasks"
+        + (" (95 % interval resamples tasks)." if data["rank_low"].notna().any() else "."),
+        "W/T/L: over tasks and the other methods, whether it wins more repetitions of the task than it loses.",
         "IQM of regret and anytime score: interquartile means of normalised regret over runs (95 % intervals "
         "resample repetitions inside tasks)."
         if referenced
         else "",
-        f"P(better), effect{' and p' if tested else ''}: against {comparison.best}; probability that a run is better, "
-        "matched-pairs rank-biserial correlation over tasks (negative: worse)"
-        + (", and Wilcoxon's signed-rank test with Holm's correction over all pairs." if tested else "."),
-        "Bold: best mean rank; underlined: not significantly worse."
-        if tested
-        else "Bold: best mean rank. Too few tasks for a test over tasks: this speaks about these tasks only.",
+        f"Against {leader}: share of repetitions won, ties counting half, mean over tasks; effect, the matched-pairs "
+        "rank-biserial correlation over tasks (negative: worse)"
+        + (
+            "; p of Wilcoxon's signed-rank test over tasks, on the share of repetitions won minus lost, with Holm's "
+            f"correction over all {plural(len(standing.pairs), 'pair')}"
+            if tested
+            else ""
+        )
+        + ("; p anytime: the same of anytime scores." if timed else ".")
+        if leader
+        else f"{listed(list(standing.leaders))} lead together, so that there is no one reference.",
+        "Bold: lowest mean rank."
+        + (" Underlined: not shown to differ from it. Dagger: shown to be better than it." if said else ""),
+        few_tasks(comparison),
         left_out(list(comparison.left_out)),
         short(inputs.tables, list(comparison.scores), comparison.searchers),
     )
@@ -201,22 +220,27 @@ def results_table(inputs: Inputs, comparison: Comparison) -> Table:
     """Return mean final values with standard deviations, methods × tasks."""
     names = list(comparison.mean_ranks)
     cells: dict[str, dict[str, str]] = {name: {} for name in names}
-    parts = []
+    parts, tested = [], []
     for task, own in comparison.scores.items():
-        best, worse = worse_than_best(comparison, task)
+        verdicts = comparison.verdict_on(task)
+        possible = not any(said.untested for said in verdicts.values())
+        if possible:
+            tested.append(task)
         sign = -1.0 if comparison.directions[task] == "max" else 1.0
-        means = moments.mean(own.losses, axis=0)
-        top = rounded(means).min()
         for name in names:
             column = own.losses[:, own.searchers.index(name)]
             mean = float(moments.mean(column))
             finite = bool(np.isfinite(column).all())
             sd = moments.sd(column) if finite and column.size > 1 else math.nan
+            worse = any(name in said.better_than for said in verdicts.values())
+            better = any(name in said.worse_than for said in verdicts.values())
             text = in_latex(sign * mean, 4) if finite else "--"
             text += rf" $\pm$ {in_latex(sd, 2)}" if not math.isnan(sd) else ""
-            if finite and rounded(np.array([mean]))[0] == top:
+            if name in verdicts:
                 text = rf"\textbf{{{text}}}"
-            elif finite and len(own.repetitions) > 1 and name != best and name not in worse:
+            elif better:
+                text = rf"{text}$^\dagger$"
+            elif possible and not worse:
                 text = rf"\underline{{{text}}}"
             cells[name][task] = text
             parts.append(
@@ -227,18 +251,28 @@ def results_table(inputs: Inputs, comparison: Comparison) -> Table:
                     "mean": sign * mean if finite else math.nan,
                     "sd": sd,
                     "repetitions": len(own.repetitions),
-                    "worse_than_best": name in worse,
+                    "mean_rank": comparison.final.ranks_on(task)[name],
+                    "leads": name in verdicts,
+                    "worse_than_leader": worse,
+                    "better_than_leader": better,
                 }
             )
     tasks = list(comparison.scores)
     counts = [len(own.repetitions) for own in comparison.scores.values()]
+    pairs = len(names) * (len(names) - 1) // 2
+    untested = [task for task in tasks if task not in tested]
     caption = joined(
         "Final values of the incumbents selected by validation: mean and standard deviation over "
         f"{span(counts, 'repetition')} ({listed(sorted({o.metric for o in comparison.scores.values()}))}).",
-        "Bold: best mean on the task; underlined: not significantly worse by Wilcoxon's signed-rank test over "
-        f"repetitions against the best, with Holm's correction, at {ALPHA:g}."
-        if max(counts) > 1
-        else "Bold: best on the task.",
+        "Bold: lowest mean rank within the task's repetitions.",
+        "Underlined: not shown to differ from it by Wilcoxon's signed-rank test over repetitions, with Holm's "
+        f"correction over the task's {plural(pairs, 'pair')}, at {ALPHA:g}; dagger: shown to be better than it."
+        if tested
+        else "",
+        f"No test on {listed(untested)}: it takes at least {fewest_blocks(comparisons=pairs)} repetitions to show a "
+        "difference."
+        if untested
+        else "",
         "A dash: a repetition without a success.",
         left_out(list(comparison.left_out)),
         short(inputs.tables, list(comparison.scores), comparison.searchers),

@@ -25,13 +25,15 @@ from analysis.report.summary import notices, summary
 from analysis.report.trials import LIMIT, page_data, shown_trials
 from analysis.spreadsheets import write_csv
 from analysis.statistics.bootstrap import FEWEST_UNITS, LEVEL, RESAMPLES
-from analysis.statistics.comparison import Comparison, comparable, compare, ranking
+from analysis.statistics.comparison import Comparison, by_group, comparable, compare, ranking, sensitivity
 from analysis.statistics.completeness import STATUSES, completeness, failures
 from analysis.statistics.curves import final_results
 from analysis.statistics.inputs import Inputs, prepare
 from analysis.statistics.ranks import SIGNIFICANT_DIGITS
+from analysis.statistics.standing import leaders_of
 from analysis.statistics.steps import COSTS, unusable_studies, usable_studies
-from analysis.words import few_tasks, interval, listed, number, probability
+from analysis.statistics.tasks import Measure
+from analysis.words import few_tasks, interval, listed, number, plural, probability
 from harness.errors import MissingLibraryError
 from results.tables import SweepTables
 
@@ -88,8 +90,10 @@ def _build(tables: SweepTables, folder: Path, processes: int, complete: bool) ->
     results = final_results(tables, inputs.best)
     statuses = failures(tables)
     frames = {"final_results": results, "statuses": statuses}
-    if comparison is not None:
+    rules = _sensitivity_table(inputs, comparison) if comparison is not None else None
+    if comparison is not None and rules is not None:
         frames["paired"] = comparison.within
+        frames["rules"] = rules.reset_index()
     printed = latex.all_tables(inputs, comparison) if usable_studies(tables).size else []
     for part in ("figures", "tables", "trials"):
         (folder / part).mkdir(parents=True, exist_ok=True)
@@ -123,6 +127,7 @@ def _build(tables: SweepTables, folder: Path, processes: int, complete: bool) ->
         sections=_sections(placed),
         few=few_tasks(comparison) if comparison is not None else "",
         ranking=_ranking_rows(comparison) if comparison is not None else [],
+        sensitivity=_sensitivity_rows(rules) if rules is not None else [],
         left_out=inputs.field.left_out,
         paired=_paired_rows(comparison) if comparison is not None else [],
         control=comparison.control if comparison is not None else "",
@@ -132,7 +137,9 @@ def _build(tables: SweepTables, folder: Path, processes: int, complete: bool) ->
                 "id": f"task-{names[task]}",
                 "file": names[task],
                 "facts": facts,
-                "rows": _result_rows(facts.sign, results[results["task"] == task]),
+                "rows": _result_rows(
+                    results[results["task"] == task], _leaders_on(comparison, task), facts.reported
+                ),
                 "main": [p.picture for p in placed if (p.section, p.task) == ("task", task) and p.primary],
                 "other": [
                     p.picture for p in placed if (p.section, p.task) == ("task", task) and not p.primary
@@ -291,12 +298,12 @@ def _ranking_rows(comparison: Comparison) -> list[dict[str, Any]]:
             ends = interval(row[f"{column}_low"], row[f"{column}_high"], 3)
             cells.append((title, row[column], number(row[column], 3), ends))
         cells += [
-            ("P(better than best)", row["improvement"], number(row["improvement"], 2), ""),
-            ("Effect against best", row["effect"], number(row["effect"], 2), ""),
+            ("Won against leader", row["won"], number(row["won"], 2), ""),
+            ("Effect", row["effect"], number(row["effect"], 2), ""),
         ]
-        p = row["p_holm"]
-        cells.append(("p (Holm)", p, probability(p) if math.isfinite(p) else "–", ""))
-        rows.append({"searcher": row["searcher"], "cells": cells})
+        for title, p in (("p (Holm)", row["p_holm"]), ("p anytime (Holm)", row["p_anytime"])):
+            cells.append((title, p, probability(p) if math.isfinite(p) else "–", ""))
+        rows.append({"searcher": row["searcher"], "leads": row["leads"], "cells": cells})
     empty = [
         index
         for index in range(len(rows[0]["cells"]))
@@ -309,6 +316,41 @@ def _ranking_rows(comparison: Comparison) -> list[dict[str, Any]]:
             if index not in empty
         ]
     return rows
+
+
+SENSITIVITY = {
+    "rank": "As ranked",
+    "by_mean": "By mean value",
+    "without_failures": "Without failed repetitions",
+    "half": "At ½ of the budget",
+    "quarter": "At ¼ of the budget",
+}
+"""Headings of `analysis.statistics.comparison.sensitivity`."""
+
+
+def _sensitivity_table(inputs: Inputs, comparison: Comparison) -> pd.DataFrame:
+    """Return mean ranks under other rules and over groups of tasks: headings as columns, methods as rows."""
+    table = sensitivity(inputs, comparison).set_index("searcher")[list(SENSITIVITY)]
+    table = table.dropna(axis="columns").rename(columns=SENSITIVITY)
+    for group, own in by_group(inputs, comparison).groupby("group", sort=True):
+        heading = f"On {plural(int(own['tasks'].iloc[0]), 'task')} of group {group}"
+        table[heading] = own.set_index("searcher")["rank"]
+    return table
+
+
+def _sensitivity_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return mean ranks under other rules as text; the lowest of each column is marked."""
+    best = {title: leaders_of({str(n): float(r) for n, r in table[title].items()}) for title in table}
+    return [
+        {
+            "searcher": name,
+            "cells": [
+                {"title": title, "text": f"{rank:.2f}", "sort": rank, "best": name in best[title]}
+                for title, rank in own.items()
+            ],
+        }
+        for name, own in table.iterrows()
+    ]
 
 
 def _paired_rows(comparison: Comparison) -> list[dict[str, Any]]:
@@ -356,9 +398,15 @@ def completeness_rows(tables: SweepTables) -> dict[str, Any]:
     return {"searchers": searchers, "rows": rows}
 
 
-def _result_rows(sign: float, results: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return one task's final results as text; the best mean of each measure is marked."""
-    lowest = {measure: (sign * results[measure]).min() for measure in ("validation", "test")}
+def _leaders_on(comparison: Comparison | None, task: str) -> tuple[str, ...]:
+    """Return who has the lowest mean rank on a task; nobody where it is not ranked."""
+    if comparison is None or task not in comparison.scores:
+        return ()
+    return comparison.final.leaders_on(task)
+
+
+def _result_rows(results: pd.DataFrame, leaders: Sequence[str], reported: Measure) -> list[dict[str, Any]]:
+    """Return one task's final results as text; the reported value of those that lead on it is marked."""
     rows = []
     for row in results.to_dict("records"):
         done = f"{row['repetitions']} of {row['planned']}"
@@ -369,7 +417,7 @@ def _result_rows(sign: float, results: pd.DataFrame) -> list[dict[str, Any]]:
                 "mean": number(row[measure]),
                 "sort": row[measure] if math.isfinite(row[measure]) else "",
                 "interval": interval(row[f"{measure}_low"], row[f"{measure}_high"]),
-                "best": sign * row[measure] == lowest[measure],
+                "best": measure == reported and row["searcher"] in leaders,
             }
             for measure in ("validation", "test")
         }

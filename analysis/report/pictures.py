@@ -25,6 +25,9 @@ STOPS = 120
 """Costs of a panel at which the page shows values: all there are, or about this many of them."""
 
 
+_FORMAT = {"units": "CSV of single units"}
+
+
 @dataclass(frozen=True, slots=True)
 class Picture:
     """A saved figure as the page shows it.
@@ -32,7 +35,8 @@ class Picture:
     Attributes:
         id: Its file name without ending, and its anchor.
         title: What it shows.
-        caption: Its caption.
+        caption: Its caption: what is needed to read it.
+        details: The rest of the caption; may be empty.
         alt: Its content in words.
         image: The image as a data URI.
         size: ``column`` or ``page``.
@@ -45,6 +49,7 @@ class Picture:
     id: str
     title: str
     caption: str
+    details: str
     alt: str
     image: str
     size: str
@@ -65,12 +70,15 @@ def picture(plot: Plot, folder: Path, stem: str) -> Picture:
         id=stem,
         title=plot.title,
         caption=plot.caption,
+        details=plot.details,
         alt=plot.alt,
         image=f"data:image/png;base64,{base64.b64encode(embedded).decode()}",
         size="page" if plot.figure.get_figwidth() > style.COLUMN_WIDTH else "column",
         width=width,
         height=height,
-        downloads={ending.upper(): f"figures/{path.name}" for ending, path in paths.items()},
+        downloads={
+            _FORMAT.get(ending, ending.upper()): f"figures/{path.name}" for ending, path in paths.items()
+        },
         hover=script_json(panels) if panels else "",
     )
 

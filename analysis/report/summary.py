@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 
-import numpy as np
+import pandas as pd
 
 from analysis import style
-from analysis.statistics.comparison import Comparison, ranking
+from analysis.statistics.bootstrap import mean_interval
+from analysis.statistics.comparison import Comparison, planned_within, sensitivity
 from analysis.statistics.inputs import Inputs
-from analysis.statistics.moments import mean
-from analysis.statistics.paired import fewest_repetitions
-from analysis.statistics.ranks import rounded
-from analysis.statistics.scores import TaskScores
-from analysis.statistics.significance import ALPHA
+from analysis.statistics.reevaluation import reevaluation
+from analysis.statistics.significance import ALPHA, differences, fewest_blocks
+from analysis.statistics.standing import Verdict, leaders_of
 from analysis.statistics.steps import unusable_studies, usable_studies
 from analysis.words import (
     SUBSET,
@@ -21,9 +21,11 @@ from analysis.words import (
     interval,
     joined,
     listed,
+    named,
     number,
+    p_value,
     plural,
-    probability,
+    ranks_of,
     short,
 )
 from harness.keys import canonical_json
@@ -32,14 +34,14 @@ from harness.plan import study_label
 
 
 def summary(inputs: Inputs, comparison: Comparison | None) -> list[str]:
-    """Return the report in a few sentences, one paragraph each: the leader first."""
+    """Return the report in a few sentences, one paragraph each: the first says who leads and how sure that is."""
     tables = inputs.tables
-    plan, used = tables.studies, usable_studies(tables)
-    searchers = style.ordered(str(name) for name in plan["searcher"])
+    studies, used = tables.studies, usable_studies(tables)
+    searchers = style.ordered(str(name) for name in studies["searcher"])
     told, failed = len(tables.trials), int((tables.trials["status"] != "ok").sum())
     scope = (
         f"{plural(len(searchers), 'method')} ({listed(searchers)}) on "
-        f"{plural(len(inputs.facts), 'task')}: {len(used)} of {len(plan)} planned studies finished, "
+        f"{plural(len(inputs.facts), 'task')}: {len(used)} of {len(studies)} planned studies finished, "
         f"{plural(told, 'evaluation')} told, {failed} of them failed."
     )
     if used.empty:
@@ -49,108 +51,313 @@ def summary(inputs: Inputs, comparison: Comparison | None) -> list[str]:
             "There is nothing to compare: no task has a repetition that two or more methods, all of them, finished.",
             scope,
         ]
+    plan = planned_words(inputs, comparison)
+    said = [*plan, f"{EXPLORATORY} {headline(comparison)}" if plan else headline(comparison)]
     if comparison.few:
-        said = [few_tasks(comparison), *(task_words(own) for own in comparison.scores.values())]
-        said.append(within_words(comparison))
-        final = ", ".join(f"{name} {rank:.2f}" for name, rank in comparison.mean_ranks.items())
-        said.append(f"Mean rank of the final results over these tasks, as a description: {final}.")
+        said += [few_tasks(comparison), *tasks_words(comparison), within_words(comparison)]
     else:
-        said = leader_words(comparison)
-    return [*said, scope]
+        said += [closest(comparison), anytime_words(comparison)]
+    said += [
+        luck_words(inputs, comparison),
+        sensitivity_words(inputs, comparison),
+        rests_on(comparison),
+        scope,
+    ]
+    return [paragraph for paragraph in said if paragraph]
 
 
-def leader_words(comparison: Comparison) -> list[str]:
-    """Return who leads over tasks, by how much, and how sure that is."""
-    table: dict[str, dict[str, float]] = {
-        str(row["searcher"]): {str(key): value for key, value in row.items()}
-        for row in ranking(comparison).to_dict("records")
-    }
-    names = list(table)
-    best, second = names[0], names[1]
-    row, against = table[best], table[second]
-    leads = "leads" if row["rank"] < against["rank"] else f"leads by name only, with {second}"
-    first = (
-        f"{best} {leads}: its mean rank by final results is {row['rank']:.2f} "
-        f"{interval(row['rank_low'], row['rank_high'], 3)} over {plural(int(row['tasks']), 'task')}, followed "
-        f"by {second} with {against['rank']:.2f}"
+EXPLORATORY = "Beyond the plan, exploratory:"
+"""What all else begins with where a sweep says what it is to compare."""
+
+
+def planned_words(inputs: Inputs, comparison: Comparison) -> list[str]:
+    """Return what came of the comparison that the sweep was made for; nothing where it does not say."""
+    compared = inputs.tables.compared
+    if compared is None:
+        return []
+    stated = compared.stated
+    who = (
+        f"{stated.method} with {listed([name for name in stated.methods if name != stated.method])}"
+        if stated.method
+        else f"{listed(list(stated.methods))} with each other"
     )
-    first += f" and {plural(len(names) - 2, 'more method')}." if len(names) > 2 else "."
-    sure = (
-        f"Against {second}, {best} wins on {_wins(comparison, best, second)}; a run of {second} is better than one of "
-        f"{best} with a probability of {against['improvement']:.2f}"
+    by = "final values" if stated.measure == "final" else "anytime scores"
+    how = f"by {by} at the level {stated.level:g}, with Holm's correction over {plural(len(stated.pairs), 'pair')}"
+    asked = (
+        f"Planned before there were results: to compare {who}, {how}."
+        if compared.beforehand
+        else f"To be compared, as was said after results existed (so that it may have been chosen for them, and "
+        f"confirms nothing): {who}, {how}."
     )
-    if math.isfinite(against["p_holm"]):
-        differs = "differ" if against["p_holm"] <= ALPHA else "are not shown to differ"
-        sure += (
-            f", and the two {differs} (Wilcoxon with Holm's correction, p = {probability(against['p_holm'])})"
+    standing = comparison.final if stated.measure == "final" else comparison.anytime
+    if standing is None:
+        return [f"{asked} No task declares the references that anytime scores need."]
+    pairs = [pair for pair in stated.pairs if set(pair) <= set(standing.searchers)]
+    absent = [name for name in stated.methods if name not in standing.searchers]
+    lacking = f"Without a finished study, and so not compared: {listed(absent)}." if absent else ""
+    table = standing.tested(pairs, stated.level)
+    if table["possible"].any():
+        said = _pairs_words(table, stated.level, "task", len(table))
+        return [joined(asked, f"Over tasks, {said}", lacking)]
+    needed = fewest_blocks(stated.level, len(stated.pairs))
+    few = (
+        f"{plural(len(standing.every), 'task')} cannot show a difference over tasks, however clear: at least {needed} "
+        "are needed. Over the repetitions of each task, which speaks about that task only:"
+    )
+    rows = planned_within(comparison, stated.measure, pairs, stated.level)
+    parts = [
+        f"on {task}, {_pairs_words(own, stated.level, 'repetition', len(rows))}"
+        for task, own in rows.rename(columns={"repetitions": "blocks"}).groupby("task", sort=True)
+    ]
+    return [joined(asked, few, " ".join(parts), lacking)]
+
+
+def _pairs_words(table: pd.DataFrame, level: float, block: str, comparisons: int) -> str:
+    """Return what tests of planned pairs say, pair by pair, each with its p."""
+    parts = []
+    for row in table.to_dict("records"):
+        first, second = (row["first"], row["second"]) if row["effect"] >= 0 else (row["second"], row["first"])
+        if not row["possible"]:
+            parts.append(
+                f"{plural(int(row['blocks']), block)} cannot tell {first} and {second} apart, at least "
+                f"{fewest_blocks(level, comparisons)} are needed"
+            )
+        elif row["p_holm"] <= level and row["effect"] != 0:
+            parts.append(f"{first} is shown to be better than {second} ({p_value(row['p_holm'])})")
+        else:
+            parts.append(f"{first} and {second} are not shown to differ ({p_value(row['p_holm'])})")
+    return f"{'; '.join(parts)}."
+
+
+def headline(comparison: Comparison) -> str:
+    """Return who leads by final results, and whom it is shown to be better than, in one or two sentences."""
+    standing = comparison.final
+    tasks = list(standing.ranks.index)
+    over = f"over {plural(len(tasks), 'task')}" if len(tasks) > 1 else f"on {tasks[0]}"
+    first = standing.leaders[0]
+    rank = f"{standing.mean_ranks[first]:.2f}"
+    if len(standing.leaders) > 1:
+        lead = f"{listed(list(standing.leaders))} lead together {over}, with a mean rank of {rank} each"
+    else:
+        estimate = mean_interval(standing.ranks[first].to_numpy(dtype=float))
+        ends = interval(float(estimate.low), float(estimate.high), 3)
+        second = list(standing.mean_ranks)[1]
+        lead = (
+            f"{first} leads {over} with a mean rank of {f'{rank} {ends}'.strip()}, ahead of {second} with "
+            f"{standing.mean_ranks[second]:.2f}"
         )
-    beaten = [name for name in names[1:] if table[name]["p_holm"] <= ALPHA and table[name]["effect"] < 0]
-    alike = [name for name in names[1:] if not table[name]["p_holm"] <= ALPHA]
-    spread = f"{best} is shown to be better than {listed(beaten)}." if beaten else ""
-    if alike:
-        spread += f" Not shown to differ from it: {listed(alike)}."
-    test = comparison.friedman
-    overall = (
-        f"Friedman's test over all methods (Iman and Davenport): p = {probability(test.f_p)}."
-        if test is not None
-        else ""
+    if comparison.few:
+        return (
+            f"{lead}: a description of {'this task' if len(tasks) == 1 else 'these tasks'}, without a test."
+        )
+    if len(standing.leaders) == 1:
+        return f"{lead}. {claims('It', standing.verdict(first))}"
+    return joined(f"{lead}.", *(claims(name, standing.verdict(name)) for name in standing.leaders))
+
+
+def claims(subject: str, said: Verdict) -> str:
+    """Return what tests show of one method, in either direction, and what they do not."""
+    shown = []
+    if said.better_than:
+        shown.append(f"is shown to be better than {named(said.better_than)}")
+    if said.worse_than:
+        shown.append(f"is shown to be worse than {named(said.worse_than)}, in spite of their mean ranks")
+    if said.alike:
+        shown.append(f"is not shown to differ from {named(said.alike)}")
+    if said.untested:
+        shown.append(f"has too few tasks in common with {named(said.untested)} for a test")
+    return f"{subject} {'; it '.join(shown)}."
+
+
+def closest(comparison: Comparison) -> str:
+    """Return how the first method stands against the next, and what the test over all of them says."""
+    standing = comparison.final
+    sentences = []
+    if len(standing.leaders) == 1:
+        first, second = list(standing.mean_ranks)[:2]
+        straight = (first, second) in standing.shares
+        shares = standing.shares[first, second] if straight else -standing.shares[second, first]
+        wins, ties = int((shares < 0).sum()), int((shares == 0).sum())
+        pairs = standing.pairs
+        one, two = (first, second) if straight else (second, first)
+        row = pairs[(pairs["first"] == one) & (pairs["second"] == two)].iloc[0]
+        sentences.append(
+            f"Against {second}, the next, {first} wins more repetitions than it loses on {wins} of "
+            f"{plural(shares.size, 'task')}{f' and as many on {ties}' if ties else ''}, and "
+            f"{100 * (1 - shares.mean()) / 2:.0f} % of a task's repetitions on average"
+            + (f" (Wilcoxon with Holm's correction, {p_value(row['p_holm'])})." if row["possible"] else ".")
+        )
+    if standing.friedman is not None:
+        sentences.append(
+            f"Friedman's test over all methods (Iman and Davenport): {p_value(standing.friedman.f_p)}."
+        )
+    return joined(*sentences)
+
+
+def anytime_words(comparison: Comparison) -> str:
+    """Return who leads by anytime score, with the same tests; empty where there is no such score."""
+    standing = comparison.anytime
+    if standing is None or standing.few:
+        return ""
+    leaders = standing.leaders
+    rank = f"{standing.mean_ranks[leaders[0]]:.2f}"
+    lead = (
+        f"Over the whole budget (anytime score), {listed(list(leaders))} "
+        f"{'leads with a mean rank of ' + rank if len(leaders) == 1 else 'lead together with ' + rank + ' each'}."
     )
-    return [first, f"{sure}.", joined(spread.strip(), overall)]
+    subject = ("It",) if len(leaders) == 1 else leaders
+    return joined(
+        lead, *(claims(name, standing.verdict(own)) for name, own in zip(subject, leaders, strict=True))
+    )
 
 
-def _wins(comparison: Comparison, best: str, other: str) -> str:
-    losses = comparison.losses[[best, other]].to_numpy(dtype=float)
-    one, two = rounded(losses[:, 0]), rounded(losses[:, 1])
-    wins, ties = int((one < two).sum()), int((one == two).sum())
-    text = f"{wins} of {len(losses)} tasks"
-    return text + (f" and ties on {ties}" if ties else "")
-
-
-def task_words(scores: TaskScores) -> str:
-    """Return which method ends best on one task, by how much, and whether repetitions agree."""
-    losses = rounded(scores.losses)
-    means = mean(losses, axis=0)
-    order = np.argsort(means, kind="stable")
-    best, second = int(order[0]), int(order[1])
-    name, other = scores.searchers[best], scores.searchers[second]
-    if not math.isfinite(float(means[second])):
-        return f"On {scores.task}, {name} alone has a result in every repetition."
-    with np.errstate(over="ignore"):
-        difference = losses[:, best] - losses[:, second]
-    apart = float(mean(difference))
-    count = len(difference)
-    wins, ties = int((difference < 0).sum()), int((difference == 0).sum())
-    agree = f"ahead in {wins} of {plural(count, 'repetition')}" + (f", equal in {ties}" if ties else "")
+def luck_words(inputs: Inputs, comparison: Comparison) -> str:
+    """Return what is left of the leader's lead where winners were trained again; empty where they were not."""
+    runs = reevaluation(inputs)
+    runs = runs[runs["task"].isin(list(comparison.scores)) & (runs["seeds"] > 0)]
+    if runs.empty or len(comparison.leaders) != 1:
+        return ""
+    first, second = list(comparison.mean_ranks)[:2]
+    facts = {task: inputs.facts[task] for task in runs["task"].unique()}
+    if all(own.references for own in facts.values()):
+        unit = "of normalised regret"
+        spans = {task: abs(r.reference - r.best) for task, own in facts.items() if (r := own.references)}
+    elif len(facts) == 1:
+        unit = f"{next(iter(facts.values())).metrics['validation']}"
+        spans = dict.fromkeys(facts, 1.0)
+    else:
+        return ""
+    scale = runs["task"].map({task: own.sign / spans[task] for task, own in facts.items()})
+    gaps = []
+    for column in ("selected", "again"):
+        scaled = runs.assign(loss=runs[column] * scale)
+        means = scaled.pivot_table(index="task", columns="searcher", values="loss", aggfunc="mean")
+        if not {first, second} <= set(means.columns):
+            return ""
+        gaps.append(float((means[second] - means[first]).mean()))
+    seeds = plural(int(inputs.tables.reevaluations["number"].max()), "fresh seed")
+    over = f" over {plural(len(facts), 'task')}" if len(facts) > 1 else ""
     return (
-        f"On {scores.task}, {name} ends best by mean {scores.metric}, ahead of {other} by "
-        f"{number(-apart, 2)} on average ({agree})."
-        if apart < 0
-        else f"On {scores.task}, {name} and {other} end equal by mean {scores.metric}."
+        f"Winners were trained again with {seeds}, by which nothing was selected. By the validation values that they "
+        f"were selected for, {first} is ahead of {second} by {number(gaps[0], 2)} {unit}{over}; by the fresh ones, by "
+        f"{number(gaps[1], 2)}."
     )
+
+
+RULES = {
+    "by_mean": "by mean final values, of which one failed or awful repetition can outweigh the rest",
+    "without_failures": "without the repetitions in which a method had no success",
+    "half": "after half of the budget",
+    "quarter": "after a quarter of the budget",
+}
+"""What ranks otherwise than the ranking does: the columns of `analysis.statistics.comparison.sensitivity`."""
+
+
+def sensitivity_words(inputs: Inputs, comparison: Comparison) -> str:
+    """Return where another sensible rule gives another leader, with its ranks; empty where none does."""
+    table = sensitivity(inputs, comparison).set_index("searcher")
+    found = []
+    for column, rule in RULES.items():
+        ranks = {str(name): float(rank) for name, rank in table[column].items()}
+        if all(math.isfinite(rank) for rank in ranks.values()) and leaders_of(ranks) != comparison.leaders:
+            found.append(f"{rule}, {listed(list(leaders_of(ranks)))} ({ranks_of(ranks, most=4)})")
+    return f"Who leads depends on what is asked: {'; '.join(found)}." if found else ""
+
+
+def rests_on(comparison: Comparison) -> str:
+    """Return on how many tasks ranks and tests rest, where that differs; empty where it does not."""
+    ranked = len(comparison.scores)
+    counts = sorted({int(blocks) for blocks in comparison.final.pairs["blocks"]})
+    if comparison.few or counts in ([ranked], []):
+        return ""
+    pairs = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else str(counts[0])
+    return (
+        f"Mean ranks rest on the {plural(ranked, 'task')} that every method finished; the test of a pair rests on "
+        f"every task that both finished: {pairs}."
+    )
+
+
+MOST_TASKS = 3
+"""Tasks that have a paragraph each; of more it is said how often each method ends best."""
+
+
+def tasks_words(comparison: Comparison) -> list[str]:
+    """Return who ends best on each task."""
+    tasks = list(comparison.scores)
+    if len(tasks) <= MOST_TASKS:
+        return [task_words(comparison, task) for task in tasks]
+    best = Counter(name for task in tasks for name in comparison.final.leaders_on(task))
+    parts = [
+        f"{name} on {times}" for name, times in sorted(best.items(), key=lambda item: (-item[1], item[0]))
+    ]
+    shared = sum(len(comparison.final.leaders_on(task)) > 1 for task in tasks)
+    together = f" ({plural(shared, 'task')} shared)" if shared else ""
+    return [f"Of {plural(len(tasks), 'task')}, these end best: {listed(parts)}{together}."]
+
+
+def task_words(comparison: Comparison, task: str) -> str:
+    """Return which method ends best on one task, by how much, and whether repetitions agree."""
+    own, ranks = comparison.scores[task], comparison.final.ranks_on(task)
+    leaders = comparison.final.leaders_on(task)
+    count = plural(len(own.repetitions), "repetition")
+    if len(leaders) > 1:
+        rank = f"{ranks[leaders[0]]:.2f}"
+        return joined(
+            f"On {task}, {listed(list(leaders))} end equal: a mean rank of {rank} each over {count}.",
+            _failures(comparison, task),
+        )
+    name, other = list(ranks)[:2]
+    one, two = (own.losses[:, own.searchers.index(n)] for n in (name, other))
+    apart = differences(one, two)
+    wins, ties = int((apart < 0).sum()), int((apart == 0).sum())
+    mean = float(mean_interval(apart).mean)
+    by = f", by {number(abs(mean), 2)} {own.metric} on average" if mean < 0 and math.isfinite(mean) else ""
+    return joined(
+        f"On {task}, {name} ends best: a mean rank of {ranks[name]:.2f} over {count}, before {other} with "
+        f"{ranks[other]:.2f}, than which it is better in {wins}{f' and equal in {ties}' if ties else ''}{by}.",
+        _failures(comparison, task),
+    )
+
+
+def _failures(comparison: Comparison, task: str) -> str:
+    own = comparison.scores[task]
+    failed = [(name, own.failed(name)) for name in own.searchers]
+    parts = [f"{name} in {times}" for name, times in failed if times]
+    return f"Without a success, and so last: {listed(parts)}." if parts else ""
 
 
 def within_words(comparison: Comparison) -> str:
-    """Return how sure the comparisons within tasks are."""
+    """Return what the comparisons within tasks show, in either direction."""
     table = comparison.within
-    shown = table[table["p_holm"] <= ALPHA]
-    counts = {len(own.repetitions) for own in comparison.scores.values()}
-    tests = len(comparison.searchers) - 1
-    fewest = fewest_repetitions(comparisons=tests)
+    if table.empty:
+        return ""
+    shown = table[(table["p_holm"] <= ALPHA) & (table["effect"] != 0)]
+    tests = int(table["comparisons"].iloc[0])
+    if not table["possible"].any():
+        most = int(table["repetitions"].max())
+        return (
+            f"{plural(most, 'repetition').capitalize()} cannot show a difference from {comparison.control} on any "
+            f"task, however large it is: at least {fewest_blocks(comparisons=tests)} are needed for "
+            f"{plural(tests, 'comparison')} (signed-rank tests with Holm's correction)."
+        )
     sentence = (
         f"Of {plural(len(table), 'comparison')} with {comparison.control} within a task, {len(shown)} "
         f"{'shows' if len(shown) == 1 else 'show'} a difference at {ALPHA:g} (signed-rank tests over repetitions, "
-        "Holm's correction within each task)"
+        f"Holm's correction over {'all of them' if tests == len(table) else f'the {tests} pairs of all tasks'})"
     )
     if len(shown):
-        named = [f"{row['first']} on {row['task']}" for row in shown.to_dict("records")]
-        sentence += f": {listed(named)}"
-    sentence += "."
-    if max(counts) < fewest:
-        sentence += (
-            f" {plural(max(counts), 'repetition')} cannot show one however large it is: at least {fewest} "
-            "are needed."
-        )
-    return sentence
+        sentence += f": {listed(_directions(shown))}"
+    blind = int((~table["possible"]).sum())
+    return f"{sentence}." + (
+        f" {plural(blind, 'comparison').capitalize()} had too few repetitions to show any." if blind else ""
+    )
+
+
+def _directions(rows: pd.DataFrame) -> list[str]:
+    return [
+        f"{row['first']} is {'better' if row['effect'] > 0 else 'worse'} on {row['task']}"
+        for row in rows.to_dict("records")
+    ]
 
 
 def notices(inputs: Inputs) -> list[str]:
@@ -189,6 +396,17 @@ def notices(inputs: Inputs) -> list[str]:
             f"{len(went_on)} of {len(tables.studies)} studies went on from recorded trials: what its searcher "
             "proposed when it was resumed departed from its record, so that a fresh one was told the trials so far "
             f"and proposed the rest ({'; '.join(named)})."
+        )
+    items += [
+        f"Repetitions were added after results of {look.complete} existed ({look.before} → {look.after}, "
+        f"{look.when[:10]}{f', {look.folder}' if look.folder else ''}): levels hold for a number of repetitions "
+        "that was fixed beforehand; adding some until a test shows something finds too much."
+        for look in tables.looks
+    ]
+    if (tables.tasks["splits"] == "repetition").any():
+        items.append(
+            "Each repetition drew its own training/validation split, the same for all methods: intervals and tests "
+            "over repetitions include the split among what varies."
         )
     items += [f"Merged from several folders: {note}." for note in tables.provenance.get("merged") or []]
     return items

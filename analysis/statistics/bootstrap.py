@@ -13,6 +13,8 @@ from scipy import stats
 Floats = NDArray[np.float64]
 
 LEVEL = 0.95
+FEWEST_UNITS = 5
+"""With fewer units there is no interval: of two to four, intervals called 95 % cover 50 to 88 %."""
 RESAMPLES = 2000
 SEED = 0
 

@@ -1,112 +1,84 @@
-"""The final ranking: every method's mean rank, scores, wins, ties and losses, effect sizes and tests in one table."""
+"""The comparison of a sweep's methods: standings by final value and over the budget, scores, and one table of all."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
-from scipy.stats import rankdata
 
 from analysis.errors import AnalysisError
 from analysis.statistics.aggregates import aggregate, improvement
-from analysis.statistics.bootstrap import mean_interval
+from analysis.statistics.bootstrap import Floats, mean_interval
 from analysis.statistics.inputs import Inputs
-from analysis.statistics.moments import mean
-from analysis.statistics.paired import compare_within_task
-from analysis.statistics.ranks import rounded
-from analysis.statistics.scores import (
-    PairedDifferences,
-    TaskScores,
-    mean_losses,
-    paired_differences,
-    task_scores,
-)
-from analysis.statistics.significance import (
-    ALPHA,
-    FEW_BLOCKS,
-    Friedman,
-    Posterior,
-    bayesian_signed_rank,
-    friedman,
-    nemenyi,
-    wilcoxon_of_differences,
-)
+from analysis.statistics.paired import compare_within_tasks
+from analysis.statistics.scores import TaskScores, losses_at, task_scores
+from analysis.statistics.standing import Standing, Verdict, verdict
 from analysis.statistics.targets import baseline_of
 
-ROPE = 0.01
-"""Half-width of the region of practical equivalence, in normalised regret or the metric's unit."""
+FRACTIONS: Mapping[str, float] = {"quarter": 0.25, "half": 0.5}
+"""Parts of the budget at which the ranking is looked at besides its end."""
 
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """Everything that compares the methods of a sweep by their final results, computed when first asked for.
+    """Everything that compares the methods of a sweep by their results, computed when first asked for.
 
     Attributes:
         scores: By task, the scores of all compared methods in its complete repetitions.
-        left_out: What is not compared and why, in words: every ranking names it.
+        every: By task, the scores of whichever methods and repetitions are finished: what pairs are tested on.
+        searchers: The compared methods, sorted.
+        left_out: What the ranking lacks and why, in words: every ranking names it.
         baseline: The sweep's random search; ``None`` if it has none among the compared methods.
         directions: ``min`` or ``max``, by task.
     """
 
     scores: Mapping[str, TaskScores]
+    every: Mapping[str, TaskScores]
+    searchers: tuple[str, ...]
     left_out: tuple[str, ...]
     baseline: str | None
     directions: Mapping[str, str]
 
+    def _standing(self, what: str) -> Standing:
+        """Return the standing by an array of the scores, on the tasks that have it."""
+        complete = {
+            task: part for task, own in self.scores.items() if (part := getattr(own, what)) is not None
+        }
+        every = {
+            task: _aligned(own, part, self.searchers)
+            for task, own in self.every.items()
+            if (part := getattr(own, what)) is not None
+        }
+        return Standing(complete, every, self.searchers)
+
+    @functools.cached_property
+    def final(self) -> Standing:
+        """The standing by final values: the one that decides who leads."""
+        return self._standing("losses")
+
+    @functools.cached_property
+    def anytime(self) -> Standing | None:
+        """The standing by mean regret over the budget; ``None`` where no ranked task declares references."""
+        result = self._standing("anytime")
+        return result if result.complete else None
+
     @property
-    def searchers(self) -> tuple[str, ...]:
-        """The compared methods, sorted."""
-        return next(iter(self.scores.values())).searchers
+    def mean_ranks(self) -> Mapping[str, float]:
+        """Mean rank by final values, best first."""
+        return self.final.mean_ranks
+
+    @property
+    def leaders(self) -> tuple[str, ...]:
+        """Who leads by final values; several where they are equal."""
+        return self.final.leaders
 
     @property
     def few(self) -> bool:
         """Whether there are too few tasks for a test over tasks: comparisons within tasks then come first."""
-        return len(self.scores) < FEW_BLOCKS
-
-    @functools.cached_property
-    def losses(self) -> pd.DataFrame:
-        """Mean final losses, tasks × methods."""
-        return mean_losses(self.scores)
-
-    @functools.cached_property
-    def friedman(self) -> Friedman | None:
-        """Friedman's test; ``None`` with fewer than 3 methods or 2 tasks."""
-        return friedman(self.losses) if len(self.searchers) > 2 and len(self.scores) > 1 else None
-
-    @functools.cached_property
-    def mean_ranks(self) -> dict[str, float]:
-        """Mean over tasks of the rank of each method's mean final loss, best first."""
-        ranks = rankdata(rounded(self.losses.to_numpy(dtype=float)), axis=1).mean(axis=0)
-        pairs = sorted(zip(ranks.tolist(), self.searchers, strict=True))
-        return {name: rank for rank, name in pairs}
-
-    @property
-    def best(self) -> str:
-        """The method with the lowest mean rank, the first by name where several have it."""
-        return next(iter(self.mean_ranks))
-
-    @functools.cached_property
-    def differences(self) -> PairedDifferences:
-        """Differences of every pair, one per task."""
-        return paired_differences(self.scores)
-
-    @functools.cached_property
-    def pairs(self) -> pd.DataFrame:
-        """What `wilcoxon_of_differences` says of every pair."""
-        return wilcoxon_of_differences(self.differences.pairs)
-
-    @functools.cached_property
-    def nemenyi(self) -> pd.DataFrame:
-        """Nemenyi's p-values."""
-        return nemenyi(self.losses)
-
-    @functools.cached_property
-    def posteriors(self) -> Mapping[tuple[str, str], Posterior]:
-        """The Bayesian signed-rank test of every pair, with the region `ROPE`."""
-        return bayesian_signed_rank(self.differences.pairs, ROPE)
+        return self.final.few
 
     @functools.cached_property
     def improvement(self) -> pd.DataFrame:
@@ -116,15 +88,29 @@ class Comparison:
     @functools.cached_property
     def within(self) -> pd.DataFrame:
         """Comparisons within each task over repetitions: every method with the control, task by task."""
-        return pd.concat(
-            [compare_within_task(own, control=self.control) for own in self.scores.values()],
-            ignore_index=True,
+        return compare_within_tasks(
+            list(self.every.values()), control=self.control, chosen=self.baseline is None
         )
 
     @property
     def control(self) -> str:
-        """What methods are compared with inside tasks: random search, or where there is none the best method."""
-        return self.baseline or self.best
+        """What methods are compared with inside tasks: random search, or where there is none one that leads."""
+        return self.baseline or self.leaders[0]
+
+    @property
+    def reference(self) -> str:
+        """What figures over tasks compare with: the leader, or the control where several lead."""
+        return self.leaders[0] if len(self.leaders) == 1 else self.control
+
+    def verdict_on(self, task: str) -> Mapping[str, Verdict]:
+        """Return what tests of all pairs over the repetitions of one task say of each method that leads on it.
+
+        With Holm's correction over all pairs of the task: who leads is known from the same results, so that tests of
+        the others against it alone would find too much.
+        """
+        pairs = compare_within_tasks([self.scores[task]])
+        order = list(self.final.ranks_on(task))
+        return {name: verdict(pairs, name, order) for name in self.final.leaders_on(task)}
 
     def aggregated(self, what: str) -> pd.DataFrame | None:
         """Return the interquartile mean of ``regrets`` or ``anytime``; ``None`` where no task declares references."""
@@ -136,24 +122,33 @@ class Comparison:
         return [task for task, own in self.scores.items() if own.regrets is None]
 
 
+def _aligned(own: TaskScores, values: Floats, searchers: tuple[str, ...]) -> Floats:
+    """Return values with a column for every method, NaN where the task lacks it."""
+    result = np.full((len(own.repetitions), len(searchers)), np.nan)
+    result[:, [searchers.index(name) for name in own.searchers]] = values
+    return result
+
+
 def compare(inputs: Inputs) -> Comparison:
-    """Return the comparison of a sweep's methods by final results.
+    """Return the comparison of a sweep's methods.
 
     Raises:
         AnalysisError: No task has a repetition that all compared methods, two or more, finished.
     """
-    scores = task_scores(inputs)
-    if not scores or len(inputs.field.searchers) < 2:
+    if not comparable(inputs):
         raise AnalysisError(
             "a comparison needs two methods and a task with a repetition that both finished; left out: "
             f"{'; '.join(inputs.field.left_out) or 'nothing'}. Run more of the sweep"
         )
+    every, blocks = task_scores(inputs), inputs.field.tasks
     baseline = baseline_of(inputs)
     return Comparison(
-        scores=scores,
+        scores={task: every[task].only(own.searchers, own.repetitions) for task, own in blocks.items()},
+        every=every,
+        searchers=inputs.field.searchers,
         left_out=inputs.field.left_out,
         baseline=baseline if baseline in inputs.field.searchers else None,
-        directions={task: inputs.facts[task].direction for task in scores},
+        directions={task: inputs.facts[task].direction for task in every},
     )
 
 
@@ -166,30 +161,34 @@ def ranking(comparison: Comparison) -> pd.DataFrame:
     """Return the final ranking, one row per method, lowest mean rank first.
 
     Returns:
-        ``searcher``; ``rank``, ``rank_low``, ``rank_high`` (mean over tasks with an interval that resamples tasks);
-        ``wins``, ``ties``, ``losses`` (over tasks and the other methods, by mean final loss); ``regret``,
-        ``regret_low``, ``regret_high`` and ``anytime``, ``anytime_low``, ``anytime_high`` (interquartile means over
-        runs, NaN without references); ``improvement`` (probability that a run is better than one of the best
-        method's, NaN for that method itself); ``effect`` (rank-biserial correlation with the best method) and
-        ``p_holm`` (Wilcoxon against the best method, with Holm's correction over all pairs), both NaN for the best
-        method itself, the latter also with too few tasks; ``tasks``.
+        ``searcher``; ``leads`` (whether its mean rank is the lowest, alone or with others); ``rank``, ``rank_low``,
+        ``rank_high`` (mean over tasks with an interval that resamples tasks, NaN with fewer than five); ``wins``,
+        ``ties``, ``losses`` (over tasks and the other methods: whether it wins more repetitions of a task than it
+        loses); ``regret``, ``regret_low``, ``regret_high`` and ``anytime``, ``anytime_low``, ``anytime_high``
+        (interquartile means over runs, NaN without references); and against the leader, NaN for itself and where
+        several lead: ``won`` (share of repetitions in which it is better, ties counting half, mean over tasks),
+        ``effect`` (rank-biserial correlation over tasks, negative: worse), ``p_holm`` (Wilcoxon's test, with Holm's
+        correction over all pairs) and ``p_anytime`` (the same of anytime scores), both NaN where too few tasks could
+        show nothing; ``tasks``.
     """
-    names = list(comparison.mean_ranks)
-    losses = rounded(comparison.losses[names].to_numpy(dtype=float))
-    ranks = mean_interval(rankdata(losses, axis=1))
-    below = (losses[:, :, None] < losses[:, None, :]).sum(axis=(0, 2))
-    above = (losses[:, :, None] > losses[:, None, :]).sum(axis=(0, 2))
+    final = comparison.final
+    names = list(final.mean_ranks)
+    ranks = mean_interval(final.ranks[names].to_numpy(dtype=float))
     frame = pd.DataFrame(
         {
             "searcher": names,
+            "leads": [name in final.leaders for name in names],
             "rank": ranks.mean,
             "rank_low": ranks.low,
             "rank_high": ranks.high,
-            "wins": below,
-            "ties": losses.shape[0] * (len(names) - 1) - below - above,
-            "losses": above,
         }
     )
+    counts = {name: np.zeros(3, dtype=int) for name in names}
+    for (first, second), shares in final.shares.items():
+        signs = np.array([(shares < 0).sum(), (shares == 0).sum(), (shares > 0).sum()])
+        counts[first] += signs
+        counts[second] += signs[::-1]
+    frame[["wins", "ties", "losses"]] = np.array([counts[name] for name in names])
     for what, column in (("regrets", "regret"), ("anytime", "anytime")):
         table = comparison.aggregated(what)
         for source, suffix in (("mean", ""), ("low", "_low"), ("high", "_high")):
@@ -197,28 +196,97 @@ def ranking(comparison: Comparison) -> pd.DataFrame:
                 table.set_index("searcher")[source].reindex(names).to_numpy() if table is not None else np.nan
             )
             frame[column + suffix] = values
-    best = comparison.best
-    own = comparison.improvement
-    chances = own[own["second"] == best].set_index("first")["probability"]
-    frame["improvement"] = chances.reindex(names).to_numpy()
-    effects, p = {}, {}
-    for row in comparison.pairs.to_dict("records"):
-        if best in (row["first"], row["second"]):
-            other = row["second"] if row["first"] == best else row["first"]
-            effects[other] = row["effect"] if row["second"] == best else -row["effect"]
-            p[other] = np.nan if comparison.few else row["p_holm"]
-    frame["effect"] = frame["searcher"].map(effects)
-    frame["p_holm"] = frame["searcher"].map(p).astype(float)
-    return frame.assign(tasks=losses.shape[0])
+    against = _against_leader(final)
+    for column in ("won", "effect", "p_holm"):
+        frame[column] = [against.get(name, {}).get(column, np.nan) for name in names]
+    anytime = _against_leader(comparison.anytime, final.leaders) if comparison.anytime else {}
+    frame["p_anytime"] = [anytime.get(name, {}).get("p_holm", np.nan) for name in names]
+    return frame.assign(tasks=len(final.ranks))
 
 
-def worse_than_best(comparison: Comparison, task: str, level: float = ALPHA) -> tuple[str, set[str]]:
-    """Return the best method of one task by mean final loss, and those significantly worse.
+def _against_leader(
+    standing: Standing, leaders: tuple[str, ...] | None = None
+) -> dict[str, dict[str, float]]:
+    """Return what each method is against the one leader; empty where several lead."""
+    leading = standing.leaders if leaders is None else leaders
+    if len(leading) != 1:
+        return {}
+    (leader,) = leading
+    result = {}
+    for row in standing.pairs.to_dict("records"):
+        first, second = str(row["first"]), str(row["second"])
+        if leader in (first, second):
+            sign = 1.0 if second == leader else -1.0
+            result[first if second == leader else second] = {
+                "won": (1 - sign * float(standing.shares[first, second].mean())) / 2,
+                "effect": sign * row["effect"],
+                "p_holm": row["p_holm"] if row["possible"] else np.nan,
+            }
+    return result
 
-    By signed-rank tests over repetitions of every other method against the best, with Holm's correction.
+
+def sensitivity(inputs: Inputs, comparison: Comparison) -> pd.DataFrame:
+    """Return every method's mean rank under other sensible rules, in the order of the ranking.
+
+    Returns:
+        ``searcher``; ``rank`` (the ranking's); ``by_mean`` (of the mean final loss over repetitions: one repetition
+        without a success makes a mean infinite, and one awful value can outweigh the rest); ``without_failures``
+        (repetitions in which a method had no success left out for all; NaN where none is left); ``quarter`` and
+        ``half`` (after these parts of the budget; NaN where nobody has a success by then).
     """
-    own = comparison.scores[task]
-    means = mean(own.losses, axis=0)
-    best = own.searchers[int(np.argmin(rounded(means)))]
-    table = compare_within_task(own, control=best)
-    return best, set(table.loc[(table["p_holm"] <= level) & (table["wins"] < table["losses"]), "first"])
+    final = comparison.final
+    names = list(final.mean_ranks)
+    columns = {"rank": final, "by_mean": final.by_mean(), "without_failures": final.without_failures()}
+    for name, fraction in FRACTIONS.items():
+        losses = {task: losses_at(inputs, own, fraction) for task, own in comparison.scores.items()}
+        if not any(np.isfinite(own).any() for own in losses.values()):
+            losses = {}
+        columns[name] = Standing(losses, losses, comparison.searchers)
+    return pd.DataFrame(
+        {
+            "searcher": names,
+            **{
+                column: [own.mean_ranks[name] if own.complete else np.nan for name in names]
+                for column, own in columns.items()
+            },
+        }
+    )
+
+
+def planned_within(
+    comparison: Comparison, measure: str, pairs: Collection[tuple[str, str]], level: float
+) -> pd.DataFrame:
+    """Compare planned pairs over the repetitions of each task, with Holm's correction over pairs and tasks.
+
+    Args:
+        comparison: The comparison.
+        measure: ``final`` or ``anytime``: whose differences.
+        pairs: Of two methods each.
+        level: Of all of them together.
+
+    Returns:
+        As `analysis.statistics.paired.compare_within_tasks`.
+    """
+    parts = list(comparison.every.values())
+    if measure == "anytime":
+        parts = [replace(own, losses=own.anytime) for own in parts if own.anytime is not None]
+    return compare_within_tasks(parts, planned=pairs, level=level)
+
+
+def by_group(inputs: Inputs, comparison: Comparison) -> pd.DataFrame:
+    """Return every method's mean rank over the tasks of each group, in the order of the ranking.
+
+    Returns:
+        ``searcher``, ``group`` (tasks without one are ``other``), ``rank`` and ``tasks``; empty where all ranked tasks
+        are of one group.
+    """
+    groups: dict[str, list[str]] = {}
+    for task in comparison.scores:
+        groups.setdefault(inputs.facts[task].group or "other", []).append(task)
+    rows = [
+        (name, group, comparison.final.on(tasks).mean_ranks[name], len(tasks))
+        for group, tasks in sorted(groups.items())
+        for name in comparison.mean_ranks
+        if len(groups) > 1
+    ]
+    return pd.DataFrame(rows, columns=["searcher", "group", "rank", "tasks"])

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from analysis.statistics.bootstrap import mean_interval
+from analysis.statistics.bootstrap import FEWEST_UNITS, mean_interval
 from analysis.statistics.steps import COSTS, KEY, Steps, study_steps, union_grid, usable_studies
 from analysis.statistics.tasks import Measure
 from results.tables import SweepTables
 
 CURVE_COLUMNS = ["measure", "searcher", "cost", "mean", "low", "high", "repetitions"]
+UNIT_COLUMNS = ["measure", "searcher", "unit", "cost", "value"]
 
 
 def mean_steps(runs: Sequence[Steps]) -> Steps | None:
@@ -57,6 +58,42 @@ def mean_curves(best: pd.DataFrame, task: str, cost: str, measure: Measure) -> p
         if mean is not None:
             parts.append(curve_frame(measure, searcher, mean).assign(repetitions=len(own)))
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=CURVE_COLUMNS)
+
+
+def shown_singly(count: int) -> bool:
+    """Whether so many repetitions or tasks are shown one by one: several, and too few for an interval."""
+    return 1 < count < FEWEST_UNITS
+
+
+def single_curves(best: pd.DataFrame, task: str, cost: str, measure: Measure) -> pd.DataFrame:
+    """Return the incumbent curve of every repetition of the methods that have too few of them for an interval.
+
+    Arguments as for `mean_curves`; those without a mean have no rows here either.
+
+    Returns:
+        Rows sorted by searcher, repetition and cost with the columns of `UNIT_COLUMNS`; ``value`` holds from
+        ``cost`` to the next row's.
+    """
+    runs = study_steps(best, task, cost, measure)
+    parts = []
+    for searcher in sorted({searcher for searcher, _ in runs}):
+        own = {f"repetition {r}": steps for (name, r), steps in runs.items() if name == searcher}
+        if shown_singly(len(own)) and all(np.isfinite(steps.start) for steps in own.values()):
+            parts += [unit_frame(measure, searcher, unit, steps) for unit, steps in own.items()]
+    return units_of(parts)
+
+
+def unit_frame(measure: Measure, searcher: str, unit: str, steps: Steps) -> pd.DataFrame:
+    """Return one repetition's or task's steps, value of shape ``(n,)``, as rows of `UNIT_COLUMNS`."""
+    simple = steps.simplified()
+    there = np.isfinite(simple.value)
+    columns = {"measure": measure, "searcher": searcher, "unit": unit}
+    return pd.DataFrame({**columns, "cost": simple.costs[there], "value": simple.value[there]})
+
+
+def units_of(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Return the rows of several `unit_frame` as one table, also of none."""
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=UNIT_COLUMNS)
 
 
 def curve_frame(measure: Measure, searcher: str, steps: Steps) -> pd.DataFrame:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Collection, Sequence
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,15 +18,17 @@ from statsmodels.stats.power import TTestPower  # type: ignore[import-untyped]
 
 from analysis.errors import AnalysisError
 from analysis.statistics import moments
-from analysis.statistics.bootstrap import mean_interval
+from analysis.statistics.bootstrap import Floats, mean_interval
 from analysis.statistics.scores import TaskScores
 from analysis.statistics.significance import (
     ALPHA,
     MOST_EXACT,
     differences,
     holm,
+    rank_biserial,
     signed_rank_null,
     signed_rank_p,
+    smallest_p,
     vargha_delaney,
 )
 
@@ -39,66 +43,98 @@ MOST = 100_000
 
 COLUMNS = (
     *("task", "first", "second", "repetitions", "wins", "ties", "losses"),
-    *("difference", "low", "high", "sd", "a", "p", "p_holm", "detectable"),
+    *("difference", "low", "high", "sd", "a", "effect", "p", "p_holm", "possible", "detectable"),
+    "comparisons",
 )
 
 
-def compare_within_task(scores: TaskScores, *, control: str | None = None) -> pd.DataFrame:
-    """Compare methods pairwise over the repetitions of one task.
+def compare_within_tasks(
+    parts: Sequence[TaskScores],
+    *,
+    control: str | None = None,
+    chosen: bool = False,
+    planned: Collection[tuple[str, str]] | None = None,
+    level: float = ALPHA,
+) -> pd.DataFrame:
+    """Compare methods pairwise over the repetitions of each of some tasks.
+
+    Holm's correction is over all rows, those of all tasks: they are read together, as one list of who differs where,
+    so that the level holds for the list and not only for each task by itself.
 
     Args:
-        scores: The task's scores.
+        parts: The tasks' scores; a pair is compared in the repetitions that both finished.
         control: Compare every other method with this one; all pairs when ``None``. Fewer comparisons
-            need fewer repetitions, because of Holm's correction.
+            need fewer repetitions, because of the correction. A task without it has no rows.
+        chosen: Whether the control was chosen for its results. Its rows are then a selection among those of all
+            pairs, over which the correction is.
+        planned: Compare these pairs alone, each in its own order.
+        level: Of all rows together.
 
     Returns:
-        One row per pair with the columns of `COLUMNS`: ``wins``, ``ties`` and ``losses`` of the first method over
-        repetitions; ``difference`` the mean of first minus second loss with its 95 % interval ``low``, ``high``
+        One row per task and pair with the columns of `COLUMNS`: ``wins``, ``ties`` and ``losses`` of the first method
+        over repetitions; ``difference`` the mean of first minus second loss with its 95 % interval ``low``, ``high``
         (repetitions resampled) and ``sd`` the standard deviation of the paired differences, in the metric's unit;
-        ``a`` Vargha and Delaney's A (1: the first is always better); ``p`` of the signed-rank test and
-        ``p_holm``, corrected over this task's rows; ``detectable`` the mean difference that these repetitions
-        would detect with a power of 0.8 at the level Holm's first step demands, were the differences
-        normal with that standard deviation (infinite where no difference could be detected).
-
-    Raises:
-        AnalysisError: The control is not among the methods.
+        ``a`` Vargha and Delaney's A (1: the first is always better); ``effect`` the matched-pairs rank-biserial
+        correlation (positive: the first is better); ``p`` of the signed-rank test and ``p_holm``; ``possible``
+        whether so many repetitions could show a difference at the level after the correction; ``detectable`` the mean
+        difference that these repetitions would detect with a power of 0.8 at the level Holm's first step demands,
+        were the differences normal with that standard deviation (infinite where no difference could be detected);
+        ``comparisons`` how many the correction is over. A pair without a common repetition has no row.
     """
-    names = list(scores.searchers)
-    if control is None:
-        pairs = list(itertools.combinations(names, 2))
-    elif control in names:
-        pairs = [(name, control) for name in names if name != control]
-    else:
-        raise AnalysisError(
-            f"the control {control!r} was not compared on {scores.task}; choose one of {', '.join(names)}"
-        )
-    sides = [[scores.losses[:, names.index(name)] for name in pair] for pair in pairs]
-    columns = [differences(a, b) for a, b in sides]
-    estimate = mean_interval(np.stack(columns, axis=1))
     rows = []
-    for index, ((first, second), (a, b), values) in enumerate(zip(pairs, sides, columns, strict=True)):
-        finite = bool(np.isfinite(values).all())
-        sd = moments.sd(values) if finite and values.size > 1 else math.nan
-        rows.append(
-            {
-                "task": scores.task,
-                "first": first,
-                "second": second,
-                "repetitions": values.size,
-                "wins": int((values < 0).sum()),
-                "ties": int((values == 0).sum()),
-                "losses": int((values > 0).sum()),
-                "difference": float(estimate.mean[index]),
-                "low": float(estimate.low[index]),
-                "high": float(estimate.high[index]),
-                "sd": sd,
-                "a": vargha_delaney(a, b),
-                "p": signed_rank_p(values),
-                "detectable": detectable_difference(values.size, sd, comparisons=len(pairs)),
-            }
+    for own in parts:
+        names = list(own.searchers)
+        for first, second in _pairs(names, control, planned, every=chosen):
+            a, b = (own.losses[:, names.index(name)] for name in (first, second))
+            both = ~(np.isnan(a) | np.isnan(b))
+            if both.any():
+                rows.append({"task": own.task, "first": first, "second": second, **_paired(a[both], b[both])})
+    corrected = holm([row["p"] for row in rows])
+    for row, p in zip(rows, corrected.tolist(), strict=True):
+        row["p_holm"] = p
+        row["possible"] = smallest_p(row["repetitions"]) * len(rows) <= level
+        row["detectable"] = detectable_difference(
+            row["repetitions"], row["sd"], level=level, comparisons=len(rows)
         )
-    frame = pd.DataFrame(rows, columns=[column for column in COLUMNS if column != "p_holm"])
-    return frame.assign(p_holm=holm(frame["p"].to_numpy(dtype=float)))[list(COLUMNS)]
+        row["comparisons"] = len(rows)
+    frame = pd.DataFrame(rows, columns=list(COLUMNS))
+    return frame if control is None else frame[frame["second"] == control].reset_index(drop=True)
+
+
+def _pairs(
+    names: Sequence[str],
+    control: str | None,
+    planned: Collection[tuple[str, str]] | None,
+    *,
+    every: bool,
+) -> list[tuple[str, str]]:
+    """Return the pairs of methods to compare on a task that has some methods: the control always second."""
+    if planned is not None:
+        return [pair for pair in planned if set(pair) <= set(names)]
+    pairs = list(itertools.combinations(names, 2))
+    if control is None:
+        return pairs
+    turned = [pair if pair[0] != control else pair[::-1] for pair in pairs]
+    return turned if every else [pair for pair in turned if pair[1] == control]
+
+
+def _paired(first: Floats, second: Floats) -> dict[str, Any]:
+    """Return what is said of one pair, from its losses in common repetitions."""
+    values = differences(first, second)
+    estimate = mean_interval(values)
+    return {
+        "repetitions": values.size,
+        "wins": int((values < 0).sum()),
+        "ties": int((values == 0).sum()),
+        "losses": int((values > 0).sum()),
+        "difference": float(estimate.mean),
+        "low": float(estimate.low),
+        "high": float(estimate.high),
+        "sd": moments.sd(values) if np.isfinite(values).all() and values.size > 1 else math.nan,
+        "a": vargha_delaney(first, second),
+        "effect": rank_biserial(values),
+        "p": signed_rank_p(values),
+    }
 
 
 def power_of(repetitions: int, effect: float, *, level: float = ALPHA, comparisons: int = 1) -> float:
@@ -209,13 +245,3 @@ def _detectable_effect(repetitions: int, level: float, power: float, comparisons
         else:
             high = middle
     return high
-
-
-def fewest_repetitions(level: float = ALPHA, comparisons: int = 1) -> int:
-    """Return the number of repetitions below which no signed-rank test can reach the level at all.
-
-    Example:
-        >>> fewest_repetitions(), fewest_repetitions(comparisons=11)
-        (6, 9)
-    """
-    return math.ceil(1 - math.log2(level / comparisons) - 1e-12)

@@ -16,29 +16,28 @@ from analysis.statistics.tasks import Measure, TaskFacts
 from results.tables import SweepTables
 
 SIGNIFICANT_DIGITS = 9
-DECIMALS = 12
-WHOLE = 2.0**53
-"""From here on every number is whole."""
+"""Losses are compared to so many digits of their own: the order on a task does not depend on its unit."""
 LARGEST = np.finfo(float).max
+_MOST_DECIMALS = 300
 
 
 def rounded(losses: Floats) -> Floats:
-    """Return losses rounded to 9 significant digits and to multiples of 1e-12, so that noise breaks no tie.
+    """Return losses rounded to 9 significant digits, so that noise breaks no tie.
+
+    Each by its own size: no other loss, of whatever method or task, plays a part. Below 1e-300 they are 0.
 
     Example:
         >>> rounded(np.array([0.1 + 0.2, 123456.78949, 3e-17, np.inf])).tolist()
-        [0.3, 123456.789, 0.0, inf]
+        [0.3, 123456.789, 3e-17, inf]
     """
     losses = np.asarray(losses, dtype=float)
-    # From there on all are multiples, and numpy's way to round would overflow.
-    large = ~(np.abs(losses) < WHOLE)
-    exact = np.where(large, losses, np.round(np.where(large, 0.0, losses), DECIMALS))
-    finite = np.isfinite(exact) & (exact != 0)
-    magnitude = np.floor(np.log10(np.abs(np.where(finite, exact, 1.0))))
-    scale = 10.0 ** (SIGNIFICANT_DIGITS - 1 - magnitude)
+    finite = np.isfinite(losses) & (losses != 0)
+    exact = np.where(finite, losses, 1.0)
+    decimals = np.minimum(SIGNIFICANT_DIGITS - 1 - np.floor(np.log10(np.abs(exact))), _MOST_DECIMALS)
+    up, down = 10.0 ** np.maximum(decimals, 0), 10.0 ** np.maximum(-decimals, 0)  # one of the two is 1
     with np.errstate(over="ignore"):  # the largest numbers may be rounded up to more than there is
-        near = np.round(np.where(finite, exact, 1.0) * scale) / scale
-    return np.where(finite, np.clip(near, -LARGEST, LARGEST), exact)
+        near = np.round(exact * up / down) * down / up
+    return np.where(finite, np.clip(near, -LARGEST, LARGEST), losses)
 
 
 @dataclass(frozen=True, slots=True)

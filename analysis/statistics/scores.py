@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 
 from analysis.statistics.bootstrap import Floats
 from analysis.statistics.inputs import Inputs
-from analysis.statistics.moments import mean
-from analysis.statistics.significance import differences, vargha_delaney
 from analysis.statistics.steps import Steps, study_steps
 from analysis.statistics.tasks import Measure, References
 
@@ -22,15 +18,16 @@ WORST = 1.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TaskScores:
-    """The scores of all methods in the complete repetitions of one task.
+    """The scores of the methods that finished a study of a task.
 
     Attributes:
         task: Label.
         measure: Whose values: test where the task has a test set, else validation.
         metric: Their name.
         searchers: k methods, sorted.
-        repetitions: r repetitions, ascending: those that every one of the methods finished.
-        losses: Final values of the incumbents, smaller is better, infinite without a success; shape ``(r, k)``.
+        repetitions: r repetitions, ascending.
+        losses: Final values of the incumbents, smaller is better; infinite where a finished study had no success, NaN
+            where there is no finished study; shape ``(r, k)``.
         regrets: Normalised regret of these, at most 1; ``None`` where the task declares no references.
         anytime: Mean regret over the budget, from 0 (good) to 1; ``None`` where the task declares no references.
     """
@@ -44,38 +41,90 @@ class TaskScores:
     regrets: Floats | None
     anytime: Floats | None
 
+    def only(self, searchers: Collection[str], repetitions: Collection[int]) -> TaskScores:
+        """Return the scores of some methods in some repetitions."""
+        rows = np.isin(self.repetitions, list(repetitions))
+        columns = np.isin(self.searchers, list(searchers))
+
+        def part(values: Floats) -> Floats:
+            return values[rows][:, columns]
+
+        return TaskScores(
+            task=self.task,
+            measure=self.measure,
+            metric=self.metric,
+            searchers=tuple(name for name in self.searchers if name in searchers),
+            repetitions=tuple(number for number in self.repetitions if number in repetitions),
+            losses=part(self.losses),
+            regrets=None if self.regrets is None else part(self.regrets),
+            anytime=None if self.anytime is None else part(self.anytime),
+        )
+
+    def failed(self, name: str) -> int:
+        """Return in how many repetitions a finished study of a method had no success."""
+        return int(np.isinf(self.losses[:, self.searchers.index(name)]).sum())
+
 
 def task_scores(inputs: Inputs) -> dict[str, TaskScores]:
-    """Return the scores of every task that all compared methods finished, by label.
+    """Return the scores of every task with a finished study, by label, incomplete repetitions included.
 
-    What is left out, and why, is ``inputs.field.left_out``. The anytime score is the area under the
-    regret of the incumbent over the task's own budget, in the unit in which it is counted, divided
-    by the budget: it depends on nothing but the run and the task. Before the first success the regret is 1.
+    The anytime score is the area under the regret of the incumbent over the task's own budget, in the unit in which
+    it is counted, divided by the budget: it depends on nothing but the run and the task. Before the first success
+    the regret is 1.
     """
     result = {}
-    for task, blocks in inputs.field.tasks.items():
-        facts = inputs.facts[task]
+    for task, facts in inputs.facts.items():
+        if task not in inputs.by_task:
+            continue
         cost, budget = budget_of(inputs, task)
-        best = inputs.by_task.get(task, inputs.best.iloc[:0])
-        runs = study_steps(best, task, cost, facts.reported, blocks.searchers)
-        own = [[runs[name, repetition] for name in blocks.searchers] for repetition in blocks.repetitions]
-        final = facts.sign * np.array([[run.value[-1] for run in row] for row in own])
-        regrets = anytime = None
-        if facts.references is not None:
-            regrets = bounded_regret(facts.references.regret(facts.sign * final))
-            curves = [[regret_steps(run, facts.references) for run in row] for row in own]
-            anytime = np.array([[float(curve.average(budget, WORST)) for curve in row] for row in curves])
+        runs = study_steps(inputs.by_task[task], task, cost, facts.reported)
+        searchers = tuple(sorted({name for name, _ in runs}))
+        repetitions = tuple(sorted({repetition for _, repetition in runs}))
+        shape = (len(repetitions), len(searchers))
+        losses = np.full(shape, np.nan)
+        regrets = np.full(shape, np.nan) if facts.references is not None else None
+        anytime = np.full(shape, np.nan) if facts.references is not None else None
+        for (name, repetition), run in runs.items():
+            place = repetitions.index(repetition), searchers.index(name)
+            final = float(run.value[-1])
+            losses[place] = np.inf if np.isnan(final) else facts.sign * final
+            if facts.references is not None and regrets is not None and anytime is not None:
+                curve = regret_steps(run, facts.references)
+                regrets[place] = curve.value[-1]
+                anytime[place] = float(curve.average(budget, WORST))
         result[task] = TaskScores(
             task=task,
             measure=facts.reported,
             metric=facts.metrics[facts.reported],
-            searchers=blocks.searchers,
-            repetitions=blocks.repetitions,
-            losses=np.where(np.isnan(final), np.inf, final),
+            searchers=searchers,
+            repetitions=repetitions,
+            losses=losses,
             regrets=regrets,
             anytime=anytime,
         )
     return result
+
+
+def losses_at(inputs: Inputs, scores: TaskScores, fraction: float) -> Floats:
+    """Return the losses of the incumbents that the methods of a task had after a fraction of its budget.
+
+    Args:
+        inputs: The sweep.
+        scores: Which methods and repetitions; all of them finished.
+        fraction: Of the task's own budget, in (0, 1].
+
+    Returns:
+        Shape ``(r, k)``; infinite before the first success.
+    """
+    facts = inputs.facts[scores.task]
+    cost, budget = budget_of(inputs, scores.task)
+    runs = study_steps(inputs.by_task[scores.task], scores.task, cost, scores.measure, scores.searchers)
+    at = np.array([fraction * budget])
+    values = [
+        [runs[name, repetition].at(at)[0] for name in scores.searchers] for repetition in scores.repetitions
+    ]
+    losses = facts.sign * np.array(values, dtype=float)
+    return np.where(np.isnan(losses), np.inf, losses)
 
 
 def budget_of(inputs: Inputs, task: str) -> tuple[str, float]:
@@ -94,63 +143,3 @@ def regret_steps(run: Steps, references: References) -> Steps:
 def bounded_regret(regret: Floats) -> Floats:
     """Return regrets of at most 1, and 1 where there is none: no run is worse than not to have searched."""
     return np.minimum(np.where(np.isnan(regret), WORST, regret), WORST)
-
-
-def mean_losses(scores: Mapping[str, TaskScores]) -> pd.DataFrame:
-    """Return the mean final loss over repetitions: tasks × methods, infinite where a repetition had no success."""
-    return pd.DataFrame(
-        {task: mean(own.losses, axis=0) for task, own in scores.items()},
-        index=list(next(iter(scores.values())).searchers) if scores else [],
-    ).T
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class PairedDifferences:
-    """Differences of every pair of methods, one per task, on a scale that tasks share.
-
-    Attributes:
-        pairs: By (first, second) method, first minus second, one number per task; negative: the first is better.
-        tasks: The tasks, in order.
-        scale: ``regret``, ``metric`` or ``wins``.
-        words: The scale in words.
-    """
-
-    pairs: Mapping[tuple[str, str], Floats]
-    tasks: tuple[str, ...]
-    scale: str
-    words: str
-
-
-def paired_differences(scores: Mapping[str, TaskScores]) -> PairedDifferences:
-    """Return the differences that signed-rank tests over tasks rest on.
-
-    The difference of mean normalised regrets where every task declares its references; else that of
-    mean final values where all tasks have the same metric and nothing failed throughout; else, within
-    each task, the share of pairs of repetitions that the second method wins minus the share that the first
-    wins. None of these depends on which other methods there are.
-
-    Args:
-        scores: What `task_scores` returned, at least one task.
-    """
-    parts = list(scores.values())
-    searchers = parts[0].searchers
-    every = list(itertools.combinations(range(len(searchers)), 2))
-    if all(part.regrets is not None for part in parts):
-        scale, words = "regret", "mean normalised regret"
-        columns = np.array([part.regrets.mean(axis=0) for part in parts if part.regrets is not None])
-    elif len({part.metric for part in parts}) == 1 and all(np.isfinite(part.losses).all() for part in parts):
-        scale, words = "metric", f"mean final {parts[0].metric}"
-        columns = np.array([mean(part.losses, axis=0) for part in parts])
-    else:
-        scale, words = "wins", "share of repetitions won (the tasks have no common scale)"
-        columns = np.empty((0, 0))
-    pairs = {}
-    for i, j in every:
-        if scale == "wins":
-            values = np.array(
-                [1 - 2 * vargha_delaney(part.losses[:, i], part.losses[:, j]) for part in parts]
-            )
-        else:
-            values = differences(columns[:, i], columns[:, j])
-        pairs[searchers[i], searchers[j]] = values
-    return PairedDifferences(pairs, tuple(scores), scale, words)

@@ -7,24 +7,21 @@ that never succeeded. Losses are rounded by `analysis.statistics.ranks.rounded` 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-import scikit_posthocs  # type: ignore[import-untyped]
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from analysis.errors import AnalysisError
 from analysis.statistics.bootstrap import Floats, product
-from analysis.statistics.ranks import SIGNIFICANT_DIGITS, rounded
+from analysis.statistics.ranks import rounded
 
 ALPHA = 0.05
 """Level of every test."""
-
-FEW_BLOCKS = 6
-"""Below this many blocks the tests are powerless: the smallest p of a Wilcoxon test of 5 blocks is 0.0625."""
 
 PRIOR_STRENGTH = 0.5
 """Weight of the prior's pseudo-observation at 0, as in Benavoli et al. (2017)."""
@@ -40,7 +37,7 @@ class Friedman:
     Attributes:
         blocks: n.
         mean_ranks: Mean rank by method, 1 is best; sorted by rank, then by name.
-        chi2: Friedman's statistic without a correction for ties, k - 1 degrees of freedom.
+        chi2: Friedman's statistic, k - 1 degrees of freedom.
         chi2_p: Its p-value.
         f: Iman and Davenport's F of ``chi2``; infinite where every block has the same order.
         f_df: Its degrees of freedom.
@@ -83,37 +80,66 @@ def checked(losses: pd.DataFrame, *, methods: int = 2) -> pd.DataFrame:
     return pd.DataFrame(rounded(ordered.to_numpy(dtype=float)), ordered.index, ordered.columns)
 
 
-def friedman(losses: pd.DataFrame) -> Friedman:
-    """Test whether all methods have the same mean rank over blocks.
+def friedman(losses: pd.DataFrame, *, corrected: bool = True) -> Friedman:
+    """Test whether all methods have the same mean rank over blocks, from one loss per block and method.
 
     Args:
         losses: Blocks × methods, shape (n, k), n at least 2, k at least 3.
+        corrected: For ties; published tables often are not.
 
     Raises:
         AnalysisError: See `checked`; also fewer than 2 blocks.
-
-    Source: M. Friedman (1937); R. L. Iman and J. M. Davenport (1980); recommended for comparisons over data sets by
-    J. Demšar, JMLR 7 (2006).
     """
     table = checked(losses, methods=3)
-    n, k = table.shape
+    ranks = pd.DataFrame(stats.rankdata(table.to_numpy(), axis=1), table.index, table.columns)
+    return friedman_of_ranks(ranks, corrected=corrected)
+
+
+def friedman_of_ranks(ranks: pd.DataFrame, *, corrected: bool = True) -> Friedman:
+    """Test whether all methods have the same mean rank over blocks, from ranks that add up to the same in each.
+
+    With the correction for ties the statistic divides by the variance that the ranks of each block really have, so
+    that it holds for any scores that are exchangeable within a block if methods do not differ: for ranks with ties,
+    and for ranks averaged over the repetitions of a task, which vary less than 1 … k do. F is then that of a
+    two-way analysis of variance of the ranks.
+
+    Args:
+        ranks: Blocks × methods, shape (n, k), n at least 2, k at least 3; each row adds up to k (k + 1) / 2.
+        corrected: For ties.
+
+    Raises:
+        AnalysisError: Fewer than 2 blocks.
+
+    Source: M. Friedman (1937); R. L. Iman and J. M. Davenport (1980); the general statistic after W. J. Conover,
+    "Practical nonparametric statistics" (1999), section 5.8; recommended for comparisons over data sets by J. Demšar,
+    JMLR 7 (2006).
+    """
+    n, k = ranks.shape
     if n < 2:
         raise AnalysisError(f"Friedman's test needs at least 2 tasks, got {n}")
-    ranks = pd.Series(stats.rankdata(table.to_numpy(), axis=1).mean(axis=0), table.columns.astype(str))
-    chi2 = float(12 * n / (k * (k + 1)) * ((ranks - (k + 1) / 2) ** 2).sum())
+    values = ranks.to_numpy(dtype=float)
+    means = pd.Series(values.mean(axis=0), ranks.columns.astype(str))
+    apart = float(((means - (k + 1) / 2) ** 2).sum())
+    spread = float(((values - (k + 1) / 2) ** 2).sum()) if corrected else n * k * (k * k - 1) / 12
+    chi2 = n * n * (k - 1) * apart / spread if spread > 1e-9 * n * k else 0.0
     rest = n * (k - 1) - chi2
     f = (n - 1) * chi2 / rest if rest > 1e-9 * n * k else float("inf")
     df = (k - 1, (k - 1) * (n - 1))
-    order = sorted(ranks.index, key=lambda name: (ranks[name], name))
     return Friedman(
         blocks=n,
-        mean_ranks={name: float(ranks[name]) for name in order},
+        mean_ranks=best_first(dict(zip(means.index, means.tolist(), strict=True))),
         chi2=chi2,
         chi2_p=float(stats.chi2.sf(chi2, k - 1)),
         f=float(f),
         f_df=df,
         f_p=float(stats.f.sf(f, *df)),
     )
+
+
+def best_first(ranks: Mapping[str, float]) -> dict[str, float]:
+    """Return mean ranks sorted: the smallest first, those that agree after `rounded` by name."""
+    close = dict(zip(ranks, rounded(np.array(list(ranks.values()))).tolist(), strict=True))
+    return {name: ranks[name] for name in sorted(ranks, key=lambda name: (close[name], name))}
 
 
 def critical_difference(methods: int, blocks: int, level: float = ALPHA) -> float:
@@ -135,51 +161,90 @@ def critical_difference(methods: int, blocks: int, level: float = ALPHA) -> floa
     return float(q * np.sqrt(methods * (methods + 1) / (6 * blocks)))
 
 
-def nemenyi(losses: pd.DataFrame) -> pd.DataFrame:
-    """Return Nemenyi's p-values of all pairs, methods × methods, 1 on the diagonal.
+def nemenyi(mean_ranks: Mapping[str, float], blocks: int) -> pd.DataFrame:
+    """Return Nemenyi's p-values of all pairs, methods × methods sorted by name, 1 on the diagonal.
 
-    Raises:
-        AnalysisError: See `checked`.
+    Its variance is that of one rank per block. Ranks averaged over the repetitions of a task vary less, so that it
+    then errs on the safe side.
 
-    Source: P. Nemenyi (1963), computed by scikit-posthocs.
+    Args:
+        mean_ranks: Mean rank over blocks by method, two or more.
+        blocks: n, at least 1.
+
+    Source: P. Nemenyi (1963), as given by J. Demšar (2006).
     """
-    table = checked(losses)
-    # Ranks decide alone, and these, unlike losses, are always finite.
-    ranks = pd.DataFrame(stats.rankdata(table.to_numpy(), axis=1), table.index, table.columns.astype(str))
-    result: pd.DataFrame = scikit_posthocs.posthoc_nemenyi_friedman(ranks)
-    return result.clip(upper=1.0)
+    names = sorted(mean_ranks)
+    means = np.array([mean_ranks[name] for name in names])
+    k = len(names)
+    apart = np.abs(means[:, None] - means[None, :]) / np.sqrt(k * (k + 1) / (12 * blocks))
+    return pd.DataFrame(stats.studentized_range.sf(apart, k, np.inf), names, names).clip(upper=1.0)
+
+
+NOISE = 1e-9
+"""Share of the larger of two losses by which their difference may be off."""
 
 
 def differences(first: Floats, second: Floats) -> Floats:
-    """Return first minus second, rounded to 9 significant digits of the largest loss, so that noise breaks no tie.
+    """Return first minus second, 0 where they agree after `rounded`, equal sizes where they agree to 9 digits.
 
-    Two differences of equal size then tie, from whatever losses they come; 0 where both are infinite.
+    Differences whose sizes are closer than 1e-9 of one's own losses become the same, the smallest of them, so that
+    noise breaks no tie between them. That depends on a block's own two losses: one huge loss makes no other block a
+    tie. 0 where both are infinite.
 
     Example:
-        >>> differences(np.array([0.3, 1.0, np.inf]), np.array([0.1 + 0.2, 0.75, np.inf])).tolist()
-        [0.0, 0.25, 0.0]
+        >>> differences(np.array([0.3, 1.0, np.inf, 1e9]), np.array([0.1 + 0.2, 0.75, np.inf, 2e9])).tolist()
+        [0.0, 0.25, 0.0, -1000000000.0]
     """
+    first, second = np.asarray(first, dtype=float), np.asarray(second, dtype=float)
     with np.errstate(invalid="ignore", over="ignore"):
         apart = np.where(rounded(first) == rounded(second), 0.0, first - second)
-    finite = np.abs(np.concatenate([first, second]))
-    largest = float(np.max(finite[np.isfinite(finite)], initial=0.0))
-    if not largest > 0:
-        return apart
-    return np.asarray(np.round(apart, SIGNIFICANT_DIGITS - 1 - int(np.floor(np.log10(largest)))), dtype=float)
+    sizes = np.abs(apart)
+    order = np.argsort(sizes, kind="stable")
+    sizes, noise = sizes[order], (NOISE * np.maximum(np.abs(first), np.abs(second)))[order]
+    # A chain of sizes of which each is as good as the next is one size; infinities are one anyhow.
+    with np.errstate(invalid="ignore"):
+        begins = np.append(True, np.diff(sizes) > np.maximum(noise[1:], noise[:-1]))
+    begins |= (sizes == 0) | np.append(True, sizes[:-1] == 0) | np.isinf(sizes)
+    tied = np.empty(sizes.size)
+    tied[order] = sizes[np.flatnonzero(begins)[np.cumsum(begins) - 1]]
+    return np.asarray(np.sign(apart) * tied, dtype=float)
 
 
-def wilcoxon_of_differences(pairs: Mapping[tuple[str, str], Floats]) -> pd.DataFrame:
+def won_minus_lost(first: Floats, second: Floats) -> float:
+    """Return how often the first loses minus how often it wins, as a share of the pairs: -1 if it always wins.
+
+    Both are of the same repetitions of one task, of which those are left out that lack one of the two. Summed over
+    the other methods it is a method's mean rank: rank = 1 + Σ (1 + share) / 2. So a test of these shares is a
+    test of the mean ranks, which knows no other method, and no unit of any task.
+
+    Args:
+        first: Losses of one method, shape ``(r,)``, NaN where a repetition lacks it.
+        second: Losses of another in the same repetitions.
+
+    Returns:
+        A number from -1 to 1; NaN where no repetition has both.
+    """
+    both = ~(np.isnan(first) | np.isnan(second))
+    if not both.any():
+        return math.nan
+    one, two = rounded(first[both]), rounded(second[both])
+    return float((one > two).mean() - (one < two).mean())
+
+
+def wilcoxon_of_differences(pairs: Mapping[tuple[str, str], Floats], level: float = ALPHA) -> pd.DataFrame:
     """Test for each pair of methods whether its differences are symmetric around 0.
 
     Exact for up to 50 differences, ties and zeros included. Zeros are kept by Pratt's method.
 
     Args:
         pairs: By (first, second) method, the differences of losses, first minus second, one per block.
+        level: Of all tests together.
 
     Returns:
         One row per pair, in the order given: ``first``, ``second``, ``blocks``, ``wins``, ``ties`` and ``losses`` of
         the first method, ``median`` (of the differences; negative: the first is better), ``effect`` (matched-pairs
-        rank-biserial correlation, -1 … 1, positive where the first is better), ``p`` and ``p_holm``.
+        rank-biserial correlation, -1 … 1, positive where the first is better), ``p``, ``p_holm`` and ``possible``:
+        whether so many blocks could show a difference at the level after the correction, however clear it is.
 
     Source: F. Wilcoxon (1945); J. W. Pratt (1959); S. Holm (1979); D. S. Kerby (2014) for the effect size.
     """
@@ -201,7 +266,10 @@ def wilcoxon_of_differences(pairs: Mapping[tuple[str, str], Floats]) -> pd.DataF
     frame = pd.DataFrame(
         rows, columns=["first", "second", "blocks", "wins", "ties", "losses", "median", "effect", "p"]
     )
-    return frame.assign(p_holm=holm(frame["p"].to_numpy(dtype=float)))
+    possible = [smallest_p(blocks) * len(frame) <= level for blocks in frame["blocks"]]
+    return frame.assign(
+        p_holm=holm(frame["p"].to_numpy(dtype=float)), possible=np.array(possible, dtype=bool)
+    )
 
 
 MOST_EXACT = 50
@@ -392,6 +460,18 @@ def vargha_delaney(first: ArrayLike, second: ArrayLike) -> float:
 def smallest_p(blocks: int) -> float:
     """Return the smallest p-value that a two-sided signed-rank test of this many blocks can give."""
     return float(min(1.0, 2.0 ** (1 - blocks)))
+
+
+def fewest_blocks(level: float = ALPHA, comparisons: int = 1) -> int:
+    """Return the number of blocks, tasks or repetitions, below which no signed-rank test can reach the level at all.
+
+    Holm's first step demands level / comparisons, and the smallest two-sided p of n blocks is 2^(1 - n).
+
+    Example:
+        >>> [fewest_blocks(comparisons=pairs) for pairs in (1, 3, 6, 55)]
+        [6, 7, 8, 12]
+    """
+    return math.ceil(1 - math.log2(level / comparisons) - 1e-12)
 
 
 def _beyond(values: Iterable[float]) -> float:

@@ -46,6 +46,7 @@ class TaskFacts:
         budget: Amount and unit, such as ``60 evaluations``.
         source: Where the task comes from; may be empty.
         subset: Whether its numbers were made on a data subset.
+        group: Kind of task, such as ``image``; empty where it declares none.
         references: What normalises its regret; ``None`` where the task declares nothing.
     """
 
@@ -56,6 +57,7 @@ class TaskFacts:
     budget: str
     source: str
     subset: bool
+    group: str = ""
     references: References | None = None
 
     @property
@@ -88,6 +90,7 @@ def task_facts(tables: SweepTables, task: str) -> TaskFacts:
         budget=f"{row['budget_amount']} {row['budget_unit']}",
         source=str(row["source"]),
         subset=bool(row["subset"]),
+        group=str(row["group"]),
         references=_references(task, row),
     )
 

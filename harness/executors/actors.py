@@ -81,7 +81,7 @@ class EvaluatorActor:
 
     def evaluate(self, job: Job, data: Data, limit: MemoryLimit) -> tuple[Outcome, int]:
         """Run one job under a limit of memory; return its outcome and the bytes taken after it."""
-        self._data.setdefault(job.key.task.id, data)
+        self._data.setdefault(job.key.task.unsplit.id, data)
         with MemoryWatch(limit):
             outcome = self._evaluator.evaluate(job)
         return outcome, own_memory()
@@ -106,7 +106,7 @@ class HostActor:
     def step(self, step: Step, data: Data | None) -> Stepped:
         """Let a study go on; ``data`` are those of a cheap task."""
         if data is not None:
-            self._data.setdefault(step.key.task.id, data)
+            self._data.setdefault(step.key.task.unsplit.id, data)
         return self._host.step(step)
 
     def drop(self, key: StudyKey) -> None:

@@ -58,7 +58,7 @@ class Executor(Protocol):
         ...
 
     def add_data(self, task: TaskKey, data: Data) -> None:
-        """Take a task's data; called once, before its first job or step that needs them."""
+        """Take a task's data, however they are split; called once, before its first job or step that needs them."""
         ...
 
     def submit(self, job: Job) -> None:

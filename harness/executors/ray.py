@@ -220,7 +220,7 @@ class RayExecutor:
             host.studies[step.key.id] = step.key
         # A training study's step is short and an evaluator may wait for it; a cheap one's is a slice of whole studies.
         before = len(host.queue) if cheap else sum(data is None for _, data in host.queue)
-        host.queue.insert(before, (step, self._data[step.key.task.id] if cheap else None))
+        host.queue.insert(before, (step, self._data[step.key.task.unsplit.id] if cheap else None))
         self._hand_out_step(host)
 
     def drop(self, key: StudyKey) -> None:
@@ -353,7 +353,7 @@ class RayExecutor:
         while len(member.held) > CHECKPOINTS_KEPT:
             del member.held[next(iter(member.held))]
         member.pending = member.actor.evaluate.remote(
-            job, self._data[job.key.task.id], self._memory_limit(location)
+            job, self._data[job.key.task.unsplit.id], self._memory_limit(location)
         )
 
     def _hand_out_step(self, host: _HostMember) -> None:

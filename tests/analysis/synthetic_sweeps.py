@@ -40,6 +40,8 @@ NO_TASK = {
     "subset": False,
     "regret_best": np.nan,
     "regret_reference": np.nan,
+    "group": "",
+    "splits": "fixed",
 }
 
 

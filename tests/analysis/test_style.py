@@ -11,6 +11,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from analysis import style
+from harness import registry
 
 # Machado, Oliveira & Fernandes (2009), severity 1: linear RGB as seen without one kind of cone.
 SIGHT = {
@@ -51,15 +52,30 @@ def test_random_search_is_grey_and_dashed():
     assert style.look("random").dash
 
 
-def test_fixed_looks_do_not_share_colour_or_marker():
+def test_every_searcher_that_ships_has_its_look_and_nothing_else_has():
+    # Here and not by entry points: those of plug-ins that are installed beside are no part of this.
+    shipped = {
+        name for name, kind in registry.searchers().items() if kind.__module__.startswith("searchers.")
+    }
+    assert set(style.LOOKS) == shipped
+
+
+def test_no_two_fixed_looks_can_be_taken_for_each_other():
     assert len({look.color for look in style.LOOKS.values()}) == len(style.LOOKS)
-    assert len({look.marker for look in style.LOOKS.values()}) == len(style.LOOKS)
+    assert len({(look.dash, look.marker) for look in style.LOOKS.values()}) == len(style.LOOKS)
 
 
 def test_fixed_colours_that_some_readers_cannot_tell_apart_differ_in_dash_and_marker():
     for (one, a), (two, b) in itertools.combinations(style.LOOKS.items(), 2):
         distance = min(np.linalg.norm(lab(a.color, sight) - lab(b.color, sight)) for sight in SIGHT)
-        assert distance > 10 or (a.dash != b.dash and a.marker != b.marker), (one, two, distance)
+        assert distance > 15 or (a.dash != b.dash and a.marker != b.marker), (one, two, distance)
+
+
+def test_a_method_that_stands_back_is_taken_for_none_that_does_not():
+    looks = style.highlighted(style.looks(["random", "grid", "mine"]), ["grid"])
+    assert looks == {"random": style.QUIET, "grid": style.look("grid"), "mine": style.QUIET}
+    assert style.QUIET.color not in {look.color for look in style.LOOKS.values()}
+    assert not style.QUIET.marker
 
 
 def test_colours_are_seen_on_white():
@@ -82,19 +98,32 @@ def test_unknown_methods_have_looks_of_their_own_that_depend_on_the_name_only():
 
 def test_looks_are_frozen():
     """Changing one changes every figure ever published with it: add methods, do not restyle them."""
-    seen = {name: (look.color, look.marker) for name, look in style.LOOKS.items()}
+    seen = {name: (look.color, look.dash, look.marker) for name, look in style.LOOKS.items()}
     assert seen == {
-        "random": ("#7f7f7f", "o"),
-        "grid": ("#000000", "s"),
-        "optuna_tpe": ("#0072b2", "^"),
-        "skopt_gp": ("#d55e00", "D"),
-        "gpyopt_gp": ("#e69f00", "v"),
-        "hyperopt_tpe": ("#56b4e9", "<"),
-        "optuna_cmaes": ("#009e73", "X"),
-        "optuna_gp": ("#882255", "P"),
-        "hyperband": ("#332288", "*"),
-        "kerastuner_bayes": ("#cc79a7", ">"),
-        "pso": ("#999933", "p"),
+        "random": ("#7f7f7f", style.DASHED, "o"),
+        "grid": ("#000000", style.DOTTED, "s"),
+        "optuna_tpe": ("#0072b2", style.SOLID, "^"),
+        "skopt_gp": ("#d55e00", style.SOLID, "D"),
+        "gpyopt_gp": ("#e69f00", style.LONG, "v"),
+        "hyperopt_tpe": ("#56b4e9", style.DASH_DOT, "<"),
+        "optuna_cmaes": ("#009e73", style.SOLID, "X"),
+        "optuna_gp": ("#882255", style.LONG, "P"),
+        "optuna_hyperband": ("#332288", style.SOLID, "*"),
+        "kerastuner_bayes": ("#cc79a7", style.DASH_DOT, ">"),
+        "pyswarms_pso": ("#999933", style.DASH_DOT_DOT, "p"),
+        "optuna_sha": ("#7b3294", style.LONG, "o"),
+        "optuna_qmc": ("#5b5bd6", style.DASH_DOT, "P"),
+        "hyperopt_random": ("#8c564b", style.DASH_DOT_DOT, "s"),
+        "hyperopt_anneal": ("#1f4e79", style.DASHED, "p"),
+        "kerastuner_random": ("#3b82f6", style.DOTTED, "D"),
+        "kerastuner_grid": ("#556b2f", style.LONG, ">"),
+        "kerastuner_hyperband": ("#c44e9b", style.DASH_DOT_DOT, "<"),
+        "raytune_asha": ("#aa4499", style.DOTTED, "X"),
+        "raytune_hyperopt": ("#00b37d", style.DASHED, "^"),
+        "raytune_optuna": ("#6699cc", style.DASH_DOT_DOT, "*"),
+        "skopt_forest": ("#005f60", style.DASH_DOT, "v"),
+        "skopt_gbrt": ("#17becf", style.LONG, "s"),
+        "references": ("#b22222", style.DOTTED, "v"),
     }
 
 

@@ -45,6 +45,21 @@ def test_without_an_address_it_starts_a_cluster_and_gives_the_record_of_serial(r
     assert len(records) == 6
 
 
+def test_drawn_splits_and_re_evaluations_are_those_of_serial(run_sweep, tmp_path, executor):
+    from results.tables import read_tables
+
+    text = SWEEP.replace("tasks: [mnist_mlp/tiny, hartmann6]", "tasks: [mnist_mlp/tiny]")
+    text = text.replace("repetitions: 1", "repetitions: 2") + "splits: repetition\nreevaluate: 2\n"
+    by_ray = run_sweep(text, tmp_path / "ray", executor=executor)
+    run_sweep(text, tmp_path / "serial")
+    assert by_ray.ended_well
+    assert by_ray.reevaluated == 2 * 3 * 2
+    assert study_records(tmp_path / "ray") == study_records(tmp_path / "serial")
+    again = [read_tables(tmp_path / folder, "ray").reevaluations for folder in ("ray", "serial")]
+    assert again[0].drop(columns=["seconds", "machine"]).equals(again[1].drop(columns=["seconds", "machine"]))
+    assert again[0]["value"].notna().all()
+
+
 def listening():
     """Return the addresses on which this process and those below it can be reached, by the process's name."""
     import psutil

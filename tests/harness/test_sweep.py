@@ -360,3 +360,30 @@ def test_a_missing_library_is_known_before_anything_runs(monkeypatch):
         parse_sweep(GOOD, "s.yaml")
     assert "line 7, tasks[1]: task 'mnist_mlp' needs no-such-thing: run `pip install" in str(caught.value)
     assert "line 12, searchers[1]: searcher 'grid' needs no-such-thing: run `pip install" in str(caught.value)
+
+
+def test_groups_of_tasks_are_planned_and_checked(plugin, monkeypatch):
+    import derby_test_plugin
+
+    from harness.registry import tasks
+
+    text = VALID_TASKS.format("[branin, troublesome]")
+    planned = parse_sweep(text, "sweep.yaml").as_plan().tasks
+    assert {label: task.group for label, task in planned.items()} == {"branin": "function", "troublesome": ""}
+    monkeypatch.setattr(derby_test_plugin.Troublesome, "group", "Image <b>")
+    with pytest.raises(
+        SweepError, match=r"line 4.*task 'troublesome': group must be .* such as 'image', got 'Image"
+    ):
+        parse_sweep(text, "sweep.yaml")
+    own = {name: kind.group for name, kind in tasks().items() if kind.__module__.startswith("tasks.")}
+    assert set(own.values()) == {"image", "function"}
+    assert {name for name, group in own.items() if group == "function"} == {"branin", "hartmann6", "mixed"}
+
+
+VALID_TASKS = """\
+name: groups
+repetitions: 1
+budget: {{evaluations: 2}}
+tasks: {}
+searchers: [random]
+"""

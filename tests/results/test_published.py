@@ -49,7 +49,8 @@ def folder(tables, root):
 def test_what_was_published_verifies(folder, root):
     assert verify(root, "first", draw) == Verification([], [])
     manifest = json.loads((folder / "manifest.json").read_text())
-    names = {"trials.parquet", "epochs.parquet", "studies.parquet", "tasks.parquet", "provenance.json"}
+    tables = {f"{name}.parquet" for name in ("trials", "epochs", "studies", "tasks", "reevaluations")}
+    names = {*tables, "provenance.json"}
     drawn = {"figures/best.svg", "tables/final.csv", "report.html", "sweep.yaml"}
     assert set(manifest["files"]) == names | drawn
     assert (folder / "sweep.yaml").read_text() == SWEEP
@@ -196,5 +197,5 @@ def test_an_unknown_name_gets_the_nearest(folder, root):
     with pytest.raises(RecordError, match="nothing published as 'frist'.*did you mean 'first'"):
         verify(root, "frist", draw)
     (folder / "manifest.json").write_text('{"format": 99}')
-    with pytest.raises(RecordError, match="expected a manifest of format 2"):
+    with pytest.raises(RecordError, match="expected a manifest of format 3"):
         verify(root, "first", draw)

@@ -331,6 +331,7 @@ def test_export_is_read_back_by_pandas(run_sweep, plugin, tmp_path):
     assert sorted(paths) == [
         "epochs.parquet",
         "provenance.json",
+        "reevaluations.parquet",
         "studies.parquet",
         "tasks.parquet",
         "trials.parquet",

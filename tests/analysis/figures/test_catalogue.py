@@ -72,17 +72,18 @@ def test_with_few_tasks_comparisons_within_tasks_lead_and_no_test_over_tasks_is_
     assert not any(item.section == "differences" for item in drawn_few.values())
     assert not any(stem in drawn_few for stem in ("scores", "profile", "regret_all-tasks"))  # no references
     caption = drawn_few["paired_mnist-small"].plot.caption
-    assert "mean over 4 repetitions of the difference in loss" in caption
-    assert "4 repetitions cannot show a difference at 0.05 after this correction, however large" in caption
-    assert "at least 7 are needed" in caption
+    assert "mean over 4 to 5 repetitions of the difference in loss" in caption
+    assert "5 repetitions cannot show a difference at 0.05 after this correction, however large" in caption
+    assert "at least 9 are needed" in caption
     assert re.search(
         r"A difference of [\d.e-]+ needs \d+, [\d.e-]+ needs \d+, [\d.e-]+ needs \d+ repet", caption
     )
     assert "This speaks about this task only." in caption
     assert "Left out: repetition 4 (optuna_tpe failed) on mnist/small." in caption
-    assert "With 3 tasks only, this speaks about these tasks" in drawn_few["improvement"].plot.caption
+    assert "With 3 tasks, this speaks about these tasks" in drawn_few["improvement"].plot.caption
     sentence = words.few_tasks(compare(few))
-    assert "With 3 tasks, fewer than 6, tests over tasks are powerless" in sentence
+    assert "With 3 tasks no test over tasks could show a difference" in sentence
+    assert "4 methods need at least 8 tasks" in sentence
 
 
 def test_captions_say_statistic_interval_unit_and_counts(drawn):

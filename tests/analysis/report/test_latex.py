@@ -99,17 +99,66 @@ def test_names_of_any_shape_leave_a_table_well_formed(rows, make):
         structure(table.latex)
 
 
-def test_the_best_is_bold_and_what_is_not_worse_underlined(many):
-    table = ranking_table(many, compare(many))
-    assert r"\textbf{skopt\_gp}" in table.latex
-    assert r"\underline{optuna\_tpe}" in table.latex
-    results = results_table(many, compare(many))
-    own = results.data[results.data["task"] == "task00/small"].set_index("searcher")
-    (row,) = [line for line in structure(results.latex) if line.startswith("random")]
-    first = row.split(" & ")[1]
-    assert ("underline" in first) == (not own.loc["random", "worse_than_best"])
-    assert own["mean"].idxmax() == "skopt_gp"
-    assert (results.data["mean"] > 0).all()  # accuracies, not losses
+def told_of(rows, values, tasks, repetitions):
+    return [
+        row
+        for task in range(tasks)
+        for r in range(repetitions)
+        for name, value in values.items()
+        for row in rows(f"t{task}", name, r, [value(task, r)])
+    ]
+
+
+def close(task, repetition):
+    """Better than 0.2 in most repetitions of five tasks, in fewer of the others."""
+    return 0.1 if repetition < (6 if task < 5 else 3) else 0.3
+
+
+def test_the_best_is_bold_and_what_is_not_worse_underlined(rows, make):
+    """a wins most repetitions from b on five of eight tasks; both beat c."""
+    values = {"a": close, "b": lambda t, r: 0.2, "c": lambda t, r: 0.5 + r}
+    inputs = prepare(make(told_of(rows, values, 8, 8), {f"t{task}": {} for task in range(8)}))
+    lines = {line.split(" & ")[0]: line for line in structure(ranking_table(inputs, compare(inputs)).latex)}
+    assert {r"\textbf{a}", r"\underline{b}", "c"} <= set(lines)
+    results = results_table(inputs, compare(inputs))
+    one, two = ["textbf"], ["underline"]
+    marks = [[one] * 5 + [two] * 3, [two] * 5 + [one] * 3, [[]] * 8]
+    for line, expected in zip(structure(results.latex)[1:], marks, strict=True):
+        assert [re.findall(r"textbf|underline", cell) for cell in line.split(" & ")[1:]] == expected
+    assert results.data.set_index("searcher").loc["c", "worse_than_leader"].all()
+
+
+def test_methods_that_lead_together_are_all_bold(rows, make):
+    values = {"a": lambda t, r: 0.1, "b": lambda t, r: 0.1, "c": lambda t, r: 0.3}
+    inputs = prepare(make(told_of(rows, values, 8, 3), {f"t{task}": {} for task in range(8)}))
+    table = ranking_table(inputs, compare(inputs))
+    assert (r"\textbf{a}" in table.latex) and (r"\textbf{b}" in table.latex)
+    assert "a and b lead together, so that there is no one reference." in table.caption
+    assert "Effect" not in table.latex
+
+
+@pytest.mark.parametrize(("tasks", "repetitions"), [(7, 8), (8, 7)])
+def test_nothing_is_underlined_where_nothing_could_be_shown(rows, make, tasks, repetitions):
+    """4 methods need 8 tasks for the ranking, and 8 repetitions for each column of the results."""
+    values = {"a": close, "b": lambda t, r: 0.2, "c": lambda t, r: 0.5, "d": lambda t, r: 0.6}
+    inputs = prepare(make(told_of(rows, values, tasks, repetitions), {f"t{t}": {} for t in range(tasks)}))
+    table = ranking_table(inputs, compare(inputs))
+    assert ("underline" in table.latex) == (tasks == 8)
+    assert ("need at least 8 tasks" in table.caption) == (tasks == 7)
+    results = results_table(inputs, compare(inputs))
+    assert ("underline" in results.latex) == (repetitions == 8)
+    assert ("it takes at least 8 repetitions" in results.caption) == (repetitions == 7)
+
+
+def test_a_method_that_is_better_than_the_leader_has_a_dagger(rows, make):
+    values = {
+        "a": lambda t, r: 0.1,
+        "c": lambda t, r: 0.09 if r < 3 else 0.9,
+        "x": lambda t, r: 0.2,
+        "y": lambda t, r: 0.3,
+    }
+    inputs = prepare(make(told_of(rows, values, 8, 5), {f"t{task}": {} for task in range(8)}))
+    assert r"c$^\dagger$" in ranking_table(inputs, compare(inputs)).latex
 
 
 def test_captions_name_what_is_left_out(few):

@@ -10,19 +10,19 @@ from scipy import stats
 from analysis.errors import AnalysisError
 from analysis.statistics.paired import (
     attained_level,
-    compare_within_task,
+    compare_within_tasks,
     detectable_difference,
-    fewest_repetitions,
     power_of,
     repetitions_needed,
 )
 from analysis.statistics.scores import TaskScores
+from analysis.statistics.significance import fewest_blocks
 
 
-def scores_of(losses, searchers="abcdef"):
+def scores_of(losses, searchers="abcdef", task="t"):
     losses = np.array(losses, dtype=float)
     return TaskScores(
-        task="t",
+        task=task,
         measure="test",
         metric="test_loss",
         searchers=tuple(searchers[: losses.shape[1]]),
@@ -36,7 +36,7 @@ def scores_of(losses, searchers="abcdef"):
 def test_pairs_share_their_repetition():
     """Repetitions differ more than methods do: only the paired difference shows it."""
     hard = np.array([0.1, 0.9, 0.4, 0.7, 0.2, 0.5])
-    (row,) = compare_within_task(scores_of(np.stack([hard, hard + 0.01], axis=1))).to_dict("records")
+    (row,) = compare_within_tasks([scores_of(np.stack([hard, hard + 0.01], axis=1))]).to_dict("records")
     assert (row["first"], row["second"], row["wins"], row["losses"]) == ("a", "b", 6, 0)
     assert row["difference"] == pytest.approx(-0.01)
     assert (row["low"], row["high"]) == pytest.approx((-0.01, -0.01))
@@ -47,7 +47,7 @@ def test_pairs_share_their_repetition():
 def test_a_control_needs_fewer_tests_than_all_pairs():
     rng = np.random.default_rng(0)
     own = scores_of(rng.normal(size=(12, 4)))
-    every, against = compare_within_task(own), compare_within_task(own, control="a")
+    every, against = compare_within_tasks([own]), compare_within_tasks([own], control="a")
     assert (len(every), len(against)) == (6, 3)
     assert against["second"].tolist() == ["a"] * 3
     key = ["first", "second"]
@@ -57,8 +57,7 @@ def test_a_control_needs_fewer_tests_than_all_pairs():
     assert turned["difference"] == -straight["difference"]
     assert (turned["low"], turned["high"]) == pytest.approx((-straight["high"], -straight["low"]), abs=0.05)
     assert turned["detectable"] < straight["detectable"]
-    with pytest.raises(AnalysisError, match="'z' was not compared on t; choose one of a, b, c, d"):
-        compare_within_task(own, control="z")
+    assert compare_within_tasks([own], control="z").empty
 
 
 @settings(max_examples=15, deadline=None)
@@ -68,27 +67,64 @@ def test_the_order_of_repetitions_is_irrelevant_and_the_seed_fixed(seed, random)
     order = list(range(6))
     random.shuffle(order)
     columns = ["wins", "difference", "sd", "a", "p", "p_holm", "detectable"]
-    one, other = compare_within_task(scores_of(losses)), compare_within_task(scores_of(losses[order]))
+    one, other = compare_within_tasks([scores_of(losses)]), compare_within_tasks([scores_of(losses[order])])
     pd.testing.assert_frame_equal(one[columns], other[columns])
-    pd.testing.assert_frame_equal(one, compare_within_task(scores_of(losses)))
+    pd.testing.assert_frame_equal(one, compare_within_tasks([scores_of(losses)]))
+
+
+def test_a_control_chosen_for_its_results_is_tested_as_one_of_all_pairs():
+    own = scores_of(np.random.default_rng(0).normal(size=(12, 4)))
+    every = compare_within_tasks([own]).set_index(["first", "second"])
+    chosen = compare_within_tasks([own], control="b", chosen=True).set_index("first")
+    assert chosen.index.tolist() == ["a", "c", "d"]
+    assert chosen["comparisons"].unique().tolist() == [6]
+    for name, pair in (("a", ("a", "b")), ("c", ("b", "c")), ("d", ("b", "d"))):
+        assert chosen.loc[name, "p_holm"] == every.loc[pair, "p_holm"]
+    assert chosen.loc["c", "difference"] == pytest.approx(-every.loc[("b", "c"), "difference"])
+
+
+def test_the_correction_is_over_the_tasks_that_are_read_together():
+    rng = np.random.default_rng(0)
+    tasks = [scores_of(rng.normal([0, 0.5, 1], size=(12, 3)), task=f"t{i}") for i in range(4)]
+    alone, together = compare_within_tasks(tasks[:1], control="a"), compare_within_tasks(tasks, control="a")
+    assert together["comparisons"].tolist() == [8] * 8
+    first = together[together["task"] == "t0"].reset_index(drop=True)
+    assert first["p"].tolist() == alone["p"].tolist()
+    assert (first["p_holm"] > alone["p_holm"]).all()
+    assert (first["detectable"] > alone["detectable"]).all()
+    assert alone["possible"].all()
+    assert not compare_within_tasks([scores_of(rng.normal(size=(6, 3)))])["possible"].any()
+
+
+def test_a_pair_needs_no_other_method_to_be_finished():
+    losses = [[0.1, 0.2, np.nan], [0.1, 0.3, 0.4], [np.nan, 0.1, 0.5]]
+    table = compare_within_tasks([scores_of(losses)]).set_index(["first", "second"])
+    assert table["repetitions"].to_dict() == {("a", "b"): 2, ("a", "c"): 1, ("b", "c"): 2}
+    assert compare_within_tasks([scores_of([[0.1, np.nan], [np.nan, 0.2]])]).empty
+
+
+def test_one_huge_loss_makes_no_other_repetition_a_tie():
+    losses = [[1.0, 1.5], [1.0, 1.5], [1.0, 1.5], [1.0, 1e10], [1.0, 1.5], [1.0, 1.5]]
+    row = compare_within_tasks([scores_of(losses)]).to_dict("records")[0]
+    assert (row["wins"], row["ties"], row["p"]) == (6, 0, 2 / 2**6)
 
 
 def test_a_run_without_success_has_no_mean_and_still_a_rank():
-    table = compare_within_task(scores_of([[0.1, np.inf], [0.2, 0.3]]))
+    table = compare_within_tasks([scores_of([[0.1, np.inf], [0.2, 0.3]])])
     row = table.to_dict("records")[0]
     assert (row["wins"], row["ties"], row["a"]) == (2, 0, 1.0)
     assert np.isnan([row["difference"], row["low"], row["sd"], row["detectable"]]).all()
 
 
 def test_one_repetition_says_nothing():
-    row = compare_within_task(scores_of([[0.1, 0.2]])).to_dict("records")[0]
+    row = compare_within_tasks([scores_of([[0.1, 0.2]])]).to_dict("records")[0]
     assert row["p"] == 1.0
     assert np.isnan([row["low"], row["sd"], row["detectable"]]).all()
 
 
 def test_fewest_repetitions_is_where_a_test_can_first_be_significant():
     for comparisons in (1, 3, 11, 66):
-        fewest = fewest_repetitions(comparisons=comparisons)
+        fewest = fewest_blocks(comparisons=comparisons)
         best = [stats.wilcoxon(np.arange(1.0, n + 1)).pvalue for n in (fewest - 1, fewest)]
         assert best[0] > 0.05 / comparisons >= best[1]
         assert attained_level(fewest - 1, 0.05 / comparisons) == 0

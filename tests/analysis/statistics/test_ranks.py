@@ -81,8 +81,16 @@ def test_ties_are_averaged_after_rounding(rows, make):
 @given(st.floats(allow_nan=False, min_value=-1e200, max_value=1e200))
 def test_rounding_keeps_nine_digits(value):
     result = float(rounded(np.array([value]))[0])
-    assert result == pytest.approx(value, rel=5.1e-9, abs=5.1e-13)
+    assert result == pytest.approx(value, rel=5.1e-9, abs=1e-300)
     assert float(rounded(np.array([result]))[0]) == result
+
+
+@pytest.mark.parametrize("unit", [1e-30, 1e-12, 1.0, 1e9, 1e200])
+def test_the_order_does_not_depend_on_the_unit(unit):
+    losses = np.array([0.1 + 0.2, 0.3, 0.3000001, 1e-7, 0.0, -0.5])
+    assert np.sign(np.subtract.outer(rounded(losses * unit), rounded(losses * unit))).tolist() == (
+        np.sign(np.subtract.outer(rounded(losses), rounded(losses))).tolist()
+    )
 
 
 @settings(max_examples=25, deadline=None)

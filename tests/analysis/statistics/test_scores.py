@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from analysis.errors import AnalysisError
 from analysis.statistics.inputs import prepare
-from analysis.statistics.scores import bounded_regret, mean_losses, paired_differences, task_scores
+from analysis.statistics.scores import bounded_regret, losses_at, task_scores
 from analysis.statistics.steps import Steps, cost_axes, distinct_costs, incumbents, union_grid
 from analysis.statistics.tasks import task_facts
 
@@ -92,30 +92,31 @@ def test_references_that_contradict_the_direction_are_refused(rows, make, best, 
         task_facts(tables, "t")
 
 
-def test_differences_rest_on_the_best_scale_that_tasks_share(rows, make):
-    told = [
-        row
-        for task in "tu"
-        for r in range(2)
-        for name, value in (("a", 0.2), ("b", 0.3))
-        for row in rows(task, name, r, [value + r / 10])
-    ]
-    regret = paired_differences(scores_of(make(told, {"t": BETWEEN, "u": BETWEEN})))
-    assert regret.scale == "regret"
-    assert regret.pairs["a", "b"].tolist() == pytest.approx([-0.1, -0.1])
-    metric = paired_differences(scores_of(make(told, {"t": {}, "u": BETWEEN})))
-    assert (metric.scale, metric.tasks) == ("metric", ("t", "u"))
-    wins = paired_differences(scores_of(make(told, {"t": {"metric": "other"}, "u": {}})))
-    assert wins.scale == "wins"
-    # Of the four pairs of repetitions a wins three and ties one: 3.5 / 4 against 0.5 / 4.
-    assert wins.pairs["a", "b"].tolist() == pytest.approx([-0.75, -0.75])
+def test_what_is_not_finished_is_no_loss_and_what_failed_is_infinite(rows, make):
+    told = (
+        rows("t", "a", 0, [0.3])
+        + rows("t", "a", 2, [0.2])
+        + rows("t", "b", 0, [None])
+        + rows("u", "b", 1, [1.0])
+    )
+    scores = scores_of(make(told, {"t": BETWEEN, "u": BETWEEN}))
+    own = scores["t"]
+    assert (own.searchers, own.repetitions) == (("a", "b"), (0, 2))
+    np.testing.assert_array_equal(own.losses, [[0.3, np.inf], [0.2, np.nan]])
+    np.testing.assert_array_equal(own.regrets, [[0.3, 1.0], [0.2, np.nan]])
+    assert (own.failed("a"), own.failed("b")) == (0, 1)
+    assert scores["u"].searchers == ("b",)
+    part = own.only(["a"], [2])
+    assert (part.searchers, part.repetitions, part.losses.tolist()) == (("a",), (2,), [[0.2]])
 
 
-def test_mean_losses_are_tasks_by_methods(rows, make):
-    told = [row for r in range(2) for name in "ab" for row in rows("t", name, r, [r + (name == "b")])]
-    table = mean_losses(scores_of(make(told, {"t": {}})))
-    assert table.index.tolist() == ["t"]
-    assert table.loc["t"].to_dict() == {"a": 0.5, "b": 1.5}
+def test_losses_after_a_part_of_the_budget(rows, make):
+    told = rows("t", "a", 0, [None, 0.8, 0.5, 0.2]) + rows("t", "b", 0, [0.6, 0.6, 0.6, 0.6])
+    inputs = prepare(make(told, {"t": {"budget_amount": 4}}))
+    own = task_scores(inputs)["t"]
+    assert losses_at(inputs, own, 0.25).tolist() == [[np.inf, 0.6]]
+    assert losses_at(inputs, own, 0.5).tolist() == [[0.8, 0.6]]
+    assert losses_at(inputs, own, 1.0).tolist() == own.losses.tolist()
 
 
 def test_virtual_time_is_an_axis_of_parallel_studies_only(tables):

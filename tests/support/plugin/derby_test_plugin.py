@@ -190,6 +190,34 @@ class Measured(Task):
         return 1.0
 
 
+class HeldOut(Task):
+    """A task with examples held out: what is validated on is told by the values, and so is what is tested on."""
+
+    name = "held_out"
+    source = "a test"
+    draws_splits = True
+
+    def _define(self):
+        self.space = Space({"x": Float(0, 1)})
+        self.fidelity = Fidelity(1, 1)
+        self.objective = Objective("val_loss", "min", failure=1e9, test_metric="test_loss")
+
+    def load(self):
+        return {"train": 2.0 ** np.arange(8), "val": 2.0 ** np.arange(8, 12), "test": np.array([3.0, 4.0])}
+
+    def split(self, data, seed):
+        both = np.random.default_rng(seed).permutation(np.concatenate([data["train"], data["val"]]))
+        return {**data, "train": both[:8], "val": both[8:]}
+
+    def evaluate(self, config, *, epochs, seed, data, checkpoint=None, deadline=None):
+        values = {"val_loss": data["val"].sum() + config["x"], "test_loss": data["test"].sum() + seed}
+        curve = Curve({name: [float(value)] for name, value in values.items()} | {"seconds": [0.25]})
+        return Evaluation(Status.OK, curve, 1)
+
+    def cost(self, config):
+        return 1.0
+
+
 class Line(Watched):
     """The same, quick enough to be evaluated where the search is."""
 
