@@ -27,7 +27,7 @@ COST_LABELS: Mapping[str, str] = {
     "virtual_time": "virtual time (task's own cost unit)",
 }
 
-INTERVAL = f"{100 * LEVEL:g} % expanded percentile bootstrap interval"
+INTERVAL = f"{100 * LEVEL:g} % bootstrap interval"
 
 REGRET = (
     "Normalised regret is 0 at the task's best known value and 1 at its reference, both frozen with the task; worse "

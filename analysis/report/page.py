@@ -24,7 +24,7 @@ from analysis.report.pictures import Picture, picture
 from analysis.report.summary import notices, summary
 from analysis.report.trials import LIMIT, page_data, shown_trials
 from analysis.spreadsheets import write_csv
-from analysis.statistics.bootstrap import LEVEL, RESAMPLES
+from analysis.statistics.bootstrap import FEWEST_UNITS, LEVEL, RESAMPLES
 from analysis.statistics.comparison import Comparison, by_group, comparable, compare, ranking, sensitivity
 from analysis.statistics.completeness import STATUSES, completeness, failures
 from analysis.statistics.curves import final_results
@@ -158,6 +158,7 @@ def _build(tables: SweepTables, folder: Path, processes: int, complete: bool) ->
         subset_words=words.SUBSET,
         interval=f"{LEVEL * 100:g} %",
         resamples=RESAMPLES,
+        fewest=FEWEST_UNITS,
         digits=SIGNIFICANT_DIGITS,
     )
     path = folder / "report.html"

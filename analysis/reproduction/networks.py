@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from analysis import style
 from analysis.figures.canvas import Plot, blank, settle, shortened
 from analysis.reproduction.published import Line, class_name, curves, measured
-from analysis.statistics.bootstrap import RESAMPLES, mean_interval
+from analysis.statistics.bootstrap import FEWEST_UNITS, RESAMPLES, mean_interval
 from analysis.words import grouped, joined, plural
 from harness.task import Inspection
 
@@ -74,7 +74,7 @@ def learning_curves(line: Line) -> Plot | None:
                 axes.plot(
                     own["epoch"], own["mean"], color=look.color, linestyle=look.linestyle, marker=marker
                 )
-                if repetitions > 1:
+                if repetitions >= FEWEST_UNITS:
                     axes.fill_between(
                         own["epoch"], own["low"], own["high"], color=look.color, alpha=0.18, linewidth=0
                     )
@@ -97,8 +97,8 @@ def learning_curves(line: Line) -> Plot | None:
             f"Lines: mean over {plural(repetitions, 'repetition')}."
             + (
                 f" Bands: 95 % percentile bootstrap intervals of the mean ({RESAMPLES} resamples of repetitions)."
-                if repetitions > 1
-                else " No interval."
+                if repetitions >= FEWEST_UNITS
+                else f" No interval, which needs {FEWEST_UNITS} repetitions."
             ),
             "The loss axis is logarithmic." if logarithmic else "",
             _warning(line),

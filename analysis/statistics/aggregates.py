@@ -13,14 +13,12 @@ import pandas as pd
 from scipy import stats
 
 from analysis.statistics.bootstrap import (
-    LEVEL,
     RESAMPLES,
     SEED,
     Floats,
-    counted,
     product,
-    quantiles,
-    stratified_draws,
+    stratified_interval,
+    stratified_weights,
 )
 from analysis.statistics.ranks import rounded
 from analysis.statistics.scores import TaskScores
@@ -42,6 +40,23 @@ def interquartile_mean(scores: Floats, axis: int | None = None) -> Floats:
     return np.asarray(stats.trim_mean(scores, TRIMMED, axis=axis), dtype=float)
 
 
+def _weighted_interquartile_means(scores: Floats, weights: Floats) -> Floats:
+    """Return the mean of the middle half of weighted scores, `interquartile_mean` where every weight is 1.
+
+    Args:
+        scores: Shape ``(n,)``.
+        weights: Shape ``(resamples, n)``, each row adding up to n.
+
+    Returns:
+        Shape ``(resamples,)``.
+    """
+    order, n = np.argsort(scores, kind="stable"), scores.size
+    cut = int(TRIMMED * n)
+    below = np.clip(np.cumsum(weights[:, order], axis=1), cut, n - cut)
+    kept = np.diff(below, axis=1, prepend=float(cut))
+    return product(kept, scores[order][:, None])[:, 0] / (n - 2 * cut)
+
+
 def aggregate(
     strata: Sequence[Floats], names: Sequence[str], *, resamples: int = RESAMPLES, seed: int = SEED
 ) -> pd.DataFrame:
@@ -55,7 +70,7 @@ def aggregate(
 
     Returns:
         Columns ``searcher``, ``mean``, ``low``, ``high``, ``tasks``, ``runs``; sorted by mean. The ends are NaN where
-        every task has one repetition.
+        `analysis.statistics.bootstrap.interval_inside_strata` says that there is no interval.
 
     Raises:
         ValueError: There is no task, or the shapes do not fit.
@@ -66,15 +81,12 @@ def aggregate(
         )
     sizes = [part.shape[0] for part in strata]
     value = interquartile_mean(np.concatenate(strata), axis=0)
-    low = high = np.full(len(names), np.nan)
-    if max(sizes) > 1:
-        draws = stratified_draws(sizes, resamples=resamples, seed=seed)
-        ends = []
-        for column in range(len(names)):
-            drawn = [part[:, column][index] for part, index in zip(strata, draws, strict=True)]
-            resampled = interquartile_mean(np.concatenate(drawn, axis=1), axis=1)
-            ends.append(quantiles(resampled, max(sizes)))
-        low, high = np.array(ends).T
+    weights = stratified_weights(sizes, resamples=resamples, seed=seed)
+    runs = np.concatenate([own * size for own, size in zip(weights, sizes, strict=True)], axis=1)
+    resampled = [
+        _weighted_interquartile_means(column, runs) for column in np.concatenate(strata).astype(float).T
+    ]
+    low, high = stratified_interval(value, np.stack(resampled, axis=1), sizes)
     frame = pd.DataFrame(
         {
             "searcher": list(names),
@@ -107,24 +119,21 @@ def improvement(
         seed: Of the draws.
 
     Returns:
-        Columns ``first``, ``second``, ``probability``, ``low``, ``high``, ``tasks``; the ends are NaN where every task
-        has one repetition.
+        Columns ``first``, ``second``, ``probability``, ``low``, ``high``, ``tasks``; the ends are NaN where
+        `analysis.statistics.bootstrap.interval_inside_strata` says that there is no interval.
     """
     parts = list(scores.values())
     names = parts[0].searchers
     sizes = [len(part.repetitions) for part in parts]
-    draws = stratified_draws(sizes, resamples=resamples, seed=seed)
-    weights = [counted(index, size) for index, size in zip(draws, sizes, strict=True)]
+    weights = stratified_weights(sizes, resamples=resamples, seed=seed)
     rows = []
     for i in range(len(names)):
         for j in range(i + 1, len(names)):
             tables = [_wins(part.losses[:, i], part.losses[:, j]) for part in parts]
             value = float(np.mean([table.mean() for table in tables]))
-            low = high = np.nan
-            if max(sizes) > 1:
-                pairs = zip(weights, tables, strict=True)
-                resampled = np.mean([(product(w, table) * w).sum(axis=1) for w, table in pairs], axis=0)
-                low, high = quantiles(resampled, max(sizes))
+            pairs = zip(weights, tables, strict=True)
+            resampled = np.mean([(product(w, table) * w).sum(axis=1) for w, table in pairs], axis=0)
+            low, high = stratified_interval(value, resampled, sizes, inside=(0.0, 1.0)).tolist()
             rows.append((names[i], names[j], value, low, high, len(parts)))
             rows.append((names[j], names[i], 1 - value, 1 - high, 1 - low, len(parts)))
     return pd.DataFrame(rows, columns=["first", "second", "probability", "low", "high", "tasks"])
@@ -165,17 +174,12 @@ def performance_profile(
     if grid.size > points:
         grid = np.geomspace(PROFILE_FLOOR, 1.0, points)
     sizes = [part.shape[0] for part in strata]
-    draws = stratified_draws(sizes, resamples=resamples, seed=seed)
-    weights = [counted(index, size) for index, size in zip(draws, sizes, strict=True)]
+    weights = stratified_weights(sizes, resamples=resamples, seed=seed)
     frames = []
     for column, name in enumerate(names):
         reached = [(part[:, column][:, None] <= grid).astype(float) for part in strata]
         mean = np.mean([table.mean(axis=0) for table in reached], axis=0)
-        low = high = np.full(grid.size, np.nan)
-        if max(sizes) > 1:
-            resampled = np.mean(
-                [product(w, table) for w, table in zip(weights, reached, strict=True)], axis=0
-            )
-            low, high = quantiles(np.ascontiguousarray(resampled.T), max(sizes), LEVEL)
+        resampled = np.mean([product(w, table) for w, table in zip(weights, reached, strict=True)], axis=0)
+        low, high = stratified_interval(mean, resampled, sizes, inside=(0.0, 1.0))
         frames.append(pd.DataFrame({"searcher": name, "cost": grid, "mean": mean, "low": low, "high": high}))
     return pd.concat(frames, ignore_index=True).assign(tasks=len(strata))

@@ -11,10 +11,9 @@ from analysis.statistics.bootstrap import (
     RESAMPLES,
     SEED,
     Floats,
-    counted,
     product,
-    quantiles,
-    stratified_draws,
+    stratified_interval,
+    stratified_weights,
 )
 from analysis.statistics.inputs import Inputs
 from analysis.statistics.scores import budget_of, regret_steps
@@ -157,8 +156,7 @@ def target_ecdf(
     if grid.size > 200:
         grid = np.geomspace(max(float(grid[0]), 1e-9), float(grid[-1]), 200)
     sizes = [next(iter(own.values())).shape[0] for own in tables]
-    draws = stratified_draws(sizes, resamples=resamples, seed=seed)
-    weights = [counted(index, size) for index, size in zip(draws, sizes, strict=True)]
+    weights = stratified_weights(sizes, resamples=resamples, seed=seed)
     frames = []
     for name in inputs.field.searchers:
         reached = [
@@ -166,12 +164,8 @@ def target_ecdf(
             for own in tables
         ]
         mean = np.mean([table.mean(axis=0) for table in reached], axis=0)
-        low = high = np.full(grid.size, np.nan)
-        if max(sizes) > 1:
-            resampled = np.mean(
-                [product(w, table) for w, table in zip(weights, reached, strict=True)], axis=0
-            )
-            low, high = quantiles(np.ascontiguousarray(resampled.T), max(sizes))
+        resampled = np.mean([product(w, table) for w, table in zip(weights, reached, strict=True)], axis=0)
+        low, high = stratified_interval(mean, resampled, sizes, inside=(0.0, 1.0))
         frames.append(pd.DataFrame({"searcher": name, "cost": grid, "mean": mean, "low": low, "high": high}))
     return pd.concat(frames, ignore_index=True).assign(tasks=len(tables))
 

@@ -66,10 +66,7 @@ def test_rank_one_is_on_top(tables, best):
 def test_convergence_caption_says_statistic_interval_counts_and_gaps(tables, best):
     mnist = progress.convergence(tables, best, "mnist/small", "spent_epochs").caption
     assert "mean over repetitions" in mnist
-    assert (
-        "95 % expanded percentile bootstrap intervals of the mean, resampling repetitions (2000 resamples)"
-        in mnist
-    )
+    assert "95 % bootstrap intervals of the mean, resampling repetitions (2000 resamples)" in mnist
     assert "repetitions: random 5, optuna_tpe 4, skopt_gp 5, hyperband 5, 1 task" in mnist
     assert "over epochs trained (log axis); larger is better" in mnist
     assert "Left out: optuna_tpe, repetition 4 (failed)." in mnist

@@ -107,18 +107,21 @@ def test_the_same_input_gives_the_same_bytes(tmp_path):
         assert [path.read_bytes() for path in first.values()] == [p.read_bytes() for p in second.values()]
 
 
-def test_learning_curves_are_means_with_bootstrap_intervals():
-    plot = networks.learning_curves(line())
+@pytest.mark.parametrize("repetitions", [REPETITIONS, 5])
+def test_learning_curves_are_means_with_an_interval_of_five_repetitions(repetitions):
+    plot = networks.learning_curves(line(tables=sweep(repetitions)))
     data = plot.data
     assert set(zip(data["metric"], data["part"], strict=True)) == {
         (metric, part) for metric in ("loss", "accuracy") for part in ("train", "val")
     }
     own = data[(data["metric"] == "loss") & (data["part"] == "val")]
-    table = np.array([[1 / e + r / 100 for e in range(1, EPOCHS + 1)] for r in range(REPETITIONS)])
+    table = np.array([[1 / e + r / 100 for e in range(1, EPOCHS + 1)] for r in range(repetitions)])
     expected = mean_interval(table)
     assert own["mean"].to_numpy() == pytest.approx(expected.mean)
-    assert own["high"].to_numpy() == pytest.approx(expected.high)
-    assert "3 repetitions" in plot.caption
+    assert own["high"].to_numpy() == pytest.approx(expected.high, nan_ok=True)
+    assert f"{repetitions} repetitions" in plot.caption
+    assert ("Bands" in plot.caption, "No interval" in plot.caption) == (repetitions == 5, repetitions < 5)
+    assert bool(plot.figure.axes[0].collections) == (repetitions == 5)
 
 
 def test_losses_over_many_orders_get_a_logarithmic_axis():

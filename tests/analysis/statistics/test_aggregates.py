@@ -7,12 +7,18 @@ from hypothesis import strategies as st
 from large_sweeps import large
 
 from analysis.statistics.aggregates import (
+    _weighted_interquartile_means,
     aggregate,
     improvement,
     interquartile_mean,
     performance_profile,
 )
-from analysis.statistics.bootstrap import counted, stratified_draws, tail
+from analysis.statistics.bootstrap import (
+    interval_inside_strata,
+    stratified_interval,
+    stratified_weights,
+    tail,
+)
 from analysis.statistics.inputs import prepare
 from analysis.statistics.scores import task_scores
 from analysis.statistics.significance import vargha_delaney
@@ -37,13 +43,40 @@ def test_interquartile_mean_moves_with_the_scores(values, scale, shift):
     assert array.min() - 1e-9 <= interquartile_mean(array) <= array.max() + 1e-9
 
 
-def test_draws_stay_inside_their_stratum_and_weights_count_them():
-    draws = stratified_draws([3, 5], resamples=50, seed=1)
-    assert [own.shape for own in draws] == [(50, 3), (50, 5)]
-    assert draws[0].max() < 3
-    weights = counted(draws[1], 5)
-    np.testing.assert_allclose(weights.sum(axis=1), 1)
-    assert weights[7].tolist() == [(draws[1][7] == unit).mean() for unit in range(5)]
+def test_rescaled_weights_give_each_stratum_the_variance_of_its_mean():
+    first, second, single = stratified_weights([3, 5, 1], resamples=20_000, seed=1)
+    assert (first.shape, second.shape, single.tolist()[:2]) == ((20_000, 3), (20_000, 5), [[1.0], [1.0]])
+    np.testing.assert_allclose(second.sum(axis=1), 1)
+    assert set(np.unique(first * 2)) == {0.0, 1.0, 2.0}  # two of three are drawn
+    for weights, values in ((first, np.array([0.0, 1, 5])), (second, np.array([1.0, 1, 2, 7, 9]))):
+        variance = (weights * values).sum(axis=1).var()
+        assert variance == pytest.approx(values.var(ddof=1) / values.size, rel=0.03)
+
+
+def test_the_interval_is_that_of_t_with_the_degrees_of_all_strata():
+    """Means of two tasks with three repetitions each, 4 degrees of freedom, by hand."""
+    strata = [np.array([1.0, 2, 6]), np.array([0.0, 4, 5])]
+    weights = stratified_weights([3, 3], resamples=50_000)
+    resampled = np.mean([(w * v).sum(axis=1) for w, v in zip(weights, strata, strict=True)], axis=0)
+    low, high = stratified_interval(np.float64(3.0), resampled, [3, 3])
+    error = np.sqrt(sum(v.var(ddof=1) / 3 for v in strata)) / 2
+    assert [low, high] == pytest.approx([3 - 2.776 * error, 3 + 2.776 * error], abs=0.03)
+    assert stratified_interval(np.float64(3.0), resampled, [3, 3], inside=(0, 5))[1] == 5
+    with pytest.raises(ValueError, match="level"):
+        stratified_interval(np.float64(3.0), resampled, [3, 3], level=1.0)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "there"),
+    [([5], True), ([4], False), ([3, 3], True), ([3, 2], False), ([2] * 4, True), ([9, 9, 1], False)],
+)
+def test_there_is_an_interval_where_the_spread_of_every_task_can_be_seen(sizes, there):
+    rng = np.random.default_rng(5)
+    assert interval_inside_strata(sizes) == there
+    table = aggregate([rng.normal(size=(size, 2)) for size in sizes], ["a", "b"])
+    assert table[["low", "high"]].notna().all(axis=None) == there
+    profile = performance_profile([rng.random((size, 1)) for size in sizes], ["a"])
+    assert profile[["low", "high"]].notna().all(axis=None) == there
 
 
 def test_an_interval_of_equal_runs_has_no_width_and_one_run_has_none():
@@ -53,6 +86,13 @@ def test_an_interval_of_equal_runs_has_no_width_and_one_run_has_none():
     assert one["low"].isna().all()
     with pytest.raises(ValueError, match="3 methods"):
         aggregate([np.ones((2, 2))], ["a", "b", "c"])
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.floats(-100, 100), min_size=1, max_size=12))
+def test_equal_weights_give_the_interquartile_mean(values):
+    weighted = _weighted_interquartile_means(np.array(values), np.ones((3, len(values))))
+    np.testing.assert_allclose(weighted, interquartile_mean(np.array(values)), atol=1e-9)
 
 
 def test_scores_depend_on_their_own_runs_and_the_seed_only(scores):

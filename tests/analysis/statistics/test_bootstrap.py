@@ -38,14 +38,17 @@ def test_equal_units_have_an_interval_without_width():
     np.testing.assert_array_equal(estimate, np.full((3, 3), 0.1))
 
 
-def test_one_unit_has_no_interval():
-    estimate = mean_interval(np.array([[1.0, 2.0]]))
-    assert estimate.mean.tolist() == [1.0, 2.0]
+@pytest.mark.parametrize("units", [1, 2, 3, 4])
+def test_fewer_than_five_units_have_no_interval(units):
+    values = np.random.default_rng(5).normal(size=(units, 2))
+    estimate = mean_interval(values)
+    assert estimate.mean == pytest.approx(values.mean(axis=0))
     assert np.isnan([estimate.low, estimate.high]).all()
+    assert np.isfinite(mean_interval(np.random.default_rng(5).normal(size=(5, 2)))).all()
 
 
 @settings(deadline=None)
-@given(st.integers(0, 1000), st.integers(2, 6), st.lists(st.integers(1, 3), min_size=1, max_size=5))
+@given(st.integers(0, 1000), st.integers(5, 8), st.lists(st.integers(1, 3), min_size=1, max_size=5))
 def test_a_column_does_not_depend_on_the_others(seed, units, repeats):
     distinct = np.random.default_rng(seed).normal(size=(units, len(repeats)))
     values = np.repeat(distinct, repeats, axis=1)

@@ -26,8 +26,7 @@ def test_a_mean_is_of_exact_steps_held_at_the_last_incumbent(rows, make):
     assert mean["cost"].tolist() == [3, 5, 9]
     assert mean["mean"].tolist() == pytest.approx([0.7, 0.5, 0.3])
     assert mean["repetitions"].tolist() == [2, 2, 2]
-    assert mean["low"].tolist() == pytest.approx([0.6, 0.4, 0.2])  # of two units the interval is their range
-    assert mean["high"].tolist() == pytest.approx([0.8, 0.6, 0.4])
+    assert mean[["low", "high"]].isna().all(axis=None)  # two units have no interval
 
 
 def test_a_curve_ends_at_the_largest_final_cost_even_if_nothing_changes_there(rows, make):
@@ -89,7 +88,9 @@ def test_every_cost_gives_the_same_final_mean(tables):
             for searcher in last.index:
                 row = final.loc[("mnist/small", searcher)]
                 assert last.loc[searcher, "mean"] == pytest.approx(row[measure], rel=1e-12)
-                assert last.loc[searcher, "low"] == pytest.approx(row[f"{measure}_low"], rel=1e-12)
+                assert last.loc[searcher, "low"] == pytest.approx(
+                    row[f"{measure}_low"], rel=1e-12, nan_ok=True
+                )
 
 
 def test_final_results_count_plans_and_sort_the_best_first(tables):
