@@ -24,7 +24,7 @@ from analysis.report.pictures import Picture, picture
 from analysis.report.summary import notices, summary
 from analysis.report.trials import LIMIT, page_data, shown_trials
 from analysis.spreadsheets import write_csv
-from analysis.statistics.bootstrap import LEVEL, RESAMPLES
+from analysis.statistics.bootstrap import FEWEST_UNITS, LEVEL, RESAMPLES
 from analysis.statistics.comparison import Comparison, comparable, compare, ranking
 from analysis.statistics.completeness import STATUSES, completeness, failures
 from analysis.statistics.curves import final_results
@@ -107,6 +107,8 @@ def _build(tables: SweepTables, folder: Path, processes: int, complete: bool) ->
             lacking.setdefault(item.reason, []).append(item.task)
     if complete and lacking:
         raise MissingLibraryError(next(iter(lacking)))
+    lead = _lead(placed, inputs)
+    rest = [item for item in placed if item is not lead]
     environment = _environment()
     for task in inputs.facts:
         _write_trials(environment, inputs, task, names[task], folder)
@@ -120,7 +122,8 @@ def _build(tables: SweepTables, folder: Path, processes: int, complete: bool) ->
                 for reason, tasks in lacking.items()
             ),
         ],
-        sections=_sections(placed),
+        lead=lead.picture if lead is not None else None,
+        sections=_sections(rest),
         few=few_tasks(comparison) if comparison is not None else "",
         ranking=_ranking_rows(comparison) if comparison is not None else [],
         left_out=inputs.field.left_out,
@@ -133,11 +136,10 @@ def _build(tables: SweepTables, folder: Path, processes: int, complete: bool) ->
                 "file": names[task],
                 "facts": facts,
                 "rows": _result_rows(facts.sign, results[results["task"] == task]),
-                "main": [p.picture for p in placed if (p.section, p.task) == ("task", task) and p.primary],
-                "other": [
-                    p.picture for p in placed if (p.section, p.task) == ("task", task) and not p.primary
-                ],
-                "tried": [p.picture for p in placed if (p.section, p.task) == ("tried", task)],
+                "main": [p.picture for p in rest if (p.section, p.task) == ("task", task) and p.primary],
+                "other": [p.picture for p in rest if (p.section, p.task) == ("task", task) and not p.primary],
+                "tried": [p.picture for p in rest if (p.section, p.task) == ("tried", task)],
+                "leads": lead is not None and lead.task == task,
             }
             for task, facts in inputs.facts.items()
         ],
@@ -148,7 +150,8 @@ def _build(tables: SweepTables, folder: Path, processes: int, complete: bool) ->
         provenance=_provenance(tables.provenance),
         tables=sorted(frames),
         printed=printed,
-        subset_words=words.SUBSET,
+        subset_mark=words.SUBSET_MARK,
+        fewest=FEWEST_UNITS,
         interval=f"{LEVEL * 100:g} %",
         resamples=RESAMPLES,
         digits=SIGNIFICANT_DIGITS,
@@ -228,6 +231,16 @@ def draw(
                 yield Lacking(task, str(plot))
             else:
                 yield Placed("tried", task, False, picture(plot, folder, f"{kind}_{name}"))
+
+
+def _lead(placed: Sequence[Placed], inputs: Inputs) -> Placed | None:
+    """Return the figure that the page opens with: who leads over the budget; on one task, its convergence."""
+    kinds = ("convergence_",) if len(inputs.facts) == 1 else ("rank_all-tasks_", "convergence_")
+    for kind in kinds:
+        for item in placed:
+            if item.primary and item.picture.id.startswith(kind):
+                return item
+    return None
 
 
 def _sections(placed: Sequence[Placed]) -> list[dict[str, Any]]:
@@ -341,18 +354,28 @@ def failure_rows(failures: pd.DataFrame) -> list[dict[str, Any]]:
     return rows
 
 
-def completeness_rows(tables: SweepTables) -> dict[str, Any]:
-    """Return finished and planned repetitions of every (task, method) as a table for the page."""
-    searchers = style.ordered(tables.studies["searcher"])
+def completeness_rows(tables: SweepTables) -> list[dict[str, Any]]:
+    """Return for every task how many of its planned studies finished, and the methods that lack some."""
     rows = []
     for task, own in completeness(tables).groupby("task", sort=True):
-        counts = own.set_index("searcher")[["finished", "planned"]].loc[searchers]
-        cells = [
-            {"text": f"{done} of {planned}" if planned else "not planned", "complete": done == planned}
-            for done, planned in zip(counts["finished"], counts["planned"], strict=True)
-        ]
-        rows.append({"task": task, "cells": cells})
-    return {"searchers": searchers, "rows": rows}
+        own = own[own["planned"] > 0]
+        lacking = {
+            str(row["searcher"]): f"{row['finished']} of {row['planned']}"
+            for row in own.to_dict("records")
+            if row["finished"] < row["planned"]
+        }
+        named = [f"{name} {lacking[name]}" for name in style.ordered(lacking)]
+        rows.append(
+            {
+                "task": task,
+                "finished": int(own["finished"].sum()),
+                "planned": int(own["planned"].sum()),
+                "methods": len(own),
+                "complete": len(own) - len(lacking),
+                "lacking": ", ".join(named) or "–",
+            }
+        )
+    return rows
 
 
 def _result_rows(sign: float, results: pd.DataFrame) -> list[dict[str, Any]]:
