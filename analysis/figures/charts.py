@@ -170,7 +170,7 @@ def draw_critical_difference(
             axes.text((begin + end) / 2, y - 0.09, f"CD = {difference:.3g}", ha="center", va="center")
         axes.plot([across(low), across(high)], [top, top], color="black", linewidth=0.8)
         step = next(step for step in (1, 2, 5, 10, 20, 50, 100) if (high - low) / step < 15)
-        for rank in [1, *range(step if step > 1 else 2, int(high) + 1, step)]:
+        for rank in [1, *range(step if step > 2 else 1 + step, int(high) + 1, step)]:
             axes.plot([across(rank)] * 2, [top - 0.05, top], color="black", linewidth=0.8)
             axes.text(across(rank), top - 0.11, f"{rank}", ha="center", va="center", fontsize=7)
         for place, name in enumerate(names):

@@ -30,7 +30,6 @@ def search_time(inputs: Inputs, highlight: Collection[str] | None = None) -> Plo
         f"Lines: median over {plural(tasks, 'task')} and all finished repetitions; bands: 10 % to 90 % quantiles, a "
         "spread and no interval. Both axes are logarithmic.",
         standing_back(looks, data["searcher"]),
-        "Share of search in all seconds: " + words.by_method(shares.map(_percent)) + ".",
     )
     last = data.groupby("searcher")["mean"].last()
     figure, curves = draw_lines(
@@ -45,7 +44,9 @@ def search_time(inputs: Inputs, highlight: Collection[str] | None = None) -> Plo
     return Plot(
         title="Time of the search itself",
         caption=caption,
-        details="Seconds are as measured while the sweep ran, on whatever else the machine did. Neighbouring counts of "
+        details="Share of search in all seconds: "
+        + words.by_method(shares.map(_percent))
+        + ". Seconds are as measured while the sweep ran, on whatever else the machine did. Neighbouring counts of "
         "evaluations are pooled where they would overlap; times of 0 are drawn at the lower end of the axis.",
         alt="Step curves. Seconds per evaluation at the end: " + words.by_method(last, ".2g") + ".",
         figure=figure,

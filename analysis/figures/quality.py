@@ -88,8 +88,8 @@ def _plot(found: Quality, title: str, caption: str, figure: Figure, what: str) -
         title=title,
         caption=caption,
         details="On the front is who has no other method that is at least as good and as cheap, and better in one of "
-        "the two; it rests on the means alone. Seconds are those of the record: an evaluation that was reused counts with "
-        "the seconds that it took when it was trained, and seconds of another machine are others.",
+        "these; it rests on the means alone. Seconds are those of the record: an evaluation that was reused counts "
+        "with the seconds that it took when it was trained, and seconds of another machine are others.",
         alt=f"Points, {what} in seconds: {points}.",
         figure=figure,
         data=found.means,

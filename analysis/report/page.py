@@ -111,6 +111,8 @@ def _build(tables: SweepTables, folder: Path, processes: int, complete: bool) ->
             lacking.setdefault(item.reason, []).append(item.task)
     if complete and lacking:
         raise MissingLibraryError(next(iter(lacking)))
+    lead = _lead(placed, inputs)
+    rest = [item for item in placed if item is not lead]
     environment = _environment()
     for task in inputs.facts:
         _write_trials(environment, inputs, task, names[task], folder)
@@ -124,7 +126,8 @@ def _build(tables: SweepTables, folder: Path, processes: int, complete: bool) ->
                 for reason, tasks in lacking.items()
             ),
         ],
-        sections=_sections(placed),
+        lead=lead.picture if lead is not None else None,
+        sections=_sections(rest),
         few=few_tasks(comparison) if comparison is not None else "",
         ranking=_ranking_rows(comparison) if comparison is not None else [],
         sensitivity=_sensitivity_rows(rules) if rules is not None else [],
@@ -140,11 +143,10 @@ def _build(tables: SweepTables, folder: Path, processes: int, complete: bool) ->
                 "rows": _result_rows(
                     results[results["task"] == task], _leaders_on(comparison, task), facts.reported
                 ),
-                "main": [p.picture for p in placed if (p.section, p.task) == ("task", task) and p.primary],
-                "other": [
-                    p.picture for p in placed if (p.section, p.task) == ("task", task) and not p.primary
-                ],
-                "tried": [p.picture for p in placed if (p.section, p.task) == ("tried", task)],
+                "main": [p.picture for p in rest if (p.section, p.task) == ("task", task) and p.primary],
+                "other": [p.picture for p in rest if (p.section, p.task) == ("task", task) and not p.primary],
+                "tried": [p.picture for p in rest if (p.section, p.task) == ("tried", task)],
+                "leads": lead is not None and lead.task == task,
             }
             for task, facts in inputs.facts.items()
         ],
@@ -155,10 +157,10 @@ def _build(tables: SweepTables, folder: Path, processes: int, complete: bool) ->
         provenance=_provenance(tables.provenance),
         tables=sorted(frames),
         printed=printed,
-        subset_words=words.SUBSET,
+        subset_mark=words.SUBSET_MARK,
+        fewest=FEWEST_UNITS,
         interval=f"{LEVEL * 100:g} %",
         resamples=RESAMPLES,
-        fewest=FEWEST_UNITS,
         digits=SIGNIFICANT_DIGITS,
     )
     path = folder / "report.html"
@@ -236,6 +238,16 @@ def draw(
                 yield Lacking(task, str(plot))
             else:
                 yield Placed("tried", task, False, picture(plot, folder, f"{kind}_{name}"))
+
+
+def _lead(placed: Sequence[Placed], inputs: Inputs) -> Placed | None:
+    """Return the figure that the page opens with: who leads over the budget; on one task, its convergence."""
+    kinds = ("convergence_",) if len(inputs.facts) == 1 else ("rank_all-tasks_", "convergence_")
+    for kind in kinds:
+        for item in placed:
+            if item.primary and item.picture.id.startswith(kind):
+                return item
+    return None
 
 
 def _sections(placed: Sequence[Placed]) -> list[dict[str, Any]]:
@@ -384,18 +396,28 @@ def failure_rows(failures: pd.DataFrame) -> list[dict[str, Any]]:
     return rows
 
 
-def completeness_rows(tables: SweepTables) -> dict[str, Any]:
-    """Return finished and planned repetitions of every (task, method) as a table for the page."""
-    searchers = style.ordered(tables.studies["searcher"])
+def completeness_rows(tables: SweepTables) -> list[dict[str, Any]]:
+    """Return for every task how many of its planned studies finished, and the methods that lack some."""
     rows = []
     for task, own in completeness(tables).groupby("task", sort=True):
-        counts = own.set_index("searcher")[["finished", "planned"]].loc[searchers]
-        cells = [
-            {"text": f"{done} of {planned}" if planned else "not planned", "complete": done == planned}
-            for done, planned in zip(counts["finished"], counts["planned"], strict=True)
-        ]
-        rows.append({"task": task, "cells": cells})
-    return {"searchers": searchers, "rows": rows}
+        planned = own[own["planned"] > 0]
+        lacking = {
+            str(row["searcher"]): f"{row['finished']} of {row['planned']}"
+            for row in planned.to_dict("records")
+            if row["finished"] < row["planned"]
+        }
+        named = [f"{name} {lacking[name]}" for name in style.ordered(lacking)]
+        rows.append(
+            {
+                "task": task,
+                "finished": int(planned["finished"].sum()),
+                "planned": int(planned["planned"].sum()),
+                "methods": len(planned),
+                "complete": len(planned) - len(lacking),
+                "lacking": ", ".join(named) or "–",
+            }
+        )
+    return rows
 
 
 def _leaders_on(comparison: Comparison | None, task: str) -> tuple[str, ...]:

@@ -74,7 +74,7 @@ def quality_on_task(inputs: Inputs, task: str) -> Quality:
 
 
 def quality_over_tasks(inputs: Inputs, comparison: Comparison) -> Quality:
-    """Return mean rank and mean seconds of a study by method, over the complete repetitions of the tasks compared."""
+    """Return mean rank and mean seconds of a study by method, over the compared tasks' complete repetitions."""
     values: dict[str, list[float]] = {name: [] for name in comparison.searchers}
     seconds: dict[str, list[float]] = {name: [] for name in comparison.searchers}
     for task, own in comparison.scores.items():
