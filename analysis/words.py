@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Hashable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -45,7 +45,64 @@ SUBSET_MARK = "Data subset or stand-in."
 
 def number(value: float, digits: int = 5) -> str:
     """Return a value with so many significant digits, a dash where there is none."""
-    return f"{value:.{digits}g}".replace("-", "−") if math.isfinite(value) else "–"
+    return f"{value:z.{digits}g}".replace("-", "−") if math.isfinite(value) else "–"
+
+
+class WithSd(NamedTuple):
+    """A mean and its standard deviation to the same number of decimals, in units of a power of ten.
+
+    Attributes:
+        mean: Digits of the mean; a minus is ``-``.
+        sd: Digits of the standard deviation; empty where there is none.
+        exponent: Both are to be multiplied by ten to this; 0 for numbers that are short without.
+    """
+
+    mean: str
+    sd: str
+    exponent: int
+
+
+MOST_DECIMALS = 8
+"""A standard deviation that needs more of them is as good as none beside its mean."""
+
+
+def rounded_by_sd(mean: float, sd: float) -> WithSd:
+    """Return a mean and a standard deviation as far as they say something: to two significant digits of the latter.
+
+    Args:
+        mean: Finite.
+        sd: At least 0, or NaN where there is none. Where it is 0 the mean has five significant digits.
+
+    Example:
+        >>> rounded_by_sd(0.8112, 0.01)
+        WithSd(mean='0.811', sd='0.010', exponent=0)
+    """
+    if not math.isfinite(sd):
+        return WithSd(f"{mean:z.5g}", "", 0)
+    largest = max(abs(mean), sd)
+    exponent = math.floor(math.log10(largest)) if largest > 0 else 0
+    if -4 < exponent < 6:
+        exponent = 0
+    # In two steps: a power of ten may be beyond the largest number where the quotient is not.
+    half = exponent // 2
+    mean, sd = (value / 10.0**half / 10.0 ** (exponent - half) for value in (mean, sd))
+    if sd > 0:
+        decimals = 1 - math.floor(math.log10(float(f"{sd:.1e}")))
+    else:
+        decimals = 4 - math.floor(math.log10(abs(mean))) if mean else 0
+    decimals = min(max(decimals, 0), MOST_DECIMALS)
+    return WithSd(f"{mean:z.{decimals}f}", f"{sd:.{decimals}f}", exponent)
+
+
+def with_sd(mean: float, sd: float) -> str:
+    """Return ``0.811 ± 0.010``, or ``(8.11 ± 0.10)e−07``; the mean alone where there is no sd, a dash without a mean."""
+    if not math.isfinite(mean):
+        return "–"
+    own = rounded_by_sd(mean, sd)
+    if not own.sd:
+        return number(mean)
+    text = f"{own.mean} ± {own.sd}"
+    return (f"({text})e{own.exponent:+03d}" if own.exponent else text).replace("-", "−")
 
 
 def interval(low: float, high: float, digits: int = 5) -> str:

@@ -22,7 +22,7 @@ from analysis.statistics.completeness import STATUSES, completeness, failures, f
 from analysis.statistics.inputs import Inputs
 from analysis.statistics.significance import ALPHA, fewest_blocks
 from analysis.statistics.targets import running_times
-from analysis.words import few_tasks, joined, left_out, listed, plural, short, span
+from analysis.words import few_tasks, joined, left_out, listed, plural, rounded_by_sd, short, span
 
 _SPECIAL: Mapping[str, str] = MappingProxyType(
     {
@@ -77,14 +77,31 @@ class Table:
 
 
 def escape(text: str) -> str:
-    r"""Return text that LaTeX prints as it is; characters that pdfLaTeX cannot print become question marks.
+    r"""Return text that LaTeX prints as it is.
+
+    Characters of other scripts are kept: pdfLaTeX refuses them, and LuaLaTeX prints them in a font that has
+    them, as `table_environment` says in its first line. What has no print, such as a control character, is a space.
 
     Example:
         >>> escape("50 % of a_b & {c}")
         '50 \\% of a\\_b \\& \\{c\\}'
     """
     line = text if text.isprintable() else " ".join(text.split())
-    return "".join(_SPECIAL.get(c) or (c if c.isprintable() and ord(c) < 0x250 else "?") for c in line)
+    return "".join(_SPECIAL.get(c) or (c if c.isprintable() else " ") for c in line)
+
+
+_LATIN = 0x17F
+"""The last character that pdfLaTeX knows by itself: the end of Latin Extended-A."""
+
+
+def _engine(latex: str) -> list[str]:
+    """Return a comment that names the characters for which another engine is needed; none where none are."""
+    others = "".join(sorted({c for c in latex if ord(c) > _LATIN}))
+    return (
+        [f"% Compile with LuaLaTeX or XeLaTeX, in a font that has {others}: pdfLaTeX cannot print these."]
+        if others
+        else []
+    )
 
 
 def table_environment(
@@ -118,7 +135,7 @@ def table_environment(
         r"\end{tabular}",
         r"\end{table}",
     ]
-    return "\n".join(lines) + "\n"
+    return "\n".join([*_engine("".join(lines)), *lines]) + "\n"
 
 
 def in_latex(value: float, digits: int = 3) -> str:
@@ -127,19 +144,31 @@ def in_latex(value: float, digits: int = 3) -> str:
         return "--"
     if math.isinf(value):
         return r"$\infty$" if value > 0 else r"$-\infty$"
-    text = f"{value:.{digits}g}"
+    text = f"{value:z.{digits}g}"
     if "e" in text:
         mantissa, exponent = text.split("e")
         return rf"${mantissa}\cdot 10^{{{int(exponent)}}}$"
-    return f"${text}$" if value < 0 else text
+    return f"${text}$" if text.startswith("-") else text
+
+
+def mean_in_latex(mean: float, sd: float) -> str:
+    """Return a mean with its standard deviation, to two significant digits of the latter; a dash without a mean."""
+    if not math.isfinite(mean):
+        return "--"
+    own = rounded_by_sd(mean, sd)
+    if not own.sd:
+        return in_latex(mean, 5)
+    if own.exponent:
+        return rf"$({own.mean} \pm {own.sd})\cdot 10^{{{own.exponent}}}$"
+    return rf"${own.mean} \pm {own.sd}$"
 
 
 def _interval(value: float, low: float, high: float, decimals: int = 3) -> str:
     if math.isnan(value):
         return "--"
     if math.isnan(low):
-        return f"{value:.{decimals}f}"
-    return f"{value:.{decimals}f} [{low:.{decimals}f}, {high:.{decimals}f}]".replace("-", "$-$")
+        return f"{value:z.{decimals}f}".replace("-", "$-$")
+    return f"{value:z.{decimals}f} [{low:z.{decimals}f}, {high:z.{decimals}f}]".replace("-", "$-$")
 
 
 def _p(value: float) -> str:
@@ -234,8 +263,7 @@ def results_table(inputs: Inputs, comparison: Comparison) -> Table:
             sd = moments.sd(column) if finite and column.size > 1 else math.nan
             worse = any(name in said.better_than for said in verdicts.values())
             better = any(name in said.worse_than for said in verdicts.values())
-            text = in_latex(sign * mean, 4) if finite else "--"
-            text += rf" $\pm$ {in_latex(sd, 2)}" if not math.isnan(sd) else ""
+            text = mean_in_latex(sign * mean, sd) if finite else "--"
             if name in verdicts:
                 text = rf"\textbf{{{text}}}"
             elif better:

@@ -33,7 +33,7 @@ from analysis.statistics.ranks import SIGNIFICANT_DIGITS
 from analysis.statistics.standing import leaders_of
 from analysis.statistics.steps import COSTS, unusable_studies, usable_studies
 from analysis.statistics.tasks import Measure
-from analysis.words import few_tasks, interval, listed, number, plural, probability
+from analysis.words import few_tasks, interval, listed, number, plural, probability, with_sd
 from harness.errors import MissingLibraryError
 from results.tables import SweepTables
 
@@ -436,7 +436,7 @@ def _result_rows(results: pd.DataFrame, leaders: Sequence[str], reported: Measur
             done += f" ({row['unsuccessful']} without a success)"
         cells = {
             measure: {
-                "mean": number(row[measure]),
+                "mean": with_sd(row[measure], row[f"{measure}_sd"]),
                 "sort": row[measure] if math.isfinite(row[measure]) else "",
                 "interval": interval(row[f"{measure}_low"], row[f"{measure}_high"]),
                 "best": measure == reported and row["searcher"] in leaders,

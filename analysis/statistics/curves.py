@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.statistics.bootstrap import FEWEST_UNITS, mean_interval
+from analysis.statistics.moments import sd
 from analysis.statistics.steps import COSTS, KEY, Steps, study_steps, union_grid, usable_studies
 from analysis.statistics.tasks import Measure
 from results.tables import SweepTables
@@ -141,8 +142,8 @@ def final_results(tables: SweepTables, best: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         Columns ``task``, ``searcher``, ``planned`` and ``repetitions`` (finished), ``unsuccessful`` (finished
-        without a success), ``validation``, ``validation_low``, ``validation_high``, the same three for ``test``,
-        and the mean final costs of `COSTS` per repetition. A value's mean is over all finished
+        without a success), ``validation``, ``validation_sd``, ``validation_low``, ``validation_high``, the same
+        four for ``test``, and the mean final costs of `COSTS` per repetition. A value's mean is over all finished
         repetitions, so it is NaN where one of them has none.
     """
     finals = final_values(tables, best)
@@ -161,6 +162,8 @@ def final_results(tables: SweepTables, best: pd.DataFrame) -> pd.DataFrame:
             values = own[measure].to_numpy(dtype=float) if len(own) else np.array([np.nan])
             estimate = mean_interval(values)
             row[measure] = float(estimate.mean)
+            spread = len(values) > 1 and np.isfinite(values).all()
+            row[f"{measure}_sd"] = sd(values) if spread else np.nan
             row[f"{measure}_low"], row[f"{measure}_high"] = float(estimate.low), float(estimate.high)
         row |= {cost: float(own[cost].mean()) for cost in COSTS}
         rows.append(row)

@@ -4,7 +4,18 @@ import math
 
 import pytest
 
-from analysis.words import grouped, interval, listed, number, number_ranges, repetition_counts, span
+from analysis.words import (
+    grouped,
+    interval,
+    listed,
+    number,
+    number_ranges,
+    p_value,
+    repetition_counts,
+    rounded_by_sd,
+    span,
+    with_sd,
+)
 
 
 def test_words_for_counts():
@@ -29,3 +40,43 @@ def test_numbers_in_words():
 
 def test_lists_in_words():
     assert [listed("abc"[:count]) for count in range(4)] == ["", "a", "a and b", "a, b and c"]
+
+
+NAN = float("nan")
+
+
+@pytest.mark.parametrize(
+    ("mean", "sd", "text"),
+    [
+        (0.8112, 0.01, "0.811 ± 0.010"),
+        (0.8112, 0.00996, "0.811 ± 0.010"),
+        (0.8112, 0.0999, "0.81 ± 0.10"),
+        (-3.14159, 0.25, "−3.14 ± 0.25"),
+        (-0.001, 0.25, "0.00 ± 0.25"),
+        (0.8112, 0.0, "0.81120 ± 0.00000"),
+        (0.0, 0.0, "0 ± 0"),
+        (81234.5, 1234.0, "81234 ± 1234"),
+        (8.11e9, 1.04e8, "(8.11 ± 0.10)e+09"),
+        (8.1123e-7, 1.04e-8, "(8.11 ± 0.10)e−07"),
+        (0.5, 1e-14, "0.50000000 ± 0.00000000"),
+        (1.5e308, 1e307, "(1.50 ± 0.10)e+308"),
+        (3e-310, 1e-311, "(3.00 ± 0.10)e−310"),
+        (0.8112, NAN, "0.8112"),
+        (NAN, NAN, "–"),
+        (math.inf, NAN, "–"),
+    ],
+)
+def test_a_mean_has_as_many_decimals_as_its_standard_deviation(mean, sd, text):
+    assert with_sd(mean, sd) == text
+    if math.isfinite(sd):
+        own = rounded_by_sd(mean, sd)
+        assert len(own.mean.partition(".")[2]) == len(own.sd.partition(".")[2])
+
+
+def test_there_is_no_negative_zero():
+    assert number(-0.0) == "0"
+    assert interval(-0.0, 1.0) == "[0, 1]"
+
+
+def test_a_p_value_is_a_number_or_below_one():
+    assert (p_value(0.0123), p_value(0.0009), p_value(1.0)) == ("p = 0.012", "p < 0.001", "p = 1")

@@ -11,6 +11,7 @@ from analysis.report.latex import (
     all_tables,
     escape,
     in_latex,
+    mean_in_latex,
     ranking_table,
     results_table,
     save_table,
@@ -37,7 +38,19 @@ def test_text_is_escaped_for_latex():
         r"a\_b \& 50\% \{x\} \$y\$ \#1 \textasciitilde{} \textasciicircum{} \textbackslash{}n"
     )
     assert escape("café – 95 % ≤ ±") == r"café -- 95 \% $\leq$ $\pm$"
-    assert escape("two\nlines\tand 漢") == "two lines and ?"
+    assert escape("two\nlines\tand 漢\x07") == "two lines and 漢"
+    assert escape("a\u200bb") == "a b"
+
+
+def test_a_table_with_another_script_keeps_it_and_says_what_prints_it():
+    table = table_environment(["方法", "é"], [["π", "1"]], "Ж", "l")
+    first, *rest = table.splitlines()
+    assert (
+        first == "% Compile with LuaLaTeX or XeLaTeX, in a font that has πЖ方法: pdfLaTeX cannot print these."
+    )
+    assert rest[0] == r"\begin{table}"
+    assert "?" not in table
+    assert table_environment(["é", "b"], [["1", "2"]], "c – ≤", "l").startswith(r"\begin{table}")
 
 
 @pytest.mark.parametrize(
@@ -49,10 +62,25 @@ def test_text_is_escaped_for_latex():
         (float("nan"), "--"),
         (1.5e-7, r"$1.5\cdot 10^{-7}$"),
         (12.0, "12"),
+        (-0.0, "0"),
     ],
 )
 def test_numbers_in_latex(value, text):
     assert in_latex(value) == text
+
+
+@pytest.mark.parametrize(
+    ("mean", "sd", "text"),
+    [
+        (0.8112, 0.01, r"$0.811 \pm 0.010$"),
+        (-0.8112, 0.0999, r"$-0.81 \pm 0.10$"),
+        (8.1123e-7, 1.04e-8, r"$(8.11 \pm 0.10)\cdot 10^{-7}$"),
+        (0.5, float("nan"), "0.5"),
+        (float("inf"), float("nan"), "--"),
+    ],
+)
+def test_a_mean_has_as_many_decimals_as_its_standard_deviation(mean, sd, text):
+    assert mean_in_latex(mean, sd) == text
 
 
 def structure(latex):

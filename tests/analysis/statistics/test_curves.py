@@ -112,3 +112,11 @@ def test_a_method_without_any_finished_study_is_kept_with_nothing(rows, make):
     final = final_results(tables, incumbents(tables)).set_index("searcher")
     assert final.loc["b", ["planned", "repetitions"]].tolist() == [1, 0]
     assert np.isnan(final.loc["b", "validation"])
+
+
+def test_final_results_have_the_standard_deviation_over_repetitions(rows, make):
+    told = [row for r, value in enumerate([0.1, 0.4, 0.7]) for row in rows("t", "a", r, [value], [value + 1])]
+    tables = make(told + rows("t", "b", 0, [0.1]), {"t": {"test_metric": "test"}})
+    final = final_results(tables, incumbents(tables)).set_index("searcher")
+    assert final.loc["a", ["validation_sd", "test_sd"]].tolist() == pytest.approx([0.3, 0.3])
+    assert np.isnan(final.loc["b", "validation_sd"])
