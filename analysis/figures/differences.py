@@ -63,7 +63,7 @@ def critical_difference_wilcoxon(
         f"Friedman: χ² = {test.chi2:.2f}, {p_value(test.chi2_p)}; Iman–Davenport: "
         f"F({test.f_df[0]}, {test.f_df[1]}) = {test.f:.2f}, {p_value(test.f_p)}.",
         f"Values equal after rounding to {SIGNIFICANT_DIGITS} significant digits share their rank.",
-        words.scope(comparison),
+        "" if anytime else words.scope(comparison),
     )
     return Plot(
         title=f"Mean ranks {'of anytime scores ' if anytime else ''}and which methods differ (Wilcoxon–Holm)",

@@ -86,8 +86,8 @@ def escape(text: str) -> str:
         >>> escape("50 % of a_b & {c}")
         '50 \\% of a\\_b \\& \\{c\\}'
     """
-    line = text if text.isprintable() else " ".join(text.split())
-    return "".join(_SPECIAL.get(c) or (c if c.isprintable() else " ") for c in line)
+    printed = "".join(c if c.isprintable() else " " for c in text)
+    return "".join(_SPECIAL.get(c, c) for c in (text if text.isprintable() else " ".join(printed.split())))
 
 
 _LATIN = 0x17F

@@ -27,6 +27,7 @@ from analysis.report.page import build
 from analysis.report.summary import summary
 from analysis.statistics.comparison import compare
 from analysis.statistics.inputs import prepare
+from analysis.words import with_sd
 
 pytestmark = pytest.mark.slow
 
@@ -238,7 +239,7 @@ def test_final_results_are_shown_with_interval_and_costs(page, folder):
         ends = (
             f" [{row['validation_low']:.5g}, {row['validation_high']:.5g}]" if row["repetitions"] >= 5 else ""
         )
-        assert f" {row['validation']:.5g}{ends} " in page.text
+        assert f" {with_sd(row['validation'], row['validation_sd'])}{ends} " in page.text
         assert f"{row['repetitions']} of {row['planned']}" in page.text
     best = final[final["task"] == "mnist/small"].iloc[0]
     assert best["validation"] == final.loc[final["task"] == "mnist/small", "validation"].max()
