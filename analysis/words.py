@@ -95,7 +95,7 @@ def rounded_by_sd(mean: float, sd: float) -> WithSd:
 
 
 def with_sd(mean: float, sd: float) -> str:
-    """Return ``0.811 ± 0.010``, or ``(8.11 ± 0.10)e−07``; the mean alone where there is no sd, a dash without a mean."""
+    """Return ``0.811 ± 0.010``, or ``(8.11 ± 0.10)e−07``; the mean alone without an sd, a dash without a mean."""
     if not math.isfinite(mean):
         return "–"
     own = rounded_by_sd(mean, sd)
