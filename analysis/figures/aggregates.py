@@ -36,7 +36,8 @@ def aggregate_scores(inputs: Inputs, comparison: Comparison) -> Plot | None:
     caption = joined(
         "Interquartile mean over runs of the normalised regret of final incumbents (left) and of the anytime score, "
         "the mean regret over the whole budget (right). Smaller is better.",
-        f"{plural(tasks, 'task')}, {int(final['runs'].iloc[0])} runs per method.",
+        f"{words.extent(comparison)}: {int(final['runs'].iloc[0])} runs per method on the {plural(tasks, 'task')} "
+        "shown.",
         runs_uncertainty(data, comparison, "Whiskers"),
         words.few(comparison),
         words.end(inputs, comparison, words.without_references(comparison)),

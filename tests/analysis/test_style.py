@@ -54,7 +54,9 @@ def test_random_search_is_grey_and_dashed():
 
 def test_every_searcher_that_ships_has_its_look_and_nothing_else_has():
     # Here and not by entry points: those of plug-ins that are installed beside are no part of this.
-    shipped = {name for name, kind in registry.searchers().items() if kind.__module__.startswith("searchers.")}
+    shipped = {
+        name for name, kind in registry.searchers().items() if kind.__module__.startswith("searchers.")
+    }
     assert set(style.LOOKS) == shipped
 
 

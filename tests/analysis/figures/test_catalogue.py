@@ -71,7 +71,8 @@ def test_with_few_tasks_comparisons_within_tasks_lead_and_no_test_over_tasks_is_
     ]
     assert not any(item.section == "differences" for item in drawn_few.values())
     assert not any(stem in drawn_few for stem in ("scores", "profile", "regret_all-tasks"))  # no references
-    caption = drawn_few["paired_mnist-small"].plot.caption
+    plot = drawn_few["paired_mnist-small"].plot
+    caption = f"{plot.caption} {plot.details}"
     assert "mean over 4 repetitions of the difference in loss" in caption
     assert "4 repetitions cannot show a difference at 0.05 after this correction, however large" in caption
     assert "at least 7 are needed" in caption
@@ -88,19 +89,23 @@ def test_with_few_tasks_comparisons_within_tasks_lead_and_no_test_over_tasks_is_
 def test_captions_say_statistic_interval_unit_and_counts(drawn):
     for stem, item in drawn.items():
         caption = item.plot.caption
+        assert not re.search(r"\bnan\b|\binf\b|None|\{|\}", item.plot.details), stem
         assert "7 tasks" in caption or "1 task" in caption or "this task only" in caption, stem
         if stem not in ("differences_wilcoxon", "differences_nemenyi"):
             assert re.search(
-                r"resampling (tasks|repetitions)|simulation error|No interval|no interval", caption
+                r"resampling (tasks|repetitions)|simulation error|No interval|no interval",
+                f"{caption} {item.plot.details}",
             ), stem
         assert "3 repetitions" in caption or "3 runs" in caption or "all finished repetitions" in caption, (
             stem
         )
         assert not re.search(r"\bnan\b|\binf\b|None|\{|\}", caption), stem
     wilcoxon = drawn["differences_wilcoxon"].plot.caption
-    assert "Holm's correction over 66 pairs, on differences of mean normalised regret" in wilcoxon
+    details = drawn["differences_wilcoxon"].plot.details
+    assert "Holm's correction over 66 pairs" in wilcoxon
+    assert "Tests are on differences of mean normalised regret." in details
     assert "no corrected p-value can be below 1, so that no pair could be told apart" in wilcoxon
-    assert re.search(r"Iman–Davenport: F\(11, 66\) = \d+\.\d\d, p = (< 0\.001|0\.\d+)", wilcoxon)
+    assert re.search(r"Iman–Davenport: F\(11, 66\) = \d+\.\d\d, p = (< 0\.001|0\.\d+)", details)
 
 
 def test_every_ranking_names_what_is_missing(drawn_few):
@@ -112,7 +117,7 @@ def test_every_ranking_names_what_is_missing(drawn_few):
     ):
         if stem in drawn_few:
             assert "repetition 3 (skopt_gp missing) on fashion/small" in drawn_few[stem].plot.caption
-    assert "not comparable with published figures (fashion/small)" in drawn_few["improvement"].plot.caption
+    assert "Data subset or stand-in: fashion/small." in drawn_few["improvement"].plot.caption
 
 
 def test_data_and_drawing_agree(drawn, many):

@@ -16,7 +16,7 @@ def test_every_figure_has_its_numbers_and_says_what_it_rests_on(made):
     assert list(plots) == ["importance", "slices", "coordinates"]
     assert "PED-ANOVA (Optuna)" in plots["importance"].caption
     assert "118 trials" in plots["importance"].caption
-    assert "momentum in" in plots["importance"].caption
+    assert "momentum in" in plots["importance"].details
     assert "236 evaluations" in plots["slices"].caption
     slices = plots["slices"].data
     assert set(slices["parameter"]) == {"optimizer", "lr", "units", "momentum"}
@@ -27,6 +27,12 @@ def test_every_figure_has_its_numbers_and_says_what_it_rests_on(made):
     coordinates = plots["coordinates"]
     assert [axes.get_title() for axes in coordinates.figure.axes] == ["random", "b"]
     assert "failed ones are left out" in coordinates.caption
+    for (
+        axes
+    ) in coordinates.figure.axes:  # values at the axes: ends of numbers, choices, and what the last one means
+        written = [text.get_text() for text in axes.texts]
+        assert {"worst", "best"} <= set(written)
+        assert len(written) >= 2 * (len(axes.get_xticks()) - 1)
     ranks = coordinates.data.sort_values("value")["rank"]
     assert ranks.is_monotonic_increasing
     assert (ranks.min(), ranks.max()) == (0, 1)

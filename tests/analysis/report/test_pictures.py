@@ -10,6 +10,7 @@ from PIL import Image
 
 from analysis import style
 from analysis.figures import aggregates, progress
+from analysis.figures.catalogue import all_plots
 from analysis.report.pictures import hover, picture
 from analysis.statistics.comparison import compare
 from analysis.statistics.inputs import prepare
@@ -35,10 +36,12 @@ def test_the_embedded_image_is_the_saved_one_with_fewer_colours(tables, best, tm
 def test_values_to_hover_over_are_those_that_hold_at_each_cost(tables, best):
     plot = progress.convergence(tables, best, "mnist/small", "spent_epochs")
     panels = hover(plot)
-    assert [panel["label"] for panel in panels] == ["epochs trained"] * 2
-    left, right = panels
+    assert [panel["label"] for panel in panels] == ["epochs trained"] * 4  # below, the last half of each
+    left, right, *late = panels
+    assert [panel["limits"][0] for panel in late] == [plot.data["cost"].max() / 2] * 2
+    assert left["box"][3] < late[0]["box"][1]
     assert left["box"][2] <= right["box"][0]
-    for measure, panel in zip(("validation", "test"), panels, strict=True):
+    for measure, panel in zip(("validation", "test") * 2, panels, strict=True):
         own = plot.data[plot.data["measure"] == measure]
         assert [series["name"] for series in panel["series"]] == style.ordered(own["searcher"])
         for series in panel["series"]:
@@ -69,6 +72,19 @@ def test_a_value_drawn_at_the_floor_is_told_as_it_is(rows, make):
     assert min(min(line.get_ydata()) for line in plot.figure.axes[0].get_lines()) == 0.001
     (panel,) = hover(plot)
     assert panel["series"][0]["value"][-1] == 0.0001
+
+
+def test_every_figure_with_step_curves_has_values_to_hover_over():
+    inputs = prepare(large(3, 6, 5, 8))
+    plots = {item.stem: item.plot for item in all_plots(inputs, tasks=["task00/small"])}
+    for kind in ("convergence", "rank", "regret", "profile", "targets", "search-time"):
+        own = [plot for stem, plot in plots.items() if stem.startswith(kind)]
+        assert own
+        for plot in own:
+            for panel in hover(plot):
+                assert [series["name"] for series in panel["series"]] == ["random", "grid", "optuna_tpe"]
+                assert len(panel["cost"]) > 1
+            assert len(hover(plot)) == len(plot.figure.axes)
 
 
 def test_figures_without_curves_have_nothing_to_hover_over():
