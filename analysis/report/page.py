@@ -357,8 +357,8 @@ def failure_rows(failures: pd.DataFrame) -> list[dict[str, Any]]:
 def completeness_rows(tables: SweepTables) -> list[dict[str, Any]]:
     """Return for every task how many of its planned studies finished, and the methods that lack some."""
     rows = []
-    for task, own in completeness(tables).groupby("task", sort=True):
-        own = own[own["planned"] > 0]
+    table = completeness(tables)
+    for task, own in table[table["planned"] > 0].groupby("task", sort=True):
         lacking = {
             str(row["searcher"]): f"{row['finished']} of {row['planned']}"
             for row in own.to_dict("records")
