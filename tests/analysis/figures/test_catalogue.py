@@ -286,3 +286,24 @@ def test_methods_without_success_are_named_and_drawn_nowhere_wrong(rows, make):
     score = items["scores"].data.set_index(["score", "searcher"])["mean"]
     assert score["final regret", "b"] == 1.0
     assert items["improvement"].data.set_index(["first", "second"]).loc[("a", "b"), "probability"] == 1.0
+
+
+def test_a_matrix_of_many_methods_fits_and_marks_what_differs_without_a_font_that_is_not_there(caplog):
+    names = [f"method {index}" for index in range(30)]
+    table = pd.DataFrame(np.full((30, 30), 1.0), names, names)
+    marked = pd.DataFrame(np.zeros((30, 30), dtype=bool), names, names)
+    marked.iloc[2, 5] = True
+    figure = draw_matrix(table, "t", "row", "column", marked=marked)
+    (axes,) = figure.axes
+    assert not clipped(figure)
+    assert not overlapping_ticks(figure)
+    boxes = [text.get_window_extent() for text in axes.texts[:30]]
+    assert all(a.x1 < b.x0 for a, b in itertools.pairwise(boxes))
+    (dots,) = axes.get_lines()
+    assert (round(float(dots.get_xdata()[0])), round(float(dots.get_ydata()[0]))) == (5, 2)
+    assert not caplog.records  # such as that a weight of the font was not found
+
+
+def test_one_is_named_on_the_axis_of_speed_ups(drawn):
+    (axes,) = drawn["speed-up_evaluations"].plot.figure.axes
+    assert "1" in [label.get_text() for label in axes.get_xticklabels()]
