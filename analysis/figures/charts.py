@@ -236,8 +236,8 @@ def draw_matrix(
 ) -> Figure:
     """Draw a square table of probabilities as shaded cells with their numbers in per cent.
 
-    With more than `FULL_CELLS` methods the numbers are smaller, those marked are bold instead of starred, and columns
-    are numbered like the rows, whose names stand once.
+    With more than `FULL_CELLS` methods the numbers are smaller, those marked have a dot in the corner instead of a
+    star, and columns are numbered like the rows, whose names stand once.
 
     Args:
         table: Methods × methods, 0 … 1, NaN for an empty cell; rows from the top.
@@ -264,9 +264,19 @@ def draw_matrix(
                     ha="center",
                     va="center",
                     fontsize=7 if full else 5.5,
-                    fontweight="bold" if star and not full else "normal",
                     color="white" if value > 0.62 else "black",
                 )
+        if marked is not None and not full:
+            corners = np.argwhere(marked.to_numpy(dtype=bool) & np.isfinite(values))
+            axes.plot(
+                corners[:, 1] + 0.36,
+                corners[:, 0] - 0.34,
+                linestyle="",
+                marker="o",
+                markersize=2,
+                markeredgewidth=0,
+                color=SHARE_COLORS[2],
+            )
         axes.grid(visible=False)
         if full:
             columns = [shortened(str(name), 16) for name in table.columns]
