@@ -236,8 +236,8 @@ def draw_matrix(
 ) -> Figure:
     """Draw a square table of probabilities as shaded cells with their numbers in per cent.
 
-    With more than `FULL_CELLS` methods the numbers are smaller, those marked have a dot in the corner instead of a star, and
-    columns are numbered like the rows, whose names stand once.
+    With more than `FULL_CELLS` methods the numbers are smaller, those marked have a dot in the corner instead of a star,
+    and columns are numbered like the rows, whose names stand once.
 
     Args:
         table: Methods × methods, 0 … 1, NaN for an empty cell; rows from the top.
