@@ -236,7 +236,7 @@ def draw_matrix(
 ) -> Figure:
     """Draw a square table of probabilities as shaded cells with their numbers in per cent.
 
-    With more than `FULL_CELLS` methods the numbers are smaller, those marked have a dot in the corner instead of a star,
+    With more than `FULL_CELLS` methods numbers are smaller, those marked have a dot in the corner instead of a star,
     and columns are numbered like the rows, whose names stand once.
 
     Args:
