@@ -11,6 +11,8 @@ from analysis import style, words
 from analysis.figures import charts
 from analysis.figures.canvas import Plot, looks_of
 from analysis.figures.charts import Panel
+from analysis.figures.critical import draw_critical_difference
+from analysis.statistics.bayesian import POSTERIOR_SAMPLES, PRIOR_STRENGTH
 from analysis.statistics.bootstrap import FEWEST_UNITS, RESAMPLES
 from analysis.statistics.comparison import Comparison
 from analysis.statistics.curves import shown_singly
@@ -19,8 +21,6 @@ from analysis.statistics.ranks import SIGNIFICANT_DIGITS
 from analysis.statistics.scores import TaskScores
 from analysis.statistics.significance import (
     ALPHA,
-    POSTERIOR_SAMPLES,
-    PRIOR_STRENGTH,
     cliques,
     critical_difference,
     p_matrix,
@@ -74,7 +74,7 @@ def critical_difference_wilcoxon(
         + " Not told apart: "
         + ("; ".join(listed(list(bar)) for bar in bars) or "none")
         + ".",
-        figure=charts.draw_critical_difference(
+        figure=draw_critical_difference(
             standing.mean_ranks,
             bars,
             f"Mean rank {'of anytime scores ' if anytime else ''}over tasks; bars: no difference by Wilcoxon–Holm",
@@ -109,7 +109,7 @@ def critical_difference_nemenyi(inputs: Inputs, comparison: Comparison) -> Plot 
             words.scope(comparison),
         ),
         alt=f"Critical-difference diagram, CD {difference:.3g}. " + _rank_words(standing.mean_ranks),
-        figure=charts.draw_critical_difference(
+        figure=draw_critical_difference(
             standing.mean_ranks,
             bars,
             "Mean rank over tasks; bars: no difference by Nemenyi",

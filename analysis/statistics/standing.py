@@ -19,14 +19,13 @@ import numpy as np
 import pandas as pd
 from scipy.stats import rankdata
 
+from analysis.statistics.bayesian import Posterior, bayesian_signed_rank
 from analysis.statistics.bootstrap import Floats
 from analysis.statistics.moments import mean
 from analysis.statistics.ranks import rounded
 from analysis.statistics.significance import (
     ALPHA,
     Friedman,
-    Posterior,
-    bayesian_signed_rank,
     best_first,
     fewest_blocks,
     friedman_of_ranks,

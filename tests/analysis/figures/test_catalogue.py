@@ -13,7 +13,8 @@ from analysis import style, words
 from analysis.figures import differences
 from analysis.figures.canvas import save
 from analysis.figures.catalogue import SECTIONS, all_plots
-from analysis.figures.charts import Panel, draw_critical_difference, draw_forest, draw_matrix
+from analysis.figures.charts import Panel, draw_forest, draw_matrix
+from analysis.figures.critical import draw_critical_difference
 from analysis.statistics.comparison import compare
 from analysis.statistics.inputs import prepare
 

@@ -12,9 +12,8 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from analysis.errors import AnalysisError
+from analysis.statistics.bayesian import PRIOR_STRENGTH, bayesian_signed_rank
 from analysis.statistics.significance import (
-    PRIOR_STRENGTH,
-    bayesian_signed_rank,
     cliques,
     critical_difference,
     differences,

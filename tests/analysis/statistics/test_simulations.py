@@ -11,11 +11,11 @@ import pytest
 from scipy import stats
 
 from analysis.statistics.aggregates import aggregate, improvement, performance_profile
+from analysis.statistics.bayesian import bayesian_signed_rank
 from analysis.statistics.bootstrap import mean_interval
 from analysis.statistics.paired import attained_level, repetitions_needed
 from analysis.statistics.scores import TaskScores
 from analysis.statistics.significance import (
-    bayesian_signed_rank,
     critical_difference,
     friedman,
     holm,

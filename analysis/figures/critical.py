@@ -1,0 +1,120 @@
+"""Critical-difference diagrams: mean ranks on a line, bars over methods that do not differ."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from analysis import style
+from analysis.figures.canvas import shortened
+from analysis.style import Look
+
+
+def draw_critical_difference(
+    ranks: Mapping[str, float],
+    bars: Sequence[Sequence[str]],
+    title: str,
+    looks: Mapping[str, Look],
+    *,
+    difference: float | None = None,
+) -> Figure:
+    """Draw a critical-difference diagram (Demšar 2006): mean ranks on a line, bars over methods that do not differ.
+
+    A bar has a dot at each of its members; it is dashed where it passes a method that is not one.
+
+    Args:
+        ranks: Mean rank by method, best first.
+        bars: Sets of methods of which no two differ, each best first.
+        title: Of the figure.
+        looks: At least those of the methods.
+        difference: The critical difference, drawn as a scale above the axis; ``None`` for none.
+    """
+    names, k = list(ranks), len(ranks)
+    levels = _levels([(ranks[bar[0]], ranks[bar[-1]]) for bar in bars])
+    half = math.ceil(k / 2)
+    top = 0.32 + (0.3 if difference is not None else 0.0) + 0.22
+    under = 0.14 + 0.1 * (max(levels, default=-1) + 1)
+    height = top + under + 0.17 * max(half, 1) + 0.12
+    # Everything is placed in inches, so that nothing depends on the number of methods.
+    width, margin = style.PAGE_WIDTH, 1.85
+    low, high = 1.0, float(max(k, 2))
+
+    def across(rank: float) -> float:
+        return margin + (rank - low) / (high - low) * (width - 2 * margin)
+
+    with style.applied():
+        figure = Figure(figsize=(width, height))
+        FigureCanvasAgg(figure)
+        axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
+        axes.set_xlim(0, width)
+        axes.set_ylim(height, 0)
+        axes.set_axis_off()
+        axes.text(width / 2, 0.13, shortened(title, int(width * 14)), ha="center", va="center", fontsize=9)
+        if difference is not None:
+            begin, end, y = across(low), across(low) + across(low + difference) - across(low), 0.47
+            end = min(end, width - 0.05)
+            axes.plot([begin, end], [y, y], color="black", linewidth=1.0)
+            for x in (begin, end):
+                axes.plot([x, x], [y - 0.04, y + 0.04], color="black", linewidth=1.0)
+            axes.text((begin + end) / 2, y - 0.09, f"CD = {difference:.3g}", ha="center", va="center")
+        axes.plot([across(low), across(high)], [top, top], color="black", linewidth=0.8)
+        step = next(step for step in (1, 2, 5, 10, 20, 50, 100) if (high - low) / step < 15)
+        for rank in [1, *range(step if step > 2 else 1 + step, int(high) + 1, step)]:
+            axes.plot([across(rank)] * 2, [top - 0.05, top], color="black", linewidth=0.8)
+            axes.text(across(rank), top - 0.11, f"{rank}", ha="center", va="center", fontsize=7)
+        for place, name in enumerate(names):
+            left = place < half
+            row = place if left else k - 1 - place
+            y = top + under + 0.17 * row + 0.05
+            x, look = across(ranks[name]), looks[name]
+            edge = margin - 0.1 if left else width - margin + 0.1
+            axes.plot([x, x, edge], [top, y, y], color=look.color, linewidth=0.8)
+            axes.plot([x], [top], color=look.color, marker=look.marker, markersize=4, zorder=4)
+            label = shortened(name, 17)
+            text = f"{label}  {ranks[name]:.2f}" if left else f"{ranks[name]:.2f}  {label}"
+            axes.text(
+                edge - 0.05 if left else edge + 0.05, y, text, ha="right" if left else "left", va="center"
+            )
+        for bar, level in zip(bars, levels, strict=True):
+            y = top + 0.12 + 0.1 * level
+            inside = [name for name in names if ranks[bar[0]] <= ranks[name] <= ranks[bar[-1]]]
+            for first, second in itertools.pairwise(bar):
+                between = inside[inside.index(first) + 1 : inside.index(second)]
+                axes.plot(
+                    [across(ranks[first]), across(ranks[second])],
+                    [y, y],
+                    color="black",
+                    linewidth=1.0 if between else 2.2,
+                    linestyle=(0, (1.5, 1.5)) if between else "-",
+                    solid_capstyle="round",
+                    zorder=5,
+                )
+            axes.plot(
+                [across(ranks[name]) for name in bar],
+                [y] * len(bar),
+                color="black",
+                linestyle="",
+                marker="o",
+                markersize=3,
+                zorder=6,
+            )
+        figure.draw_without_rendering()
+    return figure
+
+
+def _levels(spans: Sequence[tuple[float, float]]) -> list[int]:
+    """Return for every bar the first level at which it touches no other."""
+    taken: list[list[tuple[float, float]]] = []
+    result = []
+    for low, high in spans:
+        free = [level for level, others in enumerate(taken) if all(high < a or low > b for a, b in others)]
+        level = free[0] if free else len(taken)
+        if not free:
+            taken.append([])
+        taken[level].append((low, high))
+        result.append(level)
+    return result
