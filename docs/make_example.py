@@ -56,6 +56,7 @@ def main() -> None:
         raise SystemExit("the demo is not finished: run `make demo` first")
     comparison = compare(inputs)
     names = file_names(inputs.facts)
+    first_words, *more = summary(inputs, comparison)
     first = next(iter(comparison.scores))
     within = [
         [
@@ -80,11 +81,9 @@ def main() -> None:
             "says little about the methods."
         ),
         "## The summary comes first",
-        "\n".join(f"> {wrapped(text)}".replace("\n", "\n> ") + "\n>" for text in notices(inputs)).rstrip(
-            "\n>"
-        )
-        + "\n>\n"
-        + "\n>\n".join(f"> {wrapped(text)}".replace("\n", "\n> ") for text in summary(inputs, comparison)),
+        "\n>\n".join(
+            f"> {wrapped(text)}".replace("\n", "\n> ") for text in (first_words, *notices(inputs), *more)
+        ),
         wrapped(
             "So few tasks can show nothing about tasks in general, so that the report goes on with comparisons "
             "inside each task, over repetitions. Within a repetition all methods train with the same seeds: their "
