@@ -134,7 +134,7 @@ def _build(tables: SweepTables, folder: Path, processes: int, complete: bool) ->
             ),
         ],
         lead=lead.picture if lead is not None else None,
-        sections=_sections(rest),
+        sections=_sections(rest, few=comparison is not None and comparison.few),
         few=few_tasks(comparison) if comparison is not None else "",
         ranking=ranking_rows(comparison) if comparison is not None else [],
         sensitivity=sensitivity_rows(rules) if rules is not None else [],
@@ -257,9 +257,12 @@ def _lead(placed: Sequence[Placed], inputs: Inputs) -> Placed | None:
     return None
 
 
-def _sections(placed: Sequence[Placed]) -> list[dict[str, Any]]:
-    """Return the sections of figures over tasks, in the order of the report, without empty ones."""
-    sections = []
+def _sections(placed: Sequence[Placed], *, few: bool) -> list[dict[str, Any]]:
+    """Return the sections of figures over tasks, in the order of the report, without empty ones.
+
+    Comparisons within tasks come first where tasks are too few for a test over them, and else last.
+    """
+    sections: list[dict[str, Any]] = []
     for key, heading in catalogue.SECTIONS.items():
         own = [item for item in placed if item.section == key and key != "task"]
         if own or key == "paired":
@@ -272,7 +275,7 @@ def _sections(placed: Sequence[Placed]) -> list[dict[str, Any]]:
                     "other": [item.picture for item in own if not item.primary],
                 }
             )
-    return sections
+    return sections if few else sorted(sections, key=lambda section: section["key"] == "paired")
 
 
 def _write_trials(environment: Environment, inputs: Inputs, task: str, name: str, folder: Path) -> None:

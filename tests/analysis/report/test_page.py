@@ -23,7 +23,7 @@ from large_sweeps import large
 
 from analysis.errors import AnalysisError
 from analysis.figures import catalogue, exploration
-from analysis.report.page import build
+from analysis.report.page import Placed, _sections, build
 from analysis.report.summary import summary
 from analysis.statistics.comparison import compare
 from analysis.statistics.inputs import prepare
@@ -183,6 +183,13 @@ def test_with_enough_tasks_the_leader_comes_first(rows, make, tmp_path, no_figur
     assert "no test over tasks" not in text
     table = pd.read_csv(tmp_path / "tables" / "ranking.csv")
     assert table["searcher"].tolist() == list(comparison.mean_ranks)
+
+
+@pytest.mark.parametrize("few", [True, False])
+def test_comparisons_within_tasks_come_first_with_few_tasks_and_else_last(few):
+    placed = [Placed(key, None, True, None) for key in ("curves", "paired", "overhead")]
+    keys = [section["key"] for section in _sections(placed, few=few)]
+    assert keys == (["paired", "curves", "overhead"] if few else ["curves", "overhead", "paired"])
 
 
 def test_headings_nest(folder):
