@@ -15,7 +15,7 @@ from analysis.statistics.comparison import Comparison
 from analysis.statistics.completeness import ended_short
 from analysis.statistics.inputs import Inputs
 from analysis.statistics.paired import POWER, repetitions_needed
-from analysis.statistics.significance import ALPHA, fewest_blocks
+from analysis.statistics.significance import ALPHA, best_first, fewest_blocks
 from analysis.statistics.tasks import TaskFacts
 from results.tables import SweepTables
 
@@ -170,9 +170,8 @@ def named(items: Sequence[str]) -> str:
 
 def ranks_of(ranks: Mapping[str, float], most: int = 100) -> str:
     """Return ``a 1.40, b 1.80``: mean ranks, best first; of more than ``most`` the first ones and how many more."""
-    order = sorted(ranks, key=lambda name: (round(ranks[name], 9), name))
-    parts = [f"{name} {ranks[name]:.2f}" for name in order[:most]]
-    return ", ".join(parts) + (f" and {len(order) - most} more" if len(order) > most else "")
+    parts = [f"{name} {rank:.2f}" for name, rank in best_first(ranks).items()]
+    return ", ".join(parts[:most]) + (f" and {len(parts) - most} more" if len(parts) > most else "")
 
 
 def joined(*sentences: str) -> str:

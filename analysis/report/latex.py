@@ -251,7 +251,7 @@ def results_table(inputs: Inputs, comparison: Comparison) -> Table:
     cells: dict[str, dict[str, str]] = {name: {} for name in names}
     parts, tested = [], []
     for task, own in comparison.scores.items():
-        verdicts = comparison.verdict_on(task)
+        verdicts, ranks = comparison.verdict_on(task), comparison.final.ranks_on(task)
         possible = not any(said.untested for said in verdicts.values())
         if possible:
             tested.append(task)
@@ -279,7 +279,7 @@ def results_table(inputs: Inputs, comparison: Comparison) -> Table:
                     "mean": sign * mean if finite else math.nan,
                     "sd": sd,
                     "repetitions": len(own.repetitions),
-                    "mean_rank": comparison.final.ranks_on(task)[name],
+                    "mean_rank": ranks[name],
                     "leads": name in verdicts,
                     "worse_than_leader": worse,
                     "better_than_leader": better,

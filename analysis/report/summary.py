@@ -175,12 +175,10 @@ def closest(comparison: Comparison) -> str:
     sentences = []
     if len(standing.leaders) == 1:
         first, second = list(standing.mean_ranks)[:2]
-        straight = (first, second) in standing.shares
-        shares = standing.shares[first, second] if straight else -standing.shares[second, first]
+        shares = standing.share(first, second)
         wins, ties = int((shares < 0).sum()), int((shares == 0).sum())
         pairs = standing.pairs
-        one, two = (first, second) if straight else (second, first)
-        row = pairs[(pairs["first"] == one) & (pairs["second"] == two)].iloc[0]
+        row = pairs[pairs["first"].isin([first, second]) & pairs["second"].isin([first, second])].iloc[0]
         sentences.append(
             f"Against {second}, the next, {first} wins more repetitions than it loses on {wins} of "
             f"{plural(shares.size, 'task')}{f' and as many on {ties}' if ties else ''}, and "

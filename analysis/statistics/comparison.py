@@ -216,9 +216,9 @@ def _against_leader(
     for row in standing.pairs.to_dict("records"):
         first, second = str(row["first"]), str(row["second"])
         if leader in (first, second):
-            sign = 1.0 if second == leader else -1.0
-            result[first if second == leader else second] = {
-                "won": (1 - sign * float(standing.shares[first, second].mean())) / 2,
+            name, sign = (first, 1.0) if second == leader else (second, -1.0)
+            result[name] = {
+                "won": (1 - float(standing.share(name, leader).mean())) / 2,
                 "effect": sign * row["effect"],
                 "p_holm": row["p_holm"] if row["possible"] else np.nan,
             }

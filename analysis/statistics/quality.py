@@ -8,13 +8,11 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from analysis.statistics.bootstrap import Floats, mean_interval
 from analysis.statistics.comparison import Comparison
 from analysis.statistics.curves import shown_singly
 from analysis.statistics.inputs import Inputs
-from analysis.statistics.ranks import rounded
 
 SECONDS = "total_seconds"
 """The cost: seconds of search and training."""
@@ -75,22 +73,19 @@ def quality_on_task(inputs: Inputs, task: str) -> Quality:
 
 def quality_over_tasks(inputs: Inputs, comparison: Comparison) -> Quality:
     """Return mean rank and mean seconds of a study by method, over the compared tasks' complete repetitions."""
-    values: dict[str, list[float]] = {name: [] for name in comparison.searchers}
     seconds: dict[str, list[float]] = {name: [] for name in comparison.searchers}
     for task, own in comparison.scores.items():
-        ranks = rankdata(rounded(own.losses), axis=1).mean(axis=0)
         finals = inputs.finals[
             (inputs.finals["task"] == task) & inputs.finals["repetition"].isin(own.repetitions)
         ]
         spent = finals.groupby("searcher")[SECONDS].mean()
-        for name, rank in zip(own.searchers, ranks, strict=True):
-            values[name].append(float(rank))
+        for name in comparison.searchers:
             seconds[name].append(float(spent[name]))
-    tasks = list(comparison.scores)
+    ranks, tasks = comparison.final.ranks, list(comparison.scores)
     return _quality(
-        {name: np.array(own) for name, own in values.items()},
+        {name: ranks[name].to_numpy(dtype=float) for name in comparison.searchers},
         {name: np.array(own) for name, own in seconds.items()},
-        dict.fromkeys(values, tasks),
+        dict.fromkeys(seconds, tasks),
         (),
         1.0,
     )

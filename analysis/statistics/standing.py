@@ -139,6 +139,10 @@ class Standing:
             result[first, second] = rounded(values[~np.isnan(values)])
         return result
 
+    def share(self, first: str, second: str) -> Floats:
+        """Return `shares` of two methods in either order: negative where the first wins more."""
+        return self.shares[first, second] if (first, second) in self.shares else -self.shares[second, first]
+
     @functools.cached_property
     def pairs(self) -> pd.DataFrame:
         """What `analysis.statistics.significance.wilcoxon_of_differences` says of every pair."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -92,6 +92,25 @@ def study_rows(
         )
         before = seconds
     return rows
+
+
+def told_of(
+    values: Mapping[str, Callable[[int, int], float | None]],
+    tasks: int | Sequence[str] = 8,
+    repetitions: int = 5,
+) -> list[dict[str, Any]]:
+    """Rows of one evaluation per study: ``values`` gives a method's value by (place of the task, repetition).
+
+    Tasks are named, or so many of them are ``t0``, ``t1``, ….
+    """
+    names = [f"t{place}" for place in range(tasks)] if isinstance(tasks, int) else tasks
+    return [
+        row
+        for place, task in enumerate(names)
+        for repetition in range(repetitions)
+        for name, value in values.items()
+        for row in study_rows(task, name, repetition, [value(place, repetition)])
+    ]
 
 
 def tables_of(

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from large_sweeps import large
+from synthetic_sweeps import told_of
 
 from analysis.report.latex import (
     all_tables,
@@ -127,16 +128,6 @@ def test_names_of_any_shape_leave_a_table_well_formed(rows, make):
         structure(table.latex)
 
 
-def told_of(rows, values, tasks, repetitions):
-    return [
-        row
-        for task in range(tasks)
-        for r in range(repetitions)
-        for name, value in values.items()
-        for row in rows(f"t{task}", name, r, [value(task, r)])
-    ]
-
-
 def close(task, repetition):
     """Better than 0.2 in most repetitions of five tasks, in fewer of the others."""
     return 0.1 if repetition < (6 if task < 5 else 3) else 0.3
@@ -145,7 +136,7 @@ def close(task, repetition):
 def test_the_best_is_bold_and_what_is_not_worse_underlined(rows, make):
     """a wins most repetitions from b on five of eight tasks; both beat c."""
     values = {"a": close, "b": lambda t, r: 0.2, "c": lambda t, r: 0.5 + r}
-    inputs = prepare(make(told_of(rows, values, 8, 8), {f"t{task}": {} for task in range(8)}))
+    inputs = prepare(make(told_of(values, 8, 8), {f"t{task}": {} for task in range(8)}))
     lines = {line.split(" & ")[0]: line for line in structure(ranking_table(inputs, compare(inputs)).latex)}
     assert {r"\textbf{a}", r"\underline{b}", "c"} <= set(lines)
     results = results_table(inputs, compare(inputs))
@@ -158,7 +149,7 @@ def test_the_best_is_bold_and_what_is_not_worse_underlined(rows, make):
 
 def test_methods_that_lead_together_are_all_bold(rows, make):
     values = {"a": lambda t, r: 0.1, "b": lambda t, r: 0.1, "c": lambda t, r: 0.3}
-    inputs = prepare(make(told_of(rows, values, 8, 3), {f"t{task}": {} for task in range(8)}))
+    inputs = prepare(make(told_of(values, 8, 3), {f"t{task}": {} for task in range(8)}))
     table = ranking_table(inputs, compare(inputs))
     assert (r"\textbf{a}" in table.latex) and (r"\textbf{b}" in table.latex)
     assert "a and b lead together, so that there is no one reference." in table.caption
@@ -169,7 +160,7 @@ def test_methods_that_lead_together_are_all_bold(rows, make):
 def test_nothing_is_underlined_where_nothing_could_be_shown(rows, make, tasks, repetitions):
     """4 methods need 8 tasks for the ranking, and 8 repetitions for each column of the results."""
     values = {"a": close, "b": lambda t, r: 0.2, "c": lambda t, r: 0.5, "d": lambda t, r: 0.6}
-    inputs = prepare(make(told_of(rows, values, tasks, repetitions), {f"t{t}": {} for t in range(tasks)}))
+    inputs = prepare(make(told_of(values, tasks, repetitions), {f"t{t}": {} for t in range(tasks)}))
     table = ranking_table(inputs, compare(inputs))
     assert ("underline" in table.latex) == (tasks == 8)
     assert ("need at least 8 tasks" in table.caption) == (tasks == 7)
@@ -185,7 +176,7 @@ def test_a_method_that_is_better_than_the_leader_has_a_dagger(rows, make):
         "x": lambda t, r: 0.2,
         "y": lambda t, r: 0.3,
     }
-    inputs = prepare(make(told_of(rows, values, 8, 5), {f"t{task}": {} for task in range(8)}))
+    inputs = prepare(make(told_of(values, 8, 5), {f"t{task}": {} for task in range(8)}))
     assert r"c$^\dagger$" in ranking_table(inputs, compare(inputs)).latex
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 
 import pytest
+from synthetic_sweeps import told_of
 
 from analysis.report.summary import notices, summary
 from analysis.statistics.comparison import compare
@@ -13,16 +14,6 @@ from results.reevaluation_table import frame
 def words_of(make, told, tasks):
     inputs = prepare(make(told, {task: {} for task in tasks}))
     return summary(inputs, compare(inputs))
-
-
-def told_of(rows, values, tasks, repetitions):
-    return [
-        row
-        for task in tasks
-        for repetition in range(repetitions)
-        for name, value in values.items()
-        for row in rows(task, name, repetition, [value(repetition)])
-    ]
 
 
 EIGHT = [f"t{index}" for index in range(8)]
@@ -40,8 +31,8 @@ def test_equal_methods_are_said_to_be_equal(rows, make):
 
 
 def test_methods_that_share_the_lead_over_tasks_are_both_named_and_none_is_best_by_its_name(rows, make):
-    values = {"a": lambda r: 0.1, "b": lambda r: 0.1, "c": lambda r: 0.2}
-    first = words_of(make, told_of(rows, values, EIGHT, 5), EIGHT)[0]
+    values = {"a": lambda t, r: 0.1, "b": lambda t, r: 0.1, "c": lambda t, r: 0.2}
+    first = words_of(make, told_of(values, EIGHT, 5), EIGHT)[0]
     assert first == (
         "a and b lead together over 8 tasks, with a mean rank of 1.50 each. a is shown to be better than c; it is not "
         "shown to differ from b. b is shown to be better than c; it is not shown to differ from a."
@@ -51,12 +42,12 @@ def test_methods_that_share_the_lead_over_tasks_are_both_named_and_none_is_best_
 def test_a_method_that_is_better_than_the_leader_is_named(rows, make):
     """c beats a in three of five repetitions of every task, and is last in the other two."""
     values = {
-        "a": lambda r: 0.1,
-        "c": lambda r: 0.09 if r < 3 else 0.9,
-        "x": lambda r: 0.2,
-        "y": lambda r: 0.3,
+        "a": lambda t, r: 0.1,
+        "c": lambda t, r: 0.09 if r < 3 else 0.9,
+        "x": lambda t, r: 0.2,
+        "y": lambda t, r: 0.3,
     }
-    said = words_of(make, told_of(rows, values, EIGHT, 5), EIGHT)
+    said = words_of(make, told_of(values, EIGHT, 5), EIGHT)
     assert said[0] == (
         "a leads over 8 tasks with a mean rank of 1.60 [1.6, 1.6], ahead of c with 2.20. It is shown to be better than "
         "x and y; it is shown to be worse than c, in spite of their mean ranks."
@@ -65,10 +56,10 @@ def test_a_method_that_is_better_than_the_leader_is_named(rows, make):
 
 @pytest.mark.parametrize(("methods", "enough"), [(2, 6), (3, 7), (4, 8)])
 def test_nothing_is_said_to_differ_or_not_where_nothing_could_have_been_shown(rows, make, methods, enough):
-    values = {name: lambda r, i=i: 0.1 * i for i, name in enumerate("abcd"[:methods], 1)}
+    values = {name: lambda t, r, i=i: 0.1 * i for i, name in enumerate("abcd"[:methods], 1)}
     for count in (enough - 1, enough):
         tasks = [f"t{index}" for index in range(count)]
-        text = " ".join(words_of(make, told_of(rows, values, tasks, 3), tasks))
+        text = " ".join(words_of(make, told_of(values, tasks, 3), tasks))
         assert ("shown to be better" in text) == (count == enough)
         assert ("no test over tasks could show" in text) == (count < enough)
         assert (f"{methods} methods need at least {enough} tasks" in text) == (count < enough)
@@ -77,7 +68,7 @@ def test_nothing_is_said_to_differ_or_not_where_nothing_could_have_been_shown(ro
 
 def test_nobody_has_a_result_alone_where_nobody_has_one(rows, make):
     told = told_of(
-        rows, {"a": lambda r: None if r else 0.1, "b": lambda r: None, "c": lambda r: None}, ["t"], 3
+        {"a": lambda t, r: None if r else 0.1, "b": lambda t, r: None, "c": lambda t, r: None}, ["t"], 3
     )
     text = " ".join(words_of(make, told, ["t"]))
     assert "alone" not in text
@@ -86,7 +77,7 @@ def test_nobody_has_a_result_alone_where_nobody_has_one(rows, make):
 
 
 def test_another_rule_for_failures_that_gives_another_leader_is_said(rows, make):
-    told = told_of(rows, {"a": lambda r: 0.3, "s": lambda r: None if r == 0 else 0.05}, EIGHT, 5)
+    told = told_of({"a": lambda t, r: 0.3, "s": lambda t, r: None if r == 0 else 0.05}, EIGHT, 5)
     said = words_of(make, told, EIGHT)
     assert said[0].startswith("s leads over 8 tasks with a mean rank of 1.20")
     assert any(
@@ -97,7 +88,7 @@ def test_another_rule_for_failures_that_gives_another_leader_is_said(rows, make)
 
 
 def test_tests_that_rest_on_more_tasks_than_the_ranking_say_so(rows, make):
-    told = told_of(rows, {"a": lambda r: 0.1, "b": lambda r: 0.2, "c": lambda r: 0.3}, EIGHT, 3)
+    told = told_of({"a": lambda t, r: 0.1, "b": lambda t, r: 0.2, "c": lambda t, r: 0.3}, EIGHT, 3)
     told = [row for row in told if (row["task"], row["searcher"]) != ("t0", "c")]
     text = " ".join(words_of(make, told, EIGHT))
     assert "over 7 tasks" in text
@@ -110,14 +101,14 @@ def test_tests_that_rest_on_more_tasks_than_the_ranking_say_so(rows, make):
 
 def test_p_is_less_than_or_equal_to_and_never_both(rows, make):
     tasks = [f"t{index:02}" for index in range(25)]
-    text = " ".join(words_of(make, told_of(rows, {"a": lambda r: 0.1, "b": lambda r: 0.2}, tasks, 3), tasks))
+    text = " ".join(words_of(make, told_of({"a": lambda t, r: 0.1, "b": lambda t, r: 0.2}, tasks, 3), tasks))
     assert "p < 0.001" in text
     assert "= <" not in text
 
 
 def planned(rows, make, tasks, repetitions, compare_, told=0):
     """The summary of a sweep that was to compare something, said when so many evaluations had been told."""
-    values = {"a": lambda r: 0.1, "b": lambda r: 0.2, "c": lambda r: 0.3, "d": lambda r: 0.4}
+    values = {"a": lambda t, r: 0.1, "b": lambda t, r: 0.2, "c": lambda t, r: 0.3, "d": lambda t, r: 0.4}
     stated = {"methods": ["a", "b"], "method": None, "measure": "final", "level": 0.05, **compare_}
     run = {
         "started": "2026-01-01T00:00:00Z",
@@ -126,9 +117,7 @@ def planned(rows, make, tasks, repetitions, compare_, told=0):
         "found": {"told": told, "repetitions": 0, "complete": 0},
     }
     about = {task: {"regret_best": 0.0, "regret_reference": 1.0, "budget_amount": 2} for task in tasks}
-    tables = make(
-        told_of(rows, values, tasks, repetitions), about, provenance={"compare": stated, "runs": [run]}
-    )
+    tables = make(told_of(values, tasks, repetitions), about, provenance={"compare": stated, "runs": [run]})
     inputs = prepare(tables)
     return summary(inputs, compare(inputs))
 
@@ -191,7 +180,7 @@ def test_repetitions_added_after_a_look_are_said_so(rows, make):
 def test_how_much_of_a_lead_was_luck_is_said(rows, make):
     """Selected at 0.1 against 0.3; with fresh seeds 0.24 against 0.3."""
     about = {task: {"regret_best": 0.0, "regret_reference": 2.0} for task in EIGHT}
-    tables = make(told_of(rows, {"a": lambda r: 0.1, "b": lambda r: 0.3}, EIGHT, 2), about)
+    tables = make(told_of({"a": lambda t, r: 0.1, "b": lambda t, r: 0.3}, EIGHT, 2), about)
     again = [
         {
             **dict.fromkeys(("study", "evaluation", "machine"), ""),

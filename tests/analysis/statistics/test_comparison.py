@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from large_sweeps import large
+from synthetic_sweeps import told_of
 
 from analysis.errors import AnalysisError
 from analysis.statistics.comparison import by_group, comparable, compare, ranking, sensitivity
@@ -80,17 +81,6 @@ def test_on_a_task_the_leader_is_held_against_all_pairs(rows, make):
     assert (said.better_than, said.alike, said.worse_than, said.untested) == (("b",), ("c",), (), ())
 
 
-def told_of(rows, values, tasks=8, repetitions=5):
-    """Rows of a sweep: ``values`` gives a method's final values by (task, repetition)."""
-    return [
-        row
-        for task in range(tasks)
-        for repetition in range(repetitions)
-        for name, value in values.items()
-        for row in rows(f"t{task}", name, repetition, [value(task, repetition)])
-    ]
-
-
 def of(make, told, tasks=8, **about):
     inputs = prepare(make(told, {f"t{task}": about for task in range(tasks)}))
     return inputs, compare(inputs)
@@ -99,7 +89,7 @@ def of(make, told, tasks=8, **about):
 def test_rank_and_test_look_at_the_same_thing(rows, make):
     """One awful value per task: last in its repetition, and no more."""
     told = told_of(
-        rows, {"a": lambda t, r: 0.30, "b": lambda t, r: 0.31, "s": lambda t, r: 50.0 if r == t % 5 else 0.05}
+        {"a": lambda t, r: 0.30, "b": lambda t, r: 0.31, "s": lambda t, r: 50.0 if r == t % 5 else 0.05}
     )
     inputs, comparison = of(make, told)
     assert comparison.mean_ranks == pytest.approx({"s": 1.4, "a": 1.8, "b": 2.8})
@@ -114,7 +104,7 @@ def test_rank_and_test_look_at_the_same_thing(rows, make):
 
 
 def test_a_failure_is_last_in_its_repetition_by_the_one_rule_and_decides_the_task_by_the_other(rows, make):
-    told = told_of(rows, {"a": lambda t, r: 0.3, "s": lambda t, r: None if r == 0 else 0.05})
+    told = told_of({"a": lambda t, r: 0.3, "s": lambda t, r: None if r == 0 else 0.05})
     inputs, comparison = of(make, told)
     assert comparison.mean_ranks == pytest.approx({"s": 1.2, "a": 1.8})
     other = sensitivity(inputs, comparison).set_index("searcher")
@@ -124,7 +114,7 @@ def test_a_failure_is_last_in_its_repetition_by_the_one_rule_and_decides_the_tas
 
 @pytest.mark.parametrize("units", [[1.0] * 8, [1, 1, 1e9, 1, 1e-9, 1, 1, 1e-13]])
 def test_no_unit_of_a_task_plays_a_part(rows, make, units):
-    told = told_of(rows, {"a": lambda t, r: units[t], "b": lambda t, r: 1.5 * units[t]})
+    told = told_of({"a": lambda t, r: units[t], "b": lambda t, r: 1.5 * units[t]})
     _, comparison = of(make, told)
     assert comparison.final.shares["a", "b"].tolist() == [-1.0] * 8
     assert comparison.final.pairs.loc[0, "p"] == pytest.approx(2 / 2**8)
@@ -134,9 +124,7 @@ def test_no_unit_of_a_task_plays_a_part(rows, make, units):
 
 def test_the_last_digit_of_a_mean_makes_no_leader(rows, make):
     ranks = {"a": [1, 1, 2, 1, 2, 3], "b": [2, 3, 1, 2, 1, 1], "c": [3, 2, 3, 3, 3, 2]}
-    told = told_of(
-        rows, {n: lambda t, r, own=own: own[t] / 7 for n, own in ranks.items()}, tasks=6, repetitions=3
-    )
+    told = told_of({n: lambda t, r, own=own: own[t] / 7 for n, own in ranks.items()}, tasks=6, repetitions=3)
     _, comparison = of(make, told, tasks=6)
     assert comparison.leaders == ("a", "b")
     table = ranking(comparison)
@@ -145,7 +133,7 @@ def test_the_last_digit_of_a_mean_makes_no_leader(rows, make):
 
 
 def test_one_missing_cell_drops_no_task_from_tests_that_do_not_need_it(rows, make):
-    told = told_of(rows, {"a": lambda t, r: 0.1, "b": lambda t, r: 0.2, "c": lambda t, r: 0.3})
+    told = told_of({"a": lambda t, r: 0.1, "b": lambda t, r: 0.2, "c": lambda t, r: 0.3})
     told = [row for row in told if (row["task"], row["searcher"]) != ("t0", "c")]
     _, comparison = of(make, told)
     assert list(comparison.scores) == [f"t{task}" for task in range(1, 8)]
@@ -155,8 +143,8 @@ def test_one_missing_cell_drops_no_task_from_tests_that_do_not_need_it(rows, mak
 
 def test_adding_a_method_changes_no_share(rows, make):
     values = {"a": lambda t, r: (t * 7 + r * 3) % 5, "b": lambda t, r: (t * 5 + r * 4) % 6}
-    _, two = of(make, told_of(rows, values))
-    _, three = of(make, told_of(rows, {**values, "c": lambda t, r: 1e12}))
+    _, two = of(make, told_of(values))
+    _, three = of(make, told_of({**values, "c": lambda t, r: 1e12}))
     np.testing.assert_array_equal(two.final.shares["a", "b"], three.final.shares["a", "b"])
     assert two.final.pairs.loc[0, "p"] == three.final.pairs.loc[0, "p"]
 
@@ -167,8 +155,8 @@ def test_methods_that_swap_names_swap_results(rows, make):
         "b": lambda t, r: (t * 5 + r * 4) % 6,
         "c": lambda t, r: 2.5,
     }
-    _, one = of(make, told_of(rows, values))
-    _, other = of(make, told_of(rows, {"c": values["a"], "b": values["b"], "a": values["c"]}))
+    _, one = of(make, told_of(values))
+    _, other = of(make, told_of({"c": values["a"], "b": values["b"], "a": values["c"]}))
     turn = {"a": "c", "b": "b", "c": "a"}
     assert {turn[name]: rank for name, rank in one.mean_ranks.items()} == other.mean_ranks
     assert {turn[name] for name in one.leaders} == set(other.leaders)
@@ -194,9 +182,7 @@ def test_anytime_scores_are_tested_as_final_values_are(rows, make):
 
 
 def test_groups_of_tasks_are_ranked_apart(rows, make):
-    told = told_of(
-        rows, {"a": lambda t, r: 0.1 if t < 2 else 0.3, "b": lambda t, r: 0.2}, tasks=5, repetitions=2
-    )
+    told = told_of({"a": lambda t, r: 0.1 if t < 2 else 0.3, "b": lambda t, r: 0.2}, tasks=5, repetitions=2)
     groups = ["image", "image", "function", "function", ""]
     inputs = prepare(make(told, {f"t{i}": {"group": group} for i, group in enumerate(groups)}))
     table = by_group(inputs, compare(inputs))
