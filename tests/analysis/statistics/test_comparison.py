@@ -9,6 +9,8 @@ from synthetic_sweeps import told_of
 from analysis.errors import AnalysisError
 from analysis.statistics.comparison import by_group, comparable, compare, ranking, sensitivity
 from analysis.statistics.inputs import prepare
+from analysis.statistics.significance import best_first
+from analysis.statistics.standing import leaders_of
 
 
 @pytest.fixture(scope="module")
@@ -130,6 +132,13 @@ def test_the_last_digit_of_a_mean_makes_no_leader(rows, make):
     table = ranking(comparison)
     assert table["leads"].tolist() == [True, True, False]
     assert table[["won", "effect", "p_holm"]].isna().all(axis=None)  # no one reference
+
+
+def test_ranks_that_differ_in_the_last_digit_are_the_same():
+    ranks = {"b": 0.3, "a": 0.1 + 0.2, "c": 0.3000001}
+    assert ranks["a"] != ranks["b"]
+    assert leaders_of(ranks) == ("a", "b")
+    assert list(best_first(ranks)) == ["a", "b", "c"]
 
 
 def test_one_missing_cell_drops_no_task_from_tests_that_do_not_need_it(rows, make):

@@ -112,6 +112,12 @@ def test_differences_of_one_size_tie_from_whatever_losses_they_come():
     assert differences(7.3 * first, 7.3 * second)[3] == pytest.approx(-73.0)
 
 
+def test_one_huge_loss_makes_no_other_differences_equal():
+    first, second = np.array([1e10, 0.125, 0.25, 0.5]), np.array([0.0, 0.0625, 0.125, 0.25])
+    assert differences(first, second).tolist() == [1e10, 0.0625, 0.125, 0.25]
+    assert differences(second, first).tolist() == [-1e10, -0.0625, -0.125, -0.25]
+
+
 def test_unlike_scales_make_no_ties():
     """Six tasks, 1 against 1.5 on each, one of them in a unit 1e9 times as small: six wins."""
     units = np.array([1.0, 1, 1, 1e9, 1, 1])
