@@ -69,13 +69,12 @@ def task_named(text: str, options: Mapping[str, Any]) -> Task:
     Raises:
         DerbyError: There is no such task, or it has no such options.
     """
-    name, slash, variant = text.partition("/")
-    cls = registry.task(name)
+    cls, options = registry.named_task(text, options)
     try:
-        return cls(**{**({"variant": variant} if slash else {}), **options})
+        return cls(**options)
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise DerbyError(f"task {text!r}: {faults}; `derby tasks {name}` lists its options") from error
+        raise DerbyError(f"task {text!r}: {faults}; `derby tasks {cls.name}` lists its options") from error
 
 
 def configuration(task: Task, given: str | None, random: int | None) -> Config:

@@ -6,12 +6,12 @@ import importlib
 import inspect
 import pkgutil
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from harness.errors import DerbyError, Interruption, UnknownNameError, nearest, said, typed
 from harness.keys import NAME
@@ -44,6 +44,22 @@ def searcher(name: str) -> type[Searcher]:
 def task(name: str) -> type[Task]:
     """Return the task class of that name, or raise `UnknownNameError` with the nearest valid name."""
     return _named("task", name, tasks())
+
+
+def named_task(text: str, options: Mapping[str, Any]) -> tuple[type[Task], dict[str, Any]]:
+    """Return the task class that ``name`` or ``name/variant`` means, and its options, that one among them.
+
+    What comes after the slash is the option `Task.slash`.
+
+    Raises:
+        UnknownNameError: There is no such task.
+        DerbyError: That option is given twice.
+    """
+    name, slash, value = text.partition("/")
+    kind = task(name)
+    if slash and kind.slash in options:
+        raise DerbyError(f"the {kind.slash} is given twice: in the name and in the options")
+    return kind, {kind.slash: value, **options} if slash else dict(options)
 
 
 def _named(kind: str, name: str, found: dict[str, type[T]]) -> type[T]:

@@ -205,15 +205,18 @@ def _tasks(spec: SweepSpec, problems: _Problems) -> dict[str, tuple[Task, Budget
     for i, entry in enumerate(spec.tasks):
         place: document.FieldPath = ("tasks", i)
         try:
-            kind = registry.task(entry.name)
+            kind, options = registry.named_task(entry.name, entry.options)
         except UnknownNameError as error:
             problems.add((*place, "name"), str(error))
             continue
+        except DerbyError as error:
+            problems.add(place, str(error))
+            continue
         try:
-            kind.Options.model_validate(entry.options)
-            if not document.is_whole(entry.options):
+            kind.Options.model_validate(options)
+            if not document.is_whole(options):
                 continue
-            task = kind(**entry.options)
+            task = kind(**options)
             label = task.label
             check_legible(label)
         except ValidationError as error:

@@ -64,16 +64,7 @@ class TaskSpec(_Model):
     @model_validator(mode="before")
     @classmethod
     def _short(cls, value: Any) -> Any:
-        fields = {"name": value} if isinstance(value, str) else value
-        if not isinstance(fields, dict) or not isinstance(fields.get("name"), str):
-            return value
-        name, slash, variant = fields["name"].partition("/")
-        options = fields.get("options", {})
-        if not slash or not isinstance(options, dict):
-            return fields
-        if "variant" in options:
-            raise ValueError("the variant is given twice: in the name and in the options")
-        return {**fields, "name": name, "options": {"variant": variant, **options}}
+        return {"name": value} if isinstance(value, str) else value
 
 
 class SearcherSpec(_Model):

@@ -110,6 +110,8 @@ class Task(ABC):
     """Options that choose the objective among recorded metrics and leave the training as it is."""
     experiments: ClassVar[Sequence[Experiment]] = ()
     """What the source ran and published, for ``derby reproduce``."""
+    slash: ClassVar[str] = "variant"
+    """The option that comes after the name and a slash, where a task is named in short: ``fashion_mlp/small``."""
     cheap: ClassVar[bool] = False
     """Whether an evaluation costs microseconds, less than handing it to another process."""
     on_subset: bool = False
@@ -193,8 +195,8 @@ class Task(ABC):
         """A name for people: ``name/variant``, then the other options that differ from their defaults."""
         options = self.options.as_json()
         fields = type(self.options).model_fields
-        variant = f"/{options['variant']}" if "variant" in options else ""
-        changed = [f",{k}={v}" for k, v in options.items() if k != "variant" and v != fields[k].default]
+        variant = f"/{options[self.slash]}" if self.slash in options else ""
+        changed = [f",{k}={v}" for k, v in options.items() if k != self.slash and v != fields[k].default]
         return self.name + variant + "".join(changed)
 
     @abstractmethod

@@ -43,6 +43,9 @@ class Random(Searcher):
     With ``start_at_reference`` the reference configuration comes first, and the design after it, as it would
     have begun without; a Latin hypercube has one point less, so that the budget still pays for all of it.
 
+    With a ``design_seed`` all repetitions evaluate the same configurations, each with training seeds of its own: what
+    a recording is made of.
+
     References: J. Bergstra and Y. Bengio, "Random Search for Hyper-Parameter Optimization", Journal
     of Machine Learning Research 13 (2012) 281–305; A. Owen, "Scrambling Sobol' and Niederreiter-Xing
     Points", 1998; M. McKay, R. Beckman and W. Conover, "A Comparison of Three Methods for Selecting
@@ -68,6 +71,19 @@ class Random(Searcher):
         design: Literal["uniform", "sobol", "lhs"] = Field(
             "uniform", description="independent draws, a scrambled Sobol' sequence, or Latin hypercubes"
         )
+        design_seed: int | None = Field(
+            None,
+            ge=0,
+            lt=2**32,
+            description="seed of the design, so that every repetition proposes the same; null: the search seed",
+        )
+
+        def as_json(self) -> dict[str, Any]:
+            """Leave out ``design_seed`` where there is none: an identity that it is no part of."""
+            settings = super().as_json()
+            if self.design_seed is None:
+                del settings["design_seed"]
+            return settings
 
     settings: Settings
 
@@ -81,7 +97,8 @@ class Random(Searcher):
         return reasons
 
     def _start(self) -> None:
-        self._points = self._spread(np.random.default_rng(self.seed))
+        own = self.settings.design_seed
+        self._points = self._spread(np.random.default_rng(self.seed if own is None else own))
 
     def _spread(self, generator: np.random.Generator) -> Iterator[list[float]]:
         """Yield points of the unit cube, each of shape (parameters,), without end."""
