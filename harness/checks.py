@@ -152,6 +152,8 @@ def check_task(task: Task) -> None:
         "source": str,
         "group": str,
         "draws_splits": bool,
+        "replayed": str,
+        "seeds_of": (Mapping, type(None)),
     }
     for name, kind in kinds.items():
         value = getattr(task, name, None)

@@ -53,7 +53,8 @@ class TaskKey:
     the digest of what is trained on (see `Task.data_identity`), ``package`` the plug-in that the task comes
     from, with its version; empty for the project's own. ``split`` is the seed by which training and validation examples
     are drawn apart, where not the task's own split is used; see `Task.split`. None of these changes another
-    seed: on other data a study meets the same initial weights and orders.
+    seed: on other data a study meets the same initial weights and orders. ``seeds_of`` is the task whose seeds it has, where
+    these are not its own; see `Task.seeds_of`.
     """
 
     name: str
@@ -63,6 +64,7 @@ class TaskKey:
     data: str = ""
     package: str = ""
     split: int | None = None
+    seeds_of: Mapping[str, Any] | None = None
     id: str = field(init=False, compare=False)
     """Digest of what evaluations depend on."""
 
@@ -72,8 +74,9 @@ class TaskKey:
     @property
     def training(self) -> dict[str, Any]:
         """What evaluations depend on, as JSON."""
-        own = {**self.seeded, "data": self.data, "package": self.package}
-        return own if self.split is None else {**own, "split": self.split}
+        own = {**self._own, "data": self.data, "package": self.package}
+        further = {"split": self.split, "seeds_of": None if self.seeds_of is None else dict(self.seeds_of)}
+        return {**own, **{name: value for name, value in further.items() if value is not None}}
 
     @property
     def unsplit(self) -> TaskKey:
@@ -83,6 +86,10 @@ class TaskKey:
     @property
     def seeded(self) -> dict[str, Any]:
         """What the seeds of trainings depend on, as JSON."""
+        return self._own if self.seeds_of is None else dict(self.seeds_of)
+
+    @property
+    def _own(self) -> dict[str, Any]:
         return {"name": self.name, "version": self.version, "options": dict(self.options)}
 
     def as_json(self) -> dict[str, Any]:

@@ -30,6 +30,7 @@ class TaskPlan(msgspec.Struct, frozen=True):
     regret_best: float | None
     regret_reference: float | None
     group: Annotated[str, msgspec.Meta(pattern=f"^({GROUP})?$")] = ""
+    replayed: str = ""
 
 
 Splits = Literal["fixed", "repetition"]

@@ -93,6 +93,7 @@ class Sweep:
                     regret_best=task.regret.best if task.regret else None,
                     regret_reference=task.regret.reference if task.regret else None,
                     group=task.group,
+                    replayed=task.replayed,
                 )
                 for label, task in self.tasks.items()
             },

@@ -172,7 +172,29 @@ class Task(ABC):
         options = self.options.as_json()
         scoring = {k: v for k, v in options.items() if k in self.scoring_options}
         rest = {k: v for k, v in options.items() if k not in self.scoring_options}
-        return TaskKey(self.name, self.version, rest, scoring, self.data_identity(), self.package)
+        return TaskKey(
+            self.name,
+            self.version,
+            rest,
+            scoring,
+            self.data_identity(),
+            self.package,
+            seeds_of=self.seeds_of,
+        )
+
+    @property
+    def seeds_of(self) -> Mapping[str, Any] | None:
+        """The task whose seeds searches and trainings have here; ``None``: its own.
+
+        Name, version and options, as JSON, of a task that this one stands for: a search of either then has the same
+        seeds, so that the two can be compared in pairs.
+        """
+        return None
+
+    @property
+    def replayed(self) -> str:
+        """What recorded trainings it replays, in words; empty where it trains or computes."""
+        return ""
 
     @property
     def pinned_data(self) -> str | None:

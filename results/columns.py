@@ -120,6 +120,7 @@ TASKS: Mapping[str, Column] = MappingProxyType(
             "str", "`fixed`: its own training/validation split; `repetition`: each repetition drew one"
         ),
         "group": Column("str", "kind of task, such as `image` or `function`; empty where it declares none"),
+        "replayed": Column("str", "what recorded trainings it replays; empty where it trains or computes"),
     }
 )
 """One row per task, indexed by its label (``task``)."""

@@ -1,0 +1,115 @@
+"""How faithful a replay is to the task it replays: of values at fresh configurations, and of whole races."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from scipy.stats import kendalltau, spearmanr
+
+from analysis.statistics.bootstrap import Floats, mean_interval
+from analysis.statistics.comparison import Comparison
+
+BEST = 0.1
+"""Share of the fresh configurations that are the best ones."""
+
+CEILING_DRAWS = 200
+_SEED = 20_240_001
+
+
+def values_agree(trained: Floats, said: Floats, spread: float) -> dict[str, Any]:
+    """Return how far what a replay says of configurations agrees with fresh trainings of them.
+
+    Args:
+        trained: Losses of fresh trainings, (configurations, seeds); a failure as its finite loss.
+        said: What the replay says of each, free of its noise; (configurations,).
+        spread: Standard deviation of a loss over seeds, pooled over configurations; 0 where it is not known.
+
+    Returns:
+        ``configurations``, ``seeds``; ``spearman`` and ``kendall`` of ``said`` with the mean trained loss; ``ceiling``: the
+        Spearman's correlation that knowing each configuration's true mean would have with means of as many seeds;
+        ``error``: the root mean square difference in units of ``spread``, expected to be at least ``error_ceiling``,
+        the square root of 1 / seeds, from the seeds' noise alone; ``median_error`` likewise, of absolute differences;
+        the same of the best tenth, by trained loss, with ``best_`` before their names; ``bias``: mean difference, said
+        minus trained, in units of ``spread``. What cannot be computed is ``None``.
+    """
+    mean = trained.mean(axis=1)
+    best = mean <= np.quantile(mean, BEST)
+    found: dict[str, Any] = {
+        "configurations": len(mean),
+        "seeds": trained.shape[1],
+        "spread": spread,
+        "error_ceiling": math.sqrt(1 / trained.shape[1]),
+        "ceiling": ceiling(mean, spread / math.sqrt(trained.shape[1])),
+    }
+    for prefix, part in (("", np.full(len(mean), True)), ("best_", best)):
+        found[f"{prefix}spearman"] = _or_none(_correlation(spearmanr, said[part], mean[part]))
+        found[f"{prefix}kendall"] = _or_none(_correlation(kendalltau, said[part], mean[part]))
+        difference = said[part] - mean[part]
+        if spread > 0:
+            found[f"{prefix}error"] = float(np.sqrt(np.mean(difference**2)) / spread)
+            found[f"{prefix}median_error"] = float(np.median(np.abs(difference)) / spread)
+            found[f"{prefix}bias"] = float(np.mean(difference) / spread)
+    return found
+
+
+def ceiling(losses: Floats, spread: float) -> float | None:
+    """Return the Spearman's correlation with noisy means that knowing the means without noise would have.
+
+    Simulated: losses as recorded stand for true means, whose own noise makes the result slightly too large.
+
+    Args:
+        losses: One for each configuration, (configurations,).
+        spread: Standard deviation of the noise.
+    """
+    draws = np.random.default_rng(_SEED).standard_normal((CEILING_DRAWS, len(losses)))
+    found = [_correlation(spearmanr, losses, losses + spread * noise) for noise in draws]
+    return _or_none(float(np.mean(found)))
+
+
+def races_agree(trained: Comparison, replayed: Comparison) -> dict[str, Any]:
+    """Return how far a race on a replay agrees with the same race on the task.
+
+    Both have the same methods, repetitions, budgets and search seeds, so that their studies are pairs.
+
+    Returns:
+        ``repetitions``; by method, under ``methods``: ``rank`` and ``replayed_rank``, its mean ranks, and ``difference``,
+        ``low``, ``high``, its mean final loss on the replay minus that on the task, with a bootstrap interval over
+        repetitions; ``spearman`` and ``largest`` (difference) of the mean ranks.
+    """
+    ((_, first),) = trained.scores.items()
+    ((_, second),) = replayed.scores.items()
+    shared = sorted(set(first.repetitions) & set(second.repetitions))
+    names = [name for name in first.searchers if name in second.searchers]
+    one, other = (own.only(names, shared) for own in (first, second))
+    estimate = mean_interval(other.losses - one.losses)
+    ranks = trained.mean_ranks, replayed.mean_ranks
+    methods = {
+        name: {
+            "rank": float(ranks[0][name]),
+            "replayed_rank": float(ranks[1][name]),
+            "difference": _or_none(float(estimate.mean[place])),
+            "low": _or_none(float(estimate.low[place])),
+            "high": _or_none(float(estimate.high[place])),
+        }
+        for place, name in enumerate(one.searchers)
+    }
+    a, b = (np.array([each[which] for each in methods.values()]) for which in ("rank", "replayed_rank"))
+    return {
+        "repetitions": len(shared),
+        "methods": methods,
+        "spearman": _or_none(_correlation(spearmanr, a, b)),
+        "largest": float(np.abs(a - b).max()),
+    }
+
+
+def _correlation(statistic: Any, first: Floats, second: Floats) -> float:
+    """Return a rank correlation; NaN where one side has one value only."""
+    if len(first) < 3 or not np.ptp(first) or not np.ptp(second):
+        return math.nan
+    return float(statistic(first, second).statistic)
+
+
+def _or_none(value: float) -> float | None:
+    return value if math.isfinite(value) else None

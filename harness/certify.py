@@ -1,0 +1,317 @@
+"""Certifies a recording: how far its replay agrees with fresh trainings, and a race on it with a race on the task.
+
+Both are ordinary sweeps in a results folder: they go on where they were interrupted, run on any executor, and can be
+looked at like any other. What they show is written into the recording.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from analysis.statistics.comparison import Comparison, compare
+from analysis.statistics.faithfulness import races_agree, values_agree
+from analysis.statistics.inputs import prepare
+from harness import recording as file
+from harness import registry
+from harness.errors import DataError, UnknownNameError
+from harness.keys import canonical_json
+from harness.provenance import now, revision
+from harness.recording import Recording
+from harness.sweep import Sweep, make_sweep
+from harness.task import Task
+from harness.trial import Evaluation
+from results.tables import read_tables
+
+if TYPE_CHECKING:
+    from harness.progress import Progress
+
+REPLAY: Final = "replay"
+"""The task that replays recordings."""
+
+METHODS: Final[tuple[Mapping[str, Any], ...]] = (
+    {"name": "random"},
+    {"name": "optuna_tpe"},
+    {"name": "hyperopt_tpe"},
+    {"name": "skopt_gp"},
+    {"name": "optuna_cmaes"},
+    {"name": "pyswarms_pso", "settings": {"n_particles": 5}},
+    {"name": "kerastuner_bayes"},
+    {"name": "optuna_hyperband"},
+)
+"""Who races both ways, of these who can search the task."""
+
+FEWEST_METHODS: Final = 3
+
+SUFFICIENT: Final = 0.9
+"""Spearman's correlation with fresh trainings that a recording must reach…"""
+OF_CEILING: Final = 0.97
+"""…or this share of what the seeds' noise lets any predictor reach."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """How a recording is tried.
+
+    Args:
+        configurations: Fresh ones, trained for real.
+        seeds: Training seeds of each, none of them recorded.
+        repetitions: Of the race; 0: none.
+        budget: Of each study of the race, in evaluations at full fidelity.
+        seed: Root of every seed; another than the recording's.
+    """
+
+    configurations: int = 100
+    seeds: int = 2
+    repetitions: int = 10
+    budget: int = 20
+    seed: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What certifying a recording runs.
+
+    Attributes:
+        recording: The recording.
+        path: Its file.
+        task: The recorded task.
+        replay: Its replay.
+        trial: How it is tried.
+        fresh: Trains fresh configurations.
+        races: The same race on the task and on its replay; empty without one.
+    """
+
+    recording: Recording
+    path: Path
+    task: Task
+    replay: Task
+    trial: Trial
+    fresh: Sweep
+    races: tuple[Sweep, ...]
+
+
+def prepared(name: str, trial: Trial) -> Plan:
+    """Return what certifying a recording runs.
+
+    Args:
+        name: Of a recording that comes with the project, or a file.
+        trial: How it is tried.
+
+    Raises:
+        DataError: There is no such recording, or the recorded task is another by now.
+        SweepError: The recorded task cannot be run here.
+    """
+    kind = registry.task(REPLAY)
+    replay = kind(recording=name)
+    recording: Recording = replay.recording  # type: ignore[attr-defined]
+    path: Path = replay.path  # type: ignore[attr-defined]
+    about = recording.about
+    key = about.task
+    try:
+        task = registry.task(key["name"])(**key["options"], **key["scoring"])
+    except UnknownNameError as error:
+        raise DataError(f"{path} records a task that is not installed here: {error}") from error
+    if task.key.training != {name: value for name, value in key.items() if name != "scoring"}:
+        raise DataError(
+            f"{path} records {about.label} as {key}, and here it is {task.key.as_json()}: record it anew"
+        )
+    options = {**key["options"], **key["scoring"]}
+    size = len(recording.configs)
+    whole = recording.whole and size <= trial.configurations
+    fresh = _sweep(
+        path,
+        "values",
+        trial,
+        about,
+        tasks=[{"name": key["name"], "options": options}],
+        searchers=[{"name": "grid"} if whole else {"name": "random", "settings": {"design_seed": trial.seed}}],
+        repetitions=trial.seeds,
+        budget={"evaluations": size if whole else trial.configurations},
+    )
+    races: tuple[Sweep, ...] = ()
+    if trial.repetitions:
+        fitting = _fitting(task, trial)
+        races = tuple(
+            _sweep(
+                path,
+                what,
+                trial,
+                about,
+                tasks=[which],
+                searchers=fitting,
+                repetitions=trial.repetitions,
+                budget={"full": trial.budget},
+            )
+            for what, which in (
+                ("race", {"name": key["name"], "options": options}),
+                ("race-replayed", {"name": REPLAY, "options": {"recording": name}}),
+            )
+        )
+    return Plan(recording, path, task, replay, trial, fresh, races)
+
+
+def _sweep(path: Path, what: str, trial: Trial, about: file.About, **fields: Any) -> Sweep:
+    content = {
+        "name": f"certify-{path.stem}"[: 79 - len(what)] + f"-{what}",
+        "description": f"Certifies the recording {path.name}.",
+        "seed": trial.seed,
+        "threads": about.provenance.get("threads", 1),
+        **fields,
+    }
+    return make_sweep(content, f"certifying {path.name}")
+
+
+def _fitting(task: Task, trial: Trial) -> list[Mapping[str, Any]]:
+    """Return the methods that can search the task and are installed."""
+    from harness.errors import SweepError
+
+    usable = []
+    for method in METHODS:
+        content = {
+            "name": "fitting",
+            "repetitions": 1,
+            "budget": {"full": trial.budget},
+            "tasks": [{"name": task.name, "options": task.options.as_json()}],
+            "searchers": [method],
+        }
+        try:
+            make_sweep(content, "certifying")
+        except SweepError:
+            continue
+        usable.append(method)
+    if len(usable) < FEWEST_METHODS:
+        raise DataError(
+            f"a race needs {FEWEST_METHODS} methods, and of {[m['name'] for m in METHODS]} only "
+            f"{[m['name'] for m in usable]} can search {task.label} here; install their extras, or certify without a race"
+        )
+    return usable
+
+
+def certified(plan: Plan, results: Path, run: Callable[[Sweep], Progress]) -> Recording:
+    """Run what is not recorded yet, and return the recording with its certificate.
+
+    Args:
+        plan: What `prepared` returned.
+        results: The results folder.
+        run: Runs a sweep into it.
+
+    Raises:
+        DataError: Nothing can be compared.
+        RecordError: The record cannot be read or written.
+    """
+    run(plan.fresh)
+    certificate: dict[str, Any] = {
+        "made": now(),
+        "revision": revision(),
+        "metric": plan.recording.about.metric,
+        "digest": plan.recording.digest,
+        "values": _values(plan, results),
+    }
+    if plan.races:
+        compared: list[Comparison] = []
+        for sweep in plan.races:
+            run(sweep)
+            compared.append(compare(prepare(read_tables(results, sweep.name))))
+        certificate["race"] = {"full_evaluations": plan.trial.budget, **races_agree(*compared)}
+    return plan.recording.with_(certificate=certificate)
+
+
+def _values(plan: Plan, results: Path) -> dict[str, Any]:
+    """Compare fresh trainings with what the replay says of them."""
+    tables = read_tables(results, plan.fresh.name)
+    objective = plan.task.objective
+    # One row for each configuration, one column for each seed, NaN where a training is missing.
+    losses = tables.trials.pivot_table(index="config", columns="repetition", values="loss", aggfunc="first")
+    configs = {text: json.loads(text) for text in losses.dropna().index}
+    whole = plan.recording.whole
+    fresh = [text for text in configs if whole or _name(configs[text]) not in plan.recording.places]
+    if not fresh:
+        raise DataError(f"no configuration of {plan.fresh.name} was trained with {plan.trial.seeds} seeds")
+    said = [_said(plan, configs[text], objective.loss) for text in fresh]
+    trained = losses.loc[fresh].to_numpy(dtype=float)
+    return {"recorded_configurations": whole, **values_agree(trained, np.array(said), _spread(plan.recording))}
+
+
+def _name(config: Mapping[str, Any]) -> str:
+    return canonical_json(dict(config))
+
+
+def _said(plan: Plan, config: Mapping[str, Any], loss: Callable[[Evaluation], float]) -> float:
+    """Return what the replay says of a configuration, the mean over so many seeds that its noise hardly counts."""
+    space, full = plan.replay.space, plan.replay.fidelity.high
+    known = space.validate(config)
+    said = [
+        loss(plan.replay.evaluate(known, epochs=full, seed=seed, data={})) for seed in range(_SAID)
+    ]
+    return float(np.mean(said))
+
+
+_SAID: Final = 64
+"""Seeds over which a replay's noise is averaged."""
+
+
+def _spread(recording: Recording) -> float:
+    """Return the standard deviation of a loss over seeds, pooled over configurations whose trainings all succeeded."""
+    _, _, objective = recording.problem
+    by_place: dict[int, list[float]] = {}
+    for row in recording.rows():
+        if row.evaluation.status is file.Status.OK:
+            by_place.setdefault(recording.places[_name(row.config)], []).append(objective.loss(row.evaluation))
+    variances = [np.var(each, ddof=1) for each in by_place.values() if len(each) > 1]
+    return float(np.sqrt(np.mean(variances))) if variances else 0.0
+
+
+def verdict(certificate: Mapping[str, Any]) -> tuple[bool, str]:
+    """Return whether a recording is good enough to be shipped, and why, in words."""
+    values = certificate["values"]
+    spearman, ceiling = values["spearman"], values["ceiling"]
+    if spearman is None:
+        return False, "the fresh trainings or the replay have one value only: nothing can be told"
+    least = min(SUFFICIENT, OF_CEILING * ceiling) if ceiling is not None else SUFFICIENT
+    words = (
+        f"rank correlation with fresh trainings {spearman:.3f}, expected at least {least:.3f} (the least of {SUFFICIENT:g} and "
+        f"{OF_CEILING:.0%} of what the seeds' noise allows, {'unknown' if ceiling is None else format(ceiling, '.3f')})"
+    )
+    return spearman >= least, words
+
+
+def rows(recordings: Mapping[str, Path]) -> Sequence[tuple[str, ...]]:
+    """Return a table of recordings and their certificates, one row each under `HEADER`."""
+    table = []
+    for name, path in recordings.items():
+        recording = file.load(path)
+        certificate = recording.about.certificate or {}
+        values, race = certificate.get("values", {}), certificate.get("race", {})
+        table.append(
+            (
+                name,
+                recording.about.label,
+                f"{len(recording.configs)} × {len(recording.seeds)}",
+                *(_number(values.get(field)) for field in ("spearman", "ceiling", "kendall", "error", "best_spearman")),
+                _number(race.get("spearman")),
+            )
+        )
+    return table
+
+
+HEADER: Final = (
+    "recording",
+    "task",
+    "configurations × seeds",
+    "Spearman",
+    "ceiling",
+    "Kendall",
+    "error / seeds' SD",
+    "Spearman, best tenth",
+    "ranks of a race",
+)
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}"
