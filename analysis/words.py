@@ -38,6 +38,7 @@ _NOT_COMPARABLE = "Data subset or stand-in: not comparable with published figure
 SUBSET = f"{_NOT_COMPARABLE}."
 SUBSET_MARK = "Data subset or stand-in."
 """The short form for captions: the page says once, at its top, what it means."""
+REPLAY_MARK = "Replay of recorded trainings."
 
 
 # Numbers.
@@ -223,8 +224,8 @@ def _spent(row: Mapping[Hashable, Any]) -> str:
 
 
 def caveats(tables: SweepTables, facts: TaskFacts, searchers: Collection[str] | None = None) -> str:
-    """Return what a figure of one task ends with: who ended short of the budget, and whether it is a data subset."""
-    return joined(short(tables, [facts.label], searchers), SUBSET_MARK if facts.subset else "")
+    """Return what a figure of one task ends with: who ended short of the budget, and what its numbers were made on."""
+    return joined(short(tables, [facts.label], searchers), mark(facts))
 
 
 def left_out(items: Sequence[str]) -> str:
@@ -232,9 +233,24 @@ def left_out(items: Sequence[str]) -> str:
     return f"Left out: {'; '.join(items)}." if items else ""
 
 
-def subsets(tasks: Sequence[str]) -> str:
-    """Return the short mark of tasks that ran on a data subset; empty where none did."""
-    return f"{SUBSET_MARK.removesuffix('.')}: {', '.join(tasks)}." if tasks else ""
+def mark(facts: TaskFacts) -> str:
+    """Return the short mark of what a task's numbers were made on; empty where that is its source's data."""
+    return joined(SUBSET_MARK if facts.subset else "", REPLAY_MARK if facts.replayed else "")
+
+
+def marks(tasks: Sequence[TaskFacts]) -> str:
+    """Return the short marks of tasks, each with those that it is of."""
+    found = {
+        SUBSET_MARK: [facts.label for facts in tasks if facts.subset],
+        REPLAY_MARK: [facts.label for facts in tasks if facts.replayed],
+    }
+    return joined(
+        *(
+            f"{text.removesuffix('.')}: {'all tasks' if 1 < len(tasks) == len(names) else ', '.join(names)}."
+            for text, names in found.items()
+            if names
+        )
+    )
 
 
 def uncertainty(
@@ -293,10 +309,10 @@ def scope(comparison: Comparison) -> str:
 
 
 def end(inputs: Inputs, comparison: Comparison, more: Sequence[str] = ()) -> str:
-    """Return what every figure over tasks ends with: what it lacks, and which tasks ran on a data subset."""
-    names = [task for task in comparison.scores if inputs.facts[task].subset]
+    """Return what every figure over tasks ends with: what it lacks, and what its numbers were made on."""
     ended = short(inputs.tables, list(comparison.scores), comparison.searchers)
-    return joined(left_out([*comparison.left_out, *more]), ended, subsets(names))
+    made_on = marks([inputs.facts[task] for task in comparison.scores])
+    return joined(left_out([*comparison.left_out, *more]), ended, made_on)
 
 
 def without_references(comparison: Comparison) -> list[str]:

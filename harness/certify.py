@@ -25,7 +25,7 @@ from harness.provenance import now, revision
 from harness.recording import Recording
 from harness.sweep import Sweep, make_sweep
 from harness.task import Task
-from harness.trial import Evaluation
+from harness.trial import Evaluation, Status
 from results.tables import read_tables
 
 if TYPE_CHECKING:
@@ -130,7 +130,9 @@ def prepared(name: str, trial: Trial) -> Plan:
         trial,
         about,
         tasks=[{"name": key["name"], "options": options}],
-        searchers=[{"name": "grid"} if whole else {"name": "random", "settings": {"design_seed": trial.seed}}],
+        searchers=[
+            {"name": "grid"} if whole else {"name": "random", "settings": {"design_seed": trial.seed}}
+        ],
         repetitions=trial.seeds,
         budget={"evaluations": size if whole else trial.configurations},
     )
@@ -188,7 +190,8 @@ def _fitting(task: Task, trial: Trial) -> list[Mapping[str, Any]]:
     if len(usable) < FEWEST_METHODS:
         raise DataError(
             f"a race needs {FEWEST_METHODS} methods, and of {[m['name'] for m in METHODS]} only "
-            f"{[m['name'] for m in usable]} can search {task.label} here; install their extras, or certify without a race"
+            f"{[m['name'] for m in usable]} can search {task.label} here; install their extras, or certify without a "
+            "race"
         )
     return usable
 
@@ -235,7 +238,10 @@ def _values(plan: Plan, results: Path) -> dict[str, Any]:
         raise DataError(f"no configuration of {plan.fresh.name} was trained with {plan.trial.seeds} seeds")
     said = [_said(plan, configs[text], objective.loss) for text in fresh]
     trained = losses.loc[fresh].to_numpy(dtype=float)
-    return {"recorded_configurations": whole, **values_agree(trained, np.array(said), _spread(plan.recording))}
+    return {
+        "recorded_configurations": whole,
+        **values_agree(trained, np.array(said), *_spreads(plan.recording)),
+    }
 
 
 def _name(config: Mapping[str, Any]) -> str:
@@ -246,9 +252,7 @@ def _said(plan: Plan, config: Mapping[str, Any], loss: Callable[[Evaluation], fl
     """Return what the replay says of a configuration, the mean over so many seeds that its noise hardly counts."""
     space, full = plan.replay.space, plan.replay.fidelity.high
     known = space.validate(config)
-    said = [
-        loss(plan.replay.evaluate(known, epochs=full, seed=seed, data={})) for seed in range(_SAID)
-    ]
+    said = [loss(plan.replay.evaluate(known, epochs=full, seed=seed, data={})) for seed in range(_SAID)]
     return float(np.mean(said))
 
 
@@ -256,15 +260,30 @@ _SAID: Final = 64
 """Seeds over which a replay's noise is averaged."""
 
 
-def _spread(recording: Recording) -> float:
-    """Return the standard deviation of a loss over seeds, pooled over configurations whose trainings all succeeded."""
+def _spreads(recording: Recording) -> tuple[float, float]:
+    """Return how far losses spread over seeds, pooled over configurations whose trainings all succeeded.
+
+    Returns:
+        The standard deviation; and the part of it that ranks configurations differently, without what a seed does to
+        all of them alike.
+    """
     _, _, objective = recording.problem
-    by_place: dict[int, list[float]] = {}
+    losses = np.full(recording.status.shape, np.nan)
     for row in recording.rows():
-        if row.evaluation.status is file.Status.OK:
-            by_place.setdefault(recording.places[_name(row.config)], []).append(objective.loss(row.evaluation))
-    variances = [np.var(each, ddof=1) for each in by_place.values() if len(each) > 1]
-    return float(np.sqrt(np.mean(variances))) if variances else 0.0
+        if row.evaluation.status is Status.OK:
+            at = recording.places[_name(row.config)], int(np.searchsorted(recording.seeds, row.seed))
+            losses[at] = objective.loss(row.evaluation)
+    losses = losses[~np.isnan(losses).any(axis=1)]
+    configs, seeds = losses.shape
+    if configs < 2 or seeds < 2:
+        return 0.0, 0.0
+    deviations = losses - losses.mean(axis=1, keepdims=True)
+    own = deviations - deviations.mean(axis=0)
+    freedom = seeds - 1
+    return (
+        float(np.sqrt((deviations**2).sum() / (configs * freedom))),
+        float(np.sqrt((own**2).sum() / ((configs - 1) * freedom))),
+    )
 
 
 def verdict(certificate: Mapping[str, Any]) -> tuple[bool, str]:
@@ -275,8 +294,9 @@ def verdict(certificate: Mapping[str, Any]) -> tuple[bool, str]:
         return False, "the fresh trainings or the replay have one value only: nothing can be told"
     least = min(SUFFICIENT, OF_CEILING * ceiling) if ceiling is not None else SUFFICIENT
     words = (
-        f"rank correlation with fresh trainings {spearman:.3f}, expected at least {least:.3f} (the least of {SUFFICIENT:g} and "
-        f"{OF_CEILING:.0%} of what the seeds' noise allows, {'unknown' if ceiling is None else format(ceiling, '.3f')})"
+        f"rank correlation with fresh trainings {spearman:.3f}, expected at least {least:.3f} (the least of "
+        f"{SUFFICIENT:g} and {OF_CEILING:.0%} of what the seeds' noise allows, "
+        f"{'unknown' if ceiling is None else format(ceiling, '.3f')})"
     )
     return spearman >= least, words
 
@@ -293,7 +313,10 @@ def rows(recordings: Mapping[str, Path]) -> Sequence[tuple[str, ...]]:
                 name,
                 recording.about.label,
                 f"{len(recording.configs)} × {len(recording.seeds)}",
-                *(_number(values.get(field)) for field in ("spearman", "ceiling", "kendall", "error", "best_spearman")),
+                *(
+                    _number(values.get(field))
+                    for field in ("spearman", "ceiling", "kendall", "error", "best_spearman")
+                ),
                 _number(race.get("spearman")),
             )
         )

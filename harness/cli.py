@@ -276,7 +276,8 @@ def record(
         ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="The file; NAME.parquet in this folder by default, named after the task.")
+        Path | None,
+        typer.Option(help="The file; NAME.parquet in this folder by default, named after the task."),
     ] = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads of one evaluation.")] = 1,
     executor: Executors = ExecutorName.serial,
@@ -328,7 +329,8 @@ def record(
 @app.command()
 def certify(
     recording: Annotated[
-        str, typer.Argument(metavar="RECORDING", help="A file, or the name of one that comes with the project.")
+        str,
+        typer.Argument(metavar="RECORDING", help="A file, or the name of one that comes with the project."),
     ],
     configurations: Annotated[int, typer.Option(min=10, help="Fresh ones, trained for real.")] = 100,
     seeds: Annotated[int, typer.Option(min=1, help="Training seeds of each.")] = 2,

@@ -1,17 +1,17 @@
 """What a configuration between recorded ones is worth: one weight for each of its neighbours, for all of their curves.
 
-Inverse distance weighting (D. Shepard, "A two-dimensional interpolation function for irregularly-spaced data", 1968) over the
-nearest recorded configurations. Each parameter's part of a distance has a scale of its own, and the scales, the number
-of neighbours and the power are chosen by leaving each configuration out in turn. They are kept in the recording, so that
-nothing is fitted when it is loaded. A value takes additions, multiplications and divisions in a fixed order, and no
-linear algebra library: it is the same on every processor.
+Inverse distance weighting (D. Shepard, "A two-dimensional interpolation function for irregularly-spaced data", 1968)
+over the nearest recorded configurations. Each parameter's part of a distance has a scale of its own, and the scales,
+the number of neighbours and the power are chosen by leaving each configuration out in turn. They are kept in the
+recording, so that nothing is fitted when it is loaded. A value takes additions, multiplications and divisions in a
+fixed order, and no linear algebra library: it is the same on every processor.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,9 +59,9 @@ class Coordinates:
         on one side only counts nothing: the parameter that it depends on differs.
         """
         if name in self.categorical:
-            return (self.columns[name] != at).astype(float)
+            return np.not_equal(self.columns[name], at).astype(np.float64)
         difference = self.columns[name] - at
-        return np.where(np.isnan(difference), 0.0, difference * difference)
+        return cast(Vector, np.where(np.isnan(difference), 0.0, difference * difference))
 
     def distances(self, space: Space, config: Config, scales: Scales) -> Vector:
         """Return the squared distances of a configuration from all, (configurations,)."""

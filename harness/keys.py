@@ -53,8 +53,8 @@ class TaskKey:
     the digest of what is trained on (see `Task.data_identity`), ``package`` the plug-in that the task comes
     from, with its version; empty for the project's own. ``split`` is the seed by which training and validation examples
     are drawn apart, where not the task's own split is used; see `Task.split`. None of these changes another
-    seed: on other data a study meets the same initial weights and orders. ``seeds_of`` is the task whose seeds it has, where
-    these are not its own; see `Task.seeds_of`.
+    seed: on other data a study meets the same initial weights and orders. ``seeds_of`` is the task whose seeds it
+    has, where these are not its own; see `Task.seeds_of`.
     """
 
     name: str

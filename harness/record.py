@@ -1,7 +1,7 @@
 """Makes recordings: a sweep of a task's space, then one file of what it trained.
 
-A finite space is recorded whole. Of any other, a scrambled Sobol' design is, which fills it evenly at any length: to record
-more, ask for more configurations, and what there is stays. All configurations share the training seeds.
+A finite space is recorded whole. Of any other, a scrambled Sobol' design is, which fills it evenly at any length: to
+record more, ask for more configurations, and what there is stays. All configurations share the training seeds.
 """
 
 from __future__ import annotations
@@ -152,8 +152,12 @@ def found_in(sources: Sequence[Path], task: Task, threads: int) -> Found:
         if source.is_file():
             before = file.load(source)
             if {**before.about.task, "scoring": None} != {**task.key.as_json(), "scoring": None}:
-                raise DataError(f"{source} records {before.about.label}, expected {task.label}, of the same version and data")
-            machines |= {json.dumps(each, sort_keys=True): each for each in before.about.provenance.get("machines", [])}
+                raise DataError(
+                    f"{source} records {before.about.label}, expected {task.label}, of the same version and data"
+                )
+            machines |= {
+                json.dumps(each, sort_keys=True): each for each in before.about.provenance.get("machines", [])
+            }
             rows |= {_name(row): row for row in before.rows()}
             continue
         used: set[str] = set()
@@ -176,9 +180,7 @@ def _name(row: Row) -> tuple[str, int]:
     return canonical_json(dict(row.config)), row.seed
 
 
-def _recorded(
-    results: Path, task: Task, wanted: Mapping[str, Any], threads: int
-) -> Iterator[Row]:
+def _recorded(results: Path, task: Task, wanted: Mapping[str, Any], threads: int) -> Iterator[Row]:
     """Yield a task's evaluations from a results folder, each at the most epochs it reached."""
     if not results.is_dir():
         raise RecordError(f"no results folder {results}: give one that a sweep was run into, or a recording")
@@ -211,7 +213,9 @@ def made_of(found: Found, task: Task, design: str, threads: int) -> Recording:
     curves = (row.evaluation.curve for row in found.rows if row.evaluation.status is Status.OK)
     metrics = tuple(next(curves, ()))
     if not metrics:
-        raise DataError(f"nothing to make a recording of {task.label} of: no training was found that succeeded")
+        raise DataError(
+            f"nothing to make a recording of {task.label} of: no training was found that succeeded"
+        )
     about = About(
         format=file.FORMAT,
         label=task.label,

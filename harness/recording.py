@@ -45,7 +45,8 @@ class Scales(msgspec.Struct, frozen=True):
     """How far apart configurations are, as chosen by `harness.interpolation.fitted`.
 
     Args:
-        parameters: By name, what a difference counts: of unit coordinates for numbers, of unequal categories for others.
+        parameters: By name, what a difference counts: of unit coordinates for numbers, of unequal categories for
+            others.
         neighbours: How many recorded configurations a value is made of.
         power: Weights fall with distance to this power, an even number.
     """
@@ -114,7 +115,8 @@ class Recording:
         space: The search space.
         configs: The configurations, in the order recorded.
         seeds: Training seeds, (seeds,).
-        status: Index into `KEPT`, or -1 where a configuration was not trained with a seed; int8 (configurations, seeds).
+        status: Index into `KEPT`, or -1 where a configuration was not trained with a seed; int8 (configurations,
+            seeds).
         epochs: Epochs paid for, of a divergence the one it happened in included; int32 (configurations, seeds).
         measured: Seconds of set-up and of a lost epoch; float64 (configurations, seeds, 2).
         curves: Metrics after each epoch, NaN after the last; float64 (configurations, seeds, metrics, epochs).
@@ -149,10 +151,15 @@ class Recording:
         full = about.fidelity[1]
         found = {(canonical_json(dict(row.config)), row.seed): row for row in rows}
         if not found:
-            raise DataError(f"nothing to make a recording of {about.label} of: no finished training was found")
+            raise DataError(
+                f"nothing to make a recording of {about.label} of: no finished training was found"
+            )
         configs = {text: row.config for (text, _), row in found.items()}
         seeds = sorted({seed for _, seed in found})
-        places, columns = {text: i for i, text in enumerate(configs)}, {seed: i for i, seed in enumerate(seeds)}
+        places, columns = (
+            {text: i for i, text in enumerate(configs)},
+            {seed: i for i, seed in enumerate(seeds)},
+        )
         shape = len(configs), len(seeds)
         status = np.full(shape, _ABSENT, np.int8)
         epochs = np.zeros(shape, np.int32)
@@ -251,7 +258,12 @@ def made(
     setup, lost = measured.tolist()
     message = "" if status is Status.OK else "diverged, as recorded"
     return Evaluation(
-        status, Curve(columns if length else {}), epochs, setup_seconds=setup, lost_seconds=lost, message=message
+        status,
+        Curve(columns if length else {}),
+        epochs,
+        setup_seconds=setup,
+        lost_seconds=lost,
+        message=message,
     )
 
 
@@ -325,7 +337,9 @@ def load(path: Path) -> Recording:
         TypeError,
         OverflowError,
     ) as error:
-        raise DataError(f"{path} is damaged, or no recording: {type(error).__name__}: {error}; {_ADVICE}") from error
+        raise DataError(
+            f"{path} is damaged, or no recording: {type(error).__name__}: {error}; {_ADVICE}"
+        ) from error
     if recording.digest != digest:
         raise DataError(
             f"{path} was changed after it was written: its digest is {recording.digest}, expected {digest}; {_ADVICE}"
@@ -335,11 +349,15 @@ def load(path: Path) -> Recording:
 
 def _about(metadata: Mapping[bytes, bytes], path: Path) -> tuple[About, str]:
     if METADATA not in metadata:
-        raise DataError(f"{path} is a Parquet file, and no recording: its schema lacks {METADATA.decode()!r}; {_ADVICE}")
+        raise DataError(
+            f"{path} is a Parquet file, and no recording: its schema lacks {METADATA.decode()!r}; {_ADVICE}"
+        )
     content = json.loads(metadata[METADATA])
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         version = content.get("format") if isinstance(content, dict) else None
-        raise DataError(f"{path} is a recording of format {version!r}, this version reads {FORMAT}; {_ADVICE}")
+        raise DataError(
+            f"{path} is a recording of format {version!r}, this version reads {FORMAT}; {_ADVICE}"
+        )
     digest = content.pop("digest")
     return msgspec.convert(content, About), digest
 
@@ -398,7 +416,8 @@ def space_of(value: Mapping[str, Any]) -> Space:
     return Space(
         {name: _domain(fields) for name, fields in value["parameters"]},
         conditions={
-            name: Condition(each["parent"], tuple(each["values"])) for name, each in value["conditions"].items()
+            name: Condition(each["parent"], tuple(each["values"]))
+            for name, each in value["conditions"].items()
         },
         references=dict(value["references"]),
     )
@@ -434,5 +453,3 @@ def _cell(domain: Domain, value: Scalar | None) -> Scalar | None:
 def _value(domain: Domain, cell: Any) -> Scalar:
     value: Scalar = json.loads(cell) if isinstance(domain, Choice) else cell
     return value
-
-

@@ -186,7 +186,7 @@ def _protocol(tables: SweepTables, task: str) -> dict[str, Any]:
     fields: dict[str, Any] = {
         str(column): None if pd.isna(value) else getattr(value, "item", lambda value=value: value)()
         for column, value in tables.tasks.loc[task].items()
-        if column not in ("source", "group")
+        if column not in ("source", "group", "replayed")
     }
     digest = (tables.provenance.get("data") or {}).get(task)
     if digest is not None:

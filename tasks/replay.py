@@ -29,8 +29,8 @@ _DIVERGED: Final = KEPT.index(Status.DIVERGED)
 class Replay(Task):
     """Replay recorded trainings: the same space, budgets, curves and seconds as the recorded task, without training.
 
-    A sweep names a recording that comes with the project, ``replay/fashion_mlp-small``, or a file of one's own, ``{name:
-    replay, options: {recording: my.parquet}}``; ``derby record`` makes them.
+    A sweep names a recording that comes with the project, ``replay/fashion_mlp-small``, or a file of one's own,
+    ``{name: replay, options: {recording: my.parquet}}``; ``derby record`` makes them.
 
     - Finite spaces, and recorded configurations of others: what was recorded, to the last digit. A training seed
       that was recorded gives its own training; any other is given one of the recorded ones, by hashing configuration
@@ -49,7 +49,7 @@ class Replay(Task):
 
     name = "replay"
     version = 1
-    source = "recorded trainings of another task; see the recording"
+    source = "see the recording: it names the source of the recorded task"
     slash = "recording"
     cheap = True
 
@@ -57,7 +57,8 @@ class Replay(Task):
         """Options of the task."""
 
         recording: str = Field(
-            "fashion_mlp-small", description="name of a recording that comes with the project, or a file's path"
+            "fashion_mlp-small",
+            description="name of a recording that comes with the project, or a file's path",
         )
 
     options: Options
@@ -76,8 +77,10 @@ class Replay(Task):
     def _define(self) -> None:
         self.recording = recording = _load(self.path, *_stamp(self.path))
         self.space, self.fidelity, self.objective = recording.problem
-        self.group, self.on_subset = recording.about.group, recording.about.subset
-        self.source = recording.about.source
+        # Of the class elsewhere; here the recording says them.
+        self.group = recording.about.group  # type: ignore[misc]
+        self.source = recording.about.source  # type: ignore[misc]
+        self.on_subset = recording.about.subset
         self.regret = _regret(recording, self.objective)
 
     @property
@@ -146,11 +149,13 @@ class _Values:
         metrics = recording.about.metrics
         whole = recording.curves[self._ok]
         self._low, self._high = (
-            (bound(whole, axis=(0, 2)) if len(whole) else np.zeros(len(metrics))) for bound in (np.min, np.max)
+            (bound(whole, axis=(0, 2)) if len(whole) else np.zeros(len(metrics)))
+            for bound in (np.min, np.max)
         )
         timed = SECONDS in metrics
         self._seconds = (
-            _summed(np.moveaxis(self._mean[:, metrics.index(SECONDS)], 1, 0), axis=0) / recording.about.fidelity[1]
+            _summed(np.moveaxis(self._mean[:, metrics.index(SECONDS)], 1, 0), axis=0)
+            / recording.about.fidelity[1]
             if timed
             else np.ones(len(recording.configs))
         )
@@ -164,7 +169,8 @@ class _Values:
         scales = recording.about.scales
         if scales is None:
             raise DataError(
-                f"recording {recording.about.label} holds no trainings of {dict(config)}, and no scales to make them of others"
+                f"the recording of {recording.about.label} holds no training of {dict(config)}, and no scales by "
+                "which it could be made of others; make it anew with `derby record`"
             )
         return weights(self._coordinates.distances(recording.space, config, scales), scales)
 
@@ -181,14 +187,16 @@ class _Values:
             return self._evaluation(place, draws.of(np.flatnonzero(recording.status[place] == _DIVERGED)))
         near, weight = near[self._usable[near]], weight[self._usable[near]]
         shares = (weight / sum(weight.tolist())).tolist()
-        curve = np.zeros(recording.curves.shape[2:])
+        curve = np.zeros_like(self._mean[0])
         for place, share in zip(near.tolist(), shares, strict=True):
             curve += share * self._mean[place]
         donor = self._drawn(near, weight, draws)
         number = draws.of(np.flatnonzero(self._ok[donor]))
         curve += self._spread[donor] * (recording.curves[donor, number] - self._mean[donor])
         np.clip(curve, self._low[:, None], self._high[:, None], out=curve)
-        setup = sum(share * float(self._setup[place]) for place, share in zip(near.tolist(), shares, strict=True))
+        setup = sum(
+            share * float(self._setup[place]) for place, share in zip(near.tolist(), shares, strict=True)
+        )
         return made(Status.OK, recording.about.metrics, curve, curve.shape[1], np.array([setup, 0.0]))
 
     def seconds(self, config: Config) -> float:
@@ -229,7 +237,7 @@ class _Draws:
 
     def share(self) -> float:
         """Return a number in [0, 1)."""
-        return next(self._words) / 2.0**64
+        return float(next(self._words) / 2.0**64)
 
     def of(self, numbers: NDArray[np.intp]) -> int:
         """Return one of some numbers."""
@@ -282,9 +290,13 @@ def described(recording: Recording) -> str:
     """Return what is replayed, in words."""
     about = recording.about
     count, seeds = len(recording.configs), len(recording.seeds)
-    words = f"{recording.trainings} recorded trainings of {about.label}, {count} configurations × {seeds} seeds"
+    words = (
+        f"{recording.trainings} recorded trainings of {about.label}, {count} configurations × {seeds} seeds"
+    )
     agreement = (about.certificate or {}).get("values", {}).get("spearman")
-    return f"{words}; rank correlation with fresh trainings {agreement:.2f}" if agreement is not None else words
+    return (
+        f"{words}; rank correlation with fresh trainings {agreement:.2f}" if agreement is not None else words
+    )
 
 
 def _stamp(path: Path) -> tuple[int, int]:

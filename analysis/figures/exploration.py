@@ -68,7 +68,7 @@ def importance_plot(tables: SweepTables, task: str) -> Plot | None:
         f"{facts.metrics['validation']}.",
         "PED-ANOVA (Optuna) on the successful random-search trials of full fidelity "
         f"({plural(int(data['trials'].max()), 'trial')}, all repetitions together); no interval.",
-        words.SUBSET_MARK if facts.subset else "",
+        words.mark(facts),
     )
     details = joined(
         "Ranges are those that random search covered.",
@@ -140,7 +140,7 @@ def slices_plot(tables: SweepTables, task: str, highlight: Collection[str] | Non
             _sample_words(sample),
             standing_back(looks, names),
             f"The axis is cut: {cut} worse values lie outside." if cut else "",
-            words.SUBSET_MARK if sample.facts.subset else "",
+            words.mark(sample.facts),
         ),
         details="A parameter that a configuration does not have is not drawn.",
         alt=f"Scatter plots of {metric} on {task} over {listed([p.name for p in sample.parameters])}.",
@@ -218,7 +218,7 @@ def coordinates_plot(tables: SweepTables, task: str, highlight: Collection[str] 
             "Last, the evaluation's rank by value among all that is drawn, the best on top; dark lines are better.",
             _sample_words(sample),
             f"Left out: {plural(absent, 'other method')}." if absent else "",
-            words.SUBSET_MARK if facts.subset else "",
+            words.mark(facts),
         ),
         details=joined(
             f"From bottom to top: {'; '.join(ranges)}.",

@@ -210,7 +210,7 @@ def overall_rank(
         _unsuccessful(best, {task: field.tasks[task].repetitions for task in tasks}),
         left_out(absent),
         words.short(tables, list(tasks), field.searchers),
-        words.subsets([task for task in tasks if task_facts(tables, task).subset]),
+        words.marks([task_facts(tables, task) for task in tasks]),
     )
     figure, curves = draw_ranks(
         data,

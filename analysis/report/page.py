@@ -147,6 +147,7 @@ def _build(tables: SweepTables, folder: Path, processes: int, complete: bool) ->
                 "id": f"task-{names[task]}",
                 "file": names[task],
                 "facts": facts,
+                "mark": words.mark(facts),
                 "rows": result_rows(
                     results[results["task"] == task], leaders_on(comparison, task), facts.reported
                 ),
@@ -164,7 +165,6 @@ def _build(tables: SweepTables, folder: Path, processes: int, complete: bool) ->
         provenance=provenance_texts(tables.provenance),
         tables=sorted(frames),
         printed=printed,
-        subset_mark=words.SUBSET_MARK,
         fewest=FEWEST_UNITS,
         interval=f"{LEVEL * 100:g} %",
         resamples=RESAMPLES,
@@ -293,7 +293,7 @@ def _write_trials(environment: Environment, inputs: Inputs, task: str, name: str
         total=len(own),
         shown=len(shown),
         limit=LIMIT,
-        subset_words=words.SUBSET,
+        mark=words.mark(inputs.facts[task]),
         searchers=style.ordered(str(s) for s in own["searcher"]),
         statuses=[status for status in STATUSES if status in set(own["status"])],
     )

@@ -364,6 +364,10 @@ def notices(inputs: Inputs) -> list[str]:
     subsets = [str(task) for task in sorted(tables.tasks.index[tables.tasks["subset"].astype(bool)])]
     if subsets:
         items.append(f"{SUBSET} Tasks: {', '.join(subsets)}.")
+    replayed = {str(task): text for task, text in tables.tasks["replayed"].items() if text}
+    if replayed:
+        each = "; ".join(f"{task}: {text}" for task, text in sorted(replayed.items()))
+        items.append(f"Nothing was trained for these tasks, whose recorded trainings are replayed: {each}.")
     absent = len(unusable_studies(tables))
     if absent:
         items.append(

@@ -18,21 +18,22 @@ CEILING_DRAWS = 200
 _SEED = 20_240_001
 
 
-def values_agree(trained: Floats, said: Floats, spread: float) -> dict[str, Any]:
+def values_agree(trained: Floats, said: Floats, spread: float, own_spread: float) -> dict[str, Any]:
     """Return how far what a replay says of configurations agrees with fresh trainings of them.
 
     Args:
         trained: Losses of fresh trainings, (configurations, seeds); a failure as its finite loss.
         said: What the replay says of each, free of its noise; (configurations,).
         spread: Standard deviation of a loss over seeds, pooled over configurations; 0 where it is not known.
+        own_spread: The same without what a seed does to all configurations alike, which changes no rank.
 
     Returns:
-        ``configurations``, ``seeds``; ``spearman`` and ``kendall`` of ``said`` with the mean trained loss; ``ceiling``: the
-        Spearman's correlation that knowing each configuration's true mean would have with means of as many seeds;
-        ``error``: the root mean square difference in units of ``spread``, expected to be at least ``error_ceiling``,
-        the square root of 1 / seeds, from the seeds' noise alone; ``median_error`` likewise, of absolute differences;
-        the same of the best tenth, by trained loss, with ``best_`` before their names; ``bias``: mean difference, said
-        minus trained, in units of ``spread``. What cannot be computed is ``None``.
+        ``configurations``, ``seeds``; ``spearman`` and ``kendall`` of ``said`` with the mean trained loss;
+        ``ceiling``: the Spearman's correlation that knowing each configuration's true mean would have with means of
+        as many seeds; ``error``: the root mean square difference in units of ``spread``, expected to be at least
+        ``error_ceiling``, the square root of 1 / seeds, from the seeds' noise alone; ``median_error`` likewise, of
+        absolute differences; the same of the best tenth, by trained loss, with ``best_`` before their names;
+        ``bias``: mean difference, said minus trained, in units of ``spread``. What cannot be computed is ``None``.
     """
     mean = trained.mean(axis=1)
     best = mean <= np.quantile(mean, BEST)
@@ -41,7 +42,7 @@ def values_agree(trained: Floats, said: Floats, spread: float) -> dict[str, Any]
         "seeds": trained.shape[1],
         "spread": spread,
         "error_ceiling": math.sqrt(1 / trained.shape[1]),
-        "ceiling": ceiling(mean, spread / math.sqrt(trained.shape[1])),
+        "ceiling": ceiling(mean, own_spread / math.sqrt(trained.shape[1])),
     }
     for prefix, part in (("", np.full(len(mean), True)), ("best_", best)):
         found[f"{prefix}spearman"] = _or_none(_correlation(spearmanr, said[part], mean[part]))
@@ -74,9 +75,9 @@ def races_agree(trained: Comparison, replayed: Comparison) -> dict[str, Any]:
     Both have the same methods, repetitions, budgets and search seeds, so that their studies are pairs.
 
     Returns:
-        ``repetitions``; by method, under ``methods``: ``rank`` and ``replayed_rank``, its mean ranks, and ``difference``,
-        ``low``, ``high``, its mean final loss on the replay minus that on the task, with a bootstrap interval over
-        repetitions; ``spearman`` and ``largest`` (difference) of the mean ranks.
+        ``repetitions``; by method, under ``methods``: ``rank`` and ``replayed_rank``, its mean ranks, and
+        ``difference``, ``low``, ``high``, its mean final loss on the replay minus that on the task, with a bootstrap
+        interval over repetitions; ``spearman`` and ``largest`` (difference) of the mean ranks.
     """
     ((_, first),) = trained.scores.items()
     ((_, second),) = replayed.scores.items()

@@ -47,6 +47,7 @@ class TaskFacts:
         source: Where the task comes from; may be empty.
         subset: Whether its numbers were made on a data subset.
         group: Kind of task, such as ``image``; empty where it declares none.
+        replayed: What recorded trainings it replays, in words; empty where it trains or computes.
         references: What normalises its regret; ``None`` where the task declares nothing.
     """
 
@@ -58,6 +59,7 @@ class TaskFacts:
     source: str
     subset: bool
     group: str = ""
+    replayed: str = ""
     references: References | None = None
 
     @property
@@ -91,6 +93,7 @@ def task_facts(tables: SweepTables, task: str) -> TaskFacts:
         source=str(row["source"]),
         subset=bool(row["subset"]),
         group=str(row["group"]),
+        replayed=str(row["replayed"]),
         references=_references(task, row),
     )
 
