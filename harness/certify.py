@@ -301,6 +301,11 @@ def verdict(certificate: Mapping[str, Any]) -> tuple[bool, str]:
     return spearman >= least, words
 
 
+def shipped() -> Mapping[str, Path]:
+    """Return the recordings that come with the project, by name."""
+    return registry.task(REPLAY).shipped()  # type: ignore[attr-defined,no-any-return]
+
+
 def rows(recordings: Mapping[str, Path]) -> Sequence[tuple[str, ...]]:
     """Return a table of recordings and their certificates, one row each under `HEADER`."""
     table = []

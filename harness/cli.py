@@ -122,6 +122,11 @@ def tasks(name: Annotated[str | None, typer.Argument(help="Show one in full.")] 
         console.print(f"group: {task.group}", highlight=False)
     console.print(f"objective: {task.objective.direction} {task.objective.metric}", highlight=False)
     console.print(f"epochs: {task.fidelity.low} to {task.fidelity.high}", highlight=False)
+    if task.replayed:
+        from harness import certify
+
+        console.print()
+        _table(certify.HEADER, certify.rows(certify.shipped()))
 
 
 @app.command()

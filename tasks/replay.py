@@ -57,12 +57,17 @@ class Replay(Task):
         """Options of the task."""
 
         recording: str = Field(
-            "fashion_mlp-small",
+            "mnist_mlp-small",
             description="name of a recording that comes with the project, or a file's path",
         )
 
     options: Options
     cost_unit: ClassVar[str] = "s"
+
+    @staticmethod
+    def shipped() -> dict[str, Path]:
+        """Return the recordings that come with the project, by name."""
+        return {path.stem: path for path in sorted(FOLDER.glob("*.parquet"))}
 
     @property
     def path(self) -> Path:
@@ -263,18 +268,13 @@ def _regret(recording: Recording, objective: Objective) -> RegretScale | None:
     return RegretScale(best, middle) if objective.sign * best < objective.sign * middle else None
 
 
-def shipped() -> dict[str, Path]:
-    """Return the recordings that come with the project, by name."""
-    return {path.stem: path for path in sorted(FOLDER.glob("*.parquet"))}
-
-
 def path_of(recording: str) -> Path:
     """Return the file of a recording: one that comes with the project by its name, or any by its path.
 
     Raises:
         DataError: There is no such recording.
     """
-    known = shipped()
+    known = Replay.shipped()
     if recording in known:
         return known[recording]
     path = Path(recording)
