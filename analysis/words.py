@@ -16,16 +16,30 @@ from analysis.statistics.completeness import ended_short
 from analysis.statistics.inputs import Inputs
 from analysis.statistics.paired import POWER, repetitions_needed
 from analysis.statistics.significance import ALPHA, best_first, fewest_blocks
+from analysis.statistics.steps import SPENT_COST, cost_units
 from analysis.statistics.tasks import TaskFacts
+from harness.trial import RECORDED_SECONDS
 from results.tables import SweepTables
 
-COST_LABELS: Mapping[str, str] = {
+COST_LABELS: Mapping[str, str] = {  # but of what is counted in the tasks' own units; see `cost_label`
     "evaluations": "evaluations",
     "spent_epochs": "epochs trained",
     "train_seconds": "training seconds",
     "total_seconds": "training + search seconds",
     "virtual_time": "virtual time (task's own cost unit)",
 }
+
+
+def cost_label(tables: SweepTables, cost: str, tasks: Collection[str]) -> str:
+    """Name a cost, as on an axis, with the unit in which it is counted on these tasks."""
+    if cost != SPENT_COST:
+        return COST_LABELS[cost]
+    units = cost_units(tables, cost, tasks)
+    if len(units) > 1:
+        return "cost (each task's own unit)"
+    (unit,) = units
+    return "training seconds (recorded)" if unit == RECORDED_SECONDS else f"cost ({unit})"
+
 
 INTERVAL = f"{100 * LEVEL:g} % bootstrap interval"
 
@@ -128,6 +142,11 @@ def grouped(value: float) -> str:
     return f"{value:,.0f}".replace(",", " ")
 
 
+def amount(value: float) -> str:
+    """Return a count with its thousands apart; of what is not whole or above a billion, four significant digits."""
+    return grouped(value) if float(value).is_integer() and value < 1e9 else number(value, 4)
+
+
 def number_ranges(numbers: Sequence[int]) -> str:
     """Return ascending numbers with runs joined: ``0–2, 5``."""
     runs: list[list[int]] = []
@@ -217,10 +236,10 @@ def short(tables: SweepTables, tasks: Collection[str], searchers: Collection[str
 
 def _spent(row: Mapping[Hashable, Any]) -> str:
     """Return ``28 of 2000 epochs, 3 repetitions``."""
-    spent = grouped(row["high"])
+    spent = amount(row["high"])
     if row["low"] != row["high"]:
-        spent = f"{grouped(row['low'])} to {spent}"
-    return f"{spent} of {grouped(row['budget'])} {row['unit']}, {plural(row['repetitions'], 'repetition')}"
+        spent = f"{amount(row['low'])} to {spent}"
+    return f"{spent} of {amount(row['budget'])} {row['unit']}, {plural(row['repetitions'], 'repetition')}"
 
 
 def caveats(tables: SweepTables, facts: TaskFacts, searchers: Collection[str] | None = None) -> str:

@@ -150,6 +150,7 @@ def check_task(task: Task) -> None:
         "on_subset": bool,
         "version": int,
         "source": str,
+        "cost_unit": str,
         "group": str,
         "draws_splits": bool,
         "replayed": str,
@@ -164,6 +165,11 @@ def check_task(task: Task) -> None:
         raise TaskError(
             f"task {task.name!r}: group must be up to 40 small letters, digits and '-', beginning with a letter, such "
             f"as 'image', got {task.group!r}"
+        )
+    unit = task.cost_unit
+    if unit != unit.strip() or not 1 <= len(unit) <= 40 or not unit.isprintable():
+        raise TaskError(
+            f"task {task.name!r}: cost_unit must be 1 to 40 printable characters, such as 'FLOPs', got {unit!r}"
         )
     if not isinstance(task.key, TaskKey):  # which takes its data
         raise TaskError(f"task {task.name!r}: key must be a TaskKey, got {typed(task.key)}")

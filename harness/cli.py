@@ -782,8 +782,8 @@ def _report_end(sweep: Sweep, progress: Progress, results: Path) -> None:
             f"{progress.merged} equal requests"
         )
     _say(text)
-    for label, (spent, budget) in progress.short.items():
-        _say(f"short of its budget: {ended_short(label, spent, budget.amount, budget.unit)}", style="yellow")
+    for label, short in progress.short.items():
+        _say(f"short of its budget: {ended_short(label, *short)}", style="yellow")
     for label, message in progress.failed.items():
         _say(f"failed: {label}: {message}", style="red")
     if progress.reevaluations:

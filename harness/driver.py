@@ -39,7 +39,7 @@ from harness.reevaluation import Reevaluation, reevaluations
 from harness.schedule import EpochTimes, next_to_begin, next_to_submit
 from harness.sweep import PlannedStudy, Sweep
 from harness.task import Inspection, Task, checked_data, data_digest, read_only
-from harness.trial import Curve, Evaluation, Proposal, Status, in_unit
+from harness.trial import Curve, Evaluation, Proposal, Status, amount_in_words, in_unit, unit_in_words
 from results.logs import StudyLogs
 from results.reading import StudyRecord, read_study
 from results.writer import RecordWriter, StudyJournal
@@ -71,7 +71,7 @@ class _Active:
     """Epochs charged, by trial."""
     in_flight: int = 0
     epochs_left: float = 0.0
-    """Epochs to come, at full fidelity where the budget is in evaluations."""
+    """Epochs to come: at full fidelity of a budget in evaluations, and about so many of one in cost."""
 
 
 @dataclass(slots=True, eq=False)
@@ -206,8 +206,13 @@ class Driver:
     def _note_short(self, plan: PlannedStudy, done: Done) -> None:
         """Keep the name of a study that ended with budget left."""
         if done.reason == EXHAUSTED:
-            spent = in_unit(plan.key.budget.unit, evaluations=done.evaluations, epochs=done.epochs)
-            self._progress.short[plan.label] = (spent, plan.key.budget)
+            budget = plan.key.budget
+            spent = in_unit(budget.unit, evaluations=done.evaluations, epochs=done.epochs, cost=done.cost)
+            self._progress.short[plan.label] = (spent, budget.amount, self._unit(plan))
+
+    def _unit(self, plan: PlannedStudy) -> str:
+        """Name what a study's budget is counted in."""
+        return unit_in_words(plan.key.budget.unit, self._sweep.tasks[plan.task].cost_unit)
 
     def _count_workforce(self) -> None:
         force, progress = self._executor.workforce, self._progress
@@ -246,8 +251,7 @@ class Driver:
 
     def _epochs(self, plan: PlannedStudy) -> float:
         """Return the epochs a study may train."""
-        budget, full = plan.key.budget, self._sweep.tasks[plan.task].fidelity.high
-        return budget.amount * full if budget.unit == "evaluations" else budget.amount
+        return plan.key.budget.epochs(self._sweep.tasks[plan.task].fidelity)
 
     def _open(self, plan: PlannedStudy, *, restart: bool = False, deaths: int = 0) -> None:
         """Let a study begin, or begin again, with a fresh searcher; what it did before is replayed."""
@@ -267,11 +271,11 @@ class Driver:
             return
         active = _Active(plan, task, journal, deaths, epochs_left=self._epochs(plan))
         self._active[plan.key.id] = active
-        budget = plan.key.budget
+        budget = f"{amount_in_words(plan.key.budget.amount)} {self._unit(plan)}"
         self._log(
             plan,
             "opened",
-            f"{plan.label}: budget {budget.amount} {budget.unit}, search seed {plan.key.search_seed}, "
+            f"{plan.label}: budget {budget}, search seed {plan.key.search_seed}, "
             f"training seed {plan.key.training_seed}; {len(recorded)} evaluations recorded",
         )
         self._step(active, Step(plan.key, begin=True, recorded=recorded, history=journal.history))

@@ -7,22 +7,23 @@ from typing import Annotated, Self
 
 import msgspec
 
-from harness.trial import Proposal, Status
+from harness.trial import Proposal, Status, amount_in_words
 
 EXHAUSTED = "exhausted"
 """How a study ends that had budget left: its searcher had nothing more to propose."""
 
 
-def ended_short(label: str, spent: int, amount: int, unit: str) -> str:
+def ended_short(label: str, spent: float, amount: float, unit: str) -> str:
     """Say that a study ended with budget left.
 
     Args:
         label: The study.
         spent: What of its budget it spent, in the budget's unit.
         amount: Its budget.
-        unit: The unit: evaluations or epochs.
+        unit: The unit, in words.
     """
-    return f"{label}: ended after {spent} of {amount} {unit}; its searcher had nothing more to propose"
+    of = f"{amount_in_words(spent)} of {amount_in_words(amount)} {unit}"
+    return f"{label}: ended after {of}; its searcher had nothing more to propose"
 
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=1 << 53)]
@@ -43,6 +44,7 @@ class Asked(msgspec.Struct, frozen=True, gc=False, tag_field="event", tag="asked
         epochs: How far to evaluate it.
         evaluation: Id of the evaluation; empty until it is recorded.
         start: Virtual time at which a worker took it, in the task's cost unit.
+        cost: What an epoch of it costs, in the same unit.
         ask_seconds: Measured time the searcher took.
     """
 
@@ -52,10 +54,11 @@ class Asked(msgspec.Struct, frozen=True, gc=False, tag_field="event", tag="asked
     epochs: Annotated[int, msgspec.Meta(ge=1, le=1 << 53)]
     evaluation: str
     start: float
+    cost: Annotated[float, msgspec.Meta(gt=0)]
     ask_seconds: Seconds
 
     @classmethod
-    def of(cls, number: int, proposal: Proposal, start: float, ask_seconds: float) -> Self:
+    def of(cls, number: int, proposal: Proposal, start: float, cost: float, ask_seconds: float) -> Self:
         """Return the event of a proposal.
 
         Raises:
@@ -63,7 +66,7 @@ class Asked(msgspec.Struct, frozen=True, gc=False, tag_field="event", tag="asked
             ValueError: A number in it is not finite.
         """
         config = msgspec.Raw(_encode(dict(proposal.config)).encode())
-        return cls(number, proposal.trial, config, proposal.epochs, "", start, ask_seconds)
+        return cls(number, proposal.trial, config, proposal.epochs, "", start, cost, ask_seconds)
 
     @property
     def proposal(self) -> Proposal:
@@ -107,12 +110,14 @@ class Done(msgspec.Struct, frozen=True, gc=False, tag_field="event", tag="done")
             searcher has nothing more to propose).
         evaluations: Evaluations told in all.
         epochs: Epochs charged in all.
+        cost: What these cost, in the task's cost unit: the sum, in the order told, of epochs times `Asked.cost`.
         digest: Digest of all lines of the journal before this one; empty until it is recorded.
     """
 
     reason: str
     evaluations: Count
     epochs: Count
+    cost: Annotated[float, msgspec.Meta(ge=0)]
     digest: str = ""
 
 

@@ -16,13 +16,13 @@ class Search:
 
     Args:
         searcher: Registered name.
-        budget: As in a sweep file: ``{"evaluations": 60}``, ``{"epochs": 100}`` or ``{"full": 20}``.
+        budget: As in a sweep file: ``{"evaluations": 60}``, ``{"epochs": 100}``, ``{"full": 20}`` or ``{"cost": 9e9}``.
         settings: The searcher's settings.
         found: The best configuration the report names; empty where it names none.
     """
 
     searcher: str
-    budget: Mapping[str, int]
+    budget: Mapping[str, float]
     settings: Mapping[str, Any] = field(default_factory=dict)
     found: Config = field(default_factory=dict)
 

@@ -156,7 +156,7 @@ class StudyKey:
             "task": self.task.as_json(),
             "searcher": self.searcher,
             "settings": dict(self.settings),
-            "budget": {"unit": self.budget.unit, "amount": self.budget.amount},
+            "budget": self.budget.as_json(),
             "workers": self.workers,
             "repetition": self.repetition,
             "root_seed": self.root_seed,

@@ -290,7 +290,7 @@ def _drive(
 
 
 def _expected_evaluations(sweep: Sweep) -> int:
-    """Evaluations a sweep will tell; an estimate at full fidelity where the budget is in epochs."""
+    """Evaluations a sweep will tell; an estimate at full fidelity where the budget is in epochs or in cost."""
     return sum(study.key.budget.full_evaluations(sweep.tasks[study.task].fidelity) for study in sweep.studies)
 
 
@@ -308,7 +308,7 @@ def _counts(progress: Progress) -> Counts:
         merged=progress.merged,
         retried=progress.retried,
         followed=list(progress.followed),
-        short={label: (spent, budget.amount) for label, (spent, budget) in progress.short.items()},
+        short={label: (spent, amount) for label, (spent, amount, _) in progress.short.items()},
         seconds=progress.elapsed,
         train_seconds=progress.train_seconds,
         search_seconds=progress.search_seconds,

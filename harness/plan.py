@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from harness.keys import GROUP, NAME
-from harness.trial import Unit
+from harness.trial import Budget, Unit, unit_in_words
 
 _Positive = Annotated[int, msgspec.Meta(ge=1, le=1 << 53)]
 
@@ -24,13 +24,28 @@ class TaskPlan(msgspec.Struct, frozen=True):
     failure: float
     full_epochs: _Positive
     budget_unit: Unit
-    budget_amount: _Positive
+    budget_amount: _Positive | Annotated[float, msgspec.Meta(gt=0)]
+    budget_full_cost: float
+    cost_unit: str
     subset: bool
     data: str
     regret_best: float | None
     regret_reference: float | None
     group: Annotated[str, msgspec.Meta(pattern=f"^({GROUP})?$")] = ""
     replayed: str = ""
+
+    @property
+    def budget(self) -> Budget:
+        """What each study may spend."""
+        return Budget(self.budget_unit, self.budget_amount, self.budget_full_cost)
+
+    @property
+    def unit(self) -> str:
+        """What its budget is counted in, in words."""
+        return unit_in_words(self.budget_unit, self.cost_unit)
+
+    def __post_init__(self) -> None:
+        _ = self.budget  # which refuses what contradicts itself
 
 
 Splits = Literal["fixed", "repetition"]

@@ -11,7 +11,6 @@ from typing import Annotated
 import msgspec
 
 from harness.events import Count, Seconds
-from harness.trial import Budget
 
 RATE_SECONDS = 60.0
 """The rate shown is that of the last so many seconds."""
@@ -123,7 +122,7 @@ class Progress:
 
     Attributes:
         studies: Studies planned.
-        evaluations: Evaluations planned, an estimate where the budget is in epochs.
+        evaluations: Evaluations planned, an estimate where the budget is in epochs or in cost.
         complete: Studies that were done before this run.
         done: Studies done in this run.
         failed: Label and message of the studies that failed in this run.
@@ -143,7 +142,8 @@ class Progress:
         evaluators_starting: Evaluators that are being started now.
         lost: Evaluators that were lost or stopped in this run, each replaced by a new one.
         followed: Labels of the studies whose searchers were told recorded trials, since their replay departed.
-        short: What was spent and the budget, by label, of the studies that ended with budget left, now or before.
+        short: What was spent, the budget, and the name of their unit, by label, of the studies that ended with budget
+            left, now or before.
         statuses: Evaluations told by status.
         train_seconds: Seconds of the trainings of this run.
         search_seconds: Seconds of ask and tell in this run.
@@ -172,7 +172,7 @@ class Progress:
     evaluators_starting: int = 0
     lost: int = 0
     followed: list[str] = field(default_factory=list)
-    short: dict[str, tuple[int, Budget]] = field(default_factory=dict)
+    short: dict[str, tuple[float, float, str]] = field(default_factory=dict)
     statuses: Counter[str] = field(default_factory=Counter)
     train_seconds: float = 0.0
     search_seconds: float = 0.0

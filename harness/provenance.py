@@ -10,7 +10,7 @@ import sys
 from datetime import UTC, datetime
 from importlib.metadata import distributions
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -18,6 +18,8 @@ from harness.arithmetic import in_use
 from harness.events import Count, Seconds
 from harness.machine import processor
 from harness.plan import Compare
+
+_Amount = Annotated[float, msgspec.Meta(ge=0)]
 
 
 class Counts(msgspec.Struct, frozen=True):
@@ -35,7 +37,7 @@ class Counts(msgspec.Struct, frozen=True):
     merged: Count
     retried: Count
     followed: list[str]
-    short: dict[str, tuple[Count, Count]]
+    short: dict[str, tuple[_Amount, _Amount]]
     seconds: Seconds
     train_seconds: Seconds
     search_seconds: Seconds

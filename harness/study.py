@@ -14,7 +14,16 @@ from typing import Protocol
 from harness.errors import ProtocolError, SearcherError, TaskError
 from harness.events import EXHAUSTED, Asked, Done, Event, Told
 from harness.space import Config
-from harness.trial import Budget, Evaluation, Problem, Proposal, Status, charged_epochs
+from harness.trial import (
+    Budget,
+    Evaluation,
+    Problem,
+    Proposal,
+    Status,
+    amount_in_words,
+    charged_epochs,
+    in_unit,
+)
 
 
 class AskTell(Protocol):
@@ -46,11 +55,12 @@ class AskTell(Protocol):
 
 @dataclass(slots=True)
 class _Running:
-    """A proposal on a virtual worker."""
+    """A proposal on a virtual worker: what an epoch of it costs, and what is reserved for it, in the budget's unit."""
 
     proposal: Proposal
+    cost: float
     finish: float
-    increment: int
+    reserved: float
     evaluation: Evaluation | None = None
 
 
@@ -62,6 +72,10 @@ class Study:
     same time is told in the order asked, before anything new is asked. A trial that diverges early
     is charged only the epochs it took, but holds its worker for all of them, so that the order of
     tells is known without waiting for trials that finish later.
+
+    Of the budget, in whatever unit, a trial reserves what it was asked for while it runs, and is charged
+    what it took when it is told. A proposal that does not fit beside what is spent and reserved is held: it is
+    evaluated once something that runs gave back enough, and where nothing can, the study ends by its budget.
 
     Args:
         searcher: The method; its problem and budget are the study's.
@@ -80,6 +94,7 @@ class Study:
         self._asked = 0
         self._told = 0
         self._spent_epochs = 0
+        self._spent_cost = 0.0
         self._running: dict[int, _Running] = {}
         self._asked_epochs: dict[int, int] = {}
         self._charged: dict[int, int] = {}
@@ -107,7 +122,7 @@ class Study:
             if not self._running:
                 if not self._told:
                     raise self._nothing_done()
-                self.done = Done(self._ending, self._told, self._spent_epochs)
+                self.done = Done(self._ending, self._told, self._spent_epochs, self._spent_cost)
                 yield self.done
                 return
             finish = min(running.finish for running in self._running.values())
@@ -137,7 +152,7 @@ class Study:
     def _fill(self) -> Generator[Asked, None, str]:
         """Ask while a worker is free; return why asking stopped, as it would end the study."""
         while len(self._running) < self._workers:
-            if not self._affords(self._searcher.problem.fidelity.low):
+            if not self._affords(self._searcher.budget.least(self._searcher.problem.fidelity)):
                 return "budget"
             proposal = self._next()
             if proposal is None:
@@ -148,19 +163,21 @@ class Study:
                     f"searcher {self._searcher.name!r} continues trial {proposal.trial} up to "
                     f"{proposal.epochs} epochs, but it has been evaluated that far already"
                 )
-            if not self._affords(increment):
+            cost = self._cost(proposal.config)
+            taken = in_unit(
+                self._searcher.budget.unit, evaluations=1, epochs=increment, cost=increment * cost
+            )
+            if not self._affords(taken):
                 # A running trial that ends early gives epochs back, so the proposal may yet fit.
                 self._held = proposal
                 return "budget"
             self._asked_epochs[proposal.trial] = proposal.epochs
             number = self._asked
-            finish = self._clock + increment * self._cost(proposal.config)
-            if not math.isfinite(finish):
-                raise TaskError(f"cost adds up to more than a float holds after {number} proposals")
-            self._running[number] = _Running(proposal, finish, increment)
+            finish = self._finite(self._clock + increment * cost)
+            self._running[number] = _Running(proposal, cost, finish, taken)
             self._asked += 1
             seconds, self._ask_seconds = self._ask_seconds, 0.0
-            yield Asked.of(number, proposal, self._clock, seconds)
+            yield Asked.of(number, proposal, self._clock, cost, seconds)
         return "budget"
 
     def _next(self) -> Proposal | None:
@@ -176,18 +193,27 @@ class Study:
         name, budget = self._searcher.name, self._searcher.budget
         if self._ending == EXHAUSTED:
             return SearcherError(f"searcher {name!r} proposed nothing at all")
-        least = self._searcher.problem.fidelity.low if self._held is None else self._held.epochs
+        held = self._held
+        needed = f"{self._searcher.problem.fidelity.low if held is None else held.epochs} epochs"
+        if held is not None and budget.unit == "cost":
+            needed += f" of {dict(held.config)}, at a cost of {held.epochs * self._cost(held.config):.6g}"
         return SearcherError(
-            f"searcher {name!r} first needs {least} epochs, and the budget is {budget.amount} {budget.unit}: that pays "
-            "for no evaluation; raise the budget"
+            f"searcher {name!r} first needs {needed}, and the budget is {amount_in_words(budget.amount)} "
+            f"{budget.unit}: that pays for no evaluation; raise the budget"
         )
 
-    def _affords(self, epochs: int) -> bool:
+    def _affords(self, taken: float) -> bool:
+        """Whether the budget pays for so much more, in its unit, besides what is spent and what is running."""
         budget = self._searcher.budget
-        if budget.unit == "evaluations":
-            return self._asked < budget.amount
-        reserved = sum(running.increment for running in self._running.values())
-        return self._spent_epochs + reserved + epochs <= budget.amount
+        spent = in_unit(budget.unit, evaluations=self._told, epochs=self._spent_epochs, cost=self._spent_cost)
+        reserved = (running.reserved for running in self._running.values())
+        # Each by itself first: of numbers that are beyond any budget there may be no sum.
+        return budget.covers(taken) and budget.covers(math.fsum([spent, *reserved, taken]))
+
+    def _finite(self, cost: float) -> float:
+        if not math.isfinite(cost):
+            raise TaskError(f"cost adds up to more than a float holds after {self._asked} proposals")
+        return cost
 
     def _tell(self, number: int) -> Told:
         running = self._running.pop(number)
@@ -197,6 +223,7 @@ class Study:
         charge = charged_epochs(proposal, evaluation, before)
         self._charged[proposal.trial] = before + charge
         self._spent_epochs += charge
+        self._spent_cost = self._finite(self._spent_cost + charge * running.cost)
         self._told += 1
         self._searcher.tell(proposal, evaluation)
         objective = self._objective

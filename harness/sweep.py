@@ -11,6 +11,7 @@ from typing import Any, Final
 from pydantic import BaseModel, ValidationError
 
 from harness import document, registry
+from harness.budgets import POINTS, budget_of
 from harness.checks import check_task, folder_kept
 from harness.errors import DerbyError, Interruption, SweepError, UnknownNameError, nearest, said, shown
 from harness.keys import StudyKey, TaskKey, derive_seed
@@ -27,7 +28,7 @@ from harness.sweep_fields import (
     check_legible,
 )
 from harness.task import Task
-from harness.trial import Budget
+from harness.trial import Budget, amount_in_words, in_unit, unit_in_words
 
 _SHOWN: Final = 50
 """Problems that a message lists; of more it gives the number."""
@@ -45,6 +46,15 @@ class PlannedStudy:
     def label(self) -> str:
         """A name for people."""
         return study_label(self.searcher, self.task, self.key.repetition)
+
+
+@dataclass(frozen=True, slots=True)
+class _Budgeted:
+    """A task, what each study of it may spend, and of a budget of cost the least that an epoch is known to cost."""
+
+    task: Task
+    budget: Budget
+    least_cost: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +98,8 @@ class Sweep:
                     full_epochs=task.fidelity.high,
                     budget_unit=budgets[label].unit,
                     budget_amount=budgets[label].amount,
+                    budget_full_cost=budgets[label].full_cost,
+                    cost_unit=task.cost_unit,
                     subset=task.on_subset,
                     data=task.key.data,
                     regret_best=task.regret.best if task.regret else None,
@@ -180,7 +192,7 @@ def _checked(value: Any, problems: _Problems, text: str) -> Sweep:
         problems.add(("repetitions",), f"{product} are more than the {MOST_STUDIES} of a sweep")
         problems.raise_if_any()
     tasks = _tasks(spec, problems)
-    unsplit = [label for label, (task, _) in tasks.items() if not task.draws_splits]
+    unsplit = [label for label, own in tasks.items() if not own.task.draws_splits]
     if spec.splits == "repetition" and unsplit:
         named = ", ".join(map(repr, unsplit))
         problems.add(
@@ -192,7 +204,7 @@ def _checked(value: Any, problems: _Problems, text: str) -> Sweep:
     compare = _compare(spec, problems)
     problems.raise_if_any()
     studies = _studies(spec, tasks, searchers)
-    return Sweep(spec, text, {label: task for label, (task, _) in tasks.items()}, studies, compare)
+    return Sweep(spec, text, {label: own.task for label, own in tasks.items()}, studies, compare)
 
 
 def _looks(label: str) -> str:
@@ -200,9 +212,9 @@ def _looks(label: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", label).split())
 
 
-def _tasks(spec: SweepSpec, problems: _Problems) -> dict[str, tuple[Task, Budget]]:
+def _tasks(spec: SweepSpec, problems: _Problems) -> dict[str, _Budgeted]:
     """Build the tasks by label with their budgets."""
-    tasks: dict[str, tuple[Task, Budget]] = {}
+    tasks: dict[str, _Budgeted] = {}
     for i, entry in enumerate(spec.tasks):
         place: document.FieldPath = ("tasks", i)
         try:
@@ -235,8 +247,12 @@ def _tasks(spec: SweepSpec, problems: _Problems) -> dict[str, tuple[Task, Budget
             kind.require_libraries()
             with folder_kept():
                 check_task(task)
+            budget, least_cost = budget_of(entry.budget or spec.budget, task)
         except Interruption:
             raise
+        except SweepError as error:
+            problems.add((*(() if entry.budget is None else place), "budget"), str(error))
+            continue
         except DerbyError as error:
             problems.add(place, str(error))
             continue
@@ -245,12 +261,12 @@ def _tasks(spec: SweepSpec, problems: _Problems) -> dict[str, tuple[Task, Budget
             continue
         if label in tasks:
             problems.add(place, f"task {label!r} is listed twice")
-        tasks[label] = (task, (entry.budget or spec.budget).resolve(task.fidelity))
+        tasks[label] = _Budgeted(task, budget, least_cost)
     return tasks
 
 
 def _searchers(
-    spec: SweepSpec, tasks: Mapping[str, tuple[Task, Budget]], problems: _Problems
+    spec: SweepSpec, tasks: Mapping[str, _Budgeted], problems: _Problems
 ) -> list[tuple[str, dict[str, Any], str]]:
     """Return each searcher's name, settings and label, refusing what cannot work."""
     usable: list[tuple[str, dict[str, Any], str]] = []
@@ -284,8 +300,8 @@ def _searchers(
             problems.add(place, str(error))
         if spec.workers > 1 and not kind.parallel:
             problems.add(place, f"searcher {label!r} proposes one at a time; it needs workers: 1")
-        for task_label, (task, budget) in tasks.items():
-            for reason in _obstacles(kind, task, budget, settings):
+        for task_label, own in tasks.items():
+            for reason in _obstacles(kind, own, settings):
                 problems.add(place, f"searcher {label!r} cannot search task {task_label!r}: {reason}")
         usable.append((entry.name, settings.as_json(), label))
     return usable
@@ -293,18 +309,18 @@ def _searchers(
 
 def _studies(
     spec: SweepSpec,
-    tasks: Mapping[str, tuple[Task, Budget]],
+    tasks: Mapping[str, _Budgeted],
     searchers: Sequence[tuple[str, dict[str, Any], str]],
 ) -> list[PlannedStudy]:
     """Cross searchers, tasks and repetitions."""
-    keys = {label: task.key for label, (task, _) in tasks.items()}
+    keys = {label: own.task.key for label, own in tasks.items()}
     return [
         PlannedStudy(
             StudyKey(
                 task=_split(spec, keys[task_label], repetition),
                 searcher=name,
                 settings=settings,
-                budget=budget,
+                budget=own.budget,
                 workers=spec.workers,
                 repetition=repetition,
                 root_seed=spec.seed,
@@ -316,7 +332,7 @@ def _studies(
             label,
         )
         for repetition in range(spec.repetitions)
-        for task_label, (_, budget) in tasks.items()
+        for task_label, own in tasks.items()
         for name, settings, label in searchers
     ]
 
@@ -361,8 +377,9 @@ def _split(spec: SweepSpec, key: TaskKey, repetition: int) -> TaskKey:
     return replace(key, split=derive_seed(spec.seed, "split", repetition))
 
 
-def _obstacles(kind: type[Searcher], task: Task, budget: Budget, settings: Options) -> list[str]:
+def _obstacles(kind: type[Searcher], own: _Budgeted, settings: Options) -> list[str]:
     """Return why a searcher cannot search a task under a budget."""
+    task, budget = own.task, own.budget
     try:
         reasons = list(kind.incompatibilities(task.problem, budget, settings))
         least = kind.least_epochs(task.problem, budget, settings)
@@ -370,9 +387,14 @@ def _obstacles(kind: type[Searcher], task: Task, budget: Budget, settings: Optio
         raise
     except BaseException as error:  # noqa: BLE001 - the boundary: code of others
         return [f"asked whether it can, it failed: {said(error)}"]
-    if not reasons and budget.unit == "epochs" and budget.amount < least:
+    taken = in_unit(budget.unit, evaluations=1, epochs=least, cost=least * own.least_cost)
+    if not reasons and not budget.covers(taken):
+        unit = unit_in_words(budget.unit, task.cost_unit)
+        needs = f"the first needs {least} epochs"
+        if budget.unit == "cost":
+            needs += f", and of {POINTS} configurations all over its space the cheapest costs {amount_in_words(taken)}"
         reasons.append(
-            f"its budget of {budget.amount} epochs pays for no evaluation: the first needs {least}; raise the budget"
+            f"its budget of {amount_in_words(budget.amount)} {unit} pays for no evaluation: {needs}; raise the budget"
         )
     return reasons
 

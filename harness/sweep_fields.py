@@ -10,7 +10,6 @@ from harness import document
 from harness.arithmetic import Arithmetic
 from harness.keys import NAME
 from harness.plan import Splits
-from harness.trial import Budget, Fidelity
 
 MOST_STUDIES: Final = 100_000
 """Repetitions × tasks × searchers; each study is a file of the record."""
@@ -18,6 +17,8 @@ MOST_LISTED: Final = 1000
 """Tasks of a sweep, and searchers."""
 MOST_BUDGET: Final = 10**9
 """Evaluations or epochs of one study."""
+LARGEST_COST: Final = 1e300
+"""Of one study: more than anything costs, and less than what floats cannot hold."""
 MOST_WORKERS: Final = 10_000
 MOST_THREADS: Final = 1024
 MOST_REEVALUATIONS: Final = 1000
@@ -32,26 +33,28 @@ class _Model(BaseModel):
 
 
 class BudgetSpec(_Model):
-    """What each study may spend: exactly one of the three."""
+    """What each study may spend: exactly one of these."""
 
     evaluations: int | None = Field(None, ge=1, le=MOST_BUDGET, description="proposals evaluated")
     epochs: int | None = Field(None, ge=1, le=MOST_BUDGET, description="epochs trained")
     full: int | None = Field(
         None, ge=1, le=MOST_BUDGET, description="epochs worth this many evaluations at full fidelity"
     )
+    cost: float | None = Field(
+        None, gt=0, le=LARGEST_COST, description="cost of the epochs trained, in the task's own unit"
+    )
+    seconds: float | None = Field(
+        None, gt=0, le=LARGEST_COST, description="the same, of tasks that cost recorded seconds"
+    )
 
     @model_validator(mode="after")
     def _exactly_one(self) -> BudgetSpec:
         given = [getattr(self, name) for name in self.model_fields_set]
         if len(given) != 1 or given[0] is None:
-            raise ValueError("give exactly one of evaluations, epochs and full, such as {evaluations: 60}")
+            raise ValueError(
+                "give exactly one of evaluations, epochs, full, cost and seconds, such as {evaluations: 60}"
+            )
         return self
-
-    def resolve(self, fidelity: Fidelity) -> Budget:
-        """Return the budget on a task."""
-        if self.evaluations is not None:
-            return Budget("evaluations", self.evaluations)
-        return Budget("epochs", self.epochs if self.epochs is not None else (self.full or 0) * fidelity.high)
 
 
 class TaskSpec(_Model):

@@ -112,6 +112,12 @@ class Task(ABC):
     """What the source ran and published, for ``derby reproduce``."""
     slash: ClassVar[str] = "variant"
     """The option that comes after the name and a slash, where a task is named in short: ``fashion_mlp/small``."""
+    cost_unit: ClassVar[str] = "units of cost"
+    """What `cost` is counted in, in words and in the plural, such as ``FLOPs``; up to 40 characters.
+
+    ``s`` means the seconds on record of a training that is replayed, which are the same in every run: only of such a
+    task can a budget be in seconds.
+    """
     cheap: ClassVar[bool] = False
     """Whether an evaluation costs microseconds, less than handing it to another process."""
     on_subset: bool = False
@@ -287,9 +293,10 @@ class Task(ABC):
 
     @abstractmethod
     def cost(self, config: Config) -> float:
-        """Return the deterministic cost of one epoch, positive, in the task's own unit (such as FLOPs).
+        """Return the deterministic cost of one epoch, positive, in the task's own unit, `cost_unit`.
 
-        It orders parallel trials in virtual time; it is never compared between tasks.
+        It orders parallel trials in virtual time, and is what budgets of cost are spent in; it is never compared
+        between tasks. The record has it: a task whose costs change raises its version.
         """
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Literal
+from typing import Any, Final, Literal
 
 from harness.space import Config, Space
 
@@ -83,13 +83,36 @@ class Problem:
     objective: Objective
 
 
-Unit = Literal["evaluations", "epochs"]
+Unit = Literal["evaluations", "epochs", "cost"]
 """What budgets are counted in."""
 
+RECORDED_SECONDS: Final = "s"
+"""The unit of cost of a task that costs the seconds on record, which are the same in every run."""
 
-def in_unit(unit: Unit, *, evaluations: int, epochs: int) -> int:
-    """Return which of the two a budget of that unit is spent in."""
-    return evaluations if unit == "evaluations" else epochs
+ROUNDING: Final = 1e-9
+"""Part of a budget of cost that decides nothing: what is spent is a sum, and 0.1 three times is to fit into 0.3."""
+
+
+def in_unit(unit: Unit, *, evaluations: float, epochs: float, cost: float) -> float:
+    """Return which of the three a budget of that unit is spent in."""
+    return {"evaluations": evaluations, "epochs": epochs, "cost": cost}[unit]
+
+
+def unit_in_words(unit: Unit, cost_unit: str) -> str:
+    """Name what a budget is counted in, in the plural: ``evaluations``, ``epochs``, ``recorded seconds``, ``FLOPs``.
+
+    Args:
+        unit: The budget's.
+        cost_unit: The task's own unit of cost.
+    """
+    if unit != "cost":
+        return unit
+    return "recorded seconds" if cost_unit == RECORDED_SECONDS else cost_unit
+
+
+def amount_in_words(amount: float) -> str:
+    """Return an amount of a budget as text: a count as it is, a cost with six significant digits."""
+    return str(amount) if isinstance(amount, int) else f"{amount:.6g}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,21 +120,58 @@ class Budget:
     """What one study may spend.
 
     Args:
-        unit: ``"evaluations"`` counts proposals evaluated, ``"epochs"`` counts epochs trained, a
-            continued trial only for its additional ones.
-        amount: How many, at least 1.
+        unit: ``"evaluations"`` counts proposals evaluated; ``"epochs"`` counts epochs trained, a continued trial only
+            for its additional ones; ``"cost"`` counts these epochs at the task's own cost of each.
+        amount: How many: whole and at least 1, or of cost any positive, finite number.
+        full_cost: Of a budget of cost, what an evaluation at full fidelity costs: the mean over the task's space. It
+            is how methods know about how many evaluations they can plan with. 0 in the other units.
+
+    Raises:
+        ValueError: These contradict each other.
     """
 
     unit: Unit
-    amount: int
+    amount: float
+    full_cost: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.amount < 1:
-            raise ValueError(f"a budget must be at least 1, got {self.amount}")
+        if self.unit != "cost":
+            if self.amount < 1 or self.full_cost:
+                raise ValueError(
+                    f"a budget of {self.unit} must be at least 1, without a full_cost, got {self}"
+                )
+        elif not (0 < self.amount < math.inf and 0 < self.full_cost < math.inf):
+            raise ValueError(f"a budget of cost needs a positive, finite amount and full_cost, got {self}")
+
+    def covers(self, amount: float) -> bool:
+        """Whether it pays for so much in all, in its unit."""
+        return amount <= self.amount + (self.amount * ROUNDING if self.unit == "cost" else 0)
+
+    def least(self, fidelity: Fidelity) -> float:
+        """What must be left of it for another proposal to be worth asking for, in its unit.
+
+        What a configuration costs is only known when it is there, so of a cost it is whatever is more than `ROUNDING`.
+        """
+        return in_unit(self.unit, evaluations=1, epochs=fidelity.low, cost=2 * ROUNDING * self.amount)
+
+    def epochs(self, fidelity: Fidelity) -> float:
+        """How many epochs it pays for: at full fidelity of evaluations, and on the whole space's average of cost."""
+        if self.unit == "epochs":
+            return self.amount
+        evaluations = self.amount if self.unit == "evaluations" else self.amount / self.full_cost
+        return evaluations * fidelity.high
 
     def full_evaluations(self, fidelity: Fidelity) -> int:
-        """How many evaluations at full fidelity the budget pays for (0 when it pays for none)."""
-        return self.amount if self.unit == "evaluations" else self.amount // fidelity.high
+        """How many evaluations at full fidelity the budget pays for (0 when it pays for none).
+
+        Of a budget of cost: as many as it pays for on average over the space, for what each costs is not known before.
+        """
+        return int(self.epochs(fidelity) * (1 + ROUNDING) // fidelity.high)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as JSON types: the fields that it has."""
+        fields = {"unit": self.unit, "amount": self.amount}
+        return fields if self.unit != "cost" else {**fields, "full_cost": self.full_cost}
 
 
 @dataclass(frozen=True, slots=True)

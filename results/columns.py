@@ -39,6 +39,10 @@ TRIALS: Mapping[str, Column] = MappingProxyType(
         "loss": Column("float64", "what the searcher was told, minimised; finite"),
         "evaluations": Column("int64", "cumulative cost: evaluations told so far, this one included"),
         "spent_epochs": Column("int64", "cumulative cost: epochs charged so far"),
+        "spent_cost": Column(
+            "float64",
+            "cumulative cost: epochs charged so far, each at the task's own deterministic cost, in its cost unit",
+        ),
         "train_seconds": Column(
             "float64", "cumulative cost: seconds of the charged epochs as first measured"
         ),
@@ -77,7 +81,7 @@ STUDIES: Mapping[str, Column] = MappingProxyType(
         "state": Column("str", "`done`, `running` (begun and not ended), `failed` or `missing`"),
         "reason": Column("str", "why it failed, or how it ended; empty before"),
         "evaluations": Column("int64", "evaluations told so far"),
-        "spent": Column("int64", "what of its budget is spent so far, in the budget's unit"),
+        "spent": Column("float64", "what of its budget is spent so far, in the budget's unit"),
         "followed": Column(
             "int64",
             "how many of these the searcher was told from the record, because what it proposed when the study went "
@@ -108,8 +112,15 @@ TASKS: Mapping[str, Column] = MappingProxyType(
         "direction": Column("str", "`min` or `max`"),
         "failure": Column("float64", "metric value that a failed evaluation is told as"),
         "full_epochs": Column("int64", "epochs of full fidelity"),
-        "budget_unit": Column("str", "`evaluations` or `epochs`"),
-        "budget_amount": Column("int64", "what each study may spend, in that unit"),
+        "budget_unit": Column("str", "`evaluations`, `epochs` or `cost`"),
+        "budget_amount": Column("float64", "what each study may spend, in that unit"),
+        "budget_full_cost": Column(
+            "float64",
+            "of a budget of cost, what an evaluation at full fidelity costs on average over the task's space; else 0",
+        ),
+        "cost_unit": Column(
+            "str", "the task's own unit of cost, such as `FLOPs`; `s`: the seconds on record"
+        ),
         "subset": Column(
             "bool", "whether its numbers were made on a data subset: never compare with published ones"
         ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import re
@@ -14,7 +15,7 @@ import msgspec
 
 from harness.errors import RecordError
 from harness.events import Asked, Done, Told
-from harness.trial import Evaluation, Status
+from harness.trial import Evaluation, Status, Unit, in_unit
 from results.journal import (
     RESTORE,
     check_lines,
@@ -72,6 +73,22 @@ class StudyRecord:
     hosts: tuple[tuple[int, str], ...] = ()
     followed: int = 0
     followed_told: int = 0
+
+    @property
+    def spent_epochs(self) -> int:
+        """Epochs charged so far."""
+        return sum(event.epochs for event in self.told)
+
+    @property
+    def spent_costs(self) -> list[float]:
+        """What had been charged by each of ``told``, it included, in the task's cost unit."""
+        charges = (told.epochs * asked.cost for told, asked in zip(self.told, self.answered, strict=True))
+        return list(itertools.accumulate(charges))
+
+    def spent(self, unit: Unit) -> float:
+        """Return what was charged so far, in the unit of a budget."""
+        cost = (self.spent_costs or [0.0])[-1]
+        return in_unit(unit, evaluations=len(self.told), epochs=self.spent_epochs, cost=cost)
 
     @property
     def opened(self) -> Opened | None:
@@ -157,6 +174,7 @@ class _Sum:
         self._waiting: set[int] = set()
         self._machines: set[str] = {""}
         self._epochs = 0
+        self._cost = 0.0
         self._now = -math.inf
 
     def opens(self, line: Opened) -> str:
@@ -196,15 +214,22 @@ class _Sum:
         self._waiting.remove(number)
         self._now = line.finish
         self._epochs += line.epochs
+        self._cost += line.epochs * question.cost
         self.told.append(line)
         self.answered.append(question)
         self.events.append(line)
         return ""
 
     def ends(self, line: Done) -> str:
-        if (line.evaluations, line.epochs, 0) != (len(self.told), self._epochs, len(self._waiting)):
-            told = f"{len(self.told)} evaluations and {self._epochs} epochs were told"
-            return f"it ends with {line.evaluations} and {line.epochs}; {told}, {len(self._waiting)} are waited for"
+        ends = (line.evaluations, line.epochs, line.cost, 0)
+        if ends != (len(self.told), self._epochs, self._cost, len(self._waiting)):
+            told = (
+                f"{len(self.told)} evaluations and {self._epochs} epochs at a cost of {self._cost} were told"
+            )
+            return (
+                f"it ends with {line.evaluations}, {line.epochs} and {line.cost}; {told}, {len(self._waiting)} are "
+                "waited for"
+            )
         self.events.append(line)
         return ""
 

@@ -15,7 +15,7 @@ from harness.events import Asked, Count, Done, Seconds, Told
 from harness.keys import EvaluationKey, StudyKey, canonical_json
 from harness.trial import Curve, Evaluation, Status
 
-FORMAT = 5
+FORMAT = 6
 """Version of the record's layout; a record of another version is refused, never guessed at."""
 
 CHECK = "check"

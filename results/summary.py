@@ -14,7 +14,7 @@ from harness.keys import digest
 from harness.machine import Description, numbers_of
 from harness.plan import Plan, StudyPlan, TaskPlan
 from harness.progress import Snapshot
-from harness.trial import in_unit
+from harness.trial import Fidelity
 from results.documents import Beat, Holder, read_document, read_machine
 from results.layout import Layout
 from results.reading import State, StudyRecord, read_study
@@ -28,11 +28,11 @@ class Cost:
     Attributes:
         studies: Studies planned.
         studies_done: Those that are done.
-        evaluations: Evaluations planned, an estimate at full fidelity where the budget is in epochs.
+        evaluations: Evaluations planned, an estimate at full fidelity where the budget is in epochs or in cost.
         evaluations_told: Those told so far.
         reevaluations: Re-evaluations of winners planned; not of studies in which nothing succeeded.
         reevaluated: Those on record.
-        epochs: Epochs planned, at full fidelity where the budget is in evaluations.
+        epochs: Epochs planned, at full fidelity where the budget is in evaluations, an estimate where it is in cost.
         seconds: Training time left on one evaluator at the recorded pace, re-evaluations included, each at full
             fidelity until its epochs are known; ``None`` without a record.
         pace: Recorded training seconds of an epoch; ``None`` without a record.
@@ -58,6 +58,7 @@ class Standing:
         reason: Why it failed, or how it ended.
         evaluations: Evaluations told.
         epochs: Epochs charged.
+        spent: What of its budget is spent, in the budget's unit.
         seconds: Training seconds of those.
         machines: Digests of the machines they were trained on.
         followed: Evaluations that its searcher was told from the record when it went on; see `results.schema.Followed`.
@@ -68,6 +69,7 @@ class Standing:
     reason: str
     evaluations: int
     epochs: int
+    spent: float
     seconds: float
     machines: frozenset[str]
     followed: int
@@ -96,7 +98,8 @@ def _standing(planned: StudyPlan, record: StudyRecord, plan: Plan) -> Standing:
         state=record.state,
         reason=record.reason,
         evaluations=len(record.told),
-        epochs=sum(told.epochs for told in record.told),
+        epochs=record.spent_epochs,
+        spent=record.spent(plan.tasks[planned.task].budget_unit),
         seconds=sum(told.seconds for told in record.told),
         machines=frozenset(told.machine for told in record.told) - {""},
         followed=record.followed_told,
@@ -125,8 +128,7 @@ def short_of(records: Records, plan: Plan) -> list[str]:
     for planned, record in records:
         if record.state == "done" and record.reason == EXHAUSTED:
             task = plan.tasks[planned.task]
-            spent = in_unit(task.budget_unit, evaluations=record.evaluations, epochs=record.epochs)
-            lines.append(ended_short(planned.label, spent, task.budget_amount, task.budget_unit))
+            lines.append(ended_short(planned.label, record.spent, task.budget_amount, task.unit))
     return lines
 
 
@@ -183,11 +185,12 @@ def reevaluated_of(root: Path, plan: Plan, records: Records) -> dict[str, Counte
 
 
 def _cost(records: list[Standing], task: TaskPlan, reevaluate: int, counts: Counter[str]) -> Cost:
-    full, amount = task.full_epochs, task.budget_amount
-    in_evaluations = task.budget_unit == "evaluations"
-    each = amount * full if in_evaluations else amount
+    full, fidelity = task.full_epochs, Fidelity(1, task.full_epochs)
+    each = round(task.budget.epochs(fidelity))
     spent = sum(record.epochs for record in records)
-    left = sum(max(each - record.epochs, 0) for record in records if record.state != "done")
+    left = sum(
+        each * max(1 - record.spent / task.budget_amount, 0) for record in records if record.state != "done"
+    )
     seconds = sum(record.seconds for record in records)
     unfinished = sum(record.state != "done" for record in records)
     missing = counts[MISSING] + unfinished * reevaluate
@@ -197,7 +200,7 @@ def _cost(records: list[Standing], task: TaskPlan, reevaluate: int, counts: Coun
     return Cost(
         studies=len(records),
         studies_done=sum(record.state == "done" for record in records),
-        evaluations=len(records) * (amount if in_evaluations else amount // full),
+        evaluations=len(records) * task.budget.full_evaluations(fidelity),
         evaluations_told=sum(record.evaluations for record in records),
         reevaluations=counts.total() - counts[MISSING] + missing,
         reevaluated=counts.total() - counts[MISSING],

@@ -25,9 +25,9 @@ from harness.errors import RecordError
 from harness.events import Asked, Told
 from harness.keys import canonical_json
 from harness.plan import Compare, Plan
-from harness.trial import Status, in_unit
+from harness.trial import Status
 from results import plans, reevaluation_table
-from results.columns import EPOCHS, STUDIES, TABLES, TRIALS
+from results.columns import EPOCHS, STUDIES, TABLES, TASKS, TRIALS
 from results.documents import converted, read_json, read_machine, read_text
 from results.journal import RESTORE
 from results.layout import Layout, make_folder, write_atomically
@@ -94,10 +94,9 @@ def read_tables(root: Path, name: str) -> SweepTables:
             record = read_study(layout.study(planned.study))
             columns.add(index, record)
             wanted += wanted_of(planned, record, plan)
-            followed = record.followed_told
-            told, unit = len(record.told), plan.tasks[planned.task].budget_unit
-            spent = in_unit(unit, evaluations=told, epochs=sum(event.epochs for event in record.told))
-            about = (record.state, record.reason, told, spent, followed, *_identity(record.opened))
+            spent = record.spent(plan.tasks[planned.task].budget_unit)
+            state = (record.state, record.reason, len(record.told), spent, record.followed_told)
+            about = (*state, *_identity(record.opened))
             rows.append((*msgspec.structs.astuple(planned), *about))
     names = ["study", "task", "searcher", "repetition", "state", "reason", "evaluations", "spent", "followed"]
     frame = pd.DataFrame(rows, columns=[*names, "method", "workers", "protocol", "split"])
@@ -107,6 +106,9 @@ def read_tables(root: Path, name: str) -> SweepTables:
         label: {**msgspec.structs.asdict(task), "splits": plan.splits} for label, task in plan.tasks.items()
     }
     tasks = pd.DataFrame.from_dict(about_tasks, orient="index").rename_axis("task")
+    tasks = tasks.astype(
+        {"budget_amount": TASKS["budget_amount"].dtype}
+    )  # counts are written as whole numbers
     again = reevaluation_table.table(layout, plan, wanted)
     machines = set(trials["machine"].unique()) | set(again["machine"].unique())
     return SweepTables(
@@ -247,6 +249,7 @@ class _TrialColumns:
         ints["trial"].fromlist([event.trial for event in questions])
         ints["epochs"].fromlist([event.epochs for event in questions])
         ints["spent_epochs"].extend(itertools.accumulate([event.epochs for event in told]))
+        floats["spent_cost"].fromlist(record.spent_costs)
         floats["value"].fromlist([math.nan if event.value is None else event.value for event in told])
         floats["test"].fromlist([math.nan if event.test is None else event.test for event in told])
         floats["loss"].fromlist([event.loss for event in told])

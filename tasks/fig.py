@@ -77,6 +77,7 @@ class FigGrading(TrainedTask):
 
     source = REPORT
     group = "image"
+    cost_unit = "FLOPs"
     draws_splits = True
     libraries: ClassVar[Mapping[str, str]] = {**LIBRARIES, "PIL": "pillow", "h5py": "h5py"}
     scoring_options = frozenset({"epochs"})

@@ -68,6 +68,7 @@ class ImageClassifier(TrainedTask):
 
     scoring_options = frozenset({"objective", "epochs"})
     group = "image"
+    cost_unit = "FLOPs"
     draws_splits = True
     data_set: ClassVar[Literal["mnist", "fashion_mnist"]]
     variants: ClassVar[Mapping[VariantName, Variant]]

@@ -17,6 +17,7 @@ class Function(Task):
 
     cheap = True
     group = "function"
+    cost_unit = "evaluations"
     parameters: ClassVar[Space]
     """The domain of the function."""
     upper: ClassVar[float]

@@ -30,9 +30,9 @@ from analysis.statistics.ranks import (
     task_ranks,
 )
 from analysis.statistics.significance import fewest_blocks
-from analysis.statistics.steps import GRID_LIMIT, Steps, unusable_studies
+from analysis.statistics.steps import GRID_LIMIT, Steps, cost_units, unusable_studies
 from analysis.statistics.tasks import Measure, TaskFacts, task_facts
-from analysis.words import COST_LABELS, joined, left_out, plural
+from analysis.words import cost_label, joined, left_out, plural
 from results.tables import SweepTables
 
 
@@ -55,7 +55,7 @@ def convergence(
     Returns:
         The plot; ``None`` if no method has a mean, or if nothing was spent in this cost.
     """
-    facts, label = task_facts(tables, task), COST_LABELS[cost]
+    facts, label = task_facts(tables, task), cost_label(tables, cost, [task])
     data = pd.concat([mean_curves(best, task, cost, measure) for measure in facts.metrics], ignore_index=True)
     if data.empty or not data["cost"].max() > 0:
         return None
@@ -109,7 +109,7 @@ def task_rank(
     Arguments and result as for `convergence`; also ``None`` with fewer than two methods or without a
     repetition that all of them finished.
     """
-    facts, label = task_facts(tables, task), COST_LABELS[cost]
+    facts, label = task_facts(tables, task), cost_label(tables, cost, [task])
     blocks = complete_blocks(tables, task)
     parts, singles = [], []
     for measure in facts.metrics:
@@ -164,7 +164,7 @@ def overall_rank(
         facts = task_facts(tables, task)
         own = {measure: task_ranks(parts[task], facts, blocks, cost, measure) for measure in facts.metrics}
         if any(ranks is None or ranks.steps.end <= 0 for ranks in own.values()):
-            absent.append(f"task {task} (no success, or nothing spent in {COST_LABELS[cost]})")
+            absent.append(f"task {task} (no success, or nothing spent in {cost_label(tables, cost, [task])})")
             continue
         for measure, ranks in own.items():
             if ranks is not None:
@@ -173,7 +173,8 @@ def overall_rank(
     if not shown:
         return None
     # One scale for both panels: absolute only where it is so for all tasks.
-    fraction = not same_costs(ranked["validation"])
+    tasks = {ranks.task: len(ranks.repetitions) for ranks in ranked["validation"]}
+    fraction = not same_costs(ranked["validation"]) or len(cost_units(tables, cost, tasks)) > 1
     data = pd.concat(
         [mean_ranks_over_tasks(ranks, measure, fraction=fraction) for measure, ranks in shown.items()],
         ignore_index=True,
@@ -192,9 +193,8 @@ def overall_rank(
             for measure, ranks in shown.items()
         ]
     )
-    label = COST_LABELS[cost]
+    label = cost_label(tables, cost, tasks)
     axis = f"the fraction of each task's largest final cost in {label}" if fraction else label
-    tasks = {ranks.task: len(ranks.repetitions) for ranks in ranked["validation"]}
     count = plural(len(tasks), "task")
     last = "test" if len(ranked["test"]) == len(tasks) else "validation"
     looks = leading(tables, by_end(data[data["measure"] == last]), highlight)

@@ -14,8 +14,9 @@ from analysis.figures.curves import draw_lines
 from analysis.statistics.comparison import Comparison
 from analysis.statistics.inputs import Inputs
 from analysis.statistics.scores import budget_of
+from analysis.statistics.steps import cost_units
 from analysis.statistics.targets import TARGETS, speed_up, target_ecdf
-from analysis.words import COST_LABELS, joined, plural
+from analysis.words import cost_label, joined, plural
 
 
 def targets_reached(
@@ -23,11 +24,12 @@ def targets_reached(
 ) -> Plot | None:
     """Draw the ECDF over targets, tasks and runs; ``None`` without references or where nothing was spent."""
     budgets = {budget_of(inputs, task) for task in comparison.scores}
-    fraction = not (len(budgets) == 1 and next(iter(budgets))[0] == cost)
+    alone = len(budgets) == len(cost_units(inputs.tables, cost, comparison.scores)) == 1
+    fraction = not (alone and next(iter(budgets))[0] == cost)
     data = target_ecdf(inputs, cost, fraction=fraction)
     if data.empty or not data["cost"].max() > 0:
         return None
-    label = COST_LABELS[cost]
+    label = cost_label(inputs.tables, cost, comparison.scores)
     if not fraction:
         axis: tuple[str, ...] = (label,)
     elif any(unit == cost for unit, _ in budgets):
@@ -73,7 +75,7 @@ def speed_ups(inputs: Inputs, comparison: Comparison, cost: str) -> Plot | None:
     if data.empty:
         return None
     order = [name for name in comparison.mean_ranks if name in set(data["searcher"])]
-    label = COST_LABELS[cost]
+    label = cost_label(inputs.tables, cost, comparison.scores)
     censored = int(data["censored"].sum())
     caption = joined(
         f"Speed-up over {baseline} in {label}: the median cost of its runs, divided by the cost at which a method "

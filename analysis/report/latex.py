@@ -22,7 +22,7 @@ from analysis.statistics.completeness import STATUSES, completeness, failures, f
 from analysis.statistics.inputs import Inputs
 from analysis.statistics.significance import ALPHA, fewest_blocks
 from analysis.statistics.targets import running_times
-from analysis.words import few_tasks, joined, left_out, listed, plural, rounded_by_sd, short, span
+from analysis.words import cost_label, few_tasks, joined, left_out, listed, plural, rounded_by_sd, short, span
 
 _SPECIAL: Mapping[str, str] = MappingProxyType(
     {
@@ -329,10 +329,11 @@ def running_time_table(inputs: Inputs) -> Table | None:
             for t in targets
         ]
         rows.append([escape(str(task)), escape(str(searcher)), *cells])
+    label = cost_label(inputs.tables, inputs.primary, inputs.facts)
     caption = (
-        f"Expected running time in {inputs.primary.replace('_', ' ')} to targets of normalised regret: what all "
-        "finished runs spent, divided by how many reached the target (in brackets: successes of runs), by the "
-        "validation objective. A failed run contributes its own cost."
+        f"Expected running time in {label} to targets of normalised regret: what all finished runs spent, divided by "
+        "how many reached the target (in brackets: successes of runs), by the validation objective. A failed run "
+        "contributes its own cost."
     )
     header = ["Task", "Method", *(f"{t:g}" for t in targets)]
     return Table(

@@ -14,7 +14,7 @@ from analysis.statistics.comparison import Comparison, by_group, ranking, sensit
 from analysis.statistics.completeness import STATUSES, completeness
 from analysis.statistics.inputs import Inputs
 from analysis.statistics.standing import leaders_of
-from analysis.statistics.steps import COSTS
+from analysis.statistics.steps import COSTS, SPENT_COST
 from analysis.statistics.tasks import Measure
 from analysis.words import interval, number, plural, probability, with_sd
 from results.tables import SweepTables
@@ -175,7 +175,7 @@ def result_rows(results: pd.DataFrame, leaders: Sequence[str], reported: Measure
         }
         costs = {
             cost: {"text": _amount(row[cost]), "sort": row[cost] if math.isfinite(row[cost]) else ""}
-            for cost in COSTS
+            for cost in (*COSTS, SPENT_COST)
         }
         rows.append(
             {
@@ -190,9 +190,11 @@ def result_rows(results: pd.DataFrame, leaders: Sequence[str], reported: Measure
 
 
 def _amount(value: float) -> str:
-    """Return a mean cost: without decimals from 100 on, at most 3 significant digits below."""
+    """Return a mean cost: without decimals from 100 on, at most 3 significant digits below and 4 above a billion."""
     if not math.isfinite(value):
         return "–"
+    if abs(value) >= 1e9:
+        return words.number(value, 4)
     return words.grouped(value) if abs(value) >= 100 else f"{value:.3g}"
 
 

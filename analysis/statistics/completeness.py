@@ -6,6 +6,7 @@ import pandas as pd
 
 from analysis.statistics.steps import usable_studies
 from harness.events import EXHAUSTED
+from harness.trial import unit_in_words
 from results.tables import SweepTables
 
 STATUSES = ("ok", "diverged", "crashed", "timeout")
@@ -44,15 +45,16 @@ def ended_short(tables: SweepTables) -> pd.DataFrame:
 
     Returns:
         One row per (task, method) that has such: ``task``, ``searcher``, ``repetitions`` (how many), ``low`` and
-        ``high`` (the least and the most they spent), ``budget`` and its ``unit``.
+        ``high`` (the least and the most they spent), ``budget`` and its ``unit`` in words.
     """
     studies = tables.studies
     ended = studies[(studies["state"] == "done") & (studies["reason"] == EXHAUSTED)]
     found = ended.groupby(["task", "searcher"], sort=True)["spent"].agg(["size", "min", "max"]).reset_index()
     found.columns = pd.Index(["task", "searcher", "repetitions", "low", "high"])
-    budgets = tables.tasks[["budget_amount", "budget_unit"]]
+    about = tables.tasks[["budget_unit", "cost_unit"]].to_dict("index")
+    units = {task: unit_in_words(row["budget_unit"], row["cost_unit"]) for task, row in about.items()}
     return found.assign(
-        budget=found["task"].map(budgets["budget_amount"]), unit=found["task"].map(budgets["budget_unit"])
+        budget=found["task"].map(tables.tasks["budget_amount"]), unit=found["task"].map(units)
     )
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from analysis.statistics.bootstrap import FEWEST_UNITS, mean_interval
 from analysis.statistics.moments import sd
-from analysis.statistics.steps import COSTS, KEY, Steps, study_steps, union_grid, usable_studies
+from analysis.statistics.steps import COSTS, KEY, SPENT_COST, Steps, study_steps, union_grid, usable_studies
 from analysis.statistics.tasks import Measure
 from results.tables import SweepTables
 
@@ -126,11 +126,11 @@ def final_values(tables: SweepTables, best: pd.DataFrame) -> pd.DataFrame:
     seconds and the seconds of every ask and tell.
 
     Returns:
-        Rows sorted by task, searcher, repetition, with these columns, the final costs of `COSTS`, and
+        Rows sorted by task, searcher, repetition, with these columns, the final costs of `COSTS`, ``spent_cost``, and
         ``validation`` and ``test`` of the final incumbent (NaN without one).
     """
     last = best.sort_values([*KEY, "step"]).drop_duplicates(KEY, keep="last")
-    last = last[[*KEY, *COSTS, "validation", "test"]].reset_index(drop=True)
+    last = last[[*KEY, *COSTS, SPENT_COST, "validation", "test"]].reset_index(drop=True)
     trials = tables.trials.sort_values([*KEY, "step"])
     search = (trials["ask_seconds"] + trials["tell_seconds"]).groupby([trials[key] for key in KEY]).sum()
     own = search.reindex(pd.MultiIndex.from_frame(last[KEY])).to_numpy(dtype=float)
@@ -143,8 +143,8 @@ def final_results(tables: SweepTables, best: pd.DataFrame) -> pd.DataFrame:
     Returns:
         Columns ``task``, ``searcher``, ``planned`` and ``repetitions`` (finished), ``unsuccessful`` (finished
         without a success), ``validation``, ``validation_sd``, ``validation_low``, ``validation_high``, the same
-        four for ``test``, and the mean final costs of `COSTS` per repetition. A value's mean is over all finished
-        repetitions, so it is NaN where one of them has none.
+        four for ``test``, and the mean final costs of `COSTS` and ``spent_cost`` per repetition. A value's mean is over
+        all finished repetitions, so it is NaN where one of them has none.
     """
     finals = final_values(tables, best)
     used = usable_studies(tables)
@@ -165,7 +165,7 @@ def final_results(tables: SweepTables, best: pd.DataFrame) -> pd.DataFrame:
             spread = len(values) > 1 and np.isfinite(values).all()
             row[f"{measure}_sd"] = sd(values) if spread else np.nan
             row[f"{measure}_low"], row[f"{measure}_high"] = float(estimate.low), float(estimate.high)
-        row |= {cost: float(own[cost].mean()) for cost in COSTS}
+        row |= {cost: float(own[cost].mean()) for cost in (*COSTS, SPENT_COST)}
         rows.append(row)
     result = pd.DataFrame(rows)
     sign = np.where(result["task"].map(tables.tasks["direction"]) == "min", 1.0, -1.0)

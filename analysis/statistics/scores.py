@@ -9,7 +9,7 @@ import numpy as np
 
 from analysis.statistics.bootstrap import Floats
 from analysis.statistics.inputs import Inputs
-from analysis.statistics.steps import Steps, study_steps
+from analysis.statistics.steps import COST_OF_UNIT, Steps, study_steps
 from analysis.statistics.tasks import Measure, References
 
 WORST = 1.0
@@ -130,9 +130,7 @@ def losses_at(inputs: Inputs, scores: TaskScores, fraction: float) -> Floats:
 def budget_of(inputs: Inputs, task: str) -> tuple[str, float]:
     """Return the cost in which a task's own budget is counted, and how much it is."""
     row = dict(inputs.tables.tasks.loc[[task]].iloc[0])
-    return "evaluations" if row["budget_unit"] == "evaluations" else "spent_epochs", float(
-        row["budget_amount"]
-    )
+    return COST_OF_UNIT[str(row["budget_unit"])], float(row["budget_amount"])
 
 
 def regret_steps(run: Steps, references: References) -> Steps:

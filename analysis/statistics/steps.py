@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,10 +15,16 @@ from harness.plan import study_label
 from results.tables import SweepTables
 
 COSTS = ("evaluations", "spent_epochs", "train_seconds", "total_seconds")
-"""The cumulative costs a curve can be drawn over: columns of the trials table."""
+"""The cumulative costs that the curves of every sweep can be drawn over: columns of the trials table."""
+
+SPENT_COST = "spent_cost"
+"""The cost axis of budgets that are spent in it: deterministic, in the task's own cost unit."""
 
 VIRTUAL_TIME = "virtual_time"
 """The cost axis of parallel studies: their deterministic clock, in the task's own cost unit."""
+
+COST_OF_UNIT: Mapping[str, str] = {"evaluations": "evaluations", "epochs": "spent_epochs", "cost": SPENT_COST}
+"""The cost in which a budget is spent, by the budget's unit."""
 
 KEY = ["task", "searcher", "repetition"]
 """What names a study for people; unique within a sweep."""
@@ -107,15 +113,23 @@ def union_grid(runs: Iterable[Steps], start: float, limit: int = GRID_LIMIT) -> 
 
 
 def cost_axes(tables: SweepTables) -> tuple[str, ...]:
-    """Return the costs that the curves of a sweep can be drawn over: `COSTS`, and virtual time if it is parallel."""
-    parallel = bool((tables.studies["workers"] > 1).any())
-    return (*COSTS, VIRTUAL_TIME) if parallel else COSTS
+    """Return the costs to draw a sweep's curves over: `COSTS`, in which a budget is, and virtual time if parallel."""
+    own = (SPENT_COST,) if (tables.tasks["budget_unit"] == "cost").any() else ()
+    parallel = (VIRTUAL_TIME,) if (tables.studies["workers"] > 1).any() else ()
+    return (*COSTS, *own, *parallel)
+
+
+def cost_units(tables: SweepTables, cost: str, tasks: Iterable[str]) -> set[str]:
+    """Return the units in which a cost is counted on some tasks: several where they are the tasks' own."""
+    if cost not in (SPENT_COST, VIRTUAL_TIME):
+        return {""}
+    return set(tables.tasks.loc[list(tasks), "cost_unit"])
 
 
 def primary_cost(tables: SweepTables, tasks: Sequence[str]) -> str:
     """Return the cost in which the tasks' budgets are counted; epochs where they differ."""
     units = set(tables.tasks.loc[list(tasks), "budget_unit"])
-    return "evaluations" if units == {"evaluations"} else "spent_epochs"
+    return COST_OF_UNIT[units.pop()] if len(units) == 1 else COST_OF_UNIT["epochs"]
 
 
 def distinct_costs(best: pd.DataFrame, costs: Sequence[str]) -> list[str]:
@@ -181,7 +195,7 @@ def incumbents(tables: SweepTables) -> pd.DataFrame:
 
     Returns:
         One row per told evaluation, sorted by task, searcher, repetition, step, with these columns, the
-        costs of `COSTS` and virtual time, ``validation`` (the incumbent's objective) and ``test`` (the test value of
+        costs that there are, ``validation`` (the incumbent's objective) and ``test`` (the test value of
         that same evaluation, which may get worse with time). Both are NaN before the first success.
 
     Raises:
@@ -198,7 +212,7 @@ def incumbents(tables: SweepTables) -> pd.DataFrame:
     before = loss.groupby(study).cummin().groupby(study).shift(fill_value=np.inf)
     improved = pd.Series(np.where(loss < before, np.arange(len(trials)), -1))
     row = improved.groupby(study).cummax().to_numpy()
-    result = trials[[*KEY, "step", *COSTS, VIRTUAL_TIME]].copy()
+    result = trials[[*KEY, "step", *COSTS, SPENT_COST, VIRTUAL_TIME]].copy()
     result["validation"] = np.where(row >= 0, value[row], np.nan)
     result["test"] = np.where(row >= 0, trials["test"].to_numpy(dtype=float)[row], np.nan)
     return result

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from analysis.errors import AnalysisError
+from harness.trial import amount_in_words, unit_in_words
 from results.tables import SweepTables
 
 Measure = Literal["validation", "test"]
@@ -44,6 +45,7 @@ class TaskFacts:
         direction: ``min`` or ``max``, of both metrics.
         full_epochs: Epochs of full fidelity.
         budget: Amount and unit, such as ``60 evaluations``.
+        cost_unit: What a budget of cost is counted in, in words; empty where the budget is in another unit.
         source: Where the task comes from; may be empty.
         subset: Whether its numbers were made on a data subset.
         group: Kind of task, such as ``image``; empty where it declares none.
@@ -60,6 +62,7 @@ class TaskFacts:
     subset: bool
     group: str = ""
     replayed: str = ""
+    cost_unit: str = ""
     references: References | None = None
 
     @property
@@ -81,6 +84,8 @@ def task_facts(tables: SweepTables, task: str) -> TaskFacts:
         AnalysisError: The task's references are not two numbers in the task's direction.
     """
     row = dict(tables.tasks.loc[[task]].iloc[0])
+    amount, unit = row["budget_amount"], unit_in_words(row["budget_unit"], str(row["cost_unit"]))
+    in_cost = row["budget_unit"] == "cost"
     metrics: dict[Measure, str] = {"validation": str(row["metric"])}
     if isinstance(row["test_metric"], str):  # pandas may have turned None into NaN
         metrics["test"] = row["test_metric"]
@@ -89,11 +94,12 @@ def task_facts(tables: SweepTables, task: str) -> TaskFacts:
         metrics=metrics,
         direction=str(row["direction"]),
         full_epochs=int(row["full_epochs"]),
-        budget=f"{row['budget_amount']} {row['budget_unit']}",
+        budget=f"{amount_in_words(float(amount) if in_cost else int(amount))} {unit}",
         source=str(row["source"]),
         subset=bool(row["subset"]),
         group=str(row["group"]),
         replayed=str(row["replayed"]),
+        cost_unit=unit if in_cost else "",
         references=_references(task, row),
     )
 

@@ -80,6 +80,7 @@ def large(
             "loss": -np.nan_to_num(value),
             "evaluations": c + 1,
             "spent_epochs": 9 * (c + 1),
+            "spent_cost": 9.0 * (c + 1),
             "train_seconds": seconds.ravel(),
             "total_seconds": total.ravel(),
             "virtual_time": 3 * seconds.ravel(),

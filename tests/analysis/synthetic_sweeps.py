@@ -25,7 +25,7 @@ TRIAL_COLUMNS = [
         "value",
         "test",
     ),
-    *("loss", "evaluations", "spent_epochs", "train_seconds", "total_seconds", "virtual_time"),
+    *("loss", "evaluations", "spent_epochs", "spent_cost", "train_seconds", "total_seconds", "virtual_time"),
     *("seconds", "ask_seconds", "tell_seconds"),
 ]
 NO_TASK = {
@@ -36,6 +36,8 @@ NO_TASK = {
     "full_epochs": 1,
     "budget_unit": "evaluations",
     "budget_amount": 10,
+    "budget_full_cost": 0.0,
+    "cost_unit": "evaluations",
     "source": "",
     "subset": False,
     "regret_best": np.nan,
@@ -82,6 +84,7 @@ def study_rows(
                 "loss": 100.0 if value is None else float(value) * (1 if direction == "min" else -1),
                 "evaluations": index + 1,
                 "spent_epochs": spent,
+                "spent_cost": float(spent),
                 "train_seconds": seconds,
                 "total_seconds": seconds + 0.1 * (index + 1),
                 "virtual_time": seconds,

@@ -99,6 +99,9 @@ def write(
             full_epochs=EPOCHS,
             budget_unit="evaluations",
             budget_amount=evaluations,
+            budget_full_cost=0.0,
+            cost_unit="epochs",
+            data="",
             subset=False,
             regret_best=1.0,
             regret_reference=0.1,
@@ -146,7 +149,9 @@ def _study(
         ok = evaluation.status is Status.OK
         value = evaluation.curve["val_accuracy"][-1] if ok else None
         test = evaluation.curve["test_accuracy"][-1] if ok else None
-        asked = Asked.of(number, Proposal(number, config, EPOCHS), clock, 1e-3 * (1 + number * (method == 3)))
+        asked = Asked.of(
+            number, Proposal(number, config, EPOCHS), clock, 1.0, 1e-3 * (1 + number * (method == 3))
+        )
         clock += EPOCHS
         epochs += evaluation.epochs
         told = Told(
@@ -155,7 +160,7 @@ def _study(
         )
         journal.append(encoded(msgspec.structs.replace(asked, evaluation=key.id), LINES))
         journal.append(encoded(told, LINES))
-    journal.append(encoded(Done("budget", count, epochs, journal.digest()), LINES))
+    journal.append(encoded(Done("budget", count, epochs, float(epochs), journal.digest()), LINES))
 
 
 def main() -> None:

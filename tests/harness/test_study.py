@@ -7,7 +7,7 @@ import random
 import pytest
 from scripted import Scripted, diverged, value
 
-from harness.errors import ProtocolError, SearcherError
+from harness.errors import ProtocolError, SearcherError, TaskError
 from harness.events import Asked, Done, Told
 from harness.study import Study
 from harness.trial import Budget, Evaluation, Status
@@ -41,12 +41,22 @@ def cost(config):
     return config["x"] / 27
 
 
+def at_cost(amount):
+    return Budget("cost", amount, full_cost=27.0)
+
+
+def end(done):
+    """How and with what a study ended."""
+    assert isinstance(done, Done)
+    return done.reason, done.evaluations, done.epochs
+
+
 def test_one_worker_asks_and_tells_in_turn():
     searcher = Scripted([5, 3, 8], Budget("evaluations", 2))
     events = run(Study(searcher, workers=1, cost=cost))
     assert [type(e) for e in events] == [Asked, Told, Asked, Told, Done]
     assert searcher.log == [("ask", 5.0), ("tell", 5.0), ("ask", 3.0), ("tell", 3.0)]
-    assert events[-1] == Done("budget", evaluations=2, epochs=54)
+    assert end(events[-1]) == ("budget", 2, 54)
 
 
 def test_tells_come_in_virtual_finishing_order_whatever_finished_first():
@@ -83,7 +93,7 @@ def test_workers_are_asked_before_an_evaluation_is_needed():
 
 def test_an_exhausted_searcher_ends_the_study():
     events = run(Study(Scripted([1, 2], Budget("evaluations", 50)), workers=1, cost=cost))
-    assert events[-1] == Done("exhausted", evaluations=2, epochs=54)
+    assert end(events[-1]) == ("exhausted", 2, 54)
 
 
 def test_none_means_wait_while_something_runs():
@@ -99,14 +109,14 @@ def test_a_continued_trial_is_charged_for_its_new_epochs_only():
     assert [e.finish for e in events if isinstance(e, Told)] == [3, 6, 12, 30]
     assert [e.seconds for e in events if isinstance(e, Told)] == [3, 3, 6, 18]
     assert [e.proposal.trial for e in events if isinstance(e, Asked)] == [0, 1, 0, 0]
-    assert events[-1] == Done("exhausted", 4, 30)
+    assert end(events[-1]) == ("exhausted", 4, 30)
 
 
 def test_an_epoch_budget_is_never_exceeded():
     events = run(Study(Scripted([1, 2, 3], Budget("epochs", 60)), workers=1, cost=cost))
-    assert events[-1] == Done("budget", 2, 54)
+    assert end(events[-1]) == ("budget", 2, 54)
     cheaper = run(Study(Scripted([1, 2, (3, 6), 4], Budget("epochs", 60)), workers=1, cost=cost))
-    assert cheaper[-1] == Done("budget", 3, 60)
+    assert end(cheaper[-1]) == ("budget", 3, 60)
 
 
 def test_what_is_running_is_reserved():
@@ -114,7 +124,99 @@ def test_what_is_running_is_reserved():
     assert [event.number for event in study.advance()] == [0, 1]
     for number in (0, 1):
         study.deliver(number, value(1))
-    assert list(study.advance())[-1] == Done("budget", 2, 54)
+    assert end(list(study.advance())[-1]) == ("budget", 2, 54)
+
+
+def per_epoch(config):
+    return config["x"]
+
+
+def test_a_cost_budget_counts_the_epochs_of_each_configuration_at_its_own_cost():
+    # 27 epochs of 1, 3 of 10, and 27 of 2: 27 + 30 + 54 = 111.
+    events = run(Study(Scripted([1, (10, 3), 2, 1], at_cost(111)), workers=1, cost=per_epoch))
+    assert [e.cost for e in events if isinstance(e, Asked)] == [1, 10, 2]
+    assert end(events[-1]) == ("budget", 3, 57)
+    assert events[-1].cost == 111
+
+
+def test_a_proposal_that_costs_more_than_is_left_is_not_evaluated_and_ends_the_study_by_its_budget():
+    searcher = Scripted([1, 2, 3, 0.1], at_cost(100))
+    events = run(Study(searcher, workers=1, cost=per_epoch))
+    assert [x for kind, x in searcher.log if kind == "ask"] == [1, 2, 3]  # 3 would cost 81 of the 19 left
+    assert end(events[-1]) == ("budget", 2, 54)
+    assert events[-1].cost == 81
+
+
+def test_a_continued_trial_costs_its_new_epochs_only():
+    script = [(5, 3), ("more", 0, 9), ("more", 0, 27)]
+    events = run(Study(Scripted(script, at_cost(45)), workers=1, cost=per_epoch))
+    assert [e.epochs for e in events if isinstance(e, Told)] == [3, 6]
+    assert end(events[-1]) == ("budget", 2, 9)
+    assert events[-1].cost == 45
+
+
+def test_a_searcher_is_not_asked_once_a_cost_budget_is_spent():
+    # Else one with nothing more to propose would end as exhausted, and be named as short of its budget.
+    events = run(Study(Scripted([(1, 10)] * 3, at_cost(3)), workers=1, cost=lambda _: 0.1))
+    assert end(events[-1]) == ("budget", 3, 30)
+    script = [(1, 1)] * 30
+    events = run(Study(Scripted(script, at_cost(3)), workers=1, cost=lambda _: 0.1))
+    assert end(events[-1]) == ("budget", 30, 30)  # 0.1 thirty times is 2.9999999999999996
+
+
+def test_sums_that_rounding_puts_above_a_cost_budget_fit():
+    events = run(Study(Scripted([(1, 1)] * 4, at_cost(0.3)), workers=1, cost=lambda _: 0.1))
+    assert 0.1 + 0.1 + 0.1 > 0.3
+    assert end(events[-1]) == ("budget", 3, 3)
+    events = run(Study(Scripted([(1, 1)] * 4, at_cost(0.2999)), workers=1, cost=lambda _: 0.1))
+    assert end(events[-1]) == ("budget", 2, 2)
+
+
+def test_cost_that_is_running_is_reserved_and_a_divergence_gives_it_back():
+    outcomes = {0: diverged(2), 1: value(2), 2: value(3, 25)}
+    searcher = Scripted([1, 2, (3, 25)], at_cost(2 + 54 + 75))
+    study = Study(searcher, workers=2, cost=per_epoch)
+    events = run(study, evaluate=lambda asked: outcomes[asked.number])
+    # At first 27 + 54 are reserved, and 75 more do not fit; then 2 + 54 are, and they do.
+    assert [e.start for e in events if isinstance(e, Asked)] == [0, 0, 27]
+    assert [e.epochs for e in events if isinstance(e, Told)] == [2, 27, 25]
+    assert end(events[-1]) == ("budget", 3, 54)
+    assert events[-1].cost == 2 + 54 + 75
+
+
+@pytest.mark.parametrize("status", [Status.CRASHED, Status.TIMEOUT])
+def test_what_the_machine_stopped_costs_all_that_was_asked(status):
+    failed = Evaluation(status, value(0, 2).curve, 2, message="why")
+    events = run(Study(Scripted([2], at_cost(100)), workers=1, cost=per_epoch), lambda _: failed)
+    assert events[-1].cost == 54
+
+
+def test_the_order_in_which_evaluations_arrive_is_no_part_of_what_a_cost_budget_pays_for():
+    script = [random.Random(0).uniform(0.1, 3) for _ in range(40)]
+    reference = None
+    for seed in range(10):
+        study = Study(Scripted(script, at_cost(500)), workers=4, cost=lambda config: config["x"] / 3)
+        events = run(study, rng=random.Random(seed))
+        reference = reference or events
+        assert story(events) == story(reference)
+        assert events[-1] == reference[-1]
+    assert 0.8 * 500 < events[-1].cost <= 500
+
+
+def test_a_cost_budget_that_pays_for_no_evaluation_is_said():
+    study = Study(Scripted([3], at_cost(80)), workers=1, cost=per_epoch)
+    with pytest.raises(
+        SearcherError, match=r"needs 27 epochs of \{'x': 3.0\}, at a cost of 81, and .* 80 cost"
+    ):
+        run(study)
+
+
+def test_costs_beyond_what_a_float_holds_are_a_fault_of_the_task():
+    study = Study(Scripted([1, 2], Budget("evaluations", 2)), workers=2, cost=lambda _: 1e307)
+    with pytest.raises(TaskError, match="cost adds up to more than a float holds after"):
+        run(study)
+    events = run(Study(Scripted([(0, 1), 1], at_cost(1)), workers=1, cost=lambda c: 1e307 if c["x"] else 1))
+    assert end(events[-1]) == ("budget", 1, 1)
 
 
 def test_epochs_a_divergence_did_not_use_are_given_back():
@@ -124,7 +226,7 @@ def test_epochs_a_divergence_did_not_use_are_given_back():
         evaluate=lambda _: next(outcomes),
     )
     assert [e.epochs for e in events if isinstance(e, Told)] == [2, 27, 27]
-    assert events[-1] == Done("budget", 3, 56)
+    assert end(events[-1]) == ("budget", 3, 56)
 
 
 def test_a_proposal_that_does_not_fit_waits_for_epochs_given_back():
@@ -133,7 +235,7 @@ def test_a_proposal_that_does_not_fit_waits_for_epochs_given_back():
     study = Study(Scripted([1, 2, (3, 25)], Budget("epochs", 54)), workers=2, cost=cost)
     events = run(study, evaluate=lambda asked: outcomes[asked.number])
     assert [e.epochs for e in events if isinstance(e, Told)] == [2, 27, 25]
-    assert events[-1] == Done("budget", 3, 54)
+    assert end(events[-1]) == ("budget", 3, 54)
 
 
 @pytest.mark.parametrize("status", [Status.DIVERGED, Status.CRASHED, Status.TIMEOUT])

@@ -115,6 +115,7 @@ def draw(setting: Setting, seed: int) -> SweepTables:
             "loss": 0.0,
             "evaluations": 1,
             "spent_epochs": 1,
+            "spent_cost": 1.0,
             "train_seconds": 1.0,
             "total_seconds": 1.0,
             "virtual_time": 1.0,
