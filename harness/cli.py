@@ -93,6 +93,7 @@ DEFAULT_PUBLISHED = Path("results/published")
 def tasks(name: Annotated[str | None, typer.Argument(help="Show one in full.")] = None) -> None:
     """List the tasks, or describe one."""
     from harness import registry
+    from harness.trial import unit_in_words
 
     if name is None:
         rows = [(key, kind.group, _first_line(kind), kind.source) for key, kind in registry.tasks().items()]
@@ -122,6 +123,7 @@ def tasks(name: Annotated[str | None, typer.Argument(help="Show one in full.")] 
         console.print(f"group: {task.group}", highlight=False)
     console.print(f"objective: {task.objective.direction} {task.objective.metric}", highlight=False)
     console.print(f"epochs: {task.fidelity.low} to {task.fidelity.high}", highlight=False)
+    console.print(f"cost of an epoch: in {unit_in_words('cost', task.cost_unit)}", highlight=False)
     if task.replayed:
         from harness import certify
 

@@ -213,6 +213,8 @@ def _protocol_of(text: str) -> dict[str, Any]:
 
 
 def _words(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.15g}"
     return " and ".join(value) if isinstance(value, list) else repr(value)
 
 

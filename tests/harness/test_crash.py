@@ -18,7 +18,7 @@ name: crash
 seed: 2
 repetitions: 2
 workers: {workers}
-budget: {{epochs: 120}}
+budget: {{{budget}}}
 tasks:
   - {{name: troublesome, options: {{trouble: sleep, folder: "{folder}"}}}}
   - mixed
@@ -40,12 +40,16 @@ def start(sweep: Path, results: Path, plugin: Path) -> subprocess.Popen[bytes]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("workers", [1, 4])
-def test_a_driver_killed_at_random_moments_leaves_the_same_record(run_sweep, tmp_path, plugin, workers):
+@pytest.mark.parametrize(
+    ("workers", "budget"), [(1, "epochs: 120"), (4, "epochs: 120"), (1, "cost: 240"), (4, "cost: 240")]
+)
+def test_a_driver_killed_at_random_moments_leaves_the_same_record(
+    run_sweep, tmp_path, plugin, workers, budget
+):
     kills = int(os.environ.get("DERBY_TEST_KILLS", "3"))
     rng = random.Random(workers)
     sweep, results, trained = tmp_path / "sweep.yaml", tmp_path / "killed", tmp_path / "trained"
-    sweep.write_text(SWEEP.format(workers=workers, folder=tmp_path))
+    sweep.write_text(SWEEP.format(workers=workers, budget=budget, folder=tmp_path))
 
     whole = run_sweep(sweep.read_text(), tmp_path / "whole")
     expected = trained.read_text().splitlines()
@@ -83,7 +87,7 @@ def _size(results: Path) -> int:
 
 def test_interrupting_once_says_how_to_go_on(tmp_path, plugin):
     sweep, results = tmp_path / "sweep.yaml", tmp_path / "results"
-    sweep.write_text(SWEEP.format(workers=1, folder=tmp_path))
+    sweep.write_text(SWEEP.format(workers=1, budget="epochs: 120", folder=tmp_path))
     process = start(sweep, results, plugin)
     while _size(results) < 3000 and process.poll() is None:
         time.sleep(0.01)

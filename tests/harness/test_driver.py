@@ -320,7 +320,7 @@ def test_a_study_that_ends_with_budget_left_is_named_everywhere(
 
     progress = run_sweep(SHORT)
     labels = [f"references on troublesome, repetition {number}" for number in range(2)]
-    assert {label: spent for label, (spent, _) in progress.short.items()} == dict.fromkeys(labels, 18)
+    assert {label: spent for label, (spent, *_) in progress.short.items()} == dict.fromkeys(labels, 18)
     assert list(run_sweep(SHORT).short) == labels  # also where all was done before
     (tmp_path / "short.yaml").write_text(SHORT)
     monkeypatch.chdir(tmp_path)

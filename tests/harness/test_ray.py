@@ -45,6 +45,22 @@ def test_without_an_address_it_starts_a_cluster_and_gives_the_record_of_serial(r
     assert len(records) == 6
 
 
+def test_a_budget_of_cost_pays_for_the_same_as_in_serial(run_sweep, tmp_path, executor):
+    text = """\
+name: ray
+seed: 3
+repetitions: 1
+budget: {cost: 6.0e9}
+workers: 4
+tasks: [mnist_mlp/tiny]
+searchers: [random, optuna_tpe, optuna_hyperband]
+"""
+    by_ray = run_sweep(text, tmp_path / "ray", executor=executor)
+    assert by_ray.ended_well
+    run_sweep(text, tmp_path / "serial")
+    assert study_records(tmp_path / "ray") == study_records(tmp_path / "serial")
+
+
 def test_drawn_splits_and_re_evaluations_are_those_of_serial(run_sweep, tmp_path, executor):
     from results.tables import read_tables
 

@@ -108,6 +108,16 @@ class Troublesome(Task):
         return float(config["n"])
 
 
+class Recorded(Troublesome):
+    """The same as if it had been recorded: an epoch costs the seconds that it took then."""
+
+    name = "recorded"
+    cost_unit = "s"
+
+    def cost(self, config):
+        return 0.25 * (1 + config["x"]) * config["n"]
+
+
 class Watched(Task):
     """A training that can be continued, takes a while, and writes down who trains what, where and when."""
 
