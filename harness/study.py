@@ -207,8 +207,7 @@ class Study:
         budget = self._searcher.budget
         spent = in_unit(budget.unit, evaluations=self._told, epochs=self._spent_epochs, cost=self._spent_cost)
         reserved = (running.reserved for running in self._running.values())
-        # Each by itself first: of numbers that are beyond any budget there may be no sum.
-        return budget.covers(taken) and budget.covers(math.fsum([spent, *reserved, taken]))
+        return budget.covers(math.fsum([spent, *reserved, taken]))
 
     def _finite(self, cost: float) -> float:
         if not math.isfinite(cost):

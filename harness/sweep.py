@@ -250,11 +250,9 @@ def _tasks(spec: SweepSpec, problems: _Problems) -> dict[str, _Budgeted]:
             budget, least_cost = budget_of(entry.budget or spec.budget, task)
         except Interruption:
             raise
-        except SweepError as error:
-            problems.add((*(() if entry.budget is None else place), "budget"), str(error))
-            continue
         except DerbyError as error:
-            problems.add(place, str(error))
+            own = () if entry.budget is None else place
+            problems.add((*own, "budget") if isinstance(error, SweepError) else place, str(error))
             continue
         except BaseException as error:  # noqa: BLE001 - as above
             problems.add(place, f"task {entry.name!r} cannot be used: {said(error)}")

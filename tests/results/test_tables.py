@@ -209,6 +209,18 @@ def test_a_changed_digit_is_refused_wherever_it_is(root, finished):
         pd.testing.assert_frame_equal(read_tables(root, "tables").epochs, whole)
 
 
+@pytest.mark.parametrize("what", ["evaluations", "epochs", "cost"])
+def test_a_journal_that_ends_with_other_sums_than_it_tells_is_refused(root, what):
+    path = longest(root)
+    lines = lines_of(path)
+    assert lines[-1]["event"] == "done"
+    rewrite(path, lines)
+    assert read_study(path).state == "done"
+    rewrite(path, [*lines[:-1], {**lines[-1], what: lines[-1][what] + 1}])
+    with pytest.raises(RecordError, match="it ends with .* were told"):
+        read_study(path)
+
+
 def test_a_torn_tail_is_left_out(root):
     whole = read_tables(root, "tables")
     for path in [*(root / "studies").glob("*.jsonl"), *(root / "evaluations").glob("*/*.jsonl")]:

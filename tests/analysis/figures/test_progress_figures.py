@@ -10,6 +10,9 @@ from analysis import style
 from analysis.figures import progress
 from analysis.figures.canvas import save
 from analysis.figures.curves import value_axis
+from analysis.figures.targets import targets_reached
+from analysis.statistics.comparison import compare
+from analysis.statistics.inputs import prepare
 from analysis.statistics.steps import incumbents
 
 
@@ -271,3 +274,32 @@ def test_a_value_axis_shows_where_methods_differ():
     assert not axis([500.0, 20, 3, -0.1], log=True).log
     flat = axis([0.5] * 4)
     assert flat.low < 0.5 < flat.high
+
+
+@pytest.mark.parametrize(("unit", "axis"), [("FLOPs", "cost (FLOPs)"), ("s", "training seconds (recorded)")])
+def test_a_cost_is_named_with_its_unit_and_never_shared_by_tasks_of_different_units(make, rows, unit, axis):
+    told = [
+        row
+        for task in ("s", "t")
+        for searcher, values in (("a", [0.3, 0.2]), ("b", [0.5, 0.1]))
+        for repetition in range(2)
+        for row in rows(task, searcher, repetition, values)
+    ]
+    own = {"budget_unit": "cost", "budget_amount": 2.0, "regret_best": 0.0, "regret_reference": 1.0}
+    for other in (unit, "evaluations"):
+        tables = make(told, {"s": {**own, "cost_unit": unit}, "t": {**own, "cost_unit": other}})
+        inputs = prepare(tables)
+        ranks = progress.overall_rank(tables, inputs.best, "spent_cost")
+        reached = targets_reached(inputs, compare(inputs), "spent_cost")
+        on_task = progress.convergence(tables, inputs.best, "s", "spent_cost")
+        assert f"over {axis} (log axis)" in on_task.caption
+        if other == unit:  # both end at a cost of 2
+            assert f"over 2 tasks and {axis} (log axis)" in ranks.caption
+            assert reached.data["cost"].max() == 2
+        else:
+            assert (
+                "the fraction of each task's largest final cost in cost (each task's own unit)"
+                in ranks.caption
+            )
+            assert "over fraction of the budget in cost (each task's own unit)" in reached.caption
+            assert max(ranks.data["cost"].max(), reached.data["cost"].max()) == 1

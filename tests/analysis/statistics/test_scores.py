@@ -144,3 +144,43 @@ def test_a_thinned_grid_keeps_its_ends_and_only_real_costs():
     assert np.isin(few, every).all()
     # Evenly spaced in the logarithm, where there are enough costs.
     assert np.diff(np.log(few[few > 50])).max() < 2 * np.log(1000) / 49
+
+
+def in_cost(rows, costs):
+    """The rows with what was spent after each."""
+    return [{**row, "spent_cost": float(cost)} for row, cost in zip(rows, costs, strict=True)]
+
+
+AT_COST = {**BETWEEN, "budget_unit": "cost", "budget_full_cost": 2.0, "cost_unit": "FLOPs"}
+
+
+def test_a_budget_of_cost_is_read_over_cost(rows, make):
+    told = in_cost(rows("t", "a", 0, [0.8, 0.2, 0.1]), [1, 4, 9])
+    told += in_cost(rows("t", "b", 0, [0.5, 0.4]), [6, 8])
+    inputs = prepare(make(told, {"t": AT_COST}))
+    assert inputs.primary == "spent_cost"
+    assert inputs.facts["t"].budget == "10 FLOPs"
+    (own,) = task_scores(inputs).values()
+    # The regret is 1 before the first, and what is left of the budget after the last holds its regret.
+    assert own.anytime[0].tolist() == pytest.approx(
+        [(1 + 3 * 0.8 + 5 * 0.2 + 0.1) / 10, (6 + 2 * 0.5 + 2 * 0.4) / 10]
+    )
+    assert losses_at(inputs, own, 0.5)[0].tolist() == [0.2, np.inf]
+    assert losses_at(inputs, own, 0.25)[0].tolist() == [0.8, np.inf]
+
+
+@pytest.mark.parametrize(
+    ("units", "primary"),
+    [
+        (("cost", "cost"), "spent_cost"),
+        (("cost", "evaluations"), "spent_epochs"),
+        (("evaluations", "evaluations"), "evaluations"),
+        (("epochs", "epochs"), "spent_epochs"),
+    ],
+)
+def test_costs_are_drawn_where_a_budget_is_in_them(rows, make, units, primary):
+    told = [row for task in ("s", "t") for row in in_cost(rows(task, "a", 0, [0.8, 0.2]), [1, 4])]
+    tables = make(told, {task: {"budget_unit": unit} for task, unit in zip("st", units, strict=True)})
+    inputs = prepare(tables)
+    assert inputs.primary == primary
+    assert ("spent_cost" in (inputs.primary, *inputs.axes)) == ("cost" in units)
