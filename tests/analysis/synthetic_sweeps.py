@@ -43,6 +43,7 @@ NO_TASK = {
     "regret_best": np.nan,
     "regret_reference": np.nan,
     "group": "",
+    "replayed": "",
     "splits": "fixed",
 }
 
