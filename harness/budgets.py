@@ -12,7 +12,7 @@ from harness.errors import SweepError
 from harness.space import Config
 from harness.sweep_fields import MOST_BUDGET, BudgetSpec
 from harness.task import Task
-from harness.trial import RECORDED_SECONDS, Budget, amount_in_words
+from harness.trial import RECORDED_SECONDS, Budget, amount_in_words, in_unit, unit_in_words
 
 POINTS: Final = 256
 """Configurations by which a task's costs are judged before any is known: always the same, all over its space."""
@@ -67,19 +67,46 @@ def epoch_costs(task: Task) -> EpochCosts:
     )
 
 
-def budget_of(spec: BudgetSpec, task: Task) -> tuple[Budget, float]:
-    """Return the budget of each study of a task, and the least that an epoch is known to cost; 0 in other units.
+@dataclass(frozen=True, slots=True)
+class Budgeted:
+    """A task and what each study of it may spend.
+
+    Attributes:
+        task: The task.
+        budget: The budget.
+        least_cost: Of a budget of cost, the least that an epoch is known to cost; 0 in other units.
+    """
+
+    task: Task
+    budget: Budget
+    least_cost: float = 0.0
+
+    def too_small_for(self, epochs: int) -> list[str]:
+        """Return why the budget pays for no evaluation of so many epochs; nothing where it pays for one."""
+        budget = self.budget
+        taken = in_unit(budget.unit, evaluations=1, epochs=epochs, cost=epochs * self.least_cost)
+        if budget.covers(taken):
+            return []
+        needs = f"the first needs {epochs} epochs"
+        if budget.unit == "cost":
+            needs += f", and of {POINTS} configurations all over its space the cheapest costs {amount_in_words(taken)}"
+        amount = f"{amount_in_words(budget.amount)} {unit_in_words(budget.unit, self.task.cost_unit)}"
+        return [f"its budget of {amount} pays for no evaluation: {needs}; raise the budget"]
+
+
+def with_budget(task: Task, spec: BudgetSpec) -> Budgeted:
+    """Return a task with the budget that a sweep file gives each of its studies.
 
     Raises:
         SweepError: It is in seconds, and what the task costs is not on record; or it never ends.
         TaskError: The task's costs are not what they must be.
     """
     if spec.evaluations is not None:
-        return Budget("evaluations", spec.evaluations), 0.0
+        return Budgeted(task, Budget("evaluations", spec.evaluations))
     if spec.epochs is not None:
-        return Budget("epochs", spec.epochs), 0.0
+        return Budgeted(task, Budget("epochs", spec.epochs))
     if spec.full is not None:
-        return Budget("epochs", spec.full * task.fidelity.high), 0.0
+        return Budgeted(task, Budget("epochs", spec.full * task.fidelity.high))
     costs = epoch_costs(task)
     full = costs.mean * task.fidelity.high
     amount = spec.cost
@@ -100,4 +127,4 @@ def budget_of(spec: BudgetSpec, task: Task) -> tuple[Budget, float]:
             f"{amount_in_words(full)} {task.cost_unit} each, on average over its space; lower it, or give the task a "
             "budget of its own"
         )
-    return budget, costs.least
+    return Budgeted(task, budget, costs.least)

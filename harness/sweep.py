@@ -11,7 +11,7 @@ from typing import Any, Final
 from pydantic import BaseModel, ValidationError
 
 from harness import document, registry
-from harness.budgets import POINTS, budget_of
+from harness.budgets import Budgeted, with_budget
 from harness.checks import check_task, folder_kept
 from harness.errors import DerbyError, Interruption, SweepError, UnknownNameError, nearest, said, shown
 from harness.keys import StudyKey, TaskKey, derive_seed
@@ -28,7 +28,6 @@ from harness.sweep_fields import (
     check_legible,
 )
 from harness.task import Task
-from harness.trial import Budget, amount_in_words, in_unit, unit_in_words
 
 _SHOWN: Final = 50
 """Problems that a message lists; of more it gives the number."""
@@ -46,15 +45,6 @@ class PlannedStudy:
     def label(self) -> str:
         """A name for people."""
         return study_label(self.searcher, self.task, self.key.repetition)
-
-
-@dataclass(frozen=True, slots=True)
-class _Budgeted:
-    """A task, what each study of it may spend, and of a budget of cost the least that an epoch is known to cost."""
-
-    task: Task
-    budget: Budget
-    least_cost: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,9 +202,9 @@ def _looks(label: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", label).split())
 
 
-def _tasks(spec: SweepSpec, problems: _Problems) -> dict[str, _Budgeted]:
+def _tasks(spec: SweepSpec, problems: _Problems) -> dict[str, Budgeted]:
     """Build the tasks by label with their budgets."""
-    tasks: dict[str, _Budgeted] = {}
+    tasks: dict[str, Budgeted] = {}
     for i, entry in enumerate(spec.tasks):
         place: document.FieldPath = ("tasks", i)
         try:
@@ -247,7 +237,7 @@ def _tasks(spec: SweepSpec, problems: _Problems) -> dict[str, _Budgeted]:
             kind.require_libraries()
             with folder_kept():
                 check_task(task)
-            budget, least_cost = budget_of(entry.budget or spec.budget, task)
+            budgeted = with_budget(task, entry.budget or spec.budget)
         except Interruption:
             raise
         except DerbyError as error:
@@ -259,12 +249,12 @@ def _tasks(spec: SweepSpec, problems: _Problems) -> dict[str, _Budgeted]:
             continue
         if label in tasks:
             problems.add(place, f"task {label!r} is listed twice")
-        tasks[label] = _Budgeted(task, budget, least_cost)
+        tasks[label] = budgeted
     return tasks
 
 
 def _searchers(
-    spec: SweepSpec, tasks: Mapping[str, _Budgeted], problems: _Problems
+    spec: SweepSpec, tasks: Mapping[str, Budgeted], problems: _Problems
 ) -> list[tuple[str, dict[str, Any], str]]:
     """Return each searcher's name, settings and label, refusing what cannot work."""
     usable: list[tuple[str, dict[str, Any], str]] = []
@@ -307,7 +297,7 @@ def _searchers(
 
 def _studies(
     spec: SweepSpec,
-    tasks: Mapping[str, _Budgeted],
+    tasks: Mapping[str, Budgeted],
     searchers: Sequence[tuple[str, dict[str, Any], str]],
 ) -> list[PlannedStudy]:
     """Cross searchers, tasks and repetitions."""
@@ -375,26 +365,16 @@ def _split(spec: SweepSpec, key: TaskKey, repetition: int) -> TaskKey:
     return replace(key, split=derive_seed(spec.seed, "split", repetition))
 
 
-def _obstacles(kind: type[Searcher], own: _Budgeted, settings: Options) -> list[str]:
+def _obstacles(kind: type[Searcher], own: Budgeted, settings: Options) -> list[str]:
     """Return why a searcher cannot search a task under a budget."""
-    task, budget = own.task, own.budget
     try:
-        reasons = list(kind.incompatibilities(task.problem, budget, settings))
-        least = kind.least_epochs(task.problem, budget, settings)
+        reasons = list(kind.incompatibilities(own.task.problem, own.budget, settings))
+        least = kind.least_epochs(own.task.problem, own.budget, settings)
     except Interruption:
         raise
     except BaseException as error:  # noqa: BLE001 - the boundary: code of others
         return [f"asked whether it can, it failed: {said(error)}"]
-    taken = in_unit(budget.unit, evaluations=1, epochs=least, cost=least * own.least_cost)
-    if not reasons and not budget.covers(taken):
-        unit = unit_in_words(budget.unit, task.cost_unit)
-        needs = f"the first needs {least} epochs"
-        if budget.unit == "cost":
-            needs += f", and of {POINTS} configurations all over its space the cheapest costs {amount_in_words(taken)}"
-        reasons.append(
-            f"its budget of {amount_in_words(budget.amount)} {unit} pays for no evaluation: {needs}; raise the budget"
-        )
-    return reasons
+    return reasons or own.too_small_for(least)
 
 
 class _Problems:
