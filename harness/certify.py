@@ -172,7 +172,7 @@ def _sweep(path: Path, what: str, trial: Trial, about: file.About, **fields: Any
         "name": f"certify-{path.stem}"[: 79 - len(what)] + f"-{what}",
         "description": f"Certifies the recording {path.name}.",
         "seed": trial.seed,
-        "threads": about.provenance.get("threads", 1),
+        "threads": about.provenance.threads,
         **fields,
     }
     return make_sweep(content, f"certifying {path.name}")

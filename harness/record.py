@@ -22,7 +22,7 @@ from harness.events import Asked
 from harness.interpolation import fitted
 from harness.keys import TaskKey, canonical_json
 from harness.provenance import now, revision
-from harness.recording import KEPT, About, Recording, Row, named
+from harness.recording import KEPT, About, Provenance, Recording, Row, named
 from harness.sweep import Sweep, make_sweep
 from harness.task import Task
 from harness.trial import Evaluation, Status
@@ -172,14 +172,13 @@ def found_in(
                 raise DataError(
                     f"{source} records {before.about.label}, expected {task.label}, of the same version and data"
                 )
-            made_with = before.about.provenance["arithmetic"], before.about.provenance["threads"]
-            if made_with != (ARITHMETIC.value, threads):
+            origin = before.about.provenance
+            if (origin.arithmetic, origin.threads) != (ARITHMETIC.value, threads):
                 raise DataError(
-                    f"{source} was trained in {made_with[0]} arithmetic with {made_with[1]} threads, expected "
-                    f"{ARITHMETIC.value} and {threads}; say --threads {made_with[1]}, or leave it out"
+                    f"{source} was trained in {origin.arithmetic} arithmetic with {origin.threads} threads, expected "
+                    f"{ARITHMETIC.value} and {threads}; say --threads {origin.threads}, or leave it out"
                 )
-            described = before.about.provenance["machines"]
-            machines |= {canonical_json(each): each for each in described}
+            machines |= {canonical_json(each): each for each in origin.machines}
             found: Iterable[Row] = before.rows()
         else:
             found = list(_recorded(source, task, wanted, threads, only))
@@ -277,13 +276,7 @@ def made_of(found: Found, task: Task, design: str, threads: int) -> Recording:
         metrics=tuple(next(curves, ())),
         design=design,
         scales=None,
-        provenance={
-            "made": now(),
-            "revision": revision(),
-            "arithmetic": ARITHMETIC.value,
-            "threads": threads,
-            "machines": list(found.machines),
-        },
+        provenance=Provenance(now(), revision(), ARITHMETIC.value, threads, tuple(found.machines)),
     )
     recording = Recording.of(about, found.rows)
     if recording.whole:

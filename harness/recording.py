@@ -15,14 +15,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Annotated, Any, Final, NamedTuple
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from harness.errors import DataError, SpaceError, WriteError
-from harness.keys import canonical_json
+from harness.keys import TaskKey, canonical_json
+from harness.keys import digest as check_of
 from harness.space import Choice, Condition, Config, Domain, Float, Int, Scalar, Space
 from harness.trial import Curve, Evaluation, Fidelity, Objective, Status
 
@@ -55,9 +56,27 @@ class Scales(msgspec.Struct, frozen=True):
         power: Weights fall with distance to this power, an even number.
     """
 
-    parameters: dict[str, float]
-    neighbours: int
-    power: int
+    parameters: dict[str, Annotated[float, msgspec.Meta(gt=0, le=1024)]]
+    neighbours: Annotated[int, msgspec.Meta(ge=1)]
+    power: Annotated[int, msgspec.Meta(ge=2, multiple_of=2)]
+
+
+class Provenance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where a recording comes from.
+
+    Args:
+        made: When.
+        revision: Of this project.
+        arithmetic: That every training was computed in; see `harness.arithmetic`.
+        threads: Of every training.
+        machines: Descriptions of the machines that trained: processor, device, versions.
+    """
+
+    made: str
+    revision: str
+    arithmetic: str
+    threads: int
+    machines: tuple[dict[str, Any], ...]
 
 
 class About(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -79,7 +98,7 @@ class About(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         metrics: Columns of the curves.
         design: How configurations were chosen, in words.
         scales: How values between configurations are made; ``None`` where the space is finite and recorded whole.
-        provenance: When, where and with what it was made: machines, versions, arithmetic, threads, revision.
+        provenance: When, where and with what it was made.
         certificate: How far a race on it agrees with one on the task; see `harness.certify`.
     """
 
@@ -98,7 +117,7 @@ class About(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     metrics: tuple[str, ...]
     design: str
     scales: Scales | None
-    provenance: dict[str, Any]
+    provenance: Provenance
     certificate: dict[str, Any] | None = None
 
 
@@ -335,8 +354,9 @@ def save(recording: Recording, path: Path) -> None:
         values = pa.array(recording.curves[:, number][inside])
         columns.append(pa.ListArray.from_arrays(offsets, values))
     about = {**msgspec.to_builtins(recording.about), "digest": recording.digest}
+    sealed = canonical_json({**about, "check": check_of(about)})
     schema = _schema(recording.space, recording.about.metrics)
-    table = pa.table(columns, schema=schema.with_metadata({METADATA: canonical_json(about)}))
+    table = pa.table(columns, schema=schema.with_metadata({METADATA: sealed}))
     path = Path(os.path.realpath(path))
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -363,8 +383,9 @@ def load(path: Path) -> Recording:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    if path.is_dir():
-        raise DataError(f"{path} is a folder, expected a recording's file; {_ADVICE}")
+    if not path.is_file():
+        what = "is a folder, or no plain file" if path.exists() else "does not exist"
+        raise DataError(f"{path} {what}, expected a recording; {_ADVICE}")
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
             about, digest = _about(file.schema_arrow.metadata or {}, path)
@@ -372,8 +393,6 @@ def load(path: Path) -> Recording:
         recording = _arranged(about, table)
     except DataError:
         raise
-    except FileNotFoundError:
-        raise DataError(f"no recording {path}: no such file; {_ADVICE}") from None
     except (
         OSError,
         pa.ArrowException,
@@ -408,6 +427,8 @@ def _about(metadata: Mapping[bytes, bytes], path: Path) -> tuple[About, str]:
         raise DataError(
             f"{path} is a recording of format {version!r}, this version reads {FORMAT}; {_ADVICE}"
         )
+    if content.pop("check") != check_of(content):
+        raise DataError(f"{path} was changed after it was written: its metadata do not add up; {_ADVICE}")
     digest = content.pop("digest")
     return msgspec.convert(content, About), digest
 
@@ -451,7 +472,14 @@ def _arranged(about: About, table: Any) -> Recording:
     curves = np.full((len(place), len(lists), about.fidelity[1]), np.nan)
     for column, values in enumerate(lists):
         curves[:, column][inside] = values.flatten().to_numpy()
-    return Recording(about, space, configs, seeds, status, epochs, measured, curves)
+    recording = Recording(about, space, configs, seeds, status, epochs, measured, curves)
+    TaskKey(**about.task)
+    _, _, objective = recording.problem
+    if not set(objective.metrics) <= set(about.metrics):
+        raise ValueError(f"its curves lack one of {objective.metrics}")
+    if about.scales is not None and set(about.scales.parameters) != set(space.parameters):
+        raise ValueError(f"its scales are of {sorted(about.scales.parameters)}")
+    return recording
 
 
 def _schema(space: Space, metrics: Sequence[str]) -> Any:
