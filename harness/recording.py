@@ -477,6 +477,8 @@ def _arranged(about: About, table: Any) -> Recording:
     _, _, objective = recording.problem
     if not set(objective.metrics) <= set(about.metrics):
         raise ValueError(f"its curves lack one of {objective.metrics}")
+    if about.scales is None and not recording.whole:
+        raise ValueError("it has no scales, by which configurations are replayed that were not recorded")
     if about.scales is not None and set(about.scales.parameters) != set(space.parameters):
         raise ValueError(f"its scales are of {sorted(about.scales.parameters)}")
     return recording

@@ -91,7 +91,7 @@ class Replay(Task):
     @property
     def seeds_of(self) -> Mapping[str, Any]:
         """The recorded task: a search of the replay has the seeds that one of the task itself has."""
-        return TaskKey(**self.recording.about.task).seeded
+        return TaskKey(**self.recording.about.task).searched
 
     @property
     def replayed(self) -> str:

@@ -292,6 +292,10 @@ NOT_RECORDINGS = {
         lambda path: changed_metadata(path, lambda content: content["scales"]["parameters"].pop("lr")),
         "its scales are of",
     ),
+    "no scales": (
+        lambda path: changed_metadata(path, lambda content: content.update(scales=None)),
+        "it has no scales",
+    ),
     "odd power": (
         lambda path: changed_metadata(path, lambda content: content["scales"].update(power=3)),
         "power",
