@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+from pydantic import ValidationError
 
 from analysis.statistics.comparison import Comparison, compare
 from analysis.statistics.faithfulness import races_agree, values_agree
@@ -20,12 +21,12 @@ from analysis.statistics.inputs import prepare
 from harness import recording as file
 from harness import registry
 from harness.errors import DataError, UnknownNameError
-from harness.keys import canonical_json
+from harness.keys import TaskKey
 from harness.provenance import now, revision
-from harness.recording import Recording
+from harness.recording import DIVERGED, OK, Recording, named
 from harness.sweep import Sweep, make_sweep
 from harness.task import Task
-from harness.trial import Evaluation, Status
+from harness.trial import Evaluation
 from results.tables import read_tables
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ def prepared(name: str, trial: Trial) -> Plan:
         trial: How it is tried.
 
     Raises:
-        DataError: There is no such recording, or the recorded task is another by now.
+        DataError: There is no such recording, the recorded task is another by now, or the seed is the recording's.
         SweepError: The recorded task cannot be run here.
     """
     kind = registry.task(REPLAY)
@@ -117,7 +118,9 @@ def prepared(name: str, trial: Trial) -> Plan:
         task = registry.task(key["name"])(**key["options"], **key["scoring"])
     except UnknownNameError as error:
         raise DataError(f"{path} records a task that is not installed here: {error}") from error
-    if task.key.training != {name: value for name, value in key.items() if name != "scoring"}:
+    except ValidationError as error:
+        raise DataError(f"{path} records {about.label}, whose options are others here: {error}") from error
+    if task.key.training != TaskKey(**key).training:
         raise DataError(
             f"{path} records {about.label} as {key}, and here it is {task.key.as_json()}: record it anew"
         )
@@ -136,6 +139,12 @@ def prepared(name: str, trial: Trial) -> Plan:
         repetitions=trial.seeds,
         budget={"evaluations": size if whole else trial.configurations},
     )
+    known = {plan.key.training_seed for plan in fresh.studies} & set(recording.seeds.tolist())
+    if known:
+        raise DataError(
+            f"--seed {trial.seed} gives training seeds that {path} was recorded with, {sorted(known)}: nothing would "
+            "be fresh; give another"
+        )
     races: tuple[Sweep, ...] = ()
     if trial.repetitions:
         fitting = _fitting(task, trial)
@@ -163,7 +172,7 @@ def _sweep(path: Path, what: str, trial: Trial, about: file.About, **fields: Any
         "name": f"certify-{path.stem}"[: 79 - len(what)] + f"-{what}",
         "description": f"Certifies the recording {path.name}.",
         "seed": trial.seed,
-        "threads": about.provenance.get("threads", 1),
+        "threads": about.provenance.threads,
         **fields,
     }
     return make_sweep(content, f"certifying {path.name}")
@@ -205,7 +214,7 @@ def certified(plan: Plan, results: Path, run: Callable[[Sweep], Progress]) -> Re
         run: Runs a sweep into it.
 
     Raises:
-        DataError: Nothing can be compared.
+        DataError: Nothing can be compared, or the file was changed meanwhile.
         RecordError: The record cannot be read or written.
     """
     run(plan.fresh)
@@ -222,6 +231,8 @@ def certified(plan: Plan, results: Path, run: Callable[[Sweep], Progress]) -> Re
             run(sweep)
             compared.append(compare(prepare(read_tables(results, sweep.name))))
         certificate["race"] = {"full_evaluations": plan.trial.budget, **races_agree(*compared)}
+    if file.load(plan.path).digest != plan.recording.digest:  # it took hours
+        raise DataError(f"{plan.path} was changed while it was certified; certify what is there now")
     return plan.recording.with_(certificate=certificate)
 
 
@@ -233,19 +244,17 @@ def _values(plan: Plan, results: Path) -> dict[str, Any]:
     losses = tables.trials.pivot_table(index="config", columns="repetition", values="loss", aggfunc="first")
     configs = {text: json.loads(text) for text in losses.dropna().index}
     whole = plan.recording.whole
-    fresh = [text for text in configs if whole or _name(configs[text]) not in plan.recording.places]
+    fresh = [text for text in configs if whole or named(configs[text]) not in plan.recording.places]
     if not fresh:
-        raise DataError(f"no configuration of {plan.fresh.name} was trained with {plan.trial.seeds} seeds")
+        raise DataError(
+            f"{plan.fresh.name} trained no configuration that is not recorded; ask for more with --configurations"
+        )
     said = [_said(plan, configs[text], objective.loss) for text in fresh]
     trained = losses.loc[fresh].to_numpy(dtype=float)
     return {
         "recorded_configurations": whole,
         **values_agree(trained, np.array(said), *_spreads(plan.recording)),
     }
-
-
-def _name(config: Mapping[str, Any]) -> str:
-    return canonical_json(dict(config))
 
 
 def _said(plan: Plan, config: Mapping[str, Any], loss: Callable[[Evaluation], float]) -> float:
@@ -265,25 +274,23 @@ def _spreads(recording: Recording) -> tuple[float, float]:
 
     Returns:
         The standard deviation; and the part of it that ranks configurations differently, without what a seed does to
-        all of them alike.
+        all of them alike, which is the same where not all have the same seeds. 0 where no configuration has two.
     """
-    _, _, objective = recording.problem
-    losses = np.full(recording.status.shape, np.nan)
-    for row in recording.rows():
-        if row.evaluation.status is Status.OK:
-            at = recording.places[_name(row.config)], int(np.searchsorted(recording.seeds, row.seed))
-            losses[at] = objective.loss(row.evaluation)
-    losses = losses[~np.isnan(losses).any(axis=1)]
-    configs, seeds = losses.shape
-    if configs < 2 or seeds < 2:
+    ok = recording.status == OK
+    count = ok.sum(axis=1)
+    ok &= (count >= 2)[:, None] & ~(recording.status == DIVERGED).any(axis=1)[:, None]
+    if not ok.any():
         return 0.0, 0.0
-    deviations = losses - losses.mean(axis=1, keepdims=True)
+    rows = ok.any(axis=1)
+    ok, count = ok[rows], count[rows][:, None]
+    losses = np.where(ok, recording.losses[rows], 0.0)
+    deviations = np.where(ok, losses - losses.sum(axis=1, keepdims=True) / count, 0.0)
+    spread = float(np.sqrt((deviations**2).sum() / (count - 1).sum()))
+    configs, seeds = ok.shape
+    if configs < 2 or not ok.all():
+        return spread, spread
     own = deviations - deviations.mean(axis=0)
-    freedom = seeds - 1
-    return (
-        float(np.sqrt((deviations**2).sum() / (configs * freedom))),
-        float(np.sqrt((own**2).sum() / ((configs - 1) * freedom))),
-    )
+    return spread, float(np.sqrt((own**2).sum() / ((configs - 1) * (seeds - 1))))
 
 
 def verdict(certificate: Mapping[str, Any]) -> tuple[bool, str]:

@@ -299,7 +299,7 @@ def record(
     declare()  # before anything loads numpy
     from harness import record as engine
     from harness.profile import task_named
-    from harness.recording import load, save
+    from harness.recording import save
     from harness.reproduce import parse_options
 
     options = parse_options(option or ())
@@ -313,12 +313,15 @@ def record(
         (chosen,) = sweep.tasks.values()
         design = engine.described(sweep)
     path = out or Path(f"{engine.file_name(chosen)}.parquet")
-    if path.exists():
-        load(path)  # only a recording is ever replaced
-    if not source:
+    before = engine.before_at(path, chosen)
+    if source:
+        found = engine.found_in(source, chosen, threads)
+    else:
         _launched(sweep, results, placement)
-    found = engine.found_in(source or [results], chosen, threads)
+        found = engine.found_in([results], chosen, threads, only=engine.asked_by(sweep, results))
     made = engine.made_of(found, chosen, design, threads)
+    if before is not None and before.digest == made.digest:
+        made = made.with_(certificate=before.about.certificate)
     save(made, path)
     for count, why in (
         (found.left_out, "that crashed or timed out: what a machine did, not what the task is"),
@@ -328,9 +331,10 @@ def record(
             _say(f"left out: {count} trainings {why}", style="yellow")
     _say(
         f"{path}: {made.trainings} trainings of {chosen.label}, {len(made.configs)} configurations × {len(made.seeds)} "
-        f"seeds, {path.stat().st_size / 1e6:.2f} MB; not certified yet"
+        f"seeds, {path.stat().st_size / 1e6:.2f} MB"
     )
-    _say(f"next: derby certify {path}")
+    if made.about.certificate is None:
+        _say(f"not certified yet; next: derby certify {path}")
 
 
 @app.command()
@@ -364,10 +368,9 @@ def certify(
     made = engine.certified(prepared, results, lambda sweep: _launched(sweep, results, placement))
     save(made, prepared.path)
     _table(engine.HEADER, engine.rows({prepared.path.stem: prepared.path}))
-    if made.about.certificate is not None:
-        good, words = engine.verdict(made.about.certificate)
-        _say(f"\n{'good' if good else 'not good enough to stand for the task'}: {words}")
-        raise typer.Exit(DONE if good else SOME_FAILED)
+    good, words = engine.verdict(made.about.certificate or {})
+    _say(f"\n{'good' if good else 'not good enough to stand for the task'}: {words}")
+    raise typer.Exit(DONE if good else SOME_FAILED)
 
 
 def _launched(sweep: Sweep, results: Path, placement: Placement) -> Progress:

@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from harness import registry
 from harness.checks import checked_evaluation, checked_inspection, folder_kept
-from harness.errors import DerbyError, Interruption, plain_text, said
+from harness.errors import DataError, DerbyError, Interruption, plain_text, said
 from harness.keys import EvaluationKey, TaskKey
 from harness.machine import Machine, describe_machine
 from harness.task import Checkpoint, Data, Inspection, Task, checked_data, read_only
@@ -106,8 +106,15 @@ def task_of(key: TaskKey) -> Task:
 
     Raises:
         UnknownNameError: No such task is installed.
+        DataError: Its data are not those that the key names, though they are known before they are loaded.
     """
-    return registry.task(key.name)(**key.options, **key.scoring)
+    task = registry.task(key.name)(**key.options, **key.scoring)
+    if task.pinned_data not in (None, key.data):
+        raise DataError(
+            f"the data of task {task.label!r} changed while the sweep ran: digest {task.pinned_data}, and it was "
+            f"{key.data} when it was planned; run again to evaluate on what is there now"
+        )
+    return task
 
 
 class Evaluator:

@@ -4,20 +4,21 @@ Inverse distance weighting (D. Shepard, "A two-dimensional interpolation functio
 over the nearest recorded configurations. Each parameter's part of a distance has a scale of its own, and the scales,
 the number of neighbours and the power are chosen by leaving each configuration out in turn. They are kept in the
 recording, so that nothing is fitted when it is loaded. A value takes additions, multiplications and divisions in a
-fixed order, and no linear algebra library: it is the same on every processor.
+fixed order, and no linear algebra library: it is the same on every processor. Only the choice of scales takes numpy's
+own sums; the file holds what came of it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, cast
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.recording import Scales
-from harness.space import Choice, Config, Space
+from harness.recording import Scales, in_order
+from harness.space import Choice, Config, Domain, Scalar, Space
 
 Vector = NDArray[np.float64]
 
@@ -25,8 +26,10 @@ _SCALES: Final = tuple(2.0**power for power in range(-4, 5))
 _NEIGHBOURS: Final = (3, 4, 5, 6, 8, 10, 14)
 _POWERS: Final = (2, 4, 6)
 _PASSES: Final = 3
-_LARGEST_FIT: Final = 2048
-"""Configurations that scales are chosen on: the first, of a design that fills the space at any length."""
+_LARGEST_FIT: Final = 1024
+"""Configurations that scales are chosen on at most: every second, third, …, of more."""
+_FEWEST: Final = 3
+"""Of fewer nothing can be chosen: the nearest one stands for all."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,49 +37,52 @@ class Coordinates:
     """Configurations as columns of numbers.
 
     Attributes:
-        columns: By parameter, (configurations,): unit coordinates of numbers, NaN where inactive; numbers of
-            categories, -1 where inactive.
-        categorical: The parameters that are categories.
+        space: Their space.
+        columns: Unit coordinates of numbers, NaN where inactive; positions of categories, -1 where inactive;
+            (parameters, configurations).
+        categorical: Whether a parameter is a category, (parameters, 1).
     """
 
-    columns: Mapping[str, Vector]
-    categorical: frozenset[str]
+    space: Space
+    columns: Vector
+    categorical: NDArray[np.bool_]
 
     @classmethod
     def of(cls, space: Space, configs: Sequence[Config]) -> Coordinates:
         """Return the coordinates of configurations of a space."""
-        categorical = {name for name, domain in space.parameters.items() if isinstance(domain, Choice)}
-        columns = {
-            name: np.array([_coordinate(space, name, config) for config in configs])
-            for name in space.parameters
-        }
-        return cls(columns, frozenset(categorical))
+        categorical = [[isinstance(domain, Choice)] for domain in space.parameters.values()]
+        return cls(
+            space, np.hstack([_coordinates(space, config) for config in configs]), np.array(categorical)
+        )
 
-    def squared(self, name: str, at: float) -> Vector:
-        """Return the squared difference of a parameter from a coordinate, before its scale, (configurations,).
+    def squared(self, at: Vector) -> Vector:
+        """Return each parameter's squared difference from a point, before its scale, (parameters, configurations).
 
         Categories are equal or not, 0 or 1; one that is active on one side only is unequal. A number that is active
         on one side only counts nothing: the parameter that it depends on differs.
+
+        Args:
+            at: Coordinates of the point, (parameters, 1).
         """
-        if name in self.categorical:
-            return np.not_equal(self.columns[name], at).astype(np.float64)
-        difference = self.columns[name] - at
-        return cast(Vector, np.where(np.isnan(difference), 0.0, difference * difference))
+        difference = self.columns - at
+        difference = np.where(self.categorical, difference != 0, difference)
+        return np.where(np.isnan(difference), 0.0, difference * difference)
 
-    def distances(self, space: Space, config: Config, scales: Scales) -> Vector:
+    def distances(self, config: Config, scales: Scales) -> Vector:
         """Return the squared distances of a configuration from all, (configurations,)."""
-        total = np.zeros(len(next(iter(self.columns.values()))))
-        for name in space.parameters:
-            scale = scales.parameters[name]
-            total += scale * scale * self.squared(name, _coordinate(space, name, config))
-        return total
+        scale = np.array([[scales.parameters[name]] for name in self.space.parameters])
+        return in_order(scale * scale * self.squared(_coordinates(self.space, config)), axis=0)
 
 
-def _coordinate(space: Space, name: str, config: Config) -> float:
-    domain = space.parameters[name]
+def _coordinates(space: Space, config: Config) -> Vector:
+    """Return a configuration's column, (parameters, 1)."""
+    return np.array([[_coordinate(domain, config.get(name))] for name, domain in space.parameters.items()])
+
+
+def _coordinate(domain: Domain, value: Scalar | None) -> float:
     if isinstance(domain, Choice):
-        return float(domain.index(config[name])) if name in config else -1.0
-    return domain.to_unit(config[name]) if name in config else np.nan
+        return -1.0 if value is None else float(domain.index(value))
+    return np.nan if value is None else domain.to_unit(value)
 
 
 def weights(squared: Vector, scales: Scales) -> tuple[NDArray[np.intp], Vector]:
@@ -87,15 +93,15 @@ def weights(squared: Vector, scales: Scales) -> tuple[NDArray[np.intp], Vector]:
         scales: As chosen.
 
     Returns:
-        Numbers of the neighbours, nearest first (the earlier recorded of two as near), and their weights, which add
-        up to 1.
+        Numbers of the neighbours, nearest first (of two as near the one with the smaller number), and their weights,
+        which add up to 1.
     """
     wanted = min(scales.neighbours, len(squared))
     farthest = np.partition(squared, wanted - 1)[wanted - 1]
     near = np.flatnonzero(squared <= farthest)
     near = near[np.argsort(squared[near], kind="stable")][:wanted]
     closeness = _closeness(squared[near], scales.power)
-    return near, closeness / _in_order(closeness)
+    return near, closeness / in_order(closeness, axis=0)
 
 
 def _closeness(squared: Vector, power: int) -> Vector:
@@ -106,14 +112,6 @@ def _closeness(squared: Vector, power: int) -> Vector:
     for _ in range(power // 2 - 1):
         weight = weight * ratio
     return weight
-
-
-def _in_order(values: Vector) -> float:
-    """Add numbers one after the other: numpy's own sum depends on the processor's instructions."""
-    total = 0.0
-    for value in values.tolist():
-        total += value
-    return total
 
 
 def fitted(space: Space, configs: Sequence[Config], losses: Vector) -> Scales:
@@ -127,16 +125,14 @@ def fitted(space: Space, configs: Sequence[Config], losses: Vector) -> Scales:
         configs: The recorded configurations.
         losses: Mean loss of each at full fidelity, (configurations,); smaller is better.
     """
-    kept = slice(_LARGEST_FIT)
+    names = tuple(space.parameters)
+    if len(configs) < _FEWEST:
+        return Scales(dict.fromkeys(names, 1.0), 1, _POWERS[0])
+    kept = slice(None, None, -(-len(configs) // _LARGEST_FIT))
     configs, losses = configs[kept], losses[kept]
     coordinates = Coordinates.of(space, configs)
-    names = tuple(space.parameters)
-    parts = {
-        name: np.array([coordinates.squared(name, at) for at in coordinates.columns[name].tolist()])
-        for name in names
-    }
-    if len(configs) < 3:
-        return Scales(dict.fromkeys(names, 1.0), 1, _POWERS[0])
+    points = coordinates.columns.T[:, :, None]
+    parts = dict(zip(names, np.stack([coordinates.squared(at) for at in points], axis=1), strict=True))
 
     def quality(scales: Mapping[str, float], neighbours: int, power: int) -> float:
         squared = np.zeros((len(configs), len(configs)))
@@ -175,9 +171,7 @@ def left_out(squared: Vector, losses: Vector, neighbours: int, power: int) -> Ve
         power: Of the weights.
     """
     wanted = min(neighbours, len(losses) - 1)
-    near = np.argpartition(squared, wanted - 1, axis=1)[:, :wanted]
-    order = np.argsort(np.take_along_axis(squared, near, axis=1), axis=1, kind="stable")
-    near = np.take_along_axis(near, order, axis=1)
+    near = np.argsort(squared, axis=1, kind="stable")[:, :wanted]  # of two as near the same one as `weights`
     weight = _closeness(np.take_along_axis(squared, near, axis=1), power)
     said: Vector = (weight * losses[near]).sum(axis=1) / weight.sum(axis=1)
     return said
@@ -186,7 +180,8 @@ def left_out(squared: Vector, losses: Vector, neighbours: int, power: int) -> Ve
 def _quality(said: Vector, losses: Vector) -> float:
     from scipy.stats import spearmanr
 
-    better = losses <= np.median(losses)
-    with np.errstate(invalid="ignore"):
-        found = [spearmanr(said[part], losses[part]).statistic for part in (slice(None), better)]
-    return float(np.nan_to_num(found, nan=0.0).mean())
+    def correlation(part: slice | NDArray[np.bool_]) -> float:
+        one, other = said[part], losses[part]
+        return float(spearmanr(one, other).statistic) if np.ptp(one) > 0 and np.ptp(other) > 0 else 0.0
+
+    return (correlation(slice(None)) + correlation(losses <= np.median(losses))) / 2

@@ -86,7 +86,14 @@ class TaskKey:
     @property
     def seeded(self) -> dict[str, Any]:
         """What the seeds of trainings depend on, as JSON."""
-        return self._own if self.seeds_of is None else dict(self.seeds_of)
+        own = self._own if self.seeds_of is None else self.seeds_of
+        return {name: own[name] for name in self._own}
+
+    @property
+    def searched(self) -> dict[str, Any]:
+        """What the seeds of searches depend on, as JSON: the objective, too."""
+        scoring = self.scoring if self.seeds_of is None else self.seeds_of["scoring"]
+        return {**self.seeded, "scoring": dict(scoring)}
 
     @property
     def _own(self) -> dict[str, Any]:
@@ -125,8 +132,7 @@ class StudyKey:
 
     def __post_init__(self) -> None:
         root, task, repetition = self.root_seed, self.task, self.repetition
-        named = {**task.seeded, "scoring": dict(task.scoring)}
-        search = derive_seed(root, "search", named, self.searcher, repetition)
+        search = derive_seed(root, "search", task.searched, self.searcher, repetition)
         object.__setattr__(self, "id", digest(self.as_json()))
         object.__setattr__(self, "search_seed", search)
         object.__setattr__(self, "training_seed", derive_seed(root, "training", task.seeded, repetition))

@@ -8,29 +8,28 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
 
 from harness import recording as file
 from harness.arithmetic import Arithmetic
 from harness.errors import DataError, RecordError
+from harness.events import Asked
 from harness.interpolation import fitted
-from harness.keys import canonical_json
+from harness.keys import TaskKey, canonical_json
 from harness.provenance import now, revision
-from harness.recording import KEPT, About, Recording, Row
+from harness.recording import KEPT, About, Provenance, Recording, Row, named
 from harness.sweep import Sweep, make_sweep
 from harness.task import Task
-from harness.trial import Status
+from harness.trial import Evaluation, Status
 from results.documents import read_machine
 from results.journal import files_in
 from results.layout import Layout
-from results.reading import evaluation_of, read_evaluations
+from results.reading import evaluation_of, read_evaluations, read_study
 
 SEEDS: Final = 3
 """Training seeds of each configuration, by default."""
@@ -120,7 +119,7 @@ class Found:
     """What a recording is made of.
 
     Attributes:
-        rows: Trainings.
+        rows: Trainings, cut to full fidelity.
         machines: Descriptions of the machines that they ran on.
         left_out: How many ended in another way than a recording holds: crashes and timeouts depend on a machine.
         short: How many were not trained to full fidelity.
@@ -132,17 +131,35 @@ class Found:
     short: int = 0
 
 
-def found_in(sources: Sequence[Path], task: Task, threads: int) -> Found:
+def asked_by(sweep: Sweep, results: Path) -> frozenset[str]:
+    """Return the ids of all evaluations that a sweep's studies asked for.
+
+    Raises:
+        RecordError: A study is damaged.
+    """
+    layout = Layout(results)
+    return frozenset(
+        plan.key.evaluation(event.proposal.config).id
+        for plan in sweep.studies
+        for event in read_study(layout.study(plan.key.id)).events
+        if isinstance(event, Asked)
+    )
+
+
+def found_in(
+    sources: Sequence[Path], task: Task, threads: int, *, only: Collection[str] | None = None
+) -> Found:
     """Collect a task's trainings.
 
     Args:
         sources: Results folders, and recordings of the same task.
         task: The task.
         threads: Only what was trained with so many is taken.
+        only: Ids of the evaluations to take from folders; ``None``: all.
 
     Raises:
         RecordError: A folder's record is damaged.
-        DataError: A recording is damaged, or of another task.
+        DataError: A recording is damaged, of another task, or of trainings with other threads.
     """
     rows: dict[tuple[str, int], Row] = {}
     machines: dict[str, Mapping[str, Any]] = {}
@@ -151,50 +168,82 @@ def found_in(sources: Sequence[Path], task: Task, threads: int) -> Found:
     for source in sources:
         if source.is_file():
             before = file.load(source)
-            if {**before.about.task, "scoring": None} != {**task.key.as_json(), "scoring": None}:
+            if TaskKey(**before.about.task).training != wanted:
                 raise DataError(
                     f"{source} records {before.about.label}, expected {task.label}, of the same version and data"
                 )
-            machines |= {
-                json.dumps(each, sort_keys=True): each for each in before.about.provenance.get("machines", [])
-            }
-            rows |= {_name(row): row for row in before.rows()}
-            continue
-        used: set[str] = set()
-        for row in _recorded(source, task, wanted, threads):
-            if row.evaluation.status not in KEPT:
-                left_out += 1
-            elif row.evaluation.status is Status.OK and row.evaluation.epochs < full:
+            origin = before.about.provenance
+            if (origin.arithmetic, origin.threads) != (ARITHMETIC.value, threads):
+                raise DataError(
+                    f"{source} was trained in {origin.arithmetic} arithmetic with {origin.threads} threads, expected "
+                    f"{ARITHMETIC.value} and {threads}; say --threads {origin.threads}, or leave it out"
+                )
+            machines |= {canonical_json(each): each for each in origin.machines}
+            found: Iterable[Row] = before.rows()
+        else:
+            found = list(_recorded(source, task, wanted, threads, only))
+            used = {row.evaluation.machine for row in found}
+            for path in files_in(source / "machines", "*.json"):
+                if path.stem in used:
+                    machine = msgspec.to_builtins(read_machine(path))
+                    machines[canonical_json(machine)] = machine
+        for row in found:
+            # What is longer than full fidelity, which may be an option of scoring, is cut.
+            evaluation = row.evaluation.at(full) or row.evaluation
+            if evaluation.status is Status.OK and evaluation.epochs < full:
                 short += 1
+            elif evaluation.status not in KEPT:
+                left_out += 1
             else:
-                rows[_name(row)] = row
-                used.add(row.evaluation.machine)
-        for path in files_in(source / "machines", "*.json"):
-            if path.stem in used:
-                described = msgspec.to_builtins(read_machine(path))
-                machines[json.dumps(described, sort_keys=True)] = described
+                rows[named(row.config), row.seed] = row._replace(evaluation=evaluation)
     return Found(list(rows.values()), list(machines.values()), left_out, short)
 
 
-def _name(row: Row) -> tuple[str, int]:
-    return canonical_json(dict(row.config)), row.seed
-
-
-def _recorded(results: Path, task: Task, wanted: Mapping[str, Any], threads: int) -> Iterator[Row]:
+def _recorded(
+    results: Path, task: Task, wanted: Mapping[str, Any], threads: int, only: Collection[str] | None
+) -> Iterator[Row]:
     """Yield a task's evaluations from a results folder, each at the most epochs it reached."""
     if not results.is_dir():
         raise RecordError(f"no results folder {results}: give one that a sweep was run into, or a recording")
     latest: dict[str, Row] = {}
+
+    def reach(evaluation: Evaluation) -> tuple[bool, int]:
+        return evaluation.status in KEPT, evaluation.epochs
+
     for bunch in read_evaluations(Layout(results).evaluations(task.name)):
         for number, line in enumerate(bunch.lines, start=bunch.number):
+            if only is not None and line.id not in only:
+                continue
             key = json.loads(bytes(line.key))
             if key["task"] != wanted or key["arithmetic"] != ARITHMETIC.value or key["threads"] != threads:
                 continue
             evaluation = evaluation_of(line, bunch.path, number)
             known = latest.get(line.id)
-            if known is None or evaluation.epochs >= known.evaluation.epochs:
+            if known is None or reach(evaluation) >= reach(known.evaluation):
                 latest[line.id] = Row(task.space.validate(key["config"]), int(key["seed"]), evaluation)
     yield from latest.values()
+
+
+def before_at(path: Path, task: Task) -> Recording | None:
+    """Return the recording of a task that a new one would replace; ``None`` where there is nothing.
+
+    Raises:
+        DataError: Something else is there, which must not be lost.
+    """
+    if not path.exists():
+        return None
+    try:
+        before = file.load(path)
+    except DataError as error:
+        raise DataError(
+            f"only a recording is ever replaced: {error}, or name another file with --out"
+        ) from error
+    if before.about.task != json.loads(canonical_json(task.key.as_json())):
+        raise DataError(
+            f"{path} records {before.about.label}, and would be replaced by {task.label} of another version, data or "
+            "options: move it away, or name another file with --out"
+        )
+    return before
 
 
 def made_of(found: Found, task: Task, design: str, threads: int) -> Recording:
@@ -207,15 +256,10 @@ def made_of(found: Found, task: Task, design: str, threads: int) -> Recording:
         threads: Of each training.
 
     Raises:
-        DataError: There is nothing to record.
+        DataError: There is nothing to record, or trainings that do not belong together.
     """
     objective = task.objective
     curves = (row.evaluation.curve for row in found.rows if row.evaluation.status is Status.OK)
-    metrics = tuple(next(curves, ()))
-    if not metrics:
-        raise DataError(
-            f"nothing to make a recording of {task.label} of: no training was found that succeeded"
-        )
     about = About(
         format=file.FORMAT,
         label=task.label,
@@ -227,29 +271,14 @@ def made_of(found: Found, task: Task, design: str, threads: int) -> Recording:
         fidelity=(task.fidelity.low, task.fidelity.high),
         metric=objective.metric,
         direction=objective.direction,
-        failure=objective.failure,
+        failure=float(objective.failure),
         test_metric=objective.test_metric,
-        metrics=metrics,
+        metrics=tuple(next(curves, ())),
         design=design,
         scales=None,
-        provenance={
-            "made": now(),
-            "revision": revision(),
-            "arithmetic": ARITHMETIC.value,
-            "threads": threads,
-            "machines": list(found.machines),
-        },
+        provenance=Provenance(now(), revision(), ARITHMETIC.value, threads, tuple(found.machines)),
     )
     recording = Recording.of(about, found.rows)
     if recording.whole:
         return recording
-    return recording.with_(scales=fitted(recording.space, recording.configs, losses_of(recording)))
-
-
-def losses_of(recording: Recording) -> NDArray[np.float64]:
-    """Return each configuration's loss at full fidelity, the mean over its seeds; (configurations,)."""
-    _, _, objective = recording.problem
-    losses: dict[int, list[float]] = {place: [] for place in range(len(recording.configs))}
-    for row in recording.rows():
-        losses[recording.places[canonical_json(dict(row.config))]].append(objective.loss(row.evaluation))
-    return np.array([np.mean(each) for each in losses.values()])
+    return recording.with_(scales=fitted(recording.space, recording.configs, recording.mean_losses))

@@ -7,6 +7,7 @@ on a library's version.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -14,14 +15,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Annotated, Any, Final, NamedTuple
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from harness.errors import DataError, SpaceError, WriteError
-from harness.keys import canonical_json
+from harness.keys import TaskKey, canonical_json
+from harness.keys import digest as check_of
 from harness.space import Choice, Condition, Config, Domain, Float, Int, Scalar, Space
 from harness.trial import Curve, Evaluation, Fidelity, Objective, Status
 
@@ -33,6 +35,9 @@ METADATA: Final = b"derby.recording"
 
 KEPT: Final = (Status.OK, Status.DIVERGED)
 """How an evaluation of a recording ended: what depends on nothing but configuration and seed."""
+
+OK: Final = KEPT.index(Status.OK)
+DIVERGED: Final = KEPT.index(Status.DIVERGED)
 
 SECONDS: Final = "seconds"
 """Column of a curve that is measured, not computed."""
@@ -51,9 +56,27 @@ class Scales(msgspec.Struct, frozen=True):
         power: Weights fall with distance to this power, an even number.
     """
 
-    parameters: dict[str, float]
-    neighbours: int
-    power: int
+    parameters: dict[str, Annotated[float, msgspec.Meta(gt=0, le=1024)]]
+    neighbours: Annotated[int, msgspec.Meta(ge=1)]
+    power: Annotated[int, msgspec.Meta(ge=2, multiple_of=2)]
+
+
+class Provenance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where a recording comes from.
+
+    Args:
+        made: When.
+        revision: Of this project.
+        arithmetic: That every training was computed in; see `harness.arithmetic`.
+        threads: Of every training.
+        machines: Descriptions of the machines that trained: processor, device, versions.
+    """
+
+    made: str
+    revision: str
+    arithmetic: str
+    threads: int
+    machines: tuple[dict[str, Any], ...]
 
 
 class About(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -75,7 +98,7 @@ class About(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         metrics: Columns of the curves.
         design: How configurations were chosen, in words.
         scales: How values between configurations are made; ``None`` where the space is finite and recorded whole.
-        provenance: When, where and with what it was made: machines, versions, arithmetic, threads, revision.
+        provenance: When, where and with what it was made.
         certificate: How far a race on it agrees with one on the task; see `harness.certify`.
     """
 
@@ -94,7 +117,7 @@ class About(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     metrics: tuple[str, ...]
     design: str
     scales: Scales | None
-    provenance: dict[str, Any]
+    provenance: Provenance
     certificate: dict[str, Any] | None = None
 
 
@@ -108,18 +131,21 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Recording:
-    """Trainings of one task, as arrays over configurations, seeds, metrics and epochs.
+    """Trainings of one task, as arrays.
 
     Attributes:
         about: What they mean.
         space: The search space.
-        configs: The configurations, in the order recorded.
-        seeds: Training seeds, (seeds,).
+        configs: The configurations, in the file's order; `of` sorts them by their unit coordinates.
+        seeds: Training seeds, ascending; int64 (seeds,).
         status: Index into `KEPT`, or -1 where a configuration was not trained with a seed; int8 (configurations,
             seeds).
         epochs: Epochs paid for, of a divergence the one it happened in included; int32 (configurations, seeds).
         measured: Seconds of set-up and of a lost epoch; float64 (configurations, seeds, 2).
-        curves: Metrics after each epoch, NaN after the last; float64 (configurations, seeds, metrics, epochs).
+        curves: Metrics after each epoch, NaN after the last, of the trainings that there are, one configuration's
+            after the other's; float64 (trainings, metrics, epochs).
+        places: Number of a configuration by its canonical JSON.
+        training: Number of a training, or -1; int64 (configurations, seeds).
     """
 
     about: About
@@ -131,11 +157,13 @@ class Recording:
     measured: NDArray[np.float64]
     curves: NDArray[np.float64]
     places: Mapping[str, int] = field(init=False, repr=False)
-    """Number of a configuration by its canonical JSON."""
+    training: NDArray[np.int64] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        places = {canonical_json(dict(config)): place for place, config in enumerate(self.configs)}
-        object.__setattr__(self, "places", places)
+        there = self.status != _ABSENT
+        number = np.cumsum(there).reshape(there.shape) - 1
+        object.__setattr__(self, "places", {named(config): at for at, config in enumerate(self.configs)})
+        object.__setattr__(self, "training", np.where(there, number, _ABSENT))
 
     @classmethod
     def of(cls, about: About, rows: Iterable[Row]) -> Recording:
@@ -146,40 +174,35 @@ class Recording:
             rows: The trainings, each with a status of `KEPT`; the latest counts where one is given twice.
 
         Raises:
-            DataError: There is none, or one lacks a metric or stops short of full fidelity.
+            DataError: None succeeded, or one lacks a metric or stops short of full fidelity.
         """
-        full = about.fidelity[1]
-        found = {(canonical_json(dict(row.config)), row.seed): row for row in rows}
-        if not found:
+        full, space = about.fidelity[1], space_of(about.space)
+        found = {(named(row.config), row.seed): row for row in rows}
+        if all(row.evaluation.status is not Status.OK for row in found.values()):
             raise DataError(
-                f"nothing to make a recording of {about.label} of: no finished training was found"
+                f"nothing to make a recording of {about.label} of: none of {len(found)} trainings succeeded"
             )
+        for row in found.values():
+            _check(about, row)
         configs = {text: row.config for (text, _), row in found.items()}
-        seeds = sorted({seed for _, seed in found})
-        places, columns = (
-            {text: i for i, text in enumerate(configs)},
-            {seed: i for i, seed in enumerate(seeds)},
-        )
-        shape = len(configs), len(seeds)
+        # An order that does not depend on who trained what first.
+        order = sorted(configs, key=lambda text: (space.to_unit(configs[text]), text))
+        places = {text: place for place, text in enumerate(order)}
+        columns = {seed: number for number, seed in enumerate(sorted({seed for _, seed in found}))}
+        shape = len(places), len(columns)
         status = np.full(shape, _ABSENT, np.int8)
         epochs = np.zeros(shape, np.int32)
         measured = np.zeros((*shape, 2))
-        curves = np.full((*shape, len(about.metrics), full), np.nan)
-        for (text, seed), row in found.items():
+        curves = np.full((len(found), len(about.metrics), full), np.nan)
+        ordered = sorted(found.items(), key=lambda item: (places[item[0][0]], item[0][1]))
+        for training, ((text, seed), row) in enumerate(ordered):
             at, made = (places[text], columns[seed]), row.evaluation
-            whole = made.status is Status.DIVERGED or made.curve.epochs == full
-            if made.status not in KEPT or not whole or (made.curve and set(made.curve) != set(about.metrics)):
-                raise DataError(
-                    f"a training of {about.label} cannot be recorded: expected {full} epochs, or a divergence, of "
-                    f"{list(about.metrics)}, got {made.status.value} after {made.curve.epochs} of {list(made.curve)}: "
-                    f"{dict(row.config)}, seed {seed}"
-                )
             status[at], epochs[at] = KEPT.index(made.status), made.epochs
             measured[at] = made.setup_seconds, made.lost_seconds
             for number, metric in enumerate(about.metrics if made.curve else ()):
-                curves[(*at, number)][: made.curve.epochs] = made.curve[metric]
-        space = space_of(about.space)
-        return cls(about, space, tuple(configs.values()), np.array(seeds), status, epochs, measured, curves)
+                curves[training, number, : made.curve.epochs] = made.curve[metric]
+        known = tuple(configs[text] for text in order)
+        return cls(about, space, known, np.array(list(columns), np.int64), status, epochs, measured, curves)
 
     @property
     def problem(self) -> tuple[Space, Fidelity, Objective]:
@@ -199,6 +222,27 @@ class Recording:
         return self.space.size() == len(self.configs)
 
     @cached_property
+    def losses(self) -> NDArray[np.float64]:
+        """Loss of each training at full fidelity, a failure as its finite one, NaN where there is none.
+
+        Shape (configurations, seeds); see `harness.trial.Objective.loss`.
+        """
+        _, _, objective = self.problem
+        failure = objective.sign * objective.failure
+        last = objective.sign * self.curves[:, self.about.metrics.index(objective.metric), -1]
+        found = np.full(self.status.shape, np.nan)
+        found[self.status == DIVERGED] = failure
+        found[self.status == OK] = np.minimum(last[self.training[self.status == OK]], failure)
+        return found
+
+    @property
+    def mean_losses(self) -> NDArray[np.float64]:
+        """Mean loss of each configuration over its seeds, (configurations,)."""
+        there = self.status != _ABSENT
+        mean: NDArray[np.float64] = in_order(np.where(there, self.losses, 0.0), axis=1) / there.sum(axis=1)
+        return mean
+
+    @cached_property
     def digest(self) -> str:
         """Name of what decides a replay's values, by content; provenance and certificate do not."""
         about = self.about
@@ -210,7 +254,7 @@ class Recording:
             "metrics": list(about.metrics),
             "scales": msgspec.to_builtins(about.scales),
             "configs": list(map(dict, self.configs)),
-            "shape": list(self.curves.shape),
+            "shape": [*self.status.shape, *self.curves.shape[1:]],
         }
         sha = hashlib.sha256(canonical_json(decisive).encode())
         for array in (self.seeds, self.status, self.epochs, self.measured, self.curves):
@@ -223,52 +267,67 @@ class Recording:
 
     def rows(self) -> Iterable[Row]:
         """Yield the trainings, configuration by configuration."""
-        for place, number in zip(*np.nonzero(self.status != _ABSENT), strict=True):
+        for place, number in np.argwhere(self.status != _ABSENT).tolist():
             yield Row(self.configs[place], int(self.seeds[number]), self.evaluation(place, number))
 
     def evaluation(self, place: int, number: int) -> Evaluation:
-        """Return a training as it was recorded, by the numbers of its configuration and seed."""
-        return made(
-            KEPT[self.status[place, number]],
-            self.about.metrics,
-            self.curves[place, number],
-            int(self.epochs[place, number]),
-            self.measured[place, number],
+        """Return a training as it was recorded, by the numbers of its configuration and seed.
+
+        Raises:
+            LookupError: The configuration was not trained with that seed.
+        """
+        if self.status[place, number] == _ABSENT:
+            raise LookupError(f"configuration {place} was not trained with seed {self.seeds[number]}")
+        status, epochs = KEPT[self.status[place, number]], int(self.epochs[place, number])
+        curves = self.curves[self.training[place, number]]
+        setup, lost = self.measured[place, number].tolist()
+        return Evaluation(
+            status,
+            curve_of(self.about.metrics, curves[:, ~np.isnan(curves[0])]),
+            epochs,
+            setup_seconds=setup,
+            lost_seconds=lost,
+            message="" if status is Status.OK else f"diverged in epoch {epochs}, as recorded",
         )
 
 
-def made(
-    status: Status,
-    metrics: Sequence[str],
-    curves: NDArray[np.float64],
-    epochs: int,
-    measured: NDArray[np.float64],
-) -> Evaluation:
-    """Return an evaluation from a recording's arrays.
+def _check(about: About, row: Row) -> None:
+    """Raise `DataError` where a training does not belong into a recording."""
+    made, full = row.evaluation, about.fidelity[1]
+    whole = made.status is Status.DIVERGED or made.curve.epochs == full
+    same = not made.curve or set(made.curve) == set(about.metrics)
+    if made.status not in KEPT or made.curve.epochs > full or not whole or not same:
+        raise DataError(
+            f"a training of {about.label} cannot be recorded: expected {full} epochs, or a divergence, of "
+            f"{list(about.metrics)}, got {made.status.value} after {made.curve.epochs} of {list(made.curve)}: "
+            f"{dict(row.config)}, seed {row.seed}"
+        )
+    for metric in filter(None, (about.metric, about.test_metric)):
+        if metric not in about.metrics:
+            raise DataError(
+                f"the trainings of {about.label} have no {metric!r}, which the objective needs; they have "
+                f"{list(about.metrics)}"
+            )
 
-    Args:
-        status: How it ended.
-        metrics: Names of the curves.
-        curves: (metrics, epochs), NaN after the last.
-        epochs: Epochs paid for.
-        measured: Seconds of set-up and of a lost epoch, (2,).
-    """
-    length = int(np.count_nonzero(~np.isnan(curves[0])))
-    columns = {name: tuple(row) for name, row in zip(metrics, curves[:, :length].tolist(), strict=True)}
-    setup, lost = measured.tolist()
-    message = "" if status is Status.OK else "diverged, as recorded"
-    return Evaluation(
-        status,
-        Curve(columns if length else {}),
-        epochs,
-        setup_seconds=setup,
-        lost_seconds=lost,
-        message=message,
-    )
+
+def named(config: Config) -> str:
+    """Return what a configuration is found by."""
+    return canonical_json(dict(config))
+
+
+def curve_of(metrics: Sequence[str], values: NDArray[np.float64]) -> Curve:
+    """Return a curve of (metrics, epochs); an empty one without epochs."""
+    return Curve(dict(zip(metrics, map(tuple, values.tolist()), strict=True)) if values.size else {})
+
+
+def in_order(values: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
+    """Add along an axis, one after the other: the order of numpy's own sum depends on the processor."""
+    total: NDArray[np.float64] = np.add.accumulate(values, axis=axis).take(-1, axis=axis)
+    return total
 
 
 def save(recording: Recording, path: Path) -> None:
-    """Write a recording as a file, whole or not at all.
+    """Write a recording as a file, whole or not at all; where ``path`` is a link, what it leads to is written.
 
     Raises:
         WriteError: It cannot be written; what was there before stands.
@@ -276,36 +335,43 @@ def save(recording: Recording, path: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    rows = np.argwhere(recording.status != _ABSENT)
-    at = tuple(rows.T)
-    configs = [recording.configs[place] for place in rows[:, 0]]
-    columns: dict[str, Any] = {
-        "configuration": pa.array(rows[:, 0], pa.int32()),
-        "seed": pa.array(recording.seeds[rows[:, 1]], pa.int64()),
-        "status": pa.array([KEPT[kind].value for kind in recording.status[at]]),
-        "epochs": pa.array(recording.epochs[at], pa.int32()),
-        "setup_seconds": pa.array(recording.measured[at][:, 0]),
-        "lost_seconds": pa.array(recording.measured[at][:, 1]),
-    }
-    for name, domain in recording.space.parameters.items():
-        values = [config.get(name) for config in configs]
-        columns[f"parameter {name}"] = pa.array([_cell(domain, value) for value in values], _type(domain, pa))
-    lengths = np.count_nonzero(~np.isnan(recording.curves[at][:, 0]), axis=1)
+    at = np.nonzero(recording.status != _ABSENT)
+    places, numbers = at
+    lengths = np.count_nonzero(~np.isnan(recording.curves[:, 0]), axis=1)
     inside = np.arange(recording.curves.shape[-1]) < lengths[:, None]
     offsets = pa.array(np.concatenate([[0], np.cumsum(lengths)]), pa.int32())
-    for number, metric in enumerate(recording.about.metrics):
-        values = recording.curves[at][:, number][inside]
-        columns[f"curve {metric}"] = pa.ListArray.from_arrays(offsets, pa.array(values))
+    columns: list[Any] = [
+        places,
+        recording.seeds[numbers],
+        [KEPT[kind].value for kind in recording.status[at].tolist()],
+        recording.epochs[at],
+        *recording.measured[at].T,
+    ]
+    for name, domain in recording.space.parameters.items():
+        cells = [_cell(domain, config.get(name)) for config in recording.configs]
+        columns.append([cells[place] for place in places.tolist()])
+    for number in range(len(recording.about.metrics)):
+        values = pa.array(recording.curves[:, number][inside])
+        columns.append(pa.ListArray.from_arrays(offsets, values))
     about = {**msgspec.to_builtins(recording.about), "digest": recording.digest}
-    table = pa.table(columns).replace_schema_metadata({METADATA: canonical_json(about)})
+    sealed = canonical_json({**about, "check": check_of(about)})
+    schema = _schema(recording.space, recording.about.metrics)
+    table = pa.table(columns, schema=schema.with_metadata({METADATA: sealed}))
+    path = Path(os.path.realpath(path))
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        pq.write_table(table, draft, compression="zstd", compression_level=19)
+        with draft.open("wb") as file:
+            pq.write_table(table, file, compression="zstd", compression_level=19, write_page_checksum=True)
+            file.flush()
+            os.fsync(file.fileno())
+        load(draft)  # what cannot be read back replaces nothing
         draft.replace(path)
-    except OSError as error:
-        draft.unlink(missing_ok=True)
+    except (OSError, DataError) as error:
         raise WriteError(f"cannot write {path}: {error}; make room or mend the folder") from error
+    finally:
+        with contextlib.suppress(OSError):
+            draft.unlink(missing_ok=True)
 
 
 def load(path: Path) -> Recording:
@@ -317,28 +383,31 @@ def load(path: Path) -> Recording:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    if not path.is_file():
+        what = "is a folder, or no plain file" if path.exists() else "does not exist"
+        raise DataError(f"{path} {what}, expected a recording; {_ADVICE}")
     try:
-        table = pq.read_table(path, partitioning=None)
-    except FileNotFoundError:
-        raise DataError(f"no recording {path}: no such file; {_ADVICE}") from None
-    except (OSError, pa.ArrowException) as error:
-        raise DataError(f"{path} cannot be read as a recording ({error}); {_ADVICE}") from error
-    try:
-        about, digest = _about(table.schema.metadata or {}, path)
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            about, digest = _about(file.schema_arrow.metadata or {}, path)
+            table = file.read()
         recording = _arranged(about, table)
     except DataError:
         raise
     except (
+        OSError,
         pa.ArrowException,
         msgspec.MsgspecError,
         SpaceError,
         LookupError,
         ValueError,
         TypeError,
-        OverflowError,
-    ) as error:
+        ArithmeticError,
+        AttributeError,
+        RecursionError,
+        MemoryError,
+    ) as error:  # damaged bytes make every part of this fail in its own way
         raise DataError(
-            f"{path} is damaged, or no recording: {type(error).__name__}: {error}; {_ADVICE}"
+            f"{path} cannot be read as a recording: {type(error).__name__}: {error}; {_ADVICE}"
         ) from error
     if recording.digest != digest:
         raise DataError(
@@ -358,26 +427,36 @@ def _about(metadata: Mapping[bytes, bytes], path: Path) -> tuple[About, str]:
         raise DataError(
             f"{path} is a recording of format {version!r}, this version reads {FORMAT}; {_ADVICE}"
         )
+    if content.pop("check") != check_of(content):
+        raise DataError(f"{path} was changed after it was written: its metadata do not add up; {_ADVICE}")
     digest = content.pop("digest")
     return msgspec.convert(content, About), digest
 
 
 def _arranged(about: About, table: Any) -> Recording:
-    """Return the recording that a table's rows are."""
+    """Return the recording that a table's rows are. Raises `ValueError` where they cannot be one."""
     space = space_of(about.space)
+    expected = _schema(space, about.metrics)
+    if not table.schema.equals(expected):
+        found = table.schema.remove_metadata().to_string()
+        raise ValueError(f"expected the columns {expected.to_string()}, got {found}")
     place = table["configuration"].to_numpy()
+    known, first = np.unique(place, return_index=True)
+    if not np.array_equal(known, np.arange(len(known))):
+        raise ValueError("its configurations are not numbered 0, 1, 2 and so on")
+    cells = {name: table[f"parameter {name}"].take(first).to_pylist() for name in space.parameters}
+    configs = tuple(
+        space.validate(
+            {
+                name: _value(domain, cells[name][number])
+                for name, domain in space.parameters.items()
+                if cells[name][number] is not None
+            }
+        )
+        for number in range(len(known))
+    )
     seeds, number = np.unique(table["seed"].to_numpy(), return_inverse=True)
-    shape = int(place.max()) + 1, len(seeds)
-    at = (place, number)
-    cells = {name: table[f"parameter {name}"].to_pylist() for name in space.parameters}
-    configs: list[Config] = [{}] * shape[0]
-    for row, index in enumerate(place.tolist()):
-        given = {
-            name: _value(domain, cells[name][row])
-            for name, domain in space.parameters.items()
-            if cells[name][row] is not None
-        }
-        configs[index] = space.validate(given)
+    shape, at = (len(known), len(seeds)), (place, number)
     status = np.full(shape, _ABSENT, np.int8)
     status[at] = [KEPT.index(Status(text)) for text in table["status"].to_pylist()]
     epochs = np.zeros(shape, np.int32)
@@ -385,15 +464,42 @@ def _arranged(about: About, table: Any) -> Recording:
     measured = np.zeros((*shape, 2))
     for part, name in enumerate(("setup_seconds", "lost_seconds")):
         measured[(*at, part)] = table[name].to_numpy()
-    curves = np.full((*shape, len(about.metrics), about.fidelity[1]), np.nan)
-    for column, metric in enumerate(about.metrics):
-        lists = table[f"curve {metric}"].combine_chunks()
-        lengths = np.diff(lists.offsets.to_numpy())
-        inside = np.arange(curves.shape[-1]) < lengths[:, None]
-        block = np.full(inside.shape, np.nan)
-        block[inside] = lists.flatten().to_numpy()
-        curves[place, number, column] = block
-    return Recording(about, space, tuple(configs), seeds, status, epochs, measured, curves)
+    lists = [table[f"curve {metric}"].combine_chunks() for metric in about.metrics]
+    lengths = np.diff(lists[0].offsets.to_numpy())
+    if lengths.max() != about.fidelity[1]:  # before memory is taken for so many
+        raise ValueError(f"its longest curve has {lengths.max()} epochs, expected {about.fidelity[1]}")
+    inside = np.arange(about.fidelity[1]) < lengths[:, None]
+    curves = np.full((len(place), len(lists), about.fidelity[1]), np.nan)
+    for column, values in enumerate(lists):
+        curves[:, column][inside] = values.flatten().to_numpy()
+    recording = Recording(about, space, configs, seeds, status, epochs, measured, curves)
+    TaskKey(**about.task)
+    _, _, objective = recording.problem
+    if not set(objective.metrics) <= set(about.metrics):
+        raise ValueError(f"its curves lack one of {objective.metrics}")
+    if about.scales is None and not recording.whole:
+        raise ValueError("it has no scales, by which configurations are replayed that were not recorded")
+    if about.scales is not None and set(about.scales.parameters) != set(space.parameters):
+        raise ValueError(f"its scales are of {sorted(about.scales.parameters)}")
+    return recording
+
+
+def _schema(space: Space, metrics: Sequence[str]) -> Any:
+    """Return names and types of a file's columns."""
+    import pyarrow as pa
+
+    number = pa.float64()
+    fixed = {
+        "configuration": pa.int32(),
+        "seed": pa.int64(),
+        "status": pa.string(),
+        "epochs": pa.int32(),
+        "setup_seconds": number,
+        "lost_seconds": number,
+    }
+    parameters = {f"parameter {name}": _type(domain, pa) for name, domain in space.parameters.items()}
+    curves = {f"curve {metric}": pa.list_(number) for metric in metrics}
+    return pa.schema({**fixed, **parameters, **curves})
 
 
 # A space as JSON.

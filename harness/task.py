@@ -192,8 +192,8 @@ class Task(ABC):
     def seeds_of(self) -> Mapping[str, Any] | None:
         """The task whose seeds searches and trainings have here; ``None``: its own.
 
-        Name, version and options, as JSON, of a task that this one stands for: a search of either then has the same
-        seeds, so that the two can be compared in pairs.
+        Name, version, options and scoring options, as JSON, of a task that this one stands for, `TaskKey.searched`: a
+        search of either then has the same seeds, so that the two can be compared in pairs.
         """
         return None
 

@@ -215,10 +215,12 @@ class Curve(Mapping[str, tuple[float, ...]]):
     def __init__(self, columns: Mapping[str, tuple[float, ...] | list[float]] = MappingProxyType({})) -> None:
         checked = {}
         for name, values in columns.items():
-            for value in values:
+            checked[name] = column = tuple(values)
+            if set(map(type, column)) <= {float} and math.isfinite(sum(column)):
+                continue  # the usual case, in a tenth of the time
+            for value in column:
                 if type(value) is not float or not math.isfinite(value):
                     raise ValueError(f"curve column {name!r} needs finite Python floats, got {value!r}")
-            checked[name] = tuple(values)
         lengths = {name: len(values) for name, values in checked.items()}
         if len(set(lengths.values())) > 1:
             raise ValueError(f"curve columns need equal lengths, got {lengths}")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from functools import cached_property, lru_cache
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
@@ -14,16 +14,20 @@ from pydantic import Field
 
 from harness.errors import DataError, nearest
 from harness.interpolation import Coordinates, weights
-from harness.keys import canonical_json
-from harness.recording import KEPT, SECONDS, Recording, load, made
+from harness.keys import TaskKey
+from harness.recording import DIVERGED, OK, SECONDS, Recording, curve_of, in_order, load, named
 from harness.space import Config
 from harness.task import Checkpoint, Data, RegretScale, Task
-from harness.trial import Evaluation, Objective, Status
+from harness.trial import Evaluation, Status
 
 FOLDER: Final = Path(__file__).parent / "recordings"
 """Where the recordings are that come with the project."""
 
-_DIVERGED: Final = KEPT.index(Status.DIVERGED)
+_SHORTEST: Final = 1e-9
+"""Least seconds of an epoch: a clock may show none, and virtual time must go on."""
+
+Neighbours = tuple[NDArray[np.intp], NDArray[np.float64]]
+"""Numbers of configurations, nearest first, and their weights."""
 
 
 class Replay(Task):
@@ -41,8 +45,8 @@ class Replay(Task):
       leaves the range of what was recorded of its metric.
     - A configuration diverges as often as its neighbours did, by weight.
     - The cost of an epoch is the recorded seconds of one, and virtual time runs on it: parallel search is simulated
-      with the running times of real trainings, and ``budget: {seconds: n}`` is possible.
-    - Regret is 0 at the best value that was recorded, and 1 at the median configuration's.
+      with the running times of real trainings. Where no seconds were recorded, all epochs cost the same.
+    - Regret is 0 at the best value that was recorded after any epoch, and 1 at the median configuration's.
 
     How far a race on a recording agrees with one on the task is in its certificate: see ``derby tasks replay``.
     """
@@ -80,19 +84,19 @@ class Replay(Task):
         return f"{self.name}/{self.path.stem}"
 
     def _define(self) -> None:
-        self.recording = recording = _load(self.path, *_stamp(self.path))
+        self._values = _values(self.path, *_stamp(self.path))
+        self.recording = recording = self._values.recording
         self.space, self.fidelity, self.objective = recording.problem
         # Of the class elsewhere; here the recording says them.
         self.group = recording.about.group  # type: ignore[misc]
         self.source = recording.about.source  # type: ignore[misc]
         self.on_subset = recording.about.subset
-        self.regret = _regret(recording, self.objective)
+        self.regret = _regret(recording)
 
     @property
     def seeds_of(self) -> Mapping[str, Any]:
         """The recorded task: a search of the replay has the seeds that one of the task itself has."""
-        task = self.recording.about.task
-        return {name: task[name] for name in ("name", "version", "options")}
+        return TaskKey(**self.recording.about.task).searched
 
     @property
     def replayed(self) -> str:
@@ -118,9 +122,8 @@ class Replay(Task):
         checkpoint: Checkpoint | None = None,
         deadline: float | None = None,
     ) -> Evaluation:
-        """Return what a training would have given; see `Task.evaluate`."""
-        whole = self._values.evaluation(config, seed)
-        evaluation = whole.at(epochs) or whole
+        """Return what a training would have given; see `Task.evaluate`. A deadline is never reached."""
+        evaluation = self._values.evaluation(config, seed, epochs)
         if checkpoint is not None:
             checkpoint.curve = evaluation.curve
         return evaluation
@@ -129,143 +132,138 @@ class Replay(Task):
         """Return the seconds of an epoch, the mean over recorded epochs and seeds."""
         return self._values.seconds(config)
 
-    @cached_property
-    def _values(self) -> _Values:
-        return _Values(self.recording)
-
 
 class _Values:
-    """A recording's values at any configuration."""
+    """A recording's values at any configuration.
+
+    Whatever adds up does so in a fixed order: the same bits on every processor.
+    """
 
     def __init__(self, recording: Recording) -> None:
-        self._of = recording
+        self.recording = recording
         self._coordinates = Coordinates.of(recording.space, recording.configs)
-        ended = recording.status != -1
-        self._ok = recording.status == KEPT.index(Status.OK)
-        self._diverged = (recording.status == _DIVERGED).sum(axis=1) / ended.sum(axis=1)
-        count = self._ok.sum(axis=1)
+        ok, diverged = recording.status == OK, recording.status == DIVERGED
+        count = ok.sum(axis=1)
         self._usable = count > 0
-        where = self._ok[:, :, None, None]
-        sums = _summed(np.where(where, recording.curves, 0.0))
-        self._mean = sums / np.maximum(count, 1)[:, None, None]
-        # The deviations from a mean of few seeds are too small by this factor.
+        self._diverged = diverged.sum(axis=1) / (ok | diverged).sum(axis=1)
+        # Means over the seeds that succeeded.
+        self._mean = np.zeros((len(ok), *recording.curves.shape[1:]))
+        for there, training in zip(ok.T, recording.training.T, strict=True):
+            self._mean[there] += recording.curves[training[there]]
+        self._mean /= np.maximum(count, 1)[:, None, None]
+        self._setup = in_order(np.where(ok, recording.measured[:, :, 0], 0.0), axis=1) / np.maximum(count, 1)
+        # Deviations from a mean of few seeds are too small by this factor.
         self._spread = np.sqrt(count / np.maximum(count - 1, 1))
-        self._setup = _summed(np.where(self._ok, recording.measured[:, :, 0], 0.0)) / np.maximum(count, 1)
-        metrics = recording.about.metrics
-        whole = recording.curves[self._ok]
-        self._low, self._high = (
-            (bound(whole, axis=(0, 2)) if len(whole) else np.zeros(len(metrics)))
-            for bound in (np.min, np.max)
-        )
-        timed = SECONDS in metrics
-        self._seconds = (
-            _summed(np.moveaxis(self._mean[:, metrics.index(SECONDS)], 1, 0), axis=0)
-            / recording.about.fidelity[1]
-            if timed
-            else np.ones(len(recording.configs))
-        )
+        succeeded = recording.curves[recording.training[ok]]
+        self._low, self._high = (bound(succeeded, axis=(0, 2))[:, None] for bound in (np.min, np.max))
+        self._seconds = _epoch_seconds(recording.about.metrics, self._mean)
+        self._typical = float(np.median(self._seconds[self._usable]))
+        self._latest: tuple[str, Neighbours] | None = None
+        self._made: dict[tuple[int, int, int], Evaluation] = {}
 
-    def _neighbours(self, config: Config) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-        """Return the recorded configurations that a configuration is made of, and their weights."""
-        recording = self._of
-        place = recording.places.get(canonical_json(dict(config)))
-        if place is not None:
-            return np.array([place]), np.ones(1)
-        scales = recording.about.scales
-        if scales is None:
-            raise DataError(
-                f"the recording of {recording.about.label} holds no training of {dict(config)}, and no scales by "
-                "which it could be made of others; make it anew with `derby record`"
-            )
-        return weights(self._coordinates.distances(recording.space, config, scales), scales)
-
-    def evaluation(self, config: Config, seed: int) -> Evaluation:
-        """Return the whole training of a configuration with a seed."""
-        recording = self._of
-        near, weight = self._neighbours(config)
-        draws = _Draws(config, seed)
-        diverged = sum((weight * self._diverged[near]).tolist())
+    def evaluation(self, config: Config, seed: int, epochs: int) -> Evaluation:
+        """Return the training of a configuration with a seed, of so many epochs."""
+        text = named(config)
+        near, weight = self._neighbours(config, text)
+        draws = _Draws(text, seed)
         if len(near) == 1:
-            return self._recorded(int(near[0]), seed, draws)
-        if draws.share() < diverged:
-            place = self._drawn(near, weight * self._diverged[near], draws)
-            return self._evaluation(place, draws.of(np.flatnonzero(recording.status[place] == _DIVERGED)))
-        near, weight = near[self._usable[near]], weight[self._usable[near]]
-        shares = (weight / sum(weight.tolist())).tolist()
-        curve = np.zeros_like(self._mean[0])
-        for place, share in zip(near.tolist(), shares, strict=True):
-            curve += share * self._mean[place]
-        donor = self._drawn(near, weight, draws)
-        number = draws.of(np.flatnonzero(self._ok[donor]))
-        curve += self._spread[donor] * (recording.curves[donor, number] - self._mean[donor])
-        np.clip(curve, self._low[:, None], self._high[:, None], out=curve)
-        setup = sum(
-            share * float(self._setup[place]) for place, share in zip(near.tolist(), shares, strict=True)
+            there = np.flatnonzero(self.recording.status[near[0]] >= 0)
+            own = there[self.recording.seeds[there] == seed]
+            return self._recorded(int(near[0]), int(own[0]) if len(own) else draws.of(there), epochs)
+        diverged, usable = weight * self._diverged[near], self._usable[near]
+        if not usable.any() or draws.share() < sum(diverged.tolist()):
+            place = draws.by(near, diverged)
+            return self._recorded(place, draws.of(self._seeds_that(DIVERGED, place)), epochs)
+        near, weight = near[usable], weight[usable]
+        share = weight / in_order(weight, axis=0)
+        donor = draws.by(near, weight)
+        training = self.recording.training[donor, draws.of(self._seeds_that(OK, donor))]
+        curve = in_order(share[:, None, None] * self._mean[near, :, :epochs], axis=0)
+        noise = self.recording.curves[training, :, :epochs] - self._mean[donor, :, :epochs]
+        curve = np.clip(curve + self._spread[donor] * noise, self._low, self._high)
+        return Evaluation(
+            Status.OK,
+            curve_of(self.recording.about.metrics, curve),
+            curve.shape[1],
+            setup_seconds=float(in_order(share * self._setup[near], axis=0)),
         )
-        return made(Status.OK, recording.about.metrics, curve, curve.shape[1], np.array([setup, 0.0]))
 
     def seconds(self, config: Config) -> float:
-        """Return the seconds of an epoch."""
-        near, weight = self._neighbours(config)
+        """Return the seconds of an epoch; where all neighbours diverged, those of the median configuration."""
+        near, weight = self._neighbours(config, named(config))
         usable = self._usable[near]
         if not usable.any():
-            return float(self._seconds[self._usable].mean()) if self._usable.any() else 1.0
+            return self._typical
         near, weight = near[usable], weight[usable]
-        return float(sum((weight * self._seconds[near]).tolist()) / sum(weight.tolist()))
+        return float(in_order(weight * self._seconds[near], axis=0) / in_order(weight, axis=0))
 
-    def _recorded(self, place: int, seed: int, draws: _Draws) -> Evaluation:
-        """Return a recorded configuration's training with that seed, or with one that is drawn in its place."""
-        there = np.flatnonzero(self._of.status[place] != -1)
-        own = there[self._of.seeds[there] == seed]
-        return self._evaluation(place, int(own[0]) if len(own) else draws.of(there))
+    def _neighbours(self, config: Config, text: str) -> Neighbours:
+        """Return the recorded configurations that a configuration is made of, and their weights."""
+        place = self.recording.places.get(text)
+        if place is not None:
+            return np.array([place]), np.ones(1)
+        if self._latest is None or self._latest[0] != text:  # asked for its cost first, then evaluated
+            scales = self.recording.about.scales
+            if scales is None:
+                raise DataError(
+                    f"the recording of {self.recording.about.label} holds no training of {text}, and no scales by "
+                    "which it could be made of others; make it anew with `derby record`"
+                )
+            self._latest = text, weights(self._coordinates.distances(config, scales), scales)
+        return self._latest[1]
 
-    def _evaluation(self, place: int, number: int) -> Evaluation:
-        return self._of.evaluation(place, number)
+    def _seeds_that(self, status: int, place: int) -> NDArray[np.intp]:
+        return np.flatnonzero(self.recording.status[place] == status)
 
-    @staticmethod
-    def _drawn(near: NDArray[np.intp], weight: NDArray[np.float64], draws: _Draws) -> int:
-        """Draw one of some configurations by weight."""
-        left = draws.share() * sum(weight.tolist())
-        for place, share in zip(near.tolist(), weight.tolist(), strict=True):
-            left -= share
-            if left < 0:
-                return int(place)
-        return int(near[int(np.argmax(weight))])
+    def _recorded(self, place: int, number: int, epochs: int) -> Evaluation:
+        """Return a training as it was recorded, made once."""
+        name = place, number, epochs
+        if name not in self._made:
+            whole = self.recording.evaluation(place, number)
+            self._made[name] = whole.at(epochs) or whole
+        return self._made[name]
+
+
+def _epoch_seconds(metrics: Sequence[str], mean: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the mean seconds of an epoch of each configuration, positive as a cost must be; 1 without a clock."""
+    if SECONDS not in metrics:
+        return np.ones(len(mean))
+    epochs = mean[:, metrics.index(SECONDS)]
+    seconds: NDArray[np.float64] = np.maximum(in_order(epochs, axis=1) / epochs.shape[1], _SHORTEST)
+    return seconds
 
 
 class _Draws:
     """Numbers that depend on nothing but a configuration and a seed."""
 
-    def __init__(self, config: Config, seed: int) -> None:
-        sha = hashlib.sha256(f"{seed} {canonical_json(dict(config))}".encode()).digest()
+    def __init__(self, text: str, seed: int) -> None:
+        sha = hashlib.sha256(f"{seed} {text}".encode()).digest()
         self._words = iter(np.frombuffer(sha, "<u8").tolist())
 
     def share(self) -> float:
-        """Return a number in [0, 1)."""
-        return float(next(self._words) / 2.0**64)
+        """Return a number in [0, 1): 53 bits, as a float holds them."""
+        return float((next(self._words) >> 11) * 2.0**-53)
 
     def of(self, numbers: NDArray[np.intp]) -> int:
         """Return one of some numbers."""
         return int(numbers[next(self._words) % len(numbers)])
 
+    def by(self, numbers: NDArray[np.intp], weight: NDArray[np.float64]) -> int:
+        """Return one of some numbers by weight."""
+        upto = np.add.accumulate(weight)
+        place = np.searchsorted(upto, self.share() * upto[-1], side="right")
+        return int(numbers[min(int(place), int(np.flatnonzero(weight)[-1]))])
 
-def _summed(values: NDArray[np.float64], axis: int = 1) -> NDArray[np.float64]:
-    """Add along an axis, one after the other: numpy's own sum depends on the processor's instructions."""
-    total: NDArray[np.float64] = np.add.accumulate(values, axis=axis).take(-1, axis=axis)
-    return total
 
+def _regret(recording: Recording) -> RegretScale | None:
+    """Return the best value that was recorded after any epoch, and the median configuration's at full fidelity.
 
-def _regret(recording: Recording, objective: Objective) -> RegretScale | None:
-    """Return the best recorded value, and that of the median configuration; ``None`` where they are one."""
-    last = recording.curves[:, :, recording.about.metrics.index(objective.metric), -1]
-    ok = recording.status == KEPT.index(Status.OK)
-    finals = np.where(ok, last * objective.sign, np.nan)
-    best = float(np.nanmin(finals)) * objective.sign if ok.any() else objective.failure
-    failure = objective.sign * objective.failure
-    ended = recording.status != -1
-    means = _summed(np.where(ended, np.where(ok, finals, failure), 0.0)) / ended.sum(axis=1)
-    middle = float(np.median(means)) * objective.sign
-    return RegretScale(best, middle) if objective.sign * best < objective.sign * middle else None
+    ``None`` where they are one.
+    """
+    _, _, objective = recording.problem
+    every = objective.sign * recording.curves[:, recording.about.metrics.index(objective.metric)]
+    best, middle = float(np.nanmin(every)), float(np.median(recording.mean_losses))
+    return RegretScale(objective.sign * best, objective.sign * middle) if best < middle else None
 
 
 def path_of(recording: str) -> Path:
@@ -309,7 +307,7 @@ def _stamp(path: Path) -> tuple[int, int]:
 
 
 @lru_cache(maxsize=64)
-def _load(path: Path, modified: int, size: int) -> Recording:
+def _values(path: Path, modified: int, size: int) -> _Values:
     """Read a recording once in a process, as long as its file stays as it is."""
     del modified, size  # part of the cache's key
-    return load(path)
+    return _Values(load(path))

@@ -6,10 +6,11 @@ import math
 from typing import Any
 
 import numpy as np
-from scipy.stats import kendalltau, spearmanr
+from scipy.stats import kendalltau, rankdata, spearmanr
 
 from analysis.statistics.bootstrap import Floats, mean_interval
 from analysis.statistics.comparison import Comparison
+from analysis.statistics.ranks import rounded
 
 BEST = 0.1
 """Share of the fresh configurations that are the best ones."""
@@ -30,10 +31,11 @@ def values_agree(trained: Floats, said: Floats, spread: float, own_spread: float
     Returns:
         ``configurations``, ``seeds``; ``spearman`` and ``kendall`` of ``said`` with the mean trained loss;
         ``ceiling``: the Spearman's correlation that knowing each configuration's true mean would have with means of
-        as many seeds; ``error``: the root mean square difference in units of ``spread``, expected to be at least
-        ``error_ceiling``, the square root of 1 / seeds, from the seeds' noise alone; ``median_error`` likewise, of
-        absolute differences; the same of the best tenth, by trained loss, with ``best_`` before their names;
-        ``bias``: mean difference, said minus trained, in units of ``spread``. What cannot be computed is ``None``.
+        as many seeds, ``None`` where the spread is not known; ``error``: the root mean square difference in units of
+        ``spread``, expected to be at least ``error_ceiling``, the square root of 1 / seeds, from the seeds' noise
+        alone; ``median_error`` likewise, of absolute differences; ``bias``: mean difference, said minus trained, in
+        units of ``spread``; all of these but the ceilings also of the best tenth, by trained loss, with ``best_``
+        before their names. What cannot be computed is ``None``.
     """
     mean = trained.mean(axis=1)
     best = mean <= np.quantile(mean, BEST)
@@ -42,16 +44,18 @@ def values_agree(trained: Floats, said: Floats, spread: float, own_spread: float
         "seeds": trained.shape[1],
         "spread": spread,
         "error_ceiling": math.sqrt(1 / trained.shape[1]),
-        "ceiling": ceiling(mean, own_spread / math.sqrt(trained.shape[1])),
+        "ceiling": ceiling(mean, own_spread / math.sqrt(trained.shape[1])) if spread > 0 else None,
     }
     for prefix, part in (("", np.full(len(mean), True)), ("best_", best)):
         found[f"{prefix}spearman"] = _or_none(_correlation(spearmanr, said[part], mean[part]))
         found[f"{prefix}kendall"] = _or_none(_correlation(kendalltau, said[part], mean[part]))
         difference = said[part] - mean[part]
-        if spread > 0:
-            found[f"{prefix}error"] = float(np.sqrt(np.mean(difference**2)) / spread)
-            found[f"{prefix}median_error"] = float(np.median(np.abs(difference)) / spread)
-            found[f"{prefix}bias"] = float(np.mean(difference) / spread)
+        for name, size in (
+            ("error", np.sqrt(np.mean(difference**2))),
+            ("median_error", np.median(np.abs(difference))),
+            ("bias", np.mean(difference)),
+        ):
+            found[prefix + name] = float(size) / spread if spread > 0 else None
     return found
 
 
@@ -77,19 +81,20 @@ def races_agree(trained: Comparison, replayed: Comparison) -> dict[str, Any]:
     Returns:
         ``repetitions``; by method, under ``methods``: ``rank`` and ``replayed_rank``, its mean ranks, and
         ``difference``, ``low``, ``high``, its mean final loss on the replay minus that on the task, with a bootstrap
-        interval over repetitions; ``spearman`` and ``largest`` (difference) of the mean ranks.
+        interval over repetitions; ``spearman`` and ``largest`` (difference) of the mean ranks. Of methods and
+        repetitions that are in both.
     """
     ((_, first),) = trained.scores.items()
     ((_, second),) = replayed.scores.items()
     shared = sorted(set(first.repetitions) & set(second.repetitions))
-    names = [name for name in first.searchers if name in second.searchers]
-    one, other = (own.only(names, shared) for own in (first, second))
-    estimate = mean_interval(other.losses - one.losses)
-    ranks = trained.mean_ranks, replayed.mean_ranks
+    one, other = (own.only(rival.searchers, shared) for own, rival in ((first, second), (second, first)))
+    with np.errstate(invalid="ignore"):  # a study without a success is infinitely bad
+        estimate = mean_interval(other.losses - one.losses)
+    ranks = [rankdata(rounded(own.losses), axis=1).mean(axis=0) for own in (one, other)]
     methods = {
         name: {
-            "rank": float(ranks[0][name]),
-            "replayed_rank": float(ranks[1][name]),
+            "rank": float(ranks[0][place]),
+            "replayed_rank": float(ranks[1][place]),
             "difference": _or_none(float(estimate.mean[place])),
             "low": _or_none(float(estimate.low[place])),
             "high": _or_none(float(estimate.high[place])),

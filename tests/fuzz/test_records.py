@@ -11,7 +11,18 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from fuzzing import fuzzed
+from fuzzing import (
+    VALUES,
+    cut_anywhere,
+    encode,
+    flip,
+    fuzzed,
+    left_out,
+    paths_in,
+    put,
+    put_in,
+    with_a_value_changed,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 from records import PLUGIN, rewrite
@@ -182,81 +193,7 @@ def heartbeat(root):
     return beat and beat.snapshot, holder_of(root), is_held(root)
 
 
-# How a file is damaged: its bytes, and what they become.
-
-VALUES = st.sampled_from(
-    [
-        None,
-        True,
-        -1,
-        0,
-        1,
-        1.5,
-        -0.5,
-        1e308,
-        10**30,
-        "",
-        "x",
-        "ok",
-        "é" * 50,
-        [],
-        {},
-        [[]],
-        {"a": 1},
-        "x" * 5000,
-    ]
-)
-RAW = st.sampled_from(
-    ["1e400", "NaN", "-Infinity", "9" * 5000, "[" * 3000, '"\\ud800"', '"\x00"', "01", "1.", "{"]
-)
-
-
-def paths_in(value, path=()):
-    """Where values are in a JSON value."""
-    yield path
-    if isinstance(value, dict | list):
-        for key in value if isinstance(value, dict) else range(len(value)):
-            yield from paths_in(value[key], (*path, key))
-
-
-def put(value, path, new):
-    if not path:
-        return new
-    made = dict(value) if isinstance(value, dict) else list(value)
-    made[path[0]] = put(made[path[0]], path[1:], new)
-    return made
-
-
-def with_a_value_changed(draw, text: str) -> str:
-    value = json.loads(text)
-    path = draw(st.sampled_from(list(paths_in(value))))
-    if draw(st.booleans()):
-        return json.dumps(put(value, path, draw(VALUES)))
-    return json.dumps(put(value, path, "\x01here\x01")).replace(json.dumps("\x01here\x01"), draw(RAW))
-
-
-def flip(draw, data):
-    place = draw(st.integers(0, len(data) - 1))
-    return data[:place] + bytes([draw(st.integers(0, 255))]) + data[place + 1 :]
-
-
-def cut_anywhere(draw, data):
-    return data[: draw(st.integers(0, len(data)))]
-
-
-def left_out(draw, data):
-    begin = draw(st.integers(0, len(data)))
-    return data[:begin] + data[begin + draw(st.integers(1, 200)) :]
-
-
-def put_in(draw, data):
-    place = draw(st.integers(0, len(data)))
-    text = draw(st.one_of(st.binary(min_size=1, max_size=20), st.text(min_size=1, max_size=10).map(encode)))
-    return data[:place] + text + data[place:]
-
-
-def encode(text: str) -> bytes:
-    return text.encode("utf-8", "surrogatepass")
+# How a file is damaged, beside what `fuzzing` has.
 
 
 def lines_moved(draw, data):

@@ -17,7 +17,7 @@ from pydantic import Field
 from harness.errors import DataError
 from harness.options import Options
 from harness.searcher import Searcher, Suggestion
-from harness.space import Float, Int, Space
+from harness.space import Choice, Condition, Float, Int, Space
 from harness.task import Checkpoint, Task
 from harness.trial import Curve, Evaluation, Fidelity, Objective, Status
 
@@ -195,6 +195,67 @@ class Measured(Task):
     def evaluate(self, config, *, epochs, seed, data, checkpoint=None, deadline=None):
         curve = Curve({"val_loss": [float(data["numbers"].mean())], "seconds": [0.25]})
         return Evaluation(Status.OK, curve, 1)
+
+    def cost(self, config):
+        return 1.0
+
+
+class Noisy(Task):
+    """A bowl with a condition, whose seeds matter, and which diverges in its third epoch where told to."""
+
+    name = "noisy"
+    source = "a test"
+    group = "bowl"
+    scoring_options = frozenset({"epochs", "objective"})
+
+    class Options(Options):
+        """What it is."""
+
+        finite: bool = False
+        noise: float = 0.05
+        diverges: float = Field(0.0, description="share of the trainings that diverge on the far right")
+        epochs: int = 4
+        objective: Literal["val_loss", "val_gain"] = "val_loss"
+        folder: str = Field("", description="where a line is left for each training")
+
+    def _define(self):
+        ratio = Choice((0.0, 0.25, 0.5, 0.75, 1.0)) if self.options.finite else Float(0, 1)
+        self.space = Space(
+            {"x": ratio, "kind": Choice(("plain", "bent")), "bend": Int(1, 3)},
+            conditions={"bend": Condition("kind", ("bent",))},
+            references={"middle": {"x": 0.5, "kind": "plain"}},
+        )
+        self.fidelity = Fidelity(1, self.options.epochs)
+        if self.options.objective == "val_loss":
+            self.objective = Objective("val_loss", "min", failure=10, test_metric="test_loss")
+        else:
+            self.objective = Objective("val_gain", "max", failure=-10)
+
+    def load(self):
+        return {}
+
+    def evaluate(self, config, *, epochs, seed, data, checkpoint=None, deadline=None):
+        if self.options.folder:
+            time.sleep(0.02)
+            with open(os.path.join(self.options.folder, "trained"), "a") as file:
+                file.write(f"{dict(config)} {seed}\n")
+        own = random.Random(f"{config} {seed}")
+        deviation = self.options.noise * own.gauss(0, 1)
+        lost = config["x"] > 0.7 and own.random() < self.options.diverges and epochs >= 3
+        reached = 2 if lost else epochs
+        level = (config["x"] - 0.3) ** 2 + 0.1 * config.get("bend", 0) + deviation
+        losses = [level + 1 / epoch for epoch in range(1, reached + 1)]
+        curve = Curve(
+            {
+                "val_loss": losses,
+                "val_gain": [-loss for loss in losses],
+                "test_loss": [loss + 0.1 for loss in losses],
+                "seconds": [0.5 + config["x"]] * reached,
+            }
+        )
+        if lost:
+            return Evaluation(Status.DIVERGED, curve, 3, lost_seconds=0.5, message="the loss became NaN")
+        return Evaluation(Status.OK, curve, epochs, setup_seconds=0.125)
 
     def cost(self, config):
         return 1.0
