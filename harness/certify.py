@@ -253,7 +253,7 @@ def _values(plan: Plan, results: Path) -> dict[str, Any]:
     trained = losses.loc[fresh].to_numpy(dtype=float)
     return {
         "recorded_configurations": whole,
-        **values_agree(trained, np.array(said), *_spreads(plan.recording)),
+        **values_agree(trained, np.array(said), _spread(plan.recording)),
     }
 
 
@@ -269,28 +269,21 @@ _SAID: Final = 64
 """Seeds over which a replay's noise is averaged."""
 
 
-def _spreads(recording: Recording) -> tuple[float, float]:
-    """Return how far losses spread over seeds, pooled over configurations whose trainings all succeeded.
+def _spread(recording: Recording) -> float:
+    """Return the standard deviation of a loss over seeds, pooled over configurations whose trainings all succeeded.
 
-    Returns:
-        The standard deviation; and the part of it that ranks configurations differently, without what a seed does to
-        all of them alike, which is the same where not all have the same seeds. 0 where no configuration has two.
+    0 where no configuration has two.
     """
     ok = recording.status == OK
     count = ok.sum(axis=1)
     ok &= (count >= 2)[:, None] & ~(recording.status == DIVERGED).any(axis=1)[:, None]
     if not ok.any():
-        return 0.0, 0.0
+        return 0.0
     rows = ok.any(axis=1)
     ok, count = ok[rows], count[rows][:, None]
     losses = np.where(ok, recording.losses[rows], 0.0)
     deviations = np.where(ok, losses - losses.sum(axis=1, keepdims=True) / count, 0.0)
-    spread = float(np.sqrt((deviations**2).sum() / (count - 1).sum()))
-    configs, seeds = ok.shape
-    if configs < 2 or not ok.all():
-        return spread, spread
-    own = deviations - deviations.mean(axis=0)
-    return spread, float(np.sqrt((own**2).sum() / ((configs - 1) * (seeds - 1))))
+    return float(np.sqrt((deviations**2).sum() / (count - 1).sum()))
 
 
 def verdict(certificate: Mapping[str, Any]) -> tuple[bool, str]:
@@ -329,7 +322,7 @@ def rows(recordings: Mapping[str, Path]) -> Sequence[tuple[str, ...]]:
                     _number(values.get(field))
                     for field in ("spearman", "ceiling", "kendall", "error", "best_spearman")
                 ),
-                _number(race.get("spearman")),
+                f"{race['off']} of {len(race['methods'])}" if race else "",
             )
         )
     return table
@@ -344,7 +337,7 @@ HEADER: Final = (
     "Kendall",
     "error / seeds' SD",
     "Spearman, best tenth",
-    "ranks of a race",
+    "methods off in a race",
 )
 
 

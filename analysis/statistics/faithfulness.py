@@ -19,19 +19,18 @@ CEILING_DRAWS = 200
 _SEED = 20_240_001
 
 
-def values_agree(trained: Floats, said: Floats, spread: float, own_spread: float) -> dict[str, Any]:
+def values_agree(trained: Floats, said: Floats, spread: float) -> dict[str, Any]:
     """Return how far what a replay says of configurations agrees with fresh trainings of them.
 
     Args:
         trained: Losses of fresh trainings, (configurations, seeds); a failure as its finite loss.
         said: What the replay says of each, free of its noise; (configurations,).
         spread: Standard deviation of a loss over seeds, pooled over configurations; 0 where it is not known.
-        own_spread: The same without what a seed does to all configurations alike, which changes no rank.
 
     Returns:
         ``configurations``, ``seeds``; ``spearman`` and ``kendall`` of ``said`` with the mean trained loss;
         ``ceiling``: the Spearman's correlation that knowing each configuration's true mean would have with means of
-        as many seeds, ``None`` where the spread is not known; ``error``: the root mean square difference in units of
+        as many seeds, ``None`` with one seed; ``error``: the root mean square difference in units of
         ``spread``, expected to be at least ``error_ceiling``, the square root of 1 / seeds, from the seeds' noise
         alone; ``median_error`` likewise, of absolute differences; ``bias``: mean difference, said minus trained, in
         units of ``spread``; all of these but the ceilings also of the best tenth, by trained loss, with ``best_``
@@ -44,7 +43,7 @@ def values_agree(trained: Floats, said: Floats, spread: float, own_spread: float
         "seeds": trained.shape[1],
         "spread": spread,
         "error_ceiling": math.sqrt(1 / trained.shape[1]),
-        "ceiling": ceiling(mean, own_spread / math.sqrt(trained.shape[1])) if spread > 0 else None,
+        "ceiling": ceiling(trained),
     }
     for prefix, part in (("", np.full(len(mean), True)), ("best_", best)):
         found[f"{prefix}spearman"] = _or_none(_correlation(spearmanr, said[part], mean[part]))
@@ -59,17 +58,28 @@ def values_agree(trained: Floats, said: Floats, spread: float, own_spread: float
     return found
 
 
-def ceiling(losses: Floats, spread: float) -> float | None:
-    """Return the Spearman's correlation with noisy means that knowing the means without noise would have.
+def ceiling(trained: Floats) -> float | None:
+    """Return the Spearman's correlation with means over seeds that knowing the true means would have.
 
-    Simulated: losses as recorded stand for true means, whose own noise makes the result slightly too large.
+    Simulated: the means stand for true ones, whose own noise makes the result slightly too large. Each configuration
+        has
+    noise of its own size, since bad ones scatter most; what a seed does to all of them alike changes no rank.
 
     Args:
-        losses: One for each configuration, (configurations,).
-        spread: Standard deviation of the noise.
+        trained: Losses, (configurations, seeds).
+
+    Returns:
+        The correlation; ``None`` with fewer than two seeds, which show no noise.
     """
-    draws = np.random.default_rng(_SEED).standard_normal((CEILING_DRAWS, len(losses)))
-    found = [_correlation(spearmanr, losses, losses + spread * noise) for noise in draws]
+    configurations, seeds = trained.shape
+    if seeds < 2:
+        return None
+    means = trained.mean(axis=1)
+    own = trained - means[:, None]
+    own -= own.mean(axis=0)
+    errors = np.sqrt((own**2).sum(axis=1) / (seeds - 1) / seeds)
+    draws = np.random.default_rng(_SEED).standard_normal((CEILING_DRAWS, configurations))
+    found = [_correlation(spearmanr, means, means + errors * noise) for noise in draws]
     return _or_none(float(np.mean(found)))
 
 
@@ -79,17 +89,20 @@ def races_agree(trained: Comparison, replayed: Comparison) -> dict[str, Any]:
     Both have the same methods, repetitions, budgets and search seeds, so that their studies are pairs.
 
     Returns:
-        ``repetitions``; by method, under ``methods``: ``rank`` and ``replayed_rank``, its mean ranks, and
-        ``difference``, ``low``, ``high``, its mean final loss on the replay minus that on the task, with a bootstrap
-        interval over repetitions; ``spearman`` and ``largest`` (difference) of the mean ranks. Of methods and
-        repetitions that are in both.
+        ``repetitions``; ``shift``: the mean final loss of all methods on the replay minus that on the task, the luck of
+        other training seeds included; by method, under ``methods``: ``rank`` and ``replayed_rank``, its mean ranks, and
+        ``difference``, ``low``, ``high``, the same difference of its own without what all methods have in common in a
+        repetition, with a bootstrap interval over repetitions; ``off``: how many of these intervals leave 0 out;
+        ``spearman`` and ``largest`` (difference) of the mean ranks. Of methods and repetitions that are in both.
     """
     ((_, first),) = trained.scores.items()
     ((_, second),) = replayed.scores.items()
     shared = sorted(set(first.repetitions) & set(second.repetitions))
     one, other = (own.only(rival.searchers, shared) for own, rival in ((first, second), (second, first)))
     with np.errstate(invalid="ignore"):  # a study without a success is infinitely bad
-        estimate = mean_interval(other.losses - one.losses)
+        differences = other.losses - one.losses
+        common = differences.mean(axis=1, keepdims=True)
+        estimate = mean_interval(differences - common)
     ranks = [rankdata(rounded(own.losses), axis=1).mean(axis=0) for own in (one, other)]
     methods = {
         name: {
@@ -104,7 +117,9 @@ def races_agree(trained: Comparison, replayed: Comparison) -> dict[str, Any]:
     a, b = (np.array([each[which] for each in methods.values()]) for which in ("rank", "replayed_rank"))
     return {
         "repetitions": len(shared),
+        "shift": _or_none(float(common.mean())),
         "methods": methods,
+        "off": int(((estimate.low > 0) | (estimate.high < 0)).sum()),
         "spearman": _or_none(_correlation(spearmanr, a, b)),
         "largest": float(np.abs(a - b).max()),
     }
