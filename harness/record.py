@@ -126,7 +126,7 @@ class Found:
     """
 
     rows: Sequence[Row]
-    machines: Sequence[Mapping[str, Any]]
+    machines: Sequence[dict[str, Any]]
     left_out: int = 0
     short: int = 0
 
