@@ -13,15 +13,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from pydantic import ValidationError
 
 from analysis.statistics.comparison import Comparison, compare
 from analysis.statistics.faithfulness import races_agree, values_agree
 from analysis.statistics.inputs import prepare
 from harness import recording as file
 from harness import registry
-from harness.errors import DataError, UnknownNameError
+from harness.errors import DataError, DerbyError, SweepError
 from harness.keys import TaskKey
+from harness.profile import task_named
 from harness.provenance import now, revision
 from harness.recording import DIVERGED, OK, Recording, named
 from harness.sweep import Sweep, make_sweep
@@ -115,11 +115,9 @@ def prepared(name: str, trial: Trial) -> Plan:
     about = recording.about
     key = about.task
     try:
-        task = registry.task(key["name"])(**key["options"], **key["scoring"])
-    except UnknownNameError as error:
-        raise DataError(f"{path} records a task that is not installed here: {error}") from error
-    except ValidationError as error:
-        raise DataError(f"{path} records {about.label}, whose options are others here: {error}") from error
+        task = task_named(key["name"], {**key["options"], **key["scoring"]})
+    except DerbyError as error:
+        raise DataError(f"{path} records {about.label}, which cannot be had here: {error}") from error
     if task.key.training != TaskKey(**key).training:
         raise DataError(
             f"{path} records {about.label} as {key}, and here it is {task.key.as_json()}: record it anew"
@@ -180,8 +178,6 @@ def _sweep(path: Path, what: str, trial: Trial, about: file.About, **fields: Any
 
 def _fitting(task: Task, trial: Trial) -> list[Mapping[str, Any]]:
     """Return the methods that can search the task and are installed."""
-    from harness.errors import SweepError
-
     usable = []
     for method in METHODS:
         content = {

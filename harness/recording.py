@@ -76,7 +76,7 @@ class Provenance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     revision: str
     arithmetic: str
     threads: int
-    machines: tuple[dict[str, Any], ...]
+    machines: tuple[Mapping[str, Any], ...]
 
 
 class About(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

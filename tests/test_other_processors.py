@@ -10,6 +10,7 @@ import pytest
 
 CHOSEN = [
     "tests/tasks/test_training.py",
+    "tests/tasks/test_replay.py::test_values_are_the_same_to_the_last_bit",
     "tests/analysis/statistics/test_aggregates.py",
     "tests/analysis/statistics/test_significance.py",
     "tests/results/test_published.py",

@@ -4,10 +4,13 @@ import math
 
 import pytest
 
+from analysis.statistics.tasks import TaskFacts
 from analysis.words import (
     grouped,
     interval,
     listed,
+    mark,
+    marks,
     number,
     number_ranges,
     p_value,
@@ -80,3 +83,28 @@ def test_there_is_no_negative_zero():
 
 def test_a_p_value_is_a_number_or_below_one():
     assert (p_value(0.0123), p_value(0.0009), p_value(1.0)) == ("p = 0.012", "p < 0.001", "p = 1")
+
+
+def facts(label, **made_on):
+    return TaskFacts(
+        label, {"validation": "val"}, "min", "1 evaluation", 1, "", made_on.pop("subset", False), **made_on
+    )
+
+
+def test_captions_say_what_numbers_were_made_on():
+    whole, part = facts("whole"), facts("part", subset=True)
+    replayed, both = (
+        facts("replayed", replayed="9 trainings"),
+        facts("both", subset=True, replayed="9 trainings"),
+    )
+    subset, replay = "Data subset or stand-in", "Replay of recorded trainings"
+    assert [mark(each) for each in (whole, part, replayed, both)] == [
+        "",
+        f"{subset}.",
+        f"{replay}.",
+        f"{subset}. {replay}.",
+    ]
+    assert marks([]) == marks([whole]) == ""
+    assert marks([both]) == f"{subset}: both. {replay}: both."
+    assert marks([whole, part, both]) == f"{subset}: part, both. {replay}: both."
+    assert marks([part, both]) == f"{subset}: all tasks. {replay}: both."

@@ -61,6 +61,29 @@ searchers: [random, optuna_tpe, optuna_hyperband]
     assert study_records(tmp_path / "ray") == study_records(tmp_path / "serial")
 
 
+def test_a_replay_is_raced_as_serial_races_it(run_sweep, tmp_path, executor):
+    """Hosts evaluate it, each from the file, and virtual time runs on recorded seconds."""
+    from recordings import recorded
+
+    from harness.recording import save
+
+    save(recorded(configurations=40, diverges=0.2), tmp_path / "one.parquet")
+    text = (
+        f"name: ray\nrepetitions: 2\nworkers: 4\nbudget: {{epochs: 60}}\ntasks: ['replay/{tmp_path}/one.parquet']\n"
+        "searchers: [random, optuna_tpe, optuna_hyperband]\n"
+    )
+    by_ray = run_sweep(text, tmp_path / "ray", executor=executor)
+    serial = run_sweep(text, tmp_path / "serial")
+    assert by_ray.failed == serial.failed == {}
+    records = study_records(tmp_path / "ray")
+    assert records == study_records(tmp_path / "serial")
+    assert len(records) == 6
+    assert {event["status"] for events in records.values() for event in events if "status" in event} == {
+        "ok",
+        "diverged",
+    }
+
+
 def test_drawn_splits_and_re_evaluations_are_those_of_serial(run_sweep, tmp_path, executor):
     from results.tables import read_tables
 
