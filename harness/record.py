@@ -162,7 +162,7 @@ def found_in(
         DataError: A recording is damaged, of another task, or of trainings with other threads.
     """
     rows: dict[tuple[str, int], Row] = {}
-    machines: dict[str, Mapping[str, Any]] = {}
+    machines: dict[str, dict[str, Any]] = {}
     left_out = short = 0
     full, wanted = task.fidelity.high, task.key.training
     for source in sources:
@@ -178,7 +178,7 @@ def found_in(
                     f"{source} was trained in {origin.arithmetic} arithmetic with {origin.threads} threads, expected "
                     f"{ARITHMETIC.value} and {threads}; say --threads {origin.threads}, or leave it out"
                 )
-            machines |= {canonical_json(each): each for each in origin.machines}
+            machines |= {canonical_json(each): dict(each) for each in origin.machines}
             found: Iterable[Row] = before.rows()
         else:
             found = list(_recorded(source, task, wanted, threads, only))

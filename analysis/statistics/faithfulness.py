@@ -76,7 +76,7 @@ def ceiling(trained: Floats) -> float | None:
         return None
     means = trained.mean(axis=1)
     own = trained - means[:, None]
-    own -= own.mean(axis=0)
+    own -= np.median(own, axis=0)  # not the mean, which one bad configuration can move
     errors = np.sqrt((own**2).sum(axis=1) / (seeds - 1) / seeds)
     draws = np.random.default_rng(_SEED).standard_normal((CEILING_DRAWS, configurations))
     found = [_correlation(spearmanr, means, means + errors * noise) for noise in draws]
@@ -101,8 +101,9 @@ def races_agree(trained: Comparison, replayed: Comparison) -> dict[str, Any]:
     one, other = (own.only(rival.searchers, shared) for own, rival in ((first, second), (second, first)))
     with np.errstate(invalid="ignore"):  # a study without a success is infinitely bad
         differences = other.losses - one.losses
-        common = differences.mean(axis=1, keepdims=True)
-        estimate = mean_interval(differences - common)
+    finite = np.isfinite(differences)
+    common = np.where(finite, differences, 0.0).sum(axis=1) / np.maximum(finite.sum(axis=1), 1)
+    estimate = mean_interval(differences - common[:, None])
     ranks = [rankdata(rounded(own.losses), axis=1).mean(axis=0) for own in (one, other)]
     methods = {
         name: {
