@@ -22,13 +22,14 @@ from harness.errors import DataError, SweepError
 from harness.interpolation import Coordinates, weights
 from harness.keys import canonical_json
 from harness.profile import task_named
-from harness.recording import OK, Recording, Row, Scales, load, named, save
+from harness.recording import OK, Recording, Row, Scales, named
+from harness.recording_file import load, save
 from harness.space import Float, Space
 from harness.sweep import parse_sweep
 from harness.task import Checkpoint
 from harness.trial import Curve, Evaluation, Status
 from results.tables import read_tables
-from tasks.replay import Replay, shipped
+from tasks.replay import Replay
 
 
 @pytest.fixture
@@ -58,10 +59,10 @@ def plain(evaluation):
     )
 
 
-@pytest.mark.parametrize("name", sorted(shipped()))
+@pytest.mark.parametrize("name", sorted(Replay.shipped()))
 def test_every_recording_that_comes_along_is_replayed_to_the_last_digit(name):
     task = Replay(recording=name)
-    recording = load(shipped()[name])
+    recording = load(Replay.shipped()[name])
     for row in recording.rows():
         assert plain(evaluated(task, row.config, row.seed)) == plain(row.evaluation)
     assert task.label == f"replay/{name}"
@@ -320,14 +321,14 @@ def test_one_configuration_and_one_seed_are_enough(replay):
 def test_it_is_found_by_name_or_by_path(replay, tmp_path, monkeypatch):
     task = replay(recorded(), "my own")
     assert task.label == "replay/my own"
-    name = next(iter(shipped()))
-    assert task_named(f"replay/{name}", {}).path == shipped()[name]
+    name = next(iter(Replay.shipped()))
+    assert task_named(f"replay/{name}", {}).path == Replay.shipped()[name]
     monkeypatch.chdir(tmp_path)
     (tmp_path / "sub").mkdir()
     shutil.copy(tmp_path / "my own.parquet", tmp_path / "sub" / "two.parquet")
     assert task_named("replay/sub/two.parquet", {}).recording.digest == task.recording.digest
     (tmp_path / name).mkdir()  # a folder of that name hides nothing
-    assert Replay(recording=name).path == shipped()[name]
+    assert Replay(recording=name).path == Replay.shipped()[name]
     with pytest.raises(DataError, match=f"no recording is called '{name[:-1]}'.*{name}"):
         Replay(recording=name[:-1])
     with pytest.raises(DataError, match=r"gone\.parquet does not exist"):
