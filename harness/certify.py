@@ -17,13 +17,13 @@ import numpy as np
 from analysis.statistics.comparison import Comparison, compare
 from analysis.statistics.faithfulness import races_agree, values_agree
 from analysis.statistics.inputs import prepare
-from harness import recording as file
 from harness import registry
 from harness.errors import DataError, DerbyError, SweepError
 from harness.keys import TaskKey
 from harness.profile import task_named
 from harness.provenance import now, revision
-from harness.recording import DIVERGED, OK, Recording, named
+from harness.recording import DIVERGED, OK, About, Recording, named
+from harness.recording_file import load
 from harness.sweep import Sweep, make_sweep
 from harness.task import Task
 from harness.trial import Evaluation
@@ -165,7 +165,7 @@ def prepared(name: str, trial: Trial) -> Plan:
     return Plan(recording, path, task, replay, trial, fresh, races)
 
 
-def _sweep(path: Path, what: str, trial: Trial, about: file.About, **fields: Any) -> Sweep:
+def _sweep(path: Path, what: str, trial: Trial, about: About, **fields: Any) -> Sweep:
     content = {
         "name": f"certify-{path.stem}"[: 79 - len(what)] + f"-{what}",
         "description": f"Certifies the recording {path.name}.",
@@ -227,7 +227,7 @@ def certified(plan: Plan, results: Path, run: Callable[[Sweep], Progress]) -> Re
             run(sweep)
             compared.append(compare(prepare(read_tables(results, sweep.name))))
         certificate["race"] = {"full_evaluations": plan.trial.budget, **races_agree(*compared)}
-    if file.load(plan.path).digest != plan.recording.digest:  # it took hours
+    if load(plan.path).digest != plan.recording.digest:  # it took hours
         raise DataError(f"{plan.path} was changed while it was certified; certify what is there now")
     return plan.recording.with_(certificate=certificate)
 
@@ -306,7 +306,7 @@ def rows(recordings: Mapping[str, Path]) -> Sequence[tuple[str, ...]]:
     """Return a table of recordings and their certificates, one row each under `HEADER`."""
     table = []
     for name, path in recordings.items():
-        recording = file.load(path)
+        recording = load(path)
         certificate = recording.about.certificate or {}
         values, race = certificate.get("values", {}), certificate.get("race", {})
         table.append(
@@ -318,7 +318,7 @@ def rows(recordings: Mapping[str, Path]) -> Sequence[tuple[str, ...]]:
                     _number(values.get(field))
                     for field in ("spearman", "ceiling", "kendall", "error", "best_spearman")
                 ),
-                f"{race['off']} of {len(race['methods'])}" if race else "",
+                f"{race['off']} of {len(race['methods'])}" if race.get("off") is not None else "",
             )
         )
     return table

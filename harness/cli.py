@@ -299,7 +299,7 @@ def record(
     declare()  # before anything loads numpy
     from harness import record as engine
     from harness.profile import task_named
-    from harness.recording import save
+    from harness.recording_file import save
     from harness.reproduce import parse_options
 
     options = parse_options(option or ())
@@ -359,7 +359,7 @@ def certify(
     """Find out how far races on a recording agree with real training, and write it into the recording."""
     declare()  # before anything loads numpy
     from harness import certify as engine
-    from harness.recording import save
+    from harness.recording_file import save
 
     _use_data(data)
     trial = engine.Trial(configurations, seeds, repetitions, budget, seed)

@@ -15,14 +15,14 @@ from typing import Any, Final
 
 import msgspec
 
-from harness import recording as file
 from harness.arithmetic import Arithmetic
 from harness.errors import DataError, RecordError
 from harness.events import Asked
 from harness.interpolation import fitted
 from harness.keys import TaskKey, canonical_json
 from harness.provenance import now, revision
-from harness.recording import KEPT, About, Provenance, Recording, Row, named
+from harness.recording import FORMAT, KEPT, About, Provenance, Recording, Row, named, space_as_json
+from harness.recording_file import load
 from harness.sweep import Sweep, make_sweep
 from harness.task import Task
 from harness.trial import Evaluation, Status
@@ -126,7 +126,7 @@ class Found:
     """
 
     rows: Sequence[Row]
-    machines: Sequence[dict[str, Any]]
+    machines: Sequence[Mapping[str, Any]]
     left_out: int = 0
     short: int = 0
 
@@ -167,7 +167,7 @@ def found_in(
     full, wanted = task.fidelity.high, task.key.training
     for source in sources:
         if source.is_file():
-            before = file.load(source)
+            before = load(source)
             if TaskKey(**before.about.task).training != wanted:
                 raise DataError(
                     f"{source} records {before.about.label}, expected {task.label}, of the same version and data"
@@ -233,7 +233,7 @@ def before_at(path: Path, task: Task) -> Recording | None:
     if not path.exists():
         return None
     try:
-        before = file.load(path)
+        before = load(path)
     except DataError as error:
         raise DataError(
             f"only a recording is ever replaced: {error}, or name another file with --out"
@@ -261,13 +261,13 @@ def made_of(found: Found, task: Task, design: str, threads: int) -> Recording:
     objective = task.objective
     curves = (row.evaluation.curve for row in found.rows if row.evaluation.status is Status.OK)
     about = About(
-        format=file.FORMAT,
+        format=FORMAT,
         label=task.label,
         task=task.key.as_json(),
         source=task.source,
         group=task.group,
         subset=task.on_subset,
-        space=file.space_as_json(task.space),
+        space=space_as_json(task.space),
         fidelity=(task.fidelity.low, task.fidelity.high),
         metric=objective.metric,
         direction=objective.direction,

@@ -15,7 +15,8 @@ from pydantic import Field
 from harness.errors import DataError, nearest
 from harness.interpolation import Coordinates, weights
 from harness.keys import TaskKey
-from harness.recording import DIVERGED, OK, SECONDS, Recording, curve_of, in_order, load, named
+from harness.recording import DIVERGED, OK, SECONDS, Recording, curve_of, in_order, named
+from harness.recording_file import load
 from harness.space import Config
 from harness.task import Checkpoint, Data, RegretScale, Task
 from harness.trial import Evaluation, Status

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.stats import kendalltau, rankdata, spearmanr
 
 from analysis.statistics.bootstrap import Floats, mean_interval
@@ -62,8 +63,7 @@ def ceiling(trained: Floats) -> float | None:
     """Return the Spearman's correlation with means over seeds that knowing the true means would have.
 
     Simulated: the means stand for true ones, whose own noise makes the result slightly too large. Each configuration
-        has
-    noise of its own size, since bad ones scatter most; what a seed does to all of them alike changes no rank.
+    has noise of its own size, since bad ones scatter most; what a seed does to all of them alike changes no rank.
 
     Args:
         trained: Losses, (configurations, seeds).
@@ -92,8 +92,10 @@ def races_agree(trained: Comparison, replayed: Comparison) -> dict[str, Any]:
         ``repetitions``; ``shift``: the mean final loss of all methods on the replay minus that on the task, the luck of
         other training seeds included; by method, under ``methods``: ``rank`` and ``replayed_rank``, its mean ranks, and
         ``difference``, ``low``, ``high``, the same difference of its own without what all methods have in common in a
-        repetition, with a bootstrap interval over repetitions; ``off``: how many of these intervals leave 0 out;
-        ``spearman`` and ``largest`` (difference) of the mean ranks. Of methods and repetitions that are in both.
+        repetition, with a bootstrap interval over repetitions; ``off``: how many of these intervals leave 0 out, a
+        method that failed in one of the races alone among them, ``None`` where there are too few repetitions for an
+        interval; ``spearman`` and ``largest`` (difference) of the mean ranks. Of methods and repetitions that are in
+        both.
     """
     ((_, first),) = trained.scores.items()
     ((_, second),) = replayed.scores.items()
@@ -102,25 +104,30 @@ def races_agree(trained: Comparison, replayed: Comparison) -> dict[str, Any]:
     with np.errstate(invalid="ignore"):  # a study without a success is infinitely bad
         differences = other.losses - one.losses
     finite = np.isfinite(differences)
-    common = np.where(finite, differences, 0.0).sum(axis=1) / np.maximum(finite.sum(axis=1), 1)
-    estimate = mean_interval(differences - common[:, None])
+    common = np.where(finite, differences, 0.0).sum(axis=1, keepdims=True) / np.maximum(
+        finite.sum(axis=1, keepdims=True), 1
+    )
+    # Failed both ways: no difference. Failed one way: beyond any interval.
+    estimate = mean_interval(np.where(finite, differences - common, 0.0))
+    failed_alone: NDArray[np.bool_] = np.isinf(differences).any(axis=0)
+    known = np.isfinite(estimate.low).all()
     ranks = [rankdata(rounded(own.losses), axis=1).mean(axis=0) for own in (one, other)]
     methods = {
         name: {
             "rank": float(ranks[0][place]),
             "replayed_rank": float(ranks[1][place]),
-            "difference": _or_none(float(estimate.mean[place])),
-            "low": _or_none(float(estimate.low[place])),
-            "high": _or_none(float(estimate.high[place])),
+            "difference": None if failed_alone[place] else _or_none(float(estimate.mean[place])),
+            "low": None if failed_alone[place] else _or_none(float(estimate.low[place])),
+            "high": None if failed_alone[place] else _or_none(float(estimate.high[place])),
         }
         for place, name in enumerate(one.searchers)
     }
     a, b = (np.array([each[which] for each in methods.values()]) for which in ("rank", "replayed_rank"))
     return {
         "repetitions": len(shared),
-        "shift": _or_none(float(common.mean())),
+        "shift": float(common.mean()),
         "methods": methods,
-        "off": int(((estimate.low > 0) | (estimate.high < 0)).sum()),
+        "off": int((failed_alone | (estimate.low > 0) | (estimate.high < 0)).sum()) if known else None,
         "spearman": _or_none(_correlation(spearmanr, a, b)),
         "largest": float(np.abs(a - b).max()),
     }

@@ -14,7 +14,7 @@ from recordings import MIXED, recorded
 
 from harness.errors import DataError
 from harness.keys import digest
-from harness.recording import METADATA, _about, _arranged, load, save
+from harness.recording_file import METADATA, _about, _arranged, load, save
 from harness.trial import Evaluation
 from tasks.replay import Replay
 

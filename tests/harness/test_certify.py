@@ -16,7 +16,8 @@ from harness import certify as module
 from harness.certify import Trial, certified, prepared, rows, verdict
 from harness.errors import DataError
 from harness.record import Design, asked_by, described, found_in, made_of, sweep_of
-from harness.recording import OK, load, save
+from harness.recording import OK
+from harness.recording_file import load, save
 from results.tables import read_tables
 
 
@@ -148,14 +149,11 @@ def test_too_few_methods_are_said(recording_of, monkeypatch):
         prepared(str(path), Trial(10))
 
 
-def test_spreads_by_hand():
+def test_the_spread_by_hand():
     recording = recorded(MIXED, 9, diverges=0.0)
     losses = recording.losses
     within = losses - losses.mean(axis=1, keepdims=True)
-    own = within - within.mean(axis=0)
-    spread, own_spread = module._spreads(recording)
-    assert spread == pytest.approx(np.sqrt((within**2).sum() / (9 * 2)), rel=1e-12)
-    assert own_spread == pytest.approx(np.sqrt((own**2).sum() / (8 * 2)), rel=1e-12)
+    assert module._spread(recording) == pytest.approx(np.sqrt((within**2).sum() / (9 * 2)), rel=1e-12)
     # Not all with all seeds: pooled over those with two or more that succeeded.
     ragged = recorded(MIXED, 30, diverges=0.2, missing=0.4)
     squares = degrees = 0.0
@@ -164,8 +162,8 @@ def test_spreads_by_hand():
         if len(kept) >= 2 and (ragged.status[place] != module.DIVERGED).all():
             squares += ((kept - kept.mean()) ** 2).sum()
             degrees += len(kept) - 1
-    assert module._spreads(ragged) == pytest.approx((np.sqrt(squares / degrees),) * 2, rel=1e-12)
-    assert module._spreads(recorded(MIXED, drawn(MIXED, 3, random.Random(0)), seeds=(1,))) == (0.0, 0.0)
+    assert module._spread(ragged) == pytest.approx(np.sqrt(squares / degrees), rel=1e-12)
+    assert module._spread(recorded(MIXED, drawn(MIXED, 3, random.Random(0)), seeds=(1,))) == 0.0
 
 
 @pytest.mark.parametrize(

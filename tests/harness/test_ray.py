@@ -65,7 +65,7 @@ def test_a_replay_is_raced_as_serial_races_it(run_sweep, tmp_path, executor):
     """Hosts evaluate it, each from the file, and virtual time runs on recorded seconds."""
     from recordings import recorded
 
-    from harness.recording import save
+    from harness.recording_file import save
 
     save(recorded(configurations=40, diverges=0.2), tmp_path / "one.parquet")
     text = (

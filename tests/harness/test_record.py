@@ -18,9 +18,9 @@ from harness.errors import DataError, RecordError
 from harness.keys import canonical_json, digest
 from harness.profile import task_named
 from harness.record import Design, asked_by, before_at, described, file_name, found_in, made_of, sweep_of
-from harness.recording import load, save
+from harness.recording_file import load, save
 from harness.trial import Status
-from tasks.replay import Replay, shipped
+from tasks.replay import Replay
 
 DERBY = [sys.executable, "-m", "harness.cli"]
 
@@ -191,9 +191,9 @@ def test_the_same_trainings_serve_another_objective(recorded_by, tmp_path):
 
 def test_what_comes_along_serves_every_objective_of_its_task():
     name = "mnist_mlp-small"
-    key = load(shipped()[name]).about.task
+    key = load(Replay.shipped()[name]).about.task
     task = registry.task(key["name"])(**key["options"], **{**key["scoring"], "objective": "val_macro_f1"})
-    made = made_of(found_in([shipped()[name]], task, 1), task, "as found", 1)
+    made = made_of(found_in([Replay.shipped()[name]], task, 1), task, "as found", 1)
     assert made.about.metric == "val_macro_f1"
     assert made.trainings == 180
 

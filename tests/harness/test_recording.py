@@ -18,7 +18,8 @@ from recordings import FINITE, METRICS, MIXED, about, drawn, recorded, spaces, t
 from harness import recording as module
 from harness.errors import DataError, WriteError
 from harness.keys import canonical_json, digest
-from harness.recording import METADATA, Recording, Row, load, save, space_as_json, space_of
+from harness.recording import Recording, Row, space_as_json, space_of
+from harness.recording_file import METADATA, load, save
 from harness.trial import Curve, Evaluation, Status
 
 

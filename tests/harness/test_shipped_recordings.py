@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from harness import certify
-from harness.recording import load
+from harness.recording_file import load
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = certify.shipped()

@@ -22,7 +22,8 @@ from harness.errors import DataError, SweepError
 from harness.interpolation import Coordinates, weights
 from harness.keys import canonical_json
 from harness.profile import task_named
-from harness.recording import OK, Recording, Row, Scales, load, named, save
+from harness.recording import OK, Recording, Row, Scales, named
+from harness.recording_file import load, save
 from harness.space import Float, Space
 from harness.sweep import parse_sweep
 from harness.task import Checkpoint

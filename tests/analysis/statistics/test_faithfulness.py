@@ -48,23 +48,18 @@ def test_what_cannot_be_computed_is_none():
 
 def test_the_ceiling_falls_with_the_noise():
     generator = np.random.default_rng(0)
-    losses, noise = generator.standard_normal(400), generator.standard_normal((400, 8))
-    noise -= noise.mean(axis=1, keepdims=True)
+    true, noise = generator.standard_normal(400), generator.standard_normal((400, 8))
 
-    def trained(size):
-        return losses[:, None] + size * noise
+    def of(size, alike=0.0):
+        return ceiling(true[:, None] + size * noise + alike * np.arange(8.0))
 
-    assert ceiling(trained(0.0)) == pytest.approx(1.0)
-    assert ceiling(losses[:, None]) is None  # one seed shows no noise
-    # Of normal values with a noise of their means as large as they are, Pearson's correlation is √½, and Spearman's
-    near.expected = 6 / math.pi * math.asin(math.sqrt(0.5) / 2)
-    assert ceiling(trained(math.sqrt(8))) == pytest.approx(expected, abs=0.03)
-    assert ceiling(trained(0.5)) > ceiling(trained(1.0)) > ceiling(trained(5.0))
-
-
-def test_the_ceiling_leaves_out_what_a_seed_does_to_all():
-    trained = np.arange(50.0)[:, None] + np.array([0.0, 100.0, -40.0])
-    assert ceiling(trained) == pytest.approx(1.0)
+    assert of(0.0) == pytest.approx(1.0)
+    # Means over eight seeds, of normal values, with a noise as large as they are: for normal values Spearman's
+    # correlation is 6/π arcsin(ρ/2) of Pearson's ρ. The noise of means that stand for true ones makes it larger.
+    assert of(math.sqrt(8)) == pytest.approx(6 / math.pi * math.asin(math.sqrt(2 / 3) / 2), abs=0.03)
+    assert of(0.3) > of(0.9) > of(3.0)
+    assert of(0.9, alike=5.0) == pytest.approx(of(0.9)), "what a seed does to all of them changes no rank"
+    assert ceiling(true[:, None]) is None
 
 
 def test_the_ceiling_knows_that_bad_configurations_scatter_most():
@@ -106,14 +101,31 @@ def test_races_by_hand():
     assert ranks == {"a": (1.5, 1.0), "b": (1.5, 2.0), "c": (3.0, 3.0)}
     assert found["largest"] == 0.5
     assert found["spearman"] == pytest.approx(math.sqrt(0.75))
-    a = found["methods"]["a"]
-    # On average the methods end 1/6 worse on the replay, in every repetition; a no worse at all, so better than they.
+    # In common in every repetition: of ½, 0 and 0 as of -½, 1 and 0.
     assert found["shift"] == pytest.approx(1 / 6)
-    assert a["difference"] == pytest.approx(-1 / 6)
-    assert a["low"] < 0.0 < a["high"]
-    c = found["methods"]["c"]
-    assert [c["low"], c["difference"], c["high"]] == pytest.approx([-1 / 6] * 3)
-    assert found["off"] == 1
+    differences = {name: each["difference"] for name, each in found["methods"].items()}
+    common = found["shift"]
+    assert differences == pytest.approx({"a": 0.0 - common, "b": 0.5 - common, "c": 0.0 - common})
+    a, c = (found["methods"][name] for name in "ac")
+    assert a["low"] < a["difference"] < 0.0 < a["high"]
+    # Of c the same is taken every time: its interval is a point beside 0, and so it is off.
+    assert c["low"] == c["difference"] == c["high"] == pytest.approx(-common)
+    assert found["off"] == 1 + (found["methods"]["b"]["low"] > 0)
+
+
+def test_a_shift_of_all_methods_is_no_difference_between_them():
+    trained = race([[1.0, 2.0, 3.0], [2.0, 1.0, 3.0]] * 5)
+    replayed = Race({"t": race(np.array([[1.0, 2.0, 3.0], [2.0, 1.0, 3.0]] * 5) + 0.25).scores["t"]})
+    found = races_agree(trained, replayed)
+    assert (found["shift"], found["off"], found["largest"]) == (0.25, 0, 0.0)
+    assert {each["difference"] for each in found["methods"].values()} == {0.0}
+
+
+def test_of_few_repetitions_there_is_no_interval():
+    found = races_agree(race([[1.0, 2.0, 3.0]] * 4), race([[3.0, 2.0, 1.0]] * 4))
+    assert found["off"] is None
+    assert found["methods"]["a"]["low"] is None
+    assert found["methods"]["a"]["difference"] == 2.0
 
 
 def test_only_what_is_in_both_races_is_compared():
@@ -126,12 +138,14 @@ def test_only_what_is_in_both_races_is_compared():
     assert found["methods"]["a"]["replayed_rank"] == pytest.approx((2 + 1 * 4) / 5)
 
 
-def test_a_study_without_a_success_is_last_and_has_no_difference():
-    trained = race([[1.0, 2.0, math.inf]] * 6)
+def test_a_study_without_a_success_is_off_and_spoils_no_other():
+    trained = race([[1.0, 2.0, math.inf]] + [[1.0, 2.0, 3.0]] * 5)
     replayed = race([[1.0, 2.0, 3.0]] * 6)
     found = races_agree(trained, replayed)
-    assert found["spearman"] == 1.0
+    assert found["spearman"] == pytest.approx(1.0)
     assert found["methods"]["c"]["difference"] is None
+    assert found["methods"]["a"]["difference"] == 0.0
+    assert (found["shift"], found["off"]) == (0.0, 1)
     both = races_agree(trained, trained)
-    assert both["methods"]["c"]["difference"] is None
-    assert both["methods"]["a"]["difference"] == 0.0
+    assert both["off"] == 0
+    assert [each["difference"] for each in both["methods"].values()] == [0.0, 0.0, 0.0]
