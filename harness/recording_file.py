@@ -177,7 +177,7 @@ def _arranged(about: About, table: Any) -> Recording:
     for column, values in enumerate(lists):
         curves[:, column][inside] = values.flatten().to_numpy()
     recording = Recording(about, space, configs, seeds, status, epochs, measured, curves)
-    TaskKey(**about.task)
+    canonical_json(TaskKey(**about.task).searched)
     _, _, objective = recording.problem
     if not set(objective.metrics) <= set(about.metrics):
         raise ValueError(f"its curves lack one of {objective.metrics}")

@@ -109,7 +109,7 @@ def races_agree(trained: Comparison, replayed: Comparison) -> dict[str, Any]:
     )
     # Failed both ways: no difference. Failed one way: beyond any interval.
     estimate = mean_interval(np.where(finite, differences - common, 0.0))
-    failed_alone: NDArray[np.bool_] = np.isinf(differences).any(axis=0)
+    failed_alone: NDArray[np.bool_] = np.logical_or.reduce(np.isinf(differences), axis=0)
     known = np.isfinite(estimate.low).all()
     ranks = [rankdata(rounded(own.losses), axis=1).mean(axis=0) for own in (one, other)]
     methods = {
