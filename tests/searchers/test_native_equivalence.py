@@ -30,14 +30,12 @@ from harness.space import Float, Int, Space
 from harness.trial import Budget, Curve, Evaluation, Fidelity, Objective, Problem, Status
 from searchers.conformance import one_thread
 
-# Of the slow ones, each space has one seed, the smallest and the largest that there are: what a seed decides is the
-# initial design, which the quick ones compare for all. Ten model-based proposals follow it: one model that differs
-# makes all that follow differ.
+# Of the slow ones, and where there are many settings, each space has one seed, the smallest and the largest that there
+# are: a seed comes to all the same way, which the quick ones compare for each. Ten proposals of a model are enough of
+# the slow ones: where one differs, all that follow do.
 GRID = [(space, seed) for space in SPACES for seed in SEEDS]
-SLOW_GRID = [
-    pytest.param(space, seed, marks=pytest.mark.slow)
-    for space, seed in zip(SPACES, (SEEDS[0], SEEDS[-1]), strict=True)
-]
+ENDS = list(zip(SPACES, (SEEDS[0], SEEDS[-1]), strict=True))
+SLOW_GRID = [pytest.param(*each, marks=pytest.mark.slow) for each in ENDS]
 
 
 @pytest.fixture(autouse=True)
@@ -764,7 +762,7 @@ TOPOLOGIES = [
 
 
 @pytest.mark.parametrize("settings", TOPOLOGIES, ids=lambda x: "-".join(map(str, x.values())))
-@pytest.mark.parametrize(("space", "seed"), GRID)
+@pytest.mark.parametrize(("space", "seed"), ENDS)
 def test_pyswarms_pso_topologies(space, seed, settings):
     space, particles = SPACES[space], settings.get("n_particles", 10)
     proposed = ours("pyswarms_pso", space, seed, 6 * particles, **settings)
