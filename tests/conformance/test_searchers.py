@@ -30,7 +30,6 @@ CASES = {
         "settings": {"num_initial_points": 4},
         "steps": 6,
         "race": 12,
-        "race_seeds": 3,
         "spaces": (
             "continuous",
             "conditional",

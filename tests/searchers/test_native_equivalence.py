@@ -557,7 +557,9 @@ def test_kerastuner_hyperband_starting_point(tmp_path):
 @pytest.mark.parametrize(("space", "seed"), SLOW_GRID)
 def test_kerastuner_bayes(space, seed, tmp_path):
     space = SPACES[space]
-    evaluations = 3 * len(space) + 3  # three proposals of a model, after the library's own initial design
+    evaluations = (
+        3 * len(space) + 2
+    )  # two proposals of a model, a second and more each, after the initial design
     native = kerastuner_search("BayesianOptimization", space, seed, tmp_path, max_trials=evaluations)
     assert kerastuner_ours("kerastuner_bayes", space, seed, evaluations) == native
     assert len(native) == evaluations
@@ -589,8 +591,10 @@ def test_kerastuner_bayes_leaves_the_range():
 )
 @pytest.mark.slow
 def test_kerastuner_bayes_settings(space, settings, tmp_path):
-    native = kerastuner_search("BayesianOptimization", space, 3, tmp_path, max_trials=9, **settings)
-    assert kerastuner_ours("kerastuner_bayes", space, 3, 9, **settings) == native
+    evaluations = settings["num_initial_points"] + 2
+    native = kerastuner_search("BayesianOptimization", space, 3, tmp_path, max_trials=evaluations, **settings)
+    assert kerastuner_ours("kerastuner_bayes", space, 3, evaluations, **settings) == native
+    assert len(native) == evaluations
 
 
 @pytest.mark.tensorflow
