@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shutil
 import subprocess
 import sys
 import venv
@@ -61,8 +62,16 @@ def test_uv_is_given_what_pip_is_configured_with(install, pip_file, monkeypatch)
     assert install.uv_environment(install.configured(), {})["UV_FIND_LINKS"].endswith("one,two")
 
 
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory):
+    """A virtual environment with pip, to be copied."""
+    folder = tmp_path_factory.mktemp("environment") / "env"
+    venv.create(folder, with_pip=True)
+    return folder
+
+
 @pytest.fixture
-def place(tmp_path, pip_file):
+def place(tmp_path, pip_file, environment):
     """A tiny project, and a folder with the one package it needs, which is all that pip may use."""
     packages, project = tmp_path / "packages", tmp_path / "project"
     packages.mkdir()
@@ -80,7 +89,7 @@ def place(tmp_path, pip_file):
         '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
     )
     pip_file.write_text(f"[global]\nno-index = true\nfind-links = {packages}\n")
-    venv.create(project / "env", with_pip=True)
+    shutil.copytree(environment, project / "env", symlinks=True)
     return project
 
 

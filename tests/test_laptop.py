@@ -43,6 +43,7 @@ from pathlib import Path
 from typer.testing import CliRunner
 from harness.cli import app
 from harness.errors import MissingLibraryError
+from analysis.figures import catalogue
 from analysis.report.page import build
 from results.tables import export, read_exported
 from parameter_sweeps import sweep
@@ -68,6 +69,7 @@ found = {
 }
 tables = sweep(count=25, repetitions=1)
 build(tables, work / "report")
+catalogue.all_plots = lambda *_, **__: iter(())  # drawn above; what is lacking is found after them
 try:
     build(tables, work / "whole", complete=True)
 except MissingLibraryError as error:

@@ -27,11 +27,12 @@ def gpu_nodes(cluster):
     return [cluster.add(num_cpus=8, num_gpus=2), cluster.add(num_cpus=1, num_gpus=1)]
 
 
-@pytest.mark.parametrize(("share", "evaluators"), [(0.5, 5), (0.25, 9)])
-def test_a_device_has_no_more_evaluators_than_shares(
-    run_sweep, tmp_path, on_ray, gpu_nodes, share, evaluators
-):
-    text = SWEEP.format(folder=tmp_path)
+def test_a_device_has_no_more_evaluators_than_shares(run_sweep, tmp_path, on_ray, gpu_nodes):
+    text, share, evaluators = (
+        SWEEP.format(folder=tmp_path),
+        0.5,
+        5,
+    )  # one node has two shares and a single CPU
     run_sweep(text, executor=on_ray(gpus_per_evaluator=share))
     at_work, most = defaultdict(set), defaultdict(int)
     for entry in sorted(watched(tmp_path), key=lambda entry: entry["time"]):

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.cluster
 SWEEP = """\
 name: same
 seed: 11
-repetitions: 3
+repetitions: {repetitions}
 workers: {workers}
 budget: {{full: 2}}
 tasks: [mnist_mlp/tiny, fashion_mlp/tiny, watched, line]
@@ -21,14 +21,14 @@ searchers: [random, hyperopt_tpe, optuna_tpe, optuna_hyperband, optuna_sha, kera
 """
 
 
-@pytest.mark.parametrize("workers", [1, 4])
-def test_ray_gives_the_record_of_serial(run_sweep, tmp_path, on_ray, workers):
-    text = SWEEP.format(workers=workers)
+@pytest.mark.parametrize(("workers", "repetitions"), [(1, 1), (4, 2)])
+def test_ray_gives_the_record_of_serial(run_sweep, tmp_path, on_ray, workers, repetitions):
+    text = SWEEP.format(workers=workers, repetitions=repetitions)
     by_ray = run_sweep(text, tmp_path / "ray", executor=on_ray())
     serial = run_sweep(text, tmp_path / "serial")
     assert by_ray.failed == serial.failed == {}
     records = study_records(tmp_path / "ray")
-    assert len(records) == 4 * 6 * 3
+    assert len(records) == 4 * 6 * repetitions
     assert records == study_records(tmp_path / "serial")
     assert evaluation_records(tmp_path / "ray") == evaluation_records(tmp_path / "serial")
     assert continued(records) > 0

@@ -19,7 +19,7 @@ repetitions: 4
 budget: {{evaluations: 6}}
 arithmetic: {arithmetic}
 tasks: [branin]
-searchers: [{{name: skopt_gp, settings: {{n_initial_points: 4}}}}]
+searchers: [{{name: skopt_gp, settings: {{n_initial_points: 4, n_points: 300, n_restarts_optimizer: 1}}}}]
 """
 
 

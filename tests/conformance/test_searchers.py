@@ -75,7 +75,13 @@ CASES = {
     "raytune_optuna": {"race": 60},
     # Not raced: on a smooth function of two parameters, the library's forest is no better than random
     # search within 90 evaluations.
-    "skopt_forest": {"settings": {"n_initial_points": 4, "n_points": 500}, "steps": 7, "race": 0},
+    # What a space is to scikit-optimize is one piece of the adapter, which `skopt_gp` takes through all spaces.
+    "skopt_forest": {
+        "settings": {"n_initial_points": 4, "n_points": 500},
+        "steps": 7,
+        "race": 0,
+        "spaces": ("continuous", "conditional", "tiny", "single point", "partly fixed"),
+    },
     "skopt_gbrt": {
         "settings": {"n_initial_points": 4, "n_points": 500},
         "steps": 6,

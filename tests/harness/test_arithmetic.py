@@ -113,12 +113,20 @@ def test_a_users_own_flags_stay(monkeypatch):
         ("", Arithmetic.PORTABLE),
     ],
 )
-def test_what_a_file_declares_is_known_before_anything_is_loaded(tmp_path, text, expected):
+def test_what_a_file_declares_is_read(tmp_path, text, expected):
     file = tmp_path / "sweep.yaml"
     file.write_text(text)
     assert declared_in(file) is expected
     assert declared_in(tmp_path / "none.yaml") is Arithmetic.PORTABLE
-    code = "import sys, harness.cli\nprint({'numpy', 'tensorflow', 'scipy'} & set(sys.modules))"
+
+
+def test_what_a_file_declares_is_known_before_anything_is_loaded(tmp_path):
+    (tmp_path / "sweep.yaml").write_text("arithmetic: native")
+    code = (
+        "import sys, pathlib, harness.cli\n"
+        f"assert harness.cli.declared_in(pathlib.Path({str(tmp_path)!r}, 'sweep.yaml')) == 'native'\n"
+        "print({'numpy', 'tensorflow', 'scipy'} & set(sys.modules))"
+    )
     assert output(code) == "set()"
 
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+from command import derby as here
 from records import study_records
 
 from harness import registry
@@ -78,6 +79,8 @@ def test_a_method_that_cannot_says_so(name):
     with pytest.raises(SearcherError, match="cannot be told trials that it did not propose"):
         Followed([], made)
 
+
+CHEAP_GP = "{name: skopt_gp, settings: {n_initial_points: 4, n_points: 300, n_restarts_optimizer: 1}}"
 
 SWEEP = """
 name: drift
@@ -154,7 +157,7 @@ def derby(*arguments, **variables):
 def test_other_kernels(tmp_path):
     """With the kernels of another processor a native sweep departs, says what differs, and goes on when told to."""
     sweep = tmp_path / "kernels.yaml"
-    text = SWEEP.format(workers=1, searchers="{name: skopt_gp, settings: {n_initial_points: 4}}")
+    text = SWEEP.format(workers=1, searchers=CHEAP_GP)
     sweep.write_text(text.replace("evaluations: 8", "evaluations: 12") + "arithmetic: native\n")
     root, haswell = tmp_path / "results", {"OPENBLAS_CORETYPE": "Haswell"}
     where = ("--results", str(root))
@@ -168,7 +171,7 @@ def test_other_kernels(tmp_path):
     assert "--on-mismatch tell" in departed.stdout
     gone_on = derby("run", str(sweep), *where, "--on-mismatch", "tell", **other)
     assert gone_on.returncode == 0, gone_on.stdout
-    status = derby("status", "drift", *where).stdout
+    status = here("status", "drift", *where).stdout
     assert "its searcher was told 11 recorded evaluations and proposed the rest" in status
     hosts = [
         json.loads((root / "machines" / f"{machine}.json").read_text())["arithmetic"]["variables"]
@@ -181,7 +184,7 @@ def test_other_kernels(tmp_path):
 def test_portable_arithmetic_does_not_depend_on_what_a_library_would_choose(tmp_path):
     """The same sweep under whatever the environment says: the same record, to the last bit."""
     sweep = tmp_path / "portable.yaml"
-    sweep.write_text(SWEEP.format(workers=1, searchers="{name: skopt_gp, settings: {n_initial_points: 4}}"))
+    sweep.write_text(SWEEP.format(workers=1, searchers=CHEAP_GP))
     records, kinds = [], []
     for kernels in ("Haswell", "Nehalem"):
         root = tmp_path / kernels

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import time
 from collections import OrderedDict
 
 import pytest
+from command import derby
 
 from harness.errors import DerbyError
 from harness.phases import Stopwatch, phase
@@ -95,14 +93,8 @@ def test_a_task_with_other_options_is_refused(text, options):
 
 
 def test_command_works_for_a_plug_in_and_records_nothing(tmp_path, plugin):
-    done = subprocess.run(
-        [sys.executable, "-m", "harness.cli", "profile", "troublesome", "--repeats", "2", "--epochs", "1"],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": f"{plugin}"},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    done = derby("profile", "troublesome", "--repeats", "2", "--epochs", "1", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert any(line.startswith(UNMARKED) for line in lines)
     assert any(line.startswith("load") for line in lines)

@@ -58,6 +58,13 @@ def s1(tmp_path_factory):
     return results, prepared, done
 
 
+@pytest.fixture(scope="module")
+def s1_page(s1, tmp_path_factory):
+    """Its page, drawn once; treat as read-only."""
+    _, prepared, done = s1
+    return written(prepared, done, tmp_path_factory.mktemp("s1-page"))
+
+
 def test_what_is_shown_is_what_was_recorded(s1):
     results, _, done = s1
     assert not done.failed
@@ -100,9 +107,9 @@ def test_confusion_is_of_all_repetitions(s1):
         assert np.sum(line.confusion) == 2 * 100
 
 
-def test_again_trains_nothing_and_gives_the_same_bytes(s1, tmp_path):
-    results, prepared, done = s1
-    first = written(prepared, done, tmp_path / "first")
+def test_again_trains_nothing_and_gives_the_same_bytes(s1, s1_page, tmp_path):
+    results, _, _ = s1
+    first = s1_page
     count = len(evaluations(results))
     again_prepared, again = go(results, "S1", Setting("tiny", repetitions=2), ["SGD", "Adam"])
     assert len(evaluations(results)) == count
@@ -121,14 +128,12 @@ def test_again_trains_nothing_and_gives_the_same_bytes(s1, tmp_path):
 
 
 @pytest.mark.ray
-def test_ray_gives_the_same_bytes(s1, tmp_path):
-    _, prepared, done = s1
-    serial = written(prepared, done, tmp_path / "serial")
+def test_ray_gives_the_same_bytes(s1_page, tmp_path):
     setting = Setting("tiny", repetitions=2)
     prepared = reproduce.prepare("S1", setting, ["SGD", "Adam"])
     done = reproduce.run(prepared, tmp_path / "results", Placement("ray", evaluators=2), silent())
     by_ray = written(prepared, done, tmp_path / "ray")
-    assert digests(serial.parent) == digests(by_ray.parent)
+    assert digests(s1_page.parent) == digests(by_ray.parent)
 
 
 def test_a_lost_inspection_is_trained_again_to_the_same_weights(s1):

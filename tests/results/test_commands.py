@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import json
 import os
@@ -14,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import pandas as pd
 import pytest
+from command import derby as derby_of_any_width
 from records import study_records
 from rich.console import Console
 
@@ -23,6 +25,8 @@ from results.documents import Holder, document, read_document
 from results.layout import Layout
 from results.summary import heartbeat_of
 from results.writer import RecordWriter
+
+derby = functools.partial(derby_of_any_width, COLUMNS="300")
 
 SWEEP = """\
 name: small
@@ -43,18 +47,6 @@ searchers: [random, grid]
 """
 
 
-def derby(*arguments, cwd, **environment):
-    return subprocess.run(
-        [sys.executable, "-m", "harness.cli", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "COLUMNS": "300", **environment},
-        cwd=cwd,
-        timeout=300,
-        check=False,
-    )
-
-
 @pytest.fixture
 def folders(run_sweep, tmp_path):
     a, b, c = (tmp_path / name for name in "abc")
@@ -69,7 +61,7 @@ def folders(run_sweep, tmp_path):
 
 @pytest.fixture
 def status(run_sweep, tmp_path):
-    """Return a function that asks for the status of a sweep that was run, from another process."""
+    """Return a function that asks for the status of a sweep that was run."""
     run_sweep(SWEEP)
 
     def ask() -> str:

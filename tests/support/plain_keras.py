@@ -74,6 +74,19 @@ def begin_like(model, state):
             layer.set_weights([state.variables[f"{layer.name}/{part}"] for part in ("kernel", "bias")])
 
 
+def begin_anew(model, fresh):
+    """Put a model back to its beginning, with the weights of a fresh one: as if that were trained instead."""
+    model.set_weights(fresh.get_weights())
+    if model.optimizer.built:
+        for ours, theirs in zip(model.optimizer.variables, _built(fresh).optimizer.variables, strict=True):
+            ours.assign(theirs)
+
+
+def _built(model):
+    model.optimizer.build(model.trainable_variables)
+    return model
+
+
 def weights_of(model):
     """Return a model's weights under the engine's names."""
     return {
