@@ -85,7 +85,7 @@ def laptop(tmp_path_factory):
     work = tmp_path_factory.mktemp("laptop")
     (work / "sweep.yaml").write_text(SWEEP)
     (work / "branin.yaml").write_text(
-        "{name: branin, repetitions: 2, budget: {evaluations: 4}, tasks: [branin], searchers: [random, grid]}"
+        "{name: branin, repetitions: 2, budget: {evaluations: 4}, tasks: [branin], searchers: [random]}"
     )
     script = work / "laptop.py"
     script.write_text(LAPTOP)
