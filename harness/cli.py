@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from collections import Counter
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,7 +20,7 @@ from harness.errors import DerbyError, RecordError, SweepError
 from harness.output import OutputLostError, guard, may_be_lost
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from rich.console import Console
 
@@ -248,18 +249,14 @@ def run(
 ) -> None:
     """Run a sweep, or go on with it: what is recorded is never done twice."""
     declare(declared_in(sweep))  # before anything loads numpy
-    from harness.launch import INTERRUPTED, InterruptedRunError, launch
+    from harness.launch import launch
     from harness.sweep import load_sweep
 
     _use_data(data)
     checked = load_sweep(sweep)
     placement = _placement(executor, address, evaluators, gpus_per_evaluator, memory_per_evaluator, sync_to)
-    with may_be_lost():
-        try:
-            progress = launch(checked, results, placement, _console(), on_mismatch=on_mismatch.value)
-        except InterruptedRunError as interruption:
-            _say(str(interruption))
-            raise typer.Exit(INTERRUPTED) from None
+    with _running():
+        progress = launch(checked, results, placement, _console(), on_mismatch=on_mismatch.value)
         _report_end(checked, progress, results)
     raise typer.Exit(DONE if progress.ended_well else SOME_FAILED)
 
@@ -373,16 +370,25 @@ def certify(
     raise typer.Exit(DONE if good else SOME_FAILED)
 
 
-def _launched(sweep: Sweep, results: Path, placement: Placement) -> Progress:
-    """Run a sweep that serves another command, whose end is reached only where all its studies ended well."""
-    from harness.launch import INTERRUPTED, InterruptedRunError, launch
+@contextmanager
+def _running() -> Iterator[None]:
+    """Run sweeps in this context: output may be lost meanwhile, and an interruption says how to go on."""
+    from harness.launch import INTERRUPTED, InterruptedRunError
 
     with may_be_lost():
         try:
-            progress = launch(sweep, results, placement, _console())
+            yield
         except InterruptedRunError as interruption:
             _say(str(interruption))
             raise typer.Exit(INTERRUPTED) from None
+
+
+def _launched(sweep: Sweep, results: Path, placement: Placement) -> Progress:
+    """Run a sweep that serves another command, whose end is reached only where all its studies ended well."""
+    from harness.launch import launch
+
+    with _running():
+        progress = launch(sweep, results, placement, _console())
     if not progress.ended_well:
         _report_end(sweep, progress, results)
         raise typer.Exit(SOME_FAILED)
@@ -425,7 +431,6 @@ def reproduce(
     from analysis.reproduction.published import notes
     from harness import reproduce as engine
     from harness.entries import Setting
-    from harness.launch import INTERRUPTED, InterruptedRunError
     from results.folders import check_replaceable, replacing
     from results.layout import Layout
 
@@ -441,14 +446,10 @@ def reproduce(
     placement = _placement(executor, address, evaluators, gpus_per_evaluator, memory_per_evaluator, sync_to)
     target = out or Layout(results).sweep(prepared.sweep.name) / "reproduction"
     check_replaceable(target)  # before anything is trained
-    with may_be_lost():
-        try:
-            done = engine.run(
-                prepared, results, placement, _console(), on_mismatch=on_mismatch.value, pictures=pictures
-            )
-        except InterruptedRunError as interruption:
-            _say(str(interruption))
-            raise typer.Exit(INTERRUPTED) from None
+    with _running():
+        done = engine.run(
+            prepared, results, placement, _console(), on_mismatch=on_mismatch.value, pictures=pictures
+        )
     for heading, header, rows in page.tables(done.lines):
         _say(f"\n{heading}")
         _table(header, rows)

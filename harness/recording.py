@@ -204,7 +204,7 @@ class Recording:
     @property
     def trainings(self) -> int:
         """How many there are."""
-        return int((self.status != ABSENT).sum())
+        return len(self.curves)
 
     @property
     def whole(self) -> bool:
