@@ -127,6 +127,8 @@ class _Interruption:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._asked:
+            return  # a process that was asked to end is ended by the second signal, however far it has come
         for number, handler in self._before.items():
             signal.signal(number, handler)
 

@@ -111,7 +111,8 @@ def test_a_driver_killed_at_random_moments_leaves_the_same_record(runs, same_as_
 
 
 @pytest.mark.parametrize(
-    ("executor", "number"), [("serial", signal.SIGTERM), ("ray", signal.SIGINT), ("ray", signal.SIGTERM)]
+    ("executor", "number"),
+    [("serial", signal.SIGINT), ("serial", signal.SIGTERM), ("ray", signal.SIGINT), ("ray", signal.SIGTERM)],
 )
 def test_asked_once_it_stops_and_says_how_to_go_on(runs, same_as_serial, executor, number):
     process = runs.start(executor)
