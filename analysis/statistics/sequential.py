@@ -1,19 +1,20 @@
 r"""Is a candidate worse than its baseline? A sequential decision on paired, bounded differences, exact at any size.
 
 The differences of a task and a repetition lie within −1 and 1; tasks are fixed, repetitions are drawn. What is decided
-about is their mean :math:`\mu`, over the tasks and over all repetitions that there could be. To refute :math:`\mu ≥ m`,
-a gambler bets against each difference x a share c of the capital, which becomes :math:`\prod (1 - c (x - m) / (1 - m))`.
-Where :math:`\mu ≥ m` the game is fair or worse, and the capital ever exceeds :math:`1/\alpha` with a probability of at
-most :math:`\alpha` (Ville's inequality). The largest m at which it does not is an upper bound; the lower is its mirror.
+about is their mean :math:`\mu`, over the tasks and over all repetitions that there could be. To refute
+:math:`\mu ≥ m`, a gambler bets a share c of the capital against each difference x, which makes of it
+:math:`\prod (1 - c (x - m) / (1 - m))`. Where :math:`\mu ≥ m` the game is fair or worse, and the capital ever exceeds
+:math:`1/\alpha` with a probability of at most :math:`\alpha` (Ville's inequality). The largest m at which it does not is
+an upper bound; the lower is its mirror image.
 
-Two things make this fit a gate. It supposes no distribution: of five differences that are exactly 0 it concludes no more
-than that failures are rarer than five successes allow, where an interval by t has the width 0. And one may look, stop or
-go on as often as one likes, beyond what was planned, too, without a correction.
+Two things make this fit a gate. It supposes no distribution: of five differences that are exactly 0 it concludes no
+more than that failures are rarer than five successes allow, where an interval by t has the width 0. And one may look,
+stop or go on as often as one likes, beyond what was planned, too, without a correction.
 
 One capital may be made of the differences of all tasks, although their means differ: bet on with one share, it has an
-expectation of at most :math:`\prod_t (1 - c (\mu_t - m) / (1 - m))`, which is at most what it would be were each
-:math:`\mu_t` their mean (arithmetic and geometric mean). That needs as many repetitions of every task, and tasks that are
-independent of each other within a repetition, as seeds derived for each task and repetition make them.
+expectation of at most :math:`\prod_t (1 - c (\mu_t - m) / (1 - m))` in each repetition, which is at most what it would
+be were each :math:`\mu_t` their mean (arithmetic and geometric mean). That needs as many repetitions of every task, and
+tasks that are independent within a repetition, as seeds derived for each task and repetition make them.
 
 Source: I. Waudby-Smith and A. Ramdas, "Estimating means of bounded random variables by betting", Journal of the Royal
 Statistical Society B 86 (2024); mixtures of capitals: S. R. Howard et al., "Time-uniform, nonparametric, nonasymptotic
@@ -176,8 +177,8 @@ def decide_cost(ratios: pd.DataFrame, plan: Plan, look: int) -> Decision:
     decision = _decided(scaled, "scaled", plan, look, math.log(plan.cost_margin) / unit)
 
     def ratio(bounds: Bounds) -> Bounds:
-        ends = (math.exp(unit * value) for value in (bounds.estimate, bounds.low, bounds.high))
-        return Bounds(*ends, bounds.level, bounds.verdict)
+        estimate, low, high = (math.exp(unit * value) for value in (bounds.estimate, bounds.low, bounds.high))
+        return Bounds(estimate, low, high, bounds.level, bounds.verdict)
 
     tasks = {task: ratio(bounds) for task, bounds in decision.tasks.items()}
     return Decision(look, decision.repetitions, plan.cost_margin, ratio(decision.overall), tasks)
@@ -228,7 +229,7 @@ def _decided(rows: pd.DataFrame, column: str, plan: Plan, look: int, margin: flo
 
 def _bounds(values: pd.Series[float], level: float, margin: float, *, last: bool) -> Bounds:
     """Return the bounds of a mean, and what they say of the margin."""
-    array = values.to_numpy(dtype=float)
+    array: Floats = np.asarray(values, dtype=float)
     low, high = -upper_bound(-array, level), upper_bound(array, level)
     verdict = Verdict.UNDECIDED if last else None
     if low > margin:
