@@ -396,6 +396,78 @@ def _launched(sweep: Sweep, results: Path, placement: Placement) -> Progress:
 
 
 @app.command()
+def gate(
+    sweep: Annotated[
+        str,
+        typer.Argument(
+            metavar="SWEEP",
+            help="A method's name, for all recordings that come with the project, or a sweep file of one method.",
+        ),
+    ],
+    baseline: Annotated[
+        Path | None, typer.Option(metavar="PYTHON", help="Interpreter of the baseline; this one by default.")
+    ] = None,
+    baseline_with: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="REQUIREMENT",
+            help="Installed for the baseline, beside what is here: 'optuna==4.6', a wheel, a folder; may be repeated.",
+        ),
+    ] = None,
+    baseline_revision: Annotated[
+        str, typer.Option(metavar="REVISION", help="Git revision of a plug-in, put before what is installed.")
+    ] = "",
+    candidate: Annotated[
+        Path | None, typer.Option(metavar="PYTHON", help="Interpreter of the candidate; this one by default.")
+    ] = None,
+    candidate_with: Annotated[
+        list[str] | None, typer.Option(metavar="REQUIREMENT", help="As --baseline-with.")
+    ] = None,
+    candidate_revision: Annotated[
+        str, typer.Option(metavar="REVISION", help="As --baseline-revision.")
+    ] = "",
+    repository: Annotated[Path, typer.Option(help="Git repository of the revisions.")] = Path(),
+    looks: Annotated[
+        str, typer.Option(metavar="N,N,…", help="Repetitions at each look; the last is the most there can be.")
+    ] = "5,10,20,40",
+    margin: Annotated[float, typer.Option(help="By how much mean normalised regret may get worse.")] = 0.05,
+    cost_margin: Annotated[
+        float, typer.Option(help="By what factor time and memory of the search may grow.")
+    ] = 1.25,
+    level: Annotated[float, typer.Option(help="Probability of a wrong verdict, each way.")] = 0.05,
+    costs: Annotated[bool, typer.Option(help="Whether a candidate that costs more fails the gate.")] = True,
+    json: Annotated[Path | None, typer.Option("--json", help="Write everything that was found.")] = None,
+    markdown: Annotated[Path | None, typer.Option(help="Write a summary for a pull request.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the report page; in the gate's by default.")] = None,
+    results: Results = DEFAULT_RESULTS,
+    data: DataFolder = None,
+) -> None:
+    """Test whether a candidate's method searches worse than its baseline's: 0 no, 1 yes, 125 not known."""
+    from analysis.statistics.sequential import Plan
+    from harness import gate as engine
+    from harness.environments import Wish
+
+    _use_data(data)
+    sides = (
+        Wish(baseline, tuple(baseline_with or ()), baseline_revision, repository),
+        Wish(candidate, tuple(candidate_with or ()), candidate_revision, repository),
+    )
+    plan = Plan(engine.looks_of(looks), margin, cost_margin, level)
+    console = _console()
+    try:
+        with _running():
+            prepared = engine.prepared(sweep, *sides, plan, results)
+            for line in engine.introduction(prepared):
+                _say(line)
+            with console.status("") as status:
+                result = engine.run(prepared, on_look=lambda look: _say(engine.headline(look)), on_progress=status.update)
+    except (SideError, RecordError) as error:
+        _say(f"derby: {error}", style="red")
+        raise typer.Exit(NOT_KNOWN) from None
+    raise typer.Exit(GATES[result.outcome])
+
+
+@app.command()
 def reproduce(
     report: Annotated[
         str | None, typer.Argument(help="The report, such as S1; lists them when left out.")

@@ -81,6 +81,27 @@ class Environment:
         return {**os.environ, "PYTHONPATH": os.pathsep.join(path)}
 
 
+def rooms(cache: Path) -> Path:
+    """Return a folder that has this project's rooms and nothing else: what any interpreter is given to import.
+
+    Where the project is installed, beside its rooms lie all other packages, which are not to come before an
+    interpreter's own.
+    """
+    home = Path(__file__).resolve().parent.parent
+    folder = cache / f"rooms-{digest(str(home))}"
+
+    def link() -> None:
+        make_folder(folder)
+        for room in ROOMS:
+            (folder / room).symlink_to(home / room)
+
+    _once(folder, link)
+    return folder
+
+
+ROOMS: Final = ("harness", "tasks", "searchers", "results", "analysis")
+
+
 def running() -> Path:
     """Return the running interpreter."""
     return Path(sys.executable)
@@ -106,7 +127,9 @@ def made(wish: Wish, cache: Path) -> Environment:
     if not wish.revision:
         return Environment(python, None, words[0])
     commit, front = _at_revision(wish.revision, wish.repository, cache)
-    words.append(f"revision {wish.revision}" + ("" if commit.startswith(wish.revision) else f" ({commit[:12]})"))
+    words.append(
+        f"revision {wish.revision}" + ("" if commit.startswith(wish.revision) else f" ({commit[:12]})")
+    )
     return Environment(python, front, ", ".join(words))
 
 
@@ -127,7 +150,7 @@ def _beside(requirements: Sequence[str], cache: Path) -> Path:
         "python": [str(running()), sys.version],
         "packages": sorted(f"{found.name}=={found.version}" for found in distributions()),
         "path": _pythonpath(),
-        "requirements": [[text, _content(Path(text))] for text in requirements],
+        "requirements": [[text, digest_of_code(Path(text))] for text in requirements],
     }
     folder = cache / f"beside-{digest(holds)[:20]}"
     _once(folder, lambda: _build(requirements, folder))
@@ -154,8 +177,17 @@ def _build(requirements: Sequence[str], folder: Path) -> None:
     venv.create(folder, symlinks=True)
     seen = [f"import site; site.addsitedir({path!r})" for path in _site_folders()]
     (site_packages,) = folder.glob("lib/python*/site-packages")
-    (site_packages / "derby_beside.pth").write_text("\n".join([*_pythonpath(), *seen]) + "\n", encoding="utf-8")
-    pip = [sys.executable, "-m", "pip", "--python", str(folder / "bin" / "python"), "--disable-pip-version-check"]
+    (site_packages / "derby_beside.pth").write_text(
+        "\n".join([*_pythonpath(), *seen]) + "\n", encoding="utf-8"
+    )
+    pip = [
+        sys.executable,
+        "-m",
+        "pip",
+        "--python",
+        str(folder / "bin" / "python"),
+        "--disable-pip-version-check",
+    ]
     # A user's own command line: what to install is for them to say.
     done = subprocess.run(  # noqa: S603
         [*pip, "install", "--quiet", "--no-input", *requirements], capture_output=True, text=True, check=False
@@ -175,38 +207,29 @@ def _site_folders() -> list[str]:
     return [folder for folder in folders if Path(folder).is_dir()]
 
 
-def _content(path: Path) -> str:
-    """Return the digest of a local file or of a folder's files; empty where it is neither, but a name for pip."""
-    if path.is_file():
-        return _digest_of([path], path.parent)
-    return digest_of_sources(path) if path.is_dir() else ""
-
-
 SOURCES: Final = frozenset({".py", ".pyi", ".pyx", ".c", ".cpp", ".h", ".so", ".toml", ".cfg", ".txt"})
 """Suffixes of files that decide what a package does."""
 
 
-def digest_of_sources(folder: Path) -> str:
-    """Return the digest of a folder's code, without hidden folders."""
-    found = [
-        path
-        for path in sorted(folder.rglob("*"))
-        if path.suffix in SOURCES and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    ]
-    return _digest_of([path for path in found if path.is_file()], folder)
-
-
-def _digest_of(files: Sequence[Path], home: Path) -> str:
+def digest_of_code(path: Path) -> str:
+    """Return the digest of a file, or of a folder's code without hidden folders; empty where there is neither."""
+    files = (
+        [path] if path.is_file() else sorted(found for found in path.rglob("*") if found.suffix in SOURCES)
+    )
     sha = hashlib.sha256()
-    for path in files:
-        content = path.read_bytes()
-        sha.update(f"{path.relative_to(home).as_posix()} {len(content)}\n".encode() + content)
-    return sha.hexdigest()
+    for file in files:
+        name = file.relative_to(path)
+        if file.is_file() and not any(part.startswith(".") for part in name.parts):
+            content = file.read_bytes()
+            sha.update(f"{name.as_posix()} {len(content)}\n".encode() + content)
+    return sha.hexdigest() if files else ""
 
 
 def _at_revision(revision: str, repository: Path, cache: Path) -> tuple[str, Path]:
     """Return a revision's commit, and the folder of its code: ``src`` where it has one."""
-    commit = _git(repository, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+    commit = _git(
+        repository, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}"
+    )
     folder = cache / f"revision-{commit}"
 
     def extract() -> None:

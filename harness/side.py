@@ -7,7 +7,6 @@ SWEEP FOLDER REPETITIONS``. It ends when its standard input does, as that does w
 from __future__ import annotations
 
 import importlib.util
-import inspect
 import os
 import platform
 import signal
@@ -30,8 +29,8 @@ REPLAY: Final = "replay"
 FULL_EVALUATIONS: Final = 30
 """Budget of a study where only a method is named, in evaluations at full fidelity."""
 
-ENDED, FAILED, INTERRUPTED = 0, 1, 130
-"""Exit codes: all studies are done; some failed, as the record says; it was asked to end."""
+ENDED, FAILED = 0, 1
+"""Exit codes: all studies are done; some failed, as the record says. `harness.launch.INTERRUPTED` is another."""
 
 
 class Described(msgspec.Struct, frozen=True):
@@ -43,6 +42,7 @@ class Described(msgspec.Struct, frozen=True):
         method: Name of its searcher.
         tasks: Labels of its tasks.
         python: Version of Python.
+        libraries: Versions of those its proposals depend on.
         packages: Version of every distribution there is.
         files: Where each module comes from that the method is made of.
         sources: Digest of the code of those of them that no version stands for.
@@ -53,6 +53,7 @@ class Described(msgspec.Struct, frozen=True):
     method: str = ""
     tasks: list[str] = []
     python: str = ""
+    libraries: dict[str, str] = {}
     packages: dict[str, str] = {}
     files: dict[str, str] = {}
     sources: dict[str, str] = {}
@@ -96,11 +97,10 @@ def describe(sweep: str) -> Described:
         DerbyError: It cannot be run here.
     """
     from harness import document, registry
-    from harness.sweep import make_sweep
+    from harness.machine import versions
+    from harness.sweep import load_sweep, make_sweep
 
     if sweep.endswith((".yaml", ".yml")):
-        from harness.sweep import load_sweep
-
         loaded = load_sweep(Path(sweep))
         content = dict(document.load(Path(sweep)).value)
     else:
@@ -122,18 +122,18 @@ def describe(sweep: str) -> Described:
         for module in (method.__module__.partition(".")[0], *method.libraries)
         if (origin := _file_of(module)) is not None
     }
-    files[method.__module__] = inspect.getfile(method)
     return Described(
         content=content,
         method=method.name,
         tasks=list(loaded.tasks),
         python=platform.python_version(),
+        libraries=versions(method.libraries.values()) | method.origin(),
         packages={found.name.lower(): found.version for found in reversed(list(distributions()))},
         files=files,
         sources={
-            module: _digest_of(Path(files[module]))
-            for module in files
-            if not _is_released(Path(files[module]), {**method.libraries}.get(module, ""))
+            module: _digest_of(Path(file))
+            for module, file in files.items()
+            if not _is_released(Path(file), method.libraries.get(module, ""))
         },
     )
 
@@ -182,11 +182,9 @@ def _is_released(file: Path, name: str) -> bool:
 
 def _digest_of(file: Path) -> str:
     """Return the digest of the code of a module's package, or of a module alone."""
-    from harness.environments import digest_of_sources
+    from harness.environments import digest_of_code
 
-    if file.name == "__init__.py":
-        return digest_of_sources(file.parent)
-    return digest_of_file(file)
+    return digest_of_code(file.parent if file.name == "__init__.py" else file)
 
 
 def run(sweep: Path, folder: Path, repetitions: int) -> int:
@@ -197,7 +195,7 @@ def run(sweep: Path, folder: Path, repetitions: int) -> int:
     from rich.console import Console
 
     from harness import document
-    from harness.launch import InterruptedRunError, Placement, launch
+    from harness.launch import INTERRUPTED, InterruptedRunError, Placement, launch
     from harness.sweep import make_sweep
 
     content: Mapping[str, Any] = document.load(sweep).value
