@@ -4,7 +4,7 @@ The differences of a task and a repetition lie within −1 and 1; tasks are fixe
 about is their mean :math:`\mu`, over the tasks and over all repetitions that there could be. To refute
 :math:`\mu ≥ m`, a gambler bets a share c of the capital against each difference x, which makes of it
 :math:`\prod (1 - c (x - m) / (1 - m))`. Where :math:`\mu ≥ m` the game is fair or worse, and the capital ever exceeds
-:math:`1/\alpha` with a probability of at most :math:`\alpha` (Ville's inequality). The largest m at which it does not is
+:math:`1/\alpha` with a probability of at most :math:`\alpha` (Ville's inequality). The largest m where it does not is
 an upper bound; the lower is its mirror image.
 
 Two things make this fit a gate. It supposes no distribution: of five differences that are exactly 0 it concludes no
