@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from harness.arithmetic import declare, declared_in
-from harness.errors import DerbyError, RecordError, SweepError
+from harness.errors import DerbyError, RecordError, SideError, SweepError
 from harness.output import OutputLostError, guard, may_be_lost
 
 if TYPE_CHECKING:
@@ -29,8 +29,17 @@ if TYPE_CHECKING:
     from harness.progress import Progress
     from harness.sweep import Sweep
 
-DONE, SOME_FAILED, UNUSABLE_INPUT, NO_RECORD, NO_READER = 0, 1, 2, 3, 141
+DONE, SOME_FAILED, UNUSABLE_INPUT, NO_RECORD, NOT_KNOWN, NO_READER = 0, 1, 2, 3, 125, 141
 """Exit codes, as the README explains them, besides `harness.launch.INTERRUPTED`; the last is a shell's for SIGPIPE."""
+
+_GATED = {
+    "identical": DONE,
+    "not worse": DONE,
+    "worse": SOME_FAILED,
+    "dearer": SOME_FAILED,
+    "undecided": NOT_KNOWN,
+}
+"""Exit codes of a gate's outcomes, as `git bisect run` understands them."""
 
 app = typer.Typer(
     name="derby",
@@ -423,12 +432,11 @@ def gate(
     candidate_with: Annotated[
         list[str] | None, typer.Option(metavar="REQUIREMENT", help="As --baseline-with.")
     ] = None,
-    candidate_revision: Annotated[
-        str, typer.Option(metavar="REVISION", help="As --baseline-revision.")
-    ] = "",
+    candidate_revision: Annotated[str, typer.Option(metavar="REVISION", help="As --baseline-revision.")] = "",
     repository: Annotated[Path, typer.Option(help="Git repository of the revisions.")] = Path(),
     looks: Annotated[
-        str, typer.Option(metavar="N,N,…", help="Repetitions at each look; the last is the most there can be.")
+        str,
+        typer.Option(metavar="N,N,…", help="Repetitions at each look; the last is the most there can be."),
     ] = "5,10,20,40",
     margin: Annotated[float, typer.Option(help="By how much mean normalised regret may get worse.")] = 0.05,
     cost_margin: Annotated[
@@ -438,14 +446,22 @@ def gate(
     costs: Annotated[bool, typer.Option(help="Whether a candidate that costs more fails the gate.")] = True,
     json: Annotated[Path | None, typer.Option("--json", help="Write everything that was found.")] = None,
     markdown: Annotated[Path | None, typer.Option(help="Write a summary for a pull request.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder of the report page; in the gate's by default.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the report page; in the gate's by default.")
+    ] = None,
     results: Results = DEFAULT_RESULTS,
     data: DataFolder = None,
 ) -> None:
     """Test whether a candidate's method searches worse than its baseline's: 0 no, 1 yes, 125 not known."""
+    from json import dumps
+
+    from analysis.report.gate import HEADER, as_json, rows, sentence, write_page
+    from analysis.report.gate import markdown as as_markdown
     from analysis.statistics.sequential import Plan
     from harness import gate as engine
     from harness.environments import Wish
+    from results.folders import check_replaceable, replacing
+    from results.layout import write_atomically
 
     _use_data(data)
     sides = (
@@ -453,18 +469,42 @@ def gate(
         Wish(candidate, tuple(candidate_with or ()), candidate_revision, repository),
     )
     plan = Plan(engine.looks_of(looks), margin, cost_margin, level)
-    console = _console()
+    if out is not None:
+        check_replaceable(out)  # before anything is run
+    with _gated(), _running():
+        prepared = engine.prepared(sweep, *sides, plan, results, costs=costs)
+        for line in engine.introduction(prepared):
+            _say(line)
+        with _console().status("") as status:
+            result = engine.run(
+                prepared, on_look=lambda look: _say(engine.headline(look)), on_progress=status.update
+            )
+        account, target = result.account, out or prepared.folder / "report"
+        with replacing(target) as draft:
+            page = write_page(account, result.plot, draft)
+        if json is not None:
+            write_atomically(json, f"{dumps(as_json(account), indent=1)}\n")
+        if markdown is not None:
+            write_atomically(markdown, as_markdown(account))
+    _say(f"\n{account.outcome}: {sentence(account)}\n", style="bold")
+    _table(HEADER, rows(account))
+    _say(f"\n{account.proposals}")
+    changed = (f"{name} {old} → {new}" for name, (old, new) in account.versions.items())
+    _say(f"versions that differ: {', '.join(changed) or 'none'}")
+    used = (f"{side} {seconds:.0f} s" for side, seconds in result.cpu_seconds.items())
+    _say(f"processor time: {', '.join(used)}")
+    _say(f"report: {target.resolve() / page.name}")
+    raise typer.Exit(_GATED[account.outcome])
+
+
+@contextmanager
+def _gated() -> Iterator[None]:
+    """Give what stands in a gate's way the exit code by which `git bisect run` skips a revision."""
     try:
-        with _running():
-            prepared = engine.prepared(sweep, *sides, plan, results)
-            for line in engine.introduction(prepared):
-                _say(line)
-            with console.status("") as status:
-                result = engine.run(prepared, on_look=lambda look: _say(engine.headline(look)), on_progress=status.update)
+        yield
     except (SideError, RecordError) as error:
-        _say(f"derby: {error}", style="red")
+        print(f"derby: {error}", file=sys.stderr)  # noqa: T201 - the edge
         raise typer.Exit(NOT_KNOWN) from None
-    raise typer.Exit(GATES[result.outcome])
 
 
 @app.command()

@@ -15,7 +15,6 @@ import tarfile
 import venv
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib.metadata import distributions
 from pathlib import Path
 from typing import Final
 
@@ -23,6 +22,7 @@ from filelock import FileLock
 
 from harness.errors import SideError, SweepError
 from harness.keys import digest
+from harness.machine import installed
 from harness.provenance import now
 from results.layout import make_folder, write_atomically
 
@@ -148,7 +148,7 @@ def _beside(requirements: Sequence[str], cache: Path) -> Path:
     """Return the interpreter of an environment that sees the running one's packages behind some that pip installs."""
     holds = {
         "python": [str(running()), sys.version],
-        "packages": sorted(f"{found.name}=={found.version}" for found in distributions()),
+        "packages": dict(installed()),
         "path": _pythonpath(),
         "requirements": [[text, digest_of_code(Path(text))] for text in requirements],
     }

@@ -24,7 +24,9 @@ from typing import Any, Final
 import msgspec
 import pandas as pd
 
-from analysis.errors import AnalysisError
+from analysis.figures.canvas import Plot
+from analysis.figures.gate import gate_figure
+from analysis.report.gate import Account
 from analysis.statistics.inputs import Inputs, prepare
 from analysis.statistics.proposals import Proposals, compared
 from analysis.statistics.sequential import Decision, Plan, Verdict, decide, decide_cost
@@ -86,6 +88,7 @@ class Gate:
         sides: Baseline and candidate.
         plan: When it looks, and what it tolerates.
         rooms: What processes import first.
+        costs: Whether a candidate that costs more fails the gate.
     """
 
     name: str
@@ -95,6 +98,7 @@ class Gate:
     sides: tuple[Side, Side]
     plan: Plan
     rooms: Path
+    costs: bool
 
     @property
     def searcher(self) -> str:
@@ -165,13 +169,92 @@ class Result:
         return self.looks[-1]
 
     @property
-    def curves(self) -> pd.DataFrame:
-        """Both sides' regret over the budget; see `analysis.statistics.sides.regret_curves`."""
+    def account(self) -> Account:
+        """The same in the terms of its report."""
+        baseline, candidate = self.gate.sides
+        costs = {"seconds of ask and tell": self.last.seconds, "peak of memory": self.last.memory}
+        return Account(
+            searcher=self.gate.searcher,
+            outcome=self.outcome.value,
+            baseline=self._words(baseline),
+            candidate=self._words(candidate),
+            plan=self.gate.plan,
+            repetitions=self.last.repetitions,
+            quality=self.last.quality,
+            costs={name: cost for name, cost in costs.items() if cost is not None},
+            proposals=proposals_in_words(self.last.proposals),
+            versions=self.differing,
+        )
+
+    def _words(self, side: Side) -> str:
+        used = ", ".join(f"{library} {version}" for library, version in self.versions[side.name].items())
+        return f"{side.environment.words}: {used}" if used else side.environment.words
+
+    @property
+    def plot(self) -> Plot | None:
+        """Its figure; ``None`` where there is nothing to compare."""
+        if self.last.quality is None:
+            return None
         baseline, candidate = map(prepare, self.tables)
-        return regret_curves(baseline, candidate, self.gate.searcher)
+        curves = regret_curves(baseline, candidate, self.gate.searcher)
+        return gate_figure(curves, self.last.quality, self.gate.searcher)
 
 
-def prepared(sweep: str, baseline: Wish, candidate: Wish, plan: Plan, results: Path) -> Gate:
+def proposals_in_words(proposals: Proposals) -> str:
+    """Say how far two sides propose the same, and where they part first."""
+    if proposals.identical:
+        return f"All {proposals.compared} proposals are identical."
+    first, *others = proposals.partings
+    words = (
+        f"{proposals.equal} of {proposals.compared} proposals are the same. On {first.task} they part first in "
+        f"repetition {first.repetition}, proposal {first.trial}, at {first.parameter}: {first.baseline} and then {first.candidate}"
+    )
+    if others:
+        places = (f"{own.task} ({own.repetition}, {own.trial}, {own.parameter})" for own in others)
+        words += f"; elsewhere on {', '.join(places)}"
+    return f"{words}."
+
+
+def introduction(gate: Gate) -> Iterator[str]:
+    """Yield what is tested, a line each."""
+    for side in gate.sides:
+        libraries = (f"{name} {version}" for name, version in side.described.libraries.items())
+        about = ", ".join([*libraries, f"Python {side.described.python}"])
+        yield f"{side.name}: {side.environment.words}; {about}"
+    tasks = gate.content["tasks"]
+    yield (
+        f"{gate.searcher} on {len(tasks)} task{'' if len(tasks) == 1 else 's'}, looks at "
+        f"{', '.join(map(str, gate.plan.looks))} repetitions; in {gate.folder}"
+    )
+
+
+def headline(look: Look) -> str:
+    """Return what a look found, as a line."""
+    if look.quality is None:
+        return f"{look.repetitions} repetitions: {proposals_in_words(look.proposals)}"
+    known = look.quality.overall
+    verdict = "goes on" if known.verdict is None else known.verdict.value
+    return (
+        f"{look.repetitions} repetitions: mean normalised regret {known.estimate:+.4f} "
+        f"({known.low:+.4f} to {known.high:+.4f}), margin {look.quality.margin:g}: {verdict}"
+    )
+
+
+def looks_of(text: str) -> tuple[int, ...]:
+    """Read ``5,10,20``.
+
+    Raises:
+        SweepError: It is not that.
+    """
+    parts = text.split(",")
+    if not all(part.strip().isdecimal() for part in parts):
+        raise SweepError(f"--looks: expected rising numbers of repetitions such as 5,10,20, got {text!r}")
+    return tuple(int(part) for part in parts)
+
+
+def prepared(
+    sweep: str, baseline: Wish, candidate: Wish, plan: Plan, results: Path, *, costs: bool = True
+) -> Gate:
     """Build what is missing of both sides, and ask each what the sweep is there.
 
     Args:
@@ -180,6 +263,7 @@ def prepared(sweep: str, baseline: Wish, candidate: Wish, plan: Plan, results: P
         candidate: Where it is to be tested.
         plan: When to look, and what to tolerate.
         results: The results folder; the gate's is ``gates/NAME`` in it, environments are kept in ``environments``.
+        costs: Whether a candidate that costs more fails the gate.
 
     Raises:
         SweepError: The sweep or an option is wrong, whichever the side.
@@ -206,7 +290,7 @@ def prepared(sweep: str, baseline: Wish, candidate: Wish, plan: Plan, results: P
     make_folder(folder)
     write_atomically(file, document.write({**content, "repetitions": 1}))
     one, other = (Side(side, environments[side], described[side], folder / side) for side in SIDES)
-    return Gate(name, folder, file, content, (one, other), plan, first)
+    return Gate(name, folder, file, content, (one, other), plan, first, costs)
 
 
 def _described(sweep: str, environments: Mapping[str, Environment], first: Path) -> dict[str, Described]:
@@ -281,7 +365,7 @@ def run(gate: Gate, on_look: Callable[[Look], None], on_progress: Callable[[str]
             break
     last = looks[-1]
     outcome = last.outcome or Outcome.UNDECIDED
-    if last.dearer and outcome is not Outcome.WORSE:
+    if gate.costs and last.dearer and outcome is not Outcome.WORSE:
         outcome = Outcome.DEARER
     one, other = (side.described.packages for side in gate.sides)
     packages = {name: (one.get(name, "none"), other.get(name, "none")) for name in sorted({**one, **other})}

@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, distribution, distributions
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any, Final
 
@@ -97,7 +97,7 @@ def describe(sweep: str) -> Described:
         DerbyError: It cannot be run here.
     """
     from harness import document, registry
-    from harness.machine import versions
+    from harness.machine import installed, versions
     from harness.sweep import load_sweep, make_sweep
 
     if sweep.endswith((".yaml", ".yml")):
@@ -128,7 +128,7 @@ def describe(sweep: str) -> Described:
         tasks=list(loaded.tasks),
         python=platform.python_version(),
         libraries=versions(method.libraries.values()) | method.origin(),
-        packages={found.name.lower(): found.version for found in reversed(list(distributions()))},
+        packages=dict(installed()),
         files=files,
         sources={
             module: _digest_of(Path(file))
