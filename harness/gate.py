@@ -207,7 +207,8 @@ def proposals_in_words(proposals: Proposals) -> str:
     first, *others = proposals.partings
     words = (
         f"{proposals.equal} of {proposals.compared} proposals are the same. On {first.task} they part first in "
-        f"repetition {first.repetition}, proposal {first.trial}, at {first.parameter}: {first.baseline} and then {first.candidate}"
+        f"repetition {first.repetition}, proposal {first.trial}, at {first.parameter}: {first.baseline} in the baseline, "
+        f"{first.candidate} in the candidate"
     )
     if others:
         places = (f"{own.task} ({own.repetition}, {own.trial}, {own.parameter})" for own in others)

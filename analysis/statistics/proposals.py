@@ -66,7 +66,7 @@ def compared(baseline: SweepTables, candidate: SweepTables) -> Proposals:
         tables.trials.set_index(name)[["config", "epochs"]].astype({"epochs": object})
         for tables in (baseline, candidate)
     ]
-    both = sides[0].join(sides[1], how="outer", lsuffix="_baseline", rsuffix="_candidate")
+    both = sides[0].add_suffix("_baseline").join(sides[1].add_suffix("_candidate"), how="outer")
     same = both["config_baseline"].eq(both["config_candidate"]) & both["epochs_baseline"].eq(
         both["epochs_candidate"]
     )
