@@ -435,14 +435,21 @@ def gate(
     candidate_revision: Annotated[str, typer.Option(metavar="REVISION", help="As --baseline-revision.")] = "",
     repository: Annotated[Path, typer.Option(help="Git repository of the revisions.")] = Path(),
     looks: Annotated[
-        str,
-        typer.Option(metavar="N,N,…", help="Repetitions at each look; the last is the most there can be."),
-    ] = "5,10,20,40",
-    margin: Annotated[float, typer.Option(help="By how much mean normalised regret may get worse.")] = 0.05,
+        str | None,
+        typer.Option(
+            metavar="N,N,…", help="Repetitions at each look, the last being the most; 5,10,20,40 by default."
+        ),
+    ] = None,
+    margin: Annotated[
+        float | None, typer.Option(help="By how much mean normalised regret may get worse; 0.05 by default.")
+    ] = None,
     cost_margin: Annotated[
-        float, typer.Option(help="By what factor time and memory of the search may grow.")
-    ] = 1.25,
-    level: Annotated[float, typer.Option(help="Probability of a wrong verdict, each way.")] = 0.05,
+        float | None,
+        typer.Option(help="By what factor time and memory of the search may grow; 1.25 by default."),
+    ] = None,
+    level: Annotated[
+        float | None, typer.Option(help="Probability of a wrong verdict, each way; 0.05 by default.")
+    ] = None,
     costs: Annotated[bool, typer.Option(help="Whether a candidate that costs more fails the gate.")] = True,
     json: Annotated[Path | None, typer.Option("--json", help="Write everything that was found.")] = None,
     markdown: Annotated[Path | None, typer.Option(help="Write a summary for a pull request.")] = None,
@@ -468,7 +475,9 @@ def gate(
         Wish(baseline, tuple(baseline_with or ()), baseline_revision, repository),
         Wish(candidate, tuple(candidate_with or ()), candidate_revision, repository),
     )
-    plan = Plan(engine.looks_of(looks), margin, cost_margin, level)
+    chosen: dict[str, Any] = {"margin": margin, "cost_margin": cost_margin, "level": level}
+    chosen["looks"] = None if looks is None else engine.looks_of(looks)
+    plan = Plan(**{name: value for name, value in chosen.items() if value is not None})
     if out is not None:
         check_replaceable(out)  # before anything is run
     with _gated(), _running():
@@ -500,9 +509,14 @@ def gate(
 @contextmanager
 def _gated() -> Iterator[None]:
     """Give what stands in a gate's way the exit code by which `git bisect run` skips a revision."""
+    from analysis.errors import AnalysisError
+    from harness.launch import INTERRUPTED
+
     try:
         yield
-    except (SideError, RecordError) as error:
+    except KeyboardInterrupt:  # while an environment is built, say, which is begun anew
+        raise typer.Exit(INTERRUPTED) from None
+    except (SideError, RecordError, AnalysisError) as error:
         print(f"derby: {error}", file=sys.stderr)  # noqa: T201 - the edge
         raise typer.Exit(NOT_KNOWN) from None
 

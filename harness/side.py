@@ -29,8 +29,9 @@ REPLAY: Final = "replay"
 FULL_EVALUATIONS: Final = 30
 """Budget of a study where only a method is named, in evaluations at full fidelity."""
 
-ENDED, FAILED = 0, 1
-"""Exit codes: all studies are done; some failed, as the record says. `harness.launch.INTERRUPTED` is another."""
+ENDED, FAILED, REFUSED = 0, 10, 11
+"""Exit codes, besides Python's own and `harness.launch.INTERRUPTED`: all studies are done; some failed, as the record
+says; it could not be run, as its output says."""
 
 
 class Described(msgspec.Struct, frozen=True):
@@ -264,7 +265,11 @@ def main() -> int:
             from harness.arithmetic import declared_in
 
             declare(declared_in(Path(sweep)))
-            return run(Path(sweep), Path(folder), int(repetitions))
+            try:
+                return run(Path(sweep), Path(folder), int(repetitions))
+            except DerbyError as error:
+                print(error, file=sys.stderr)  # noqa: T201 - the edge
+                return REFUSED
     raise SystemExit("expected: describe SWEEP OUT, or run SWEEP FOLDER REPETITIONS")
 
 

@@ -191,7 +191,9 @@ def test_an_environment_beside_sees_the_running_ones_packages_behind_its_own(tmp
     built = environment.python.stat().st_mtime_ns
     assert made(Wish(requirements=(str(package),)), tmp_path / "cache") == environment
     assert environment.python.stat().st_mtime_ns == built
-    with pytest.raises(SideError, match=r"pip cannot install gated==3\.0 beside (?s:.*)No matching distribution"):
+    with pytest.raises(
+        SideError, match=r"pip cannot install gated==3\.0 beside (?s:.*)No matching distribution"
+    ):
         made(Wish(requirements=("gated==3.0",)), tmp_path / "cache")
 
 
