@@ -181,7 +181,7 @@ class Result:
             plan=self.gate.plan,
             repetitions=self.last.repetitions,
             quality=self.last.quality,
-            costs={name: cost for name, cost in costs.items() if cost is not None},
+            costs={name: _settled(cost) for name, cost in costs.items() if cost is not None},
             proposals=proposals_in_words(self.last.proposals),
             versions=self.differing,
         )
@@ -200,6 +200,13 @@ class Result:
         return gate_figure(curves, self.last.quality, self.gate.searcher)
 
 
+def _settled(cost: Decision) -> Decision:
+    """Return what is known of a cost when a gate has ended, which it does not do for a cost."""
+    if cost.overall.verdict is not None:
+        return cost
+    return replace(cost, overall=replace(cost.overall, verdict=Verdict.UNDECIDED))
+
+
 def proposals_in_words(proposals: Proposals) -> str:
     """Say how far two sides propose the same, and where they part first."""
     if proposals.identical:
@@ -207,8 +214,8 @@ def proposals_in_words(proposals: Proposals) -> str:
     first, *others = proposals.partings
     words = (
         f"{proposals.equal} of {proposals.compared} proposals are the same. On {first.task} they part first in "
-        f"repetition {first.repetition}, proposal {first.trial}, at {first.parameter}: {first.baseline} in the baseline, "
-        f"{first.candidate} in the candidate"
+        f"repetition {first.repetition}, proposal {first.trial}, at {first.parameter}: {first.baseline} in the "
+        f"baseline, {first.candidate} in the candidate"
     )
     if others:
         places = (f"{own.task} ({own.repetition}, {own.trial}, {own.parameter})" for own in others)
