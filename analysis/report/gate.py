@@ -68,8 +68,8 @@ def sentence(account: Account) -> str:
         tasks = plural(len(account.quality.tasks), "task")
         text += (
             f"{_SAID[bounds.verdict].format(baseline=baseline, margin=margin)}. {after.capitalize()} the mean "
-            f"normalised regret over {tasks} differs by {number(bounds.estimate, 2)}, and by {number(bounds.low, 2)} to "
-            f"{number(bounds.high, 2)} as far as is known."
+            f"normalised regret over {tasks} differs by {number(bounds.estimate, 2)}, and by "
+            f"{number(bounds.low, 2)} to {number(bounds.high, 2)} as far as is known."
         )
     dearer = [name for name, cost in account.costs.items() if cost.verdict is Verdict.WORSE]
     if dearer:

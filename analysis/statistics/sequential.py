@@ -61,7 +61,8 @@ class Plan:
 
     Attributes:
         looks: Repetitions of each task at each look, of all so far; rising.
-        margin: How much worse the mean normalised regret may get, inside (0, 1).
+        margin: How much worse the mean normalised regret may get, inside (0, 1). By default about what random search
+            gains from a budget of 60 evaluations instead of 30 on the recordings that come with the project: .026.
         cost_margin: By what factor a cost may grow, above 1 and below `LARGEST_RATIO`.
         level: Probability, at most, of the verdict "worse" where the candidate is not worse by more than the margin,
             and of "not worse" where it is: each over all looks, inside (0, 0.5).
@@ -70,8 +71,8 @@ class Plan:
         AnalysisError: They are not that.
     """
 
-    looks: tuple[int, ...] = (5, 10, 20, 40)
-    margin: float = 0.05
+    looks: tuple[int, ...] = (10, 20, 40, 80, 160)
+    margin: float = 0.025
     cost_margin: float = 1.25
     level: float = 0.05
 
