@@ -93,10 +93,10 @@ def unlike(random, shape):
 @pytest.mark.parametrize(("draw", "tasks"), [(rare, 1), (unlike, 4)])
 def test_at_the_margin_either_verdict_is_as_rare_as_the_level_says(draw, tasks):
     random = np.random.default_rng(0)
-    found = [verdict(draw(random, (tasks, 40))) for _ in range(60)]
-    # Of 60 gates at 5 %, 9 or more happen once in three hundred.
-    assert sum(one is Verdict.NOT_WORSE for one in found) < 9
-    assert sum(one is Verdict.WORSE for one in found) < 9
+    found = [verdict(draw(random, (tasks, 40))) for _ in range(40)]
+    # Of 40 gates at 5 %, 7 or more happen once in three hundred.
+    assert sum(one is Verdict.NOT_WORSE for one in found) < 7
+    assert sum(one is Verdict.WORSE for one in found) < 7
 
 
 def test_a_cost_is_judged_by_its_factor():
