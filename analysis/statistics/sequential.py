@@ -32,7 +32,6 @@ from typing import Final
 import numpy as np
 import pandas as pd
 from scipy.optimize import brentq
-from scipy.special import logsumexp
 
 from analysis.errors import AnalysisError
 from analysis.statistics.bootstrap import Floats
@@ -204,16 +203,19 @@ def upper_bound(values: Floats, level: float) -> float:
     def short(m: float) -> float:
         return _log_capital(values, m) - needed
 
-    # The capital rises with m, from at most 1 at the mean without an end towards 1.
-    least, most = max(float(np.mean(values)), -1.0), 1 - 1e-12
-    return float(brentq(short, least, most, xtol=1e-12)) if least < most and short(most) > 0 else 1.0
+    # The capital rises with m: from at most 1 at the mean, without an end towards 1.
+    least, width = float(np.mean(values)), 1 / 16
+    while (most := least + width) < 1 and short(most) < 0:
+        least, width = most, 2 * width
+    most = min(most, 1 - 1e-9)
+    return float(brentq(short, least, most, xtol=1e-9)) if least < most and short(most) > 0 else 1.0
 
 
 def _log_capital(values: Floats, m: float) -> float:
     """Return the logarithm of what a bet against a mean of m or more has made of 1."""
-    shares = np.array(SHARES)[:, None]
-    logs = np.log1p(-shares * (values - m) / (1 - m)).sum(axis=1)
-    return float(logsumexp(logs) - math.log(len(SHARES)))
+    gains = (values - m) / (1 - m)
+    logs = [np.log1p(-share * gains).sum() for share in SHARES]
+    return float(np.logaddexp.reduce(logs)) - math.log(len(SHARES))
 
 
 def _decided(rows: pd.DataFrame, column: str, plan: Plan, look: int, margin: float) -> Decision:
