@@ -166,7 +166,10 @@ def _on_recordings(method: str) -> dict[str, Any]:
         else:
             fitting.append(task)
     if not fitting:
-        raise SweepError("\n".join(reasons))
+        raise SweepError(
+            f"searcher {method!r} can search none of the recordings that come with the project; give a sweep file of "
+            "tasks that it can:\n" + "\n".join(reasons)
+        )
     return {**content, "tasks": fitting}
 
 
