@@ -35,7 +35,7 @@ from harness import document
 from harness.environments import Environment, Wish, made, rooms
 from harness.errors import SideError, SweepError
 from harness.keys import digest
-from harness.launch import INTERRUPTED, InterruptedRunError
+from harness.launch import InterruptedRunError
 from harness.side import ENDED, FAILED, Described, read_measured
 from results.layout import Layout, make_folder, write_atomically
 from results.reading import read_study
@@ -438,7 +438,7 @@ def _memory(gate: Gate, repetitions: int) -> pd.DataFrame | None:
 
 
 def _versions(side: Side, tables: SweepTables) -> dict[str, str]:
-    """Return the versions of the method's libraries with which a side's studies were opened; several where they differ."""
+    """Return the versions of a method's libraries with which a side's studies were opened; all where they differ."""
     found: dict[str, set[str]] = {library: set() for library in side.described.libraries}
     for study in tables.studies["study"]:
         opened = read_study(Layout(side.folder).study(str(study))).opened
@@ -531,13 +531,10 @@ def _both(starts: Mapping[str, _Start], progress: Callable[[], None] = lambda: N
         started = {side: stack.enter_context(start.process()) for side, start in starts.items()}
         try:
             while any(process.poll() is None for process in started.values()):
-                if any(process.returncode for process in started.values()):
+                failed = {side: process.returncode for side, process in started.items() if process.returncode}
+                if failed:
                     _stop(started.values())
-                    return {
-                        side: process.returncode
-                        for side, process in started.items()
-                        if process.returncode != INTERRUPTED
-                    }
+                    return failed
                 progress()
                 time.sleep(_POLL_SECONDS)
         except KeyboardInterrupt:

@@ -229,9 +229,14 @@ def _launched(sweep: Sweep, folder: Path) -> int:
 
     from harness.launch import INTERRUPTED, InterruptedRunError, Placement, launch
 
+    before = signal.getsignal(signal.SIGINT)
     try:
         progress = launch(sweep, folder, Placement(), Console())
     except InterruptedRunError:
+        return INTERRUPTED
+    if (
+        signal.getsignal(signal.SIGINT) is not before
+    ):  # asked to end when this sweep had ended: not the next one, then
         return INTERRUPTED
     return ENDED if progress.ended_well else FAILED
 

@@ -128,7 +128,10 @@ def test_a_worse_candidate_fails_wherever_it_was_interrupted(place):
     ):
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
-    out, _ = process.communicate(timeout=60)
+    try:
+        out, _ = process.communicate(timeout=60)
+    finally:
+        process.kill()  # its sides end with it
     assert process.returncode == 130, out
     assert f"To go on: derby gate {sweep}" in out
     before = {path: path.read_bytes() for path in Path(results).glob(measured)}
