@@ -390,8 +390,8 @@ class NASBench201(Table):
     """Cells of convolutional networks on three image data sets, as tabulated by NAS-Bench-201.
 
     15 625 architectures: one of five operations on each of the six edges of a cell of four nodes (``op_0_2`` leads from
-    node 0 to node 2), each trained for 200 epochs with 2 or (8169 of them) 3 seeds. Operations have no order, so all are
-    categories; some architectures compute the same under other names.
+    node 0 to node 2), each trained for 200 epochs with 2 or (8169 of them) 3 seeds. Operations have no order, so all
+    are categories; some architectures compute the same under other names.
 
     - The objective is validation accuracy after the last epoch, here from 0 to 1 (the package has per cent): of
       CIFAR-10 on half of the training images, trained on the other half; of CIFAR-100 and ImageNet16-120 on half of the
