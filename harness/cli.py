@@ -125,7 +125,7 @@ def tasks(name: Annotated[str | None, typer.Argument(help="Show one in full.")] 
     console.print(f"objective: {task.objective.direction} {task.objective.metric}", highlight=False)
     console.print(f"epochs: {task.fidelity.low} to {task.fidelity.high}", highlight=False)
     console.print(f"cost of an epoch: in {unit_in_words('cost', task.cost_unit)}", highlight=False)
-    if task.replayed:
+    if task_class.slash == "recording":
         from harness import certify
 
         console.print()

