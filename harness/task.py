@@ -203,7 +203,7 @@ class Task(ABC):
 
     @property
     def replayed(self) -> str:
-        """What recorded trainings it replays, in words that can follow "Replay of"; empty where it trains or computes."""
+        """What recorded trainings it replays, in words after ``Replay of``; empty where it trains or computes."""
         return ""
 
     @property
