@@ -10,6 +10,7 @@ from typing import get_args
 
 import numpy as np
 import pytest
+from command import derby
 
 from analysis.statistics.inputs import prepare
 from analysis.words import mark
@@ -51,6 +52,13 @@ def test_options_are_the_tables(kind):
         task = task_named(f"{kind.name}/{dataset}", {})
         assert task.label == f"{kind.name}/{dataset}"
         assert f"on {dataset}; no test values" in task.replayed
+
+
+def test_the_command_line_says_what_indices_stand_for():
+    said = " ".join(derby("tasks", "hpolib_fcnet").stdout.split())
+    assert "n_units_1_index Int(low=0, high=5, log=False), which stand for 16, 32, 64, 128, 256, 512 " in said
+    assert "Choice(values=('cosine', 'const')) n_units" in said
+    assert "Spearman" not in said
 
 
 @pytest.mark.parametrize(("kind", "dataset"), EACH)
