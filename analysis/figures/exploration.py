@@ -320,7 +320,7 @@ def _parameter_axis(axes: Axes, parameter: Parameter) -> None:
     axes.set_xlabel(shortened(parameter.name, 28))
     if parameter.choices:
         axes.xaxis.set_major_locator(FixedLocator(range(len(parameter.choices))))
-        labels = shortened_apart(parameter.choices, min(10, max(5, 40 // len(parameter.choices))))
+        labels = shortened_apart(parameter.choices, min(10, max(5, 36 // len(parameter.choices))))
         axes.set_xticklabels(labels, fontsize=6 if sum(map(len, labels)) > 18 else 7)
         axes.set_xlim(-0.5, len(parameter.choices) - 0.5)
         return
