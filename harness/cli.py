@@ -437,11 +437,12 @@ def gate(
     looks: Annotated[
         str | None,
         typer.Option(
-            metavar="N,N,…", help="Repetitions at each look, the last being the most; 5,10,20,40 by default."
+            metavar="N,N,…",
+            help="Repetitions at each look, the last being the most; 10,20,40,80,160 by default.",
         ),
     ] = None,
     margin: Annotated[
-        float | None, typer.Option(help="By how much mean normalised regret may get worse; 0.05 by default.")
+        float | None, typer.Option(help="By how much mean normalised regret may get worse; 0.025 by default.")
     ] = None,
     cost_margin: Annotated[
         float | None,

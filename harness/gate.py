@@ -149,7 +149,7 @@ class Result:
         gate: The gate.
         looks: Its looks, in order.
         outcome: The answer.
-        versions: Of the libraries that the method's proposals depend on, as each side's record says.
+        versions: Of the method's libraries, as each side's record says.
         differing: Packages whose versions differ between the sides, with both; empty where there is none.
         cpu_seconds: Of each side, in all.
         tables: Of each side.
@@ -438,12 +438,13 @@ def _memory(gate: Gate, repetitions: int) -> pd.DataFrame | None:
 
 
 def _versions(side: Side, tables: SweepTables) -> dict[str, str]:
-    """Return the versions with which a side's studies were opened; several where they differ."""
-    found: dict[str, set[str]] = {}
+    """Return the versions of the method's libraries that a side's studies were opened with; several if they differ."""
+    found: dict[str, set[str]] = {library: set() for library in side.described.libraries}
     for study in tables.studies["study"]:
         opened = read_study(Layout(side.folder).study(str(study))).opened
-        for library, version in {} if opened is None else opened.versions.items():
-            found.setdefault(library, set()).add(version)
+        for library, versions in found.items():
+            if opened is not None and library in opened.versions:
+                versions.add(opened.versions[library])
     return {library: ", ".join(sorted(versions)) for library, versions in sorted(found.items())}
 
 

@@ -14,14 +14,18 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from harness.arithmetic import declare
 from harness.errors import DerbyError, SweepError
+
+if TYPE_CHECKING:
+    from harness.sweep import Sweep
 
 REPLAY: Final = "replay"
 """The task that replays recordings."""
@@ -162,7 +166,10 @@ def _on_recordings(method: str) -> dict[str, Any]:
         else:
             fitting.append(task)
     if not fitting:
-        raise SweepError("\n".join(reasons))
+        raise SweepError(
+            f"searcher {method!r} can search none of the recordings that come with the project; give a sweep file of "
+            "tasks that it can:\n" + "\n".join(reasons)
+        )
     return {**content, "tasks": fitting}
 
 
@@ -193,23 +200,18 @@ def run(sweep: Path, folder: Path, repetitions: int) -> int:
 
     One at a time, so that memory is that of a repetition, as the time of the searcher is that of a study.
     """
-    from rich.console import Console
-
     from harness import document
-    from harness.launch import INTERRUPTED, InterruptedRunError, Placement, launch
     from harness.sweep import make_sweep
 
     content: Mapping[str, Any] = document.load(sweep).value
+    whole = make_sweep({**content, "repetitions": repetitions}, str(sweep))
     for repetition in range(len(read_measured(folder)), repetitions):
-        planned = make_sweep({**content, "repetitions": repetition + 1}, str(sweep))
+        # Its studies alone, else all that was done before would be read again for each.
+        own = [study for study in whole.studies if study.key.repetition == repetition]
         begun, cpu = time.perf_counter(), time.process_time()
         reset = _forget_peak()
-        try:
-            progress = launch(planned, folder, Placement(), Console())
-        except InterruptedRunError:
-            return INTERRUPTED
-        if not progress.ended_well:
-            return FAILED
+        if (code := _launched(replace(whole, studies=own), folder)) != ENDED:
+            return code
         measured = Measured(
             repetition,
             time.perf_counter() - begun,
@@ -218,7 +220,20 @@ def run(sweep: Path, folder: Path, repetitions: int) -> int:
         )
         with (folder / MEASURED_FILE).open("ab") as file:
             file.write(msgspec.json.encode(measured) + b"\n")
-    return ENDED
+    return _launched(whole, folder)  # so that the plan has them all: nothing is left to run
+
+
+def _launched(sweep: Sweep, folder: Path) -> int:
+    """Run a sweep and return an exit code."""
+    from rich.console import Console
+
+    from harness.launch import INTERRUPTED, InterruptedRunError, Placement, launch
+
+    try:
+        progress = launch(sweep, folder, Placement(), Console())
+    except InterruptedRunError:
+        return INTERRUPTED
+    return ENDED if progress.ended_well else FAILED
 
 
 def _forget_peak() -> bool:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from command import derby
 
+from analysis.statistics.sequential import Plan
 from harness.environments import Wish, made
 from harness.errors import SideError, SweepError
 from harness.gate import looks_of
@@ -211,6 +212,13 @@ def test_a_revision_or_interpreter_that_is_not_there_is_named(place, tmp_path):
         made(Wish(revision="nowhere", repository=place / "plugin"), tmp_path)
     with pytest.raises(SweepError, match="none/python is no interpreter"):
         made(Wish(python=tmp_path / "none" / "python"), tmp_path)
+
+
+def test_the_help_says_the_plan():
+    told, plan = " ".join(derby("gate", "--help").stdout.replace("│", " ").split()), Plan()
+    assert f"{','.join(map(str, plan.looks))} by default" in told
+    for value in (plan.margin, plan.cost_margin, plan.level):
+        assert f"; {value:g} by default" in told
 
 
 def test_looks_are_numbers():
