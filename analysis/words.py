@@ -253,8 +253,10 @@ def left_out(items: Sequence[str]) -> str:
 
 
 def mark(facts: TaskFacts) -> str:
-    """Return the short mark of what a task's numbers were made on; empty where that is its source's data."""
-    return joined(SUBSET_MARK if facts.subset else "", REPLAY_MARK if facts.replayed else "")
+    """Return the mark of what a task's numbers were made on or taken from; empty where that is its source's data."""
+    return joined(
+        SUBSET_MARK if facts.subset else "", f"Replay of {facts.replayed}." if facts.replayed else ""
+    )
 
 
 def marks(tasks: Sequence[TaskFacts]) -> str:

@@ -153,6 +153,7 @@ def check_task(task: Task) -> None:
         "cost_unit": str,
         "group": str,
         "draws_splits": bool,
+        "levels": Mapping,
         "replayed": str,
         "seeds_of": (Mapping, type(None)),
     }

@@ -116,7 +116,7 @@ def tasks(name: Annotated[str | None, typer.Argument(help="Show one in full.")] 
     about = [
         (
             parameter,
-            str(domain),
+            f"{domain}{_standing_for(task.levels.get(parameter, ()))}",
             str(condition) if (condition := task.space.conditions.get(parameter)) else "",
         )
         for parameter, domain in task.space.parameters.items()
@@ -134,7 +134,7 @@ def tasks(name: Annotated[str | None, typer.Argument(help="Show one in full.")] 
     console.print(f"objective: {task.objective.direction} {task.objective.metric}", highlight=False)
     console.print(f"epochs: {task.fidelity.low} to {task.fidelity.high}", highlight=False)
     console.print(f"cost of an epoch: in {unit_in_words('cost', task.cost_unit)}", highlight=False)
-    if task.replayed:
+    if task_class.slash == "recording":
         from harness import certify
 
         console.print()
@@ -880,6 +880,11 @@ def _describe(console: Console, name: str, kind: type, options: type[Options]) -
         rows.append((field, repr(info.default), allowed, info.description or ""))
     console.print()
     _table(("option", "default", "allowed", "meaning"), rows)
+
+
+def _standing_for(levels: Sequence[object]) -> str:
+    """Return what a parameter's whole numbers stand for, in words; nothing where for themselves."""
+    return f", which stand for {', '.join(map(str, levels))}" if levels else ""
 
 
 def _sweep_name(given: str) -> str:

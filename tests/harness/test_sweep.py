@@ -377,7 +377,7 @@ def test_groups_of_tasks_are_planned_and_checked(plugin, monkeypatch):
         parse_sweep(text, "sweep.yaml")
     own = {name: kind.group for name, kind in tasks().items() if kind.__module__.startswith("tasks.")}
     assert own.pop("replay") == ""  # each recording says its own
-    assert set(own.values()) == {"image", "function"}
+    assert set(own.values()) == {"image", "function", "tabular", "architecture"}
     assert {name for name, group in own.items() if group == "function"} == {"branin", "hartmann6", "mixed"}
 
 

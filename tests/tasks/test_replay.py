@@ -446,7 +446,7 @@ def test_plans_tables_and_captions_say_what_is_replayed(run_sweep, replay):
         == f"Nothing was trained for these tasks, whose recorded trainings are replayed: replay/one: {task.replayed}."
     )
     facts = inputs.facts
-    assert mark(facts["replay/one"]) == "Replay of recorded trainings."
+    assert mark(facts["replay/one"]) == f"Replay of {task.replayed}."
     assert mark(facts["branin"]) == ""
     assert marks([*facts.values()]) == "Replay of recorded trainings: replay/one."
 
