@@ -551,7 +551,7 @@ def _both(starts: Mapping[str, _Start], progress: Callable[[], None] = lambda: N
 def _stop(processes: Collection[subprocess.Popen[bytes]]) -> None:
     """Ask processes to end, which they do as soon as nothing is being written; asked to hurry, end them."""
     for process in processes:
-        process.send_signal(signal.SIGINT)  # does nothing to one that has ended
+        process.terminate()  # not by SIGINT, which what starts in the background does not hear
     try:
         for process in processes:
             process.wait()

@@ -229,13 +229,13 @@ def _launched(sweep: Sweep, folder: Path) -> int:
 
     from harness.launch import INTERRUPTED, InterruptedRunError, Placement, launch
 
-    before = signal.getsignal(signal.SIGINT)
+    before = signal.getsignal(signal.SIGTERM)
     try:
         progress = launch(sweep, folder, Placement(), Console())
     except InterruptedRunError:
         return INTERRUPTED
     if (
-        signal.getsignal(signal.SIGINT) is not before
+        signal.getsignal(signal.SIGTERM) is not before
     ):  # asked to end when this sweep had ended: not the next one, then
         return INTERRUPTED
     return ENDED if progress.ended_well else FAILED
@@ -259,12 +259,12 @@ def _peak() -> int | None:
 
 
 def _end_with_the_parent() -> None:
-    """Ask this process to end, as Ctrl-C does, once nobody holds the other end of its standard input."""
+    """Ask this process to end, once nobody holds the other end of its standard input."""
 
     def watch() -> None:
         while os.read(0, 1024):
             pass
-        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=watch, daemon=True).start()
 
