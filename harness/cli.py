@@ -20,7 +20,7 @@ from harness.errors import DerbyError, RecordError, SweepError
 from harness.output import OutputLostError, guard, may_be_lost
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from rich.console import Console
 
@@ -99,9 +99,10 @@ def tasks(name: Annotated[str | None, typer.Argument(help="Show one in full.")] 
     if name is None:
         rows = [(key, kind.group, _first_line(kind), kind.source) for key, kind in registry.tasks().items()]
         _table(("task", "group", "what it is", "source"), rows)
+        _warn_of(registry.tasks().faults)
         return
-    task_class = registry.task(name)
-    task = task_class()
+    task_class, options = registry.named_task(name, {})
+    task = task_class(**options)
     console = _console()
     _describe(console, name, task_class, task_class.Options)
     about = [
@@ -144,8 +145,9 @@ def searchers(name: Annotated[str | None, typer.Argument(help="Show one in full.
             able = ", ".join(flag.replace("_", "-") for flag in flags if getattr(kind, flag))
             rows.append((key, _first_line(kind), able))
         _table(("searcher", "what it is", "can"), rows)
+        _warn_of(registry.searchers().faults)
         return
-    kind = registry.searcher(name)
+    kind = registry.named_searcher(name)
     _describe(_console(), name, kind, kind.Settings)
 
 
@@ -201,7 +203,9 @@ def plan(sweep: SweepFile, results: Results = DEFAULT_RESULTS, data: DataFolder 
 
 @app.command()
 def profile(
-    task: Annotated[str, typer.Argument(metavar="TASK", help="A task: name, or name/variant.")],
+    task: Annotated[
+        str, typer.Argument(metavar="TASK", help="A task: name, name/variant, or my_task.py:MyTask.")
+    ],
     option: Annotated[
         list[str] | None, typer.Option(help="NAME=VALUE: an option of the task; may be repeated.")
     ] = None,
@@ -263,7 +267,9 @@ def run(
 
 @app.command()
 def record(
-    task: Annotated[str, typer.Argument(metavar="TASK", help="A task: name, or name/variant.")],
+    task: Annotated[
+        str, typer.Argument(metavar="TASK", help="A task: name, name/variant, or my_task.py:MyTask.")
+    ],
     option: Annotated[
         list[str] | None, typer.Option(help="NAME=VALUE: an option of the task; may be repeated.")
     ] = None,
@@ -731,7 +737,13 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 
 def _first_line(kind: type) -> str:
-    return (kind.__doc__ or "").strip().splitlines()[0]
+    return (kind.__doc__ or "").strip().partition("\n")[0]
+
+
+def _warn_of(faults: Mapping[str, str]) -> None:
+    """Name the plug-ins that cannot be used: a sweep that uses one is refused, and others are not."""
+    for fault in faults.values():
+        _say(f"left out: {fault}", style="yellow")
 
 
 def _describe(console: Console, name: str, kind: type, options: type[Options]) -> None:

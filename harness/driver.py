@@ -258,7 +258,7 @@ class Driver:
         task = self._sweep.tasks[plan.task]
         journal: StudyJournal | None = None
         try:
-            kind = registry.searcher(plan.key.searcher)
+            kind = registry.searcher(plan.key.searcher, plan.key.searcher_file)
             libraries = versions(["hpo-derby", "numpy", "scipy", *kind.libraries.values()]) | kind.origin()
             journal = self._writer.journal(plan.key, libraries, restart=restart)
             if task.cheap:
@@ -338,7 +338,8 @@ class Driver:
         """Do as was asked with a study whose replay departs from its journal."""
         plan, way = active.plan, self._on_mismatch
         # What is followed departs only where evaluations do: telling them to a searcher is no way out of that.
-        can_tell = registry.searcher(plan.key.searcher).takes() and not active.journal.following
+        kind = registry.searcher(plan.key.searcher, plan.key.searcher_file)
+        can_tell = kind.takes() and not active.journal.following
         if way == "fail" or (way == "tell" and not can_tell):
             message = str(error) if way == "fail" else f"{error}; {cannot_take(plan.key.searcher)}"
             self._fail(active, Bug(message, ""), in_doubt=False)

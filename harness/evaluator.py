@@ -15,7 +15,7 @@ from harness.errors import DataError, DerbyError, Interruption, plain_text, said
 from harness.keys import EvaluationKey, TaskKey
 from harness.machine import Machine, describe_machine
 from harness.task import Checkpoint, Data, Inspection, Task, checked_data, read_only
-from harness.threads import held_to
+from harness.threads import bind, held_to
 from harness.trial import Evaluation, Status
 
 CHECKPOINTS_KEPT = 16
@@ -108,7 +108,7 @@ def task_of(key: TaskKey) -> Task:
         UnknownNameError: No such task is installed.
         DataError: Its data are not those that the key names, though they are known before they are loaded.
     """
-    task = registry.task(key.name)(**key.options, **key.scoring)
+    task = registry.task(key.name, key.package)(**key.options, **key.scoring)
     if task.pinned_data not in (None, key.data):
         raise DataError(
             f"the data of task {task.label!r} changed while the sweep ran: digest {task.pinned_data}, and it was "
@@ -131,7 +131,7 @@ class Evaluator:
         self._gpu_share = gpu_share
         self._data = data
         self._tasks: dict[str, Task] = {}
-        self._machines: dict[str, Machine] = {}
+        self._machines: dict[tuple[str, str], Machine] = {}
         self._checkpoints: OrderedDict[str, Checkpoint] = OrderedDict()
         self._splits: OrderedDict[str, Data] = OrderedDict()
 
@@ -172,7 +172,7 @@ class Evaluator:
             raise
         except BaseException as error:  # noqa: BLE001 - the boundary: a bug fails its study, not the sweep
             return Bug.of(error, f"task {job.key.task.name!r} on {dict(job.key.config)}, seed {job.key.seed}")
-        machine = self._machines[task.name]
+        machine = self._machines[task.name, task.package]
         return Evaluated(replace(evaluation, machine=machine.id), machine, inspection)
 
     def _split(self, task: Task, key: TaskKey) -> Data:
@@ -200,8 +200,11 @@ class Evaluator:
     def _task(self, key: TaskKey) -> Task:
         if key.id not in self._tasks:
             task = task_of(key)
-            if task.name not in self._machines:
+            if (task.name, task.package) not in self._machines:
+                bind(self._threads, task.libraries)
                 device = task.prepare(self._threads, self._gpu_share)
-                self._machines[task.name] = describe_machine(device, self._threads, task.libraries)
+                self._machines[task.name, task.package] = describe_machine(
+                    device, self._threads, task.libraries
+                )
             self._tasks[key.id] = task
         return self._tasks[key.id]
