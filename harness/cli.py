@@ -238,6 +238,50 @@ def profile(
         _say(f"\nthe evaluation is {done.evaluation.status.value}: {done.evaluation.message}", style="yellow")
 
 
+@app.command(name="try")
+def try_task(
+    task: Annotated[
+        str, typer.Argument(metavar="TASK", help="A task: name, name/variant, or my_task.py:MyTask.")
+    ],
+    option: Annotated[
+        list[str] | None, typer.Option(help="NAME=VALUE: an option of the task; may be repeated.")
+    ] = None,
+    randoms: Annotated[int, typer.Option(min=0, help="Random configurations besides the reference.")] = 3,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of one evaluation.")] = 1,
+    data: DataFolder = None,
+) -> None:
+    """Try a task out: a few evaluations, whether it keeps what tasks must, and how long a sweep takes; 1 if not."""
+    from harness import tryout
+    from harness.display import duration
+    from harness.profile import task_named
+    from harness.reproduce import parse_options
+
+    _use_data(data)
+    chosen = task_named(task, parse_options(option or ()))
+    chosen.require_libraries()
+    done = tryout.try_task(chosen, threads=threads, randoms=randoms)
+    metric = chosen.objective.metric
+    rows = [
+        (name, str(dict(config)), evaluation.status.value, f"{evaluation.curve[metric][-1]:.6g}", duration(seconds))
+        if evaluation.curve.epochs
+        else (name, str(dict(config)), evaluation.status.value, "", duration(seconds))
+        for name, config, evaluation, seconds in done.evaluations
+    ]
+    _table(("what", "configuration", "status", metric, "time"), rows)
+    _say("")
+    marks = {True: ("yes", "green"), False: ("NO", "red"), None: ("?", "yellow")}
+    for check in done.checks:
+        mark, style = marks[check.good]
+        _say(f"{mark:>3}  {check.what}{f': {check.words}' if check.words else ''}", style=style)
+    if done.sweep_seconds is not None:
+        searchers, repetitions, evaluations = tryout.EXAMPLE
+        _say(
+            f"\na sweep of {searchers} searchers × {repetitions} repetitions × {evaluations} full evaluations: about "
+            f"{duration(done.sweep_seconds)} of training, by as many evaluators as there are"
+        )
+    raise typer.Exit(DONE if done.good else SOME_FAILED)
+
+
 @app.command()
 def run(
     sweep: SweepFile,
@@ -807,8 +851,12 @@ def _report_end(sweep: Sweep, progress: Progress, results: Path) -> None:
     _say(text)
     for label, short in progress.short.items():
         _say(f"short of its budget: {ended_short(label, *short)}", style="yellow")
+    alike: dict[str, list[str]] = {}
     for label, message in progress.failed.items():
-        _say(f"failed: {label}: {message}", style="red")
+        alike.setdefault(message, []).append(label)
+    for message, (label, *others) in alike.items():
+        more = f" and {len(others)} studies more" if others else ""
+        _say(f"failed: {label}{more}: {message}", style="red")
     if progress.reevaluations:
         done = progress.reevaluated_before + progress.reevaluated
         _say(f"re-evaluations of winners: {done} of {progress.reevaluations} on record")

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from harness import registry
+from harness import files, registry
 from harness.checks import checked_evaluation, checked_inspection, folder_kept
 from harness.errors import DataError, DerbyError, Interruption, plain_text, said
 from harness.keys import EvaluationKey, TaskKey
@@ -63,10 +63,12 @@ class Bug:
     message: str
     details: str
     """The traceback."""
+    of_task: bool = False
+    """Whether an evaluation raised it, and not a searcher."""
 
     @classmethod
     def of(cls, error: BaseException, where: str = "") -> Bug:
-        """Return what an exception says; those of our own speak for themselves.
+        """Return what an exception says, after file and line where it comes from a user's own file.
 
         Args:
             error: Whatever was raised, ``SystemExit`` included.
@@ -74,7 +76,7 @@ class Bug:
         """
         message = plain_text(str(error)) if isinstance(error, DerbyError) else said(error)
         details = plain_text("".join(traceback.format_exception(error)))
-        return cls(f"{where}: {message}" if where else message, details)
+        return cls(": ".join(part for part in (files.place_of(error), where, message) if part), details)
 
 
 class Cause(StrEnum):
@@ -171,7 +173,8 @@ class Evaluator:
         except Interruption:
             raise
         except BaseException as error:  # noqa: BLE001 - the boundary: a bug fails its study, not the sweep
-            return Bug.of(error, f"task {job.key.task.name!r} on {dict(job.key.config)}, seed {job.key.seed}")
+            where = f"task {job.key.task.name!r} on {dict(job.key.config)}, seed {job.key.seed}"
+            return replace(Bug.of(error, where), of_task=True)
         machine = self._machines[task.name, task.package]
         return Evaluated(replace(evaluation, machine=machine.id), machine, inspection)
 

@@ -13,6 +13,7 @@ import inspect
 import linecache
 import re
 import sys
+import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import packages_distributions
@@ -275,12 +276,20 @@ def _line_of(error: BaseException, source: Source) -> str:
     """Return the line of a file in which an exception was raised."""
     if isinstance(error, SyntaxError):
         return f", line {error.lineno}"
-    line, trace = 0, error.__traceback__
-    while trace is not None:
-        if trace.tb_frame.f_code.co_filename == source.path:
-            line = trace.tb_lineno
-        trace = trace.tb_next
-    return f", line {line}" if line else ""
+    lines = [
+        line for frame, line in traceback.walk_tb(error.__traceback__) if frame.f_code.co_filename == source.path
+    ]
+    return f", line {lines[-1]}" if lines else ""
+
+
+def place_of(error: BaseException) -> str:
+    """Return file and line of the innermost part of a user's file that an exception passed; empty where it is none."""
+    found = ""
+    known = {source.path for source in _sources.values()}
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        if frame.f_code.co_filename in known:
+            found = f"{frame.f_code.co_filename}, line {line}"
+    return found or (place_of(error.__cause__) if error.__cause__ is not None else "")
 
 
 def _kind(base: type) -> str:

@@ -28,7 +28,7 @@ T = TypeVar("T", Searcher, Task)
 class Found(dict[str, type[T]]):
     """Classes by name, and what is wrong with plug-ins that cannot be used, by the name that each has."""
 
-    def __init__(self, members: Mapping[str, type[T]], faults: Mapping[str, str]) -> None:
+    def __init__(self, members: dict[str, type[T]], faults: Mapping[str, str]) -> None:
         super().__init__(members)
         self.faults = faults
 
@@ -88,7 +88,7 @@ def named_task(text: str, options: Mapping[str, Any]) -> tuple[type[Task], dict[
         name, slash, value = text.partition("/")
         kind = task(name)
     else:
-        slash, value = reference.value is not None, reference.value or ""
+        slash, value = "" if reference.value is None else "/", reference.value or ""
         kind = _unlike(files.member(reference, Task), tasks(), text)  # type: ignore[type-abstract]
     if slash and kind.slash in options:
         raise DerbyError(f"the {kind.slash} is given twice: in the name and in the options")
