@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from harness.task import Checkpoint, RegretScale, Task
     from harness.trial import Curve, Evaluation, Fidelity, Objective, Status
     from searchers.conformance import SearcherConformance
-    from tasks.conformance import TaskConformance
+    from tasks.conformance import TaskCase, TaskConformance
     from tasks.own.estimator import Examples, Grows, sklearn_task
     from tasks.own.function import task
     from tasks.own.network import keras_task
@@ -49,8 +49,8 @@ def _check_unhidden() -> None:
         taken = getattr(sys.modules.get(name), "__file__", None)
         if taken is not None and _HOME not in Path(taken).resolve().parents:
             raise ImportError(
-                f"the module {name!r} is {taken}, imported before derby, which has a package of this name: import derby "
-                "first, or rename that file"
+                f"the module {name!r} is {taken}, imported before derby, which has a package of that name: import "
+                "derby first, or rename that file"
             )
 
 
@@ -64,7 +64,7 @@ _HOMES: Final = {
     "harness.task": ("Checkpoint", "RegretScale", "Task"),
     "harness.trial": ("Curve", "Evaluation", "Fidelity", "Objective", "Status"),
     "searchers.conformance": ("SearcherConformance",),
-    "tasks.conformance": ("TaskConformance",),
+    "tasks.conformance": ("TaskCase", "TaskConformance"),
     "tasks.own.estimator": ("Examples", "Grows", "sklearn_task"),
     "tasks.own.function": ("task",),
     "tasks.own.network": ("keras_task",),
@@ -72,9 +72,10 @@ _HOMES: Final = {
 _HOME_OF: Final = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
-    "Checkpoint", "Choice", "Condition", "Config", "Curve", "Evaluation", "Examples", "Fidelity", "Float", "Grows", "Int",
-    "Objective", "RegretScale", "Searcher", "SearcherConformance", "SearcherOptions", "Space", "Status", "Suggestion", "Task",
-    "TaskConformance", "keras_task", "sklearn_task", "task",
+    "Checkpoint", "Choice", "Condition", "Config", "Curve", "Evaluation", "Examples", "Fidelity", "Float",
+    "Grows", "Int", "Objective", "RegretScale", "Searcher", "SearcherConformance", "SearcherOptions",
+    "Space", "Status", "Suggestion", "Task", "TaskCase", "TaskConformance", "keras_task", "sklearn_task",
+    "task",
 ]  # fmt: skip
 
 

@@ -262,7 +262,13 @@ def try_task(
     done = tryout.try_task(chosen, threads=threads, randoms=randoms)
     metric = chosen.objective.metric
     rows = [
-        (name, str(dict(config)), evaluation.status.value, f"{evaluation.curve[metric][-1]:.6g}", duration(seconds))
+        (
+            name,
+            str(dict(config)),
+            evaluation.status.value,
+            f"{evaluation.curve[metric][-1]:.6g}",
+            duration(seconds),
+        )
         if evaluation.curve.epochs
         else (name, str(dict(config)), evaluation.status.value, "", duration(seconds))
         for name, config, evaluation, seconds in done.evaluations

@@ -129,7 +129,8 @@ def member(reference: Reference, base: type[T]) -> type[T]:
         found = vars(module_of(source)).get(reference.member)
         instead = "" if found is None else f", and {reference.member} is {_what(found)}"
         raise UnknownNameError(
-            f"{reference.path} has no {_kind(base)} called {reference.member!r}{instead}; {nearest(reference.member, own)}"
+            f"{reference.path} has no {_kind(base)} called {reference.member!r}{instead}; "
+            f"{nearest(reference.member, own)}"
         )
     return own[reference.member]
 
@@ -203,8 +204,8 @@ def module_of(source: Source) -> ModuleType:
 
 
 _ALONE: Final = (
-    "a task's or searcher's file stands alone, because its content is part of the results' identity; move what it needs "
-    "into it, or make a package with an entry point"
+    "a task's or searcher's file stands alone, because its content is part of the results' identity; move what it "
+    "needs into it, or make a package with an entry point"
 )
 
 
@@ -277,7 +278,9 @@ def _line_of(error: BaseException, source: Source) -> str:
     if isinstance(error, SyntaxError):
         return f", line {error.lineno}"
     lines = [
-        line for frame, line in traceback.walk_tb(error.__traceback__) if frame.f_code.co_filename == source.path
+        line
+        for frame, line in traceback.walk_tb(error.__traceback__)
+        if frame.f_code.co_filename == source.path
     ]
     return f", line {lines[-1]}" if lines else ""
 

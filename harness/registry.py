@@ -110,7 +110,8 @@ def _unlike(kind: type[T], found: Found[T], text: str) -> type[T]:
     taken = found.get(kind.name)
     if taken is not None:
         raise DerbyError(
-            f"{text}: the name {kind.name!r} is taken by {taken.__module__}.{taken.__qualname__}; give it another `name`"
+            f"{text}: the name {kind.name!r} is taken by {taken.__module__}.{taken.__qualname__}; "
+            "give it another `name`"
         )
     return kind
 

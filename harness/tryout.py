@@ -70,13 +70,17 @@ class _Trying:
     def evaluate(self, config: Config, epochs: int, checkpoint: Checkpoint | None = None) -> Evaluation:
         with held_to(self.threads), folder_kept():
             made = self.task.evaluate(
-                dict(config), epochs=epochs, seed=SEED, data=self.data, checkpoint=checkpoint or Checkpoint.fresh()
+                dict(config),
+                epochs=epochs,
+                seed=SEED,
+                data=self.data,
+                checkpoint=checkpoint or Checkpoint.fresh(),
             )
         return checked_evaluation(made, self.task.objective, epochs)
 
 
 def try_task(task: Task, *, threads: int = 1, randoms: int = 3, seed: int = 0) -> Tried:
-    """Evaluate the first reference, or the middle of the space, and random configurations, and check what they must keep.
+    """Evaluate the first reference, or the middle of the space, and random configurations, and check them.
 
     Args:
         task: The task.
@@ -130,7 +134,10 @@ def _points(task: Task, randoms: int, seed: int) -> Sequence[tuple[str, Config]]
     space, rng = task.space, np.random.default_rng(seed)
     middle = ("middle of the space", space.from_unit([0.5] * len(space)))
     first = next(((f"reference {name}", config) for name, config in space.references.items()), middle)
-    return [first, *((f"random {i + 1}", space.from_unit(rng.random(len(space)).tolist())) for i in range(randoms))]
+    return [
+        first,
+        *((f"random {i + 1}", space.from_unit(rng.random(len(space)).tolist())) for i in range(randoms)),
+    ]
 
 
 def _ended_well(tried: Tried, task: Task) -> Check:
@@ -140,12 +147,14 @@ def _ended_well(tried: Tried, task: Task) -> Check:
         first = next(evaluation for name, _, evaluation, _ in tried.evaluations if name == failed[0])
         good = None if len(failed) < len(tried.evaluations) else False
         return Check(what, good, f"not at {', '.join(failed)}: {first.status.value}, {first.message}")
-    worst = max(objective.sign * evaluation.curve[objective.metric][-1] for *_, evaluation, _ in tried.evaluations)
+    worst = max(
+        objective.sign * evaluation.curve[objective.metric][-1] for *_, evaluation, _ in tried.evaluations
+    )
     if worst > objective.sign * objective.failure:
         return Check(
             what, None,
-            f"{objective.metric} reaches {objective.sign * worst:g}, worse than the {objective.failure:g} that stands for a "
-            "failure: searchers are told no worse than that; declare another `failure`",
+            f"{objective.metric} reaches {objective.sign * worst:g}, worse than the {objective.failure:g} that stands "
+            "for a failure: searchers are told no worse than that; declare another `failure`",
         )  # fmt: skip
     return Check(what, True)
 
@@ -162,7 +171,9 @@ def _prefix(trying: _Trying, config: Config, whole: Evaluation) -> Check:
     low = trying.task.fidelity.low
     short = trying.evaluate(config, low)
     words = "a shorter training differs from the beginning of a longer one:"
-    return Check("a longer training contains a shorter one", *_equal(whole.curve.prefix(low), short.curve, words))
+    return Check(
+        "a longer training contains a shorter one", *_equal(whole.curve.prefix(low), short.curve, words)
+    )
 
 
 def _continues(trying: _Trying, config: Config, whole: Evaluation, other: Config) -> Check:
@@ -185,9 +196,7 @@ def _threads(used: list[float], threads: int) -> Check:
 
 def _cpu_seconds() -> float:
     """Return the processor time of this process and of those it has waited for."""
-    return sum(
-        sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    )
+    return sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
 
 
 def _equal(expected: Curve, found: Curve, words: str) -> tuple[bool, str]:

@@ -16,7 +16,7 @@ import numpy as np
 
 from harness.errors import DataError, TaskError, typed
 from harness.space import Condition, Config, Domain, Space
-from harness.task import Checkpoint, Data, Task
+from harness.task import Checkpoint, Data, Task, checked_data
 from harness.trial import Curve, Evaluation, Fidelity, Objective, Status
 
 SOME_BYTES: Final = 1 << 27
@@ -24,6 +24,9 @@ SOME_BYTES: Final = 1 << 27
 
 PARTS: Final = ("x_train", "y_train", "x_val", "y_val", "x_test", "y_test")
 """Arrays of a task that is given examples: inputs and targets that train, validate and test."""
+
+Given = Data | tuple[Any, Any]
+"""Arrays by name, or inputs and targets."""
 
 K = TypeVar("K", bound="OwnTask")
 
@@ -36,14 +39,14 @@ class Declared:
         space: Its search space.
         fidelity: Its epochs.
         objective: What is optimised.
-        data: Its arrays by name, or a function that loads them; ``None``: it has none.
+        data: Its arrays by name, or inputs and targets, see `split_up`; or a function that loads either. ``None``: none.
         cost: Cost of an epoch, or a function of a configuration that returns it.
     """
 
     space: Space
     fidelity: Fidelity
     objective: Objective
-    data: Data | Callable[[], Data] | None = None
+    data: Given | Callable[[], Given] | None = None
     cost: float | Callable[[Config], float] = 1.0
 
 
@@ -70,8 +73,8 @@ def objective_of(
     """
     if failure is None and direction != "max":
         raise ValueError(
-            f"failure is missing: the value of {metric} that stands for a failed evaluation, such as what guessing gives; "
-            "nothing is told to a searcher as worse than that"
+            f"failure is missing: the value of {metric} that stands for a failed evaluation, such as what guessing "
+            "gives; nothing is told to a searcher as worse than that"
         )
     return Objective(metric, direction, 0.0 if failure is None else failure, test_metric)
 
@@ -121,12 +124,10 @@ class OwnTask(Task):
         data = self.declared.data
         if data is None:
             return {}
-        loaded = data() if callable(data) else data
-        return (
-            {name: np.array(array) for name, array in loaded.items()}
-            if isinstance(loaded, Mapping)
-            else loaded
-        )
+        loaded: Any = data() if callable(data) else data
+        if isinstance(loaded, tuple) and len(loaded) == 2:
+            loaded = split_up(*loaded)
+        return {name: np.array(array) for name, array in checked_data(loaded).items()}
 
     def cost(self, config: Config) -> float:
         """Return the declared cost of an epoch."""
@@ -215,6 +216,14 @@ def checked_row(given: Mapping[str, float], curve: Curve, number: int) -> dict[s
 def not_finite(row: Mapping[str, float]) -> str:
     """Say which metrics are NaN or infinite; empty where none is."""
     return ", ".join(f"{name} = {value}" for name, value in row.items() if not math.isfinite(value))
+
+
+def split_up(x: Any, y: Any) -> dict[str, Any]:
+    """Return inputs and targets as 60 % training, 20 % validation and 20 % test examples, in an order drawn once for all."""
+    order = np.random.default_rng(0).permutation(len(x))
+    cuts = [len(x) * 6 // 10, len(x) * 8 // 10]
+    parts = zip(("train", "val", "test"), np.split(order, cuts), strict=True)
+    return {f"{kind}_{part}": np.asarray(a)[rows] for part, rows in parts for kind, a in (("x", x), ("y", y))}
 
 
 def check_examples(data: Data, parts: tuple[str, ...]) -> None:

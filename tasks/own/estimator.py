@@ -19,6 +19,7 @@ from tasks.own.common import (
     SOME_BYTES,
     Declared,
     Generators,
+    Given,
     OwnTask,
     check_examples,
     made,
@@ -59,7 +60,7 @@ class Examples:
 
 def sklearn_task(
     build: Callable[[Config], Any],
-    data: Data | Callable[[], Data],
+    data: Given | Callable[[], Given],
     *,
     space: Space | Mapping[str, Domain],
     score: Score = "accuracy",
@@ -77,13 +78,14 @@ def sklearn_task(
 ) -> type[EstimatorTask]:
     """Make a task of a function that builds a scikit-learn estimator.
 
-    It is trained on ``x_train`` and ``y_train``; searchers see its score on ``x_val`` and ``y_val`` as ``val_…``, and its
-    score on ``x_test`` and ``y_test`` is reported as ``test_…``. Every ``random_state`` that is ``None`` is given the
-    training seed, and every ``n_jobs`` that is not ``None`` the sweep's threads.
+    It is trained on ``x_train`` and ``y_train``; searchers see its score on ``x_val`` and ``y_val`` as ``val_…``, and
+    its score on ``x_test`` and ``y_test`` is reported as ``test_…``. Every ``random_state`` that is ``None`` is given
+    the training seed, and every ``n_jobs`` that is not ``None`` the sweep's threads.
 
     Args:
         build: Returns an estimator, or a pipeline, for a configuration.
-        data: The arrays by name, or a function that loads them.
+        data: The arrays by name, or ``(x, y)``, which is split 60 : 20 : 20 in a drawn order that is always the same; or a
+            function that loads either.
         space: Parameters by name, or a whole `Space`.
         score: What is optimised; larger is better.
         failure: Score that stands for a failed evaluation; 0 unless said, which scores called ``neg_…`` must.

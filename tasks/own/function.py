@@ -51,13 +51,13 @@ def task(
 ) -> Callable[[Callable[..., Any]], type[FunctionTask]]:
     """Make a task of a function that takes any of ``config``, ``epochs``, ``seed`` and ``data``.
 
-    - With ``yield`` it is a training: it yields once for each epoch, the metric's value or a mapping of several metrics'
-      values, and is stopped where no more epochs are asked for. ``epochs`` is full fidelity then. A trial that continues
-      goes on where it was.
+    - With ``yield`` it is a training: it yields once for each epoch, the metric's value or a mapping of several
+      metrics' values, and is stopped where no more epochs are asked for. ``epochs`` is full fidelity then. A trial that
+      continues goes on where it was.
     - Without, it returns the value where there is one epoch, or for ``epochs`` epochs so many values, a list or a
       mapping of metrics to lists. A trial that continues begins anew.
 
-    It must depend on nothing else than its arguments. Python's, numpy's and PyTorch's global generators, and TensorFlow's,
+    It must depend on nothing else than its arguments. Python's, numpy's, PyTorch's and TensorFlow's global generators
     are seeded with ``seed`` before it is called. NaN and infinities are divergence; what it raises is a bug.
 
     Args:

@@ -15,6 +15,7 @@ from tasks.engine.process import LIBRARIES, configure_threads, device, libraries
 from tasks.own.common import (
     PARTS,
     Declared,
+    Given,
     OwnTask,
     check_examples,
     made,
@@ -34,7 +35,7 @@ Callbacks = Callable[[Config], Sequence[Any]]
 
 def keras_task(
     build: Build,
-    data: Data | Callable[[], Data],
+    data: Given | Callable[[], Given],
     *,
     space: Space | Mapping[str, Domain],
     epochs: int,
@@ -69,7 +70,8 @@ def keras_task(
 
     Args:
         build: Returns a compiled model for a configuration.
-        data: ``x_train``, ``y_train``, ``x_val``, ``y_val``, ``x_test`` and ``y_test``, or a function that loads them.
+        data: ``x_train``, ``y_train``, ``x_val``, ``y_val``, ``x_test`` and ``y_test`` by name; or ``(x, y)``, which is
+            split 60 : 20 : 20 in a drawn order that is always the same; or a function that loads either.
         space: Parameters by name, or a whole `Space`.
         epochs: Full fidelity.
         metric: What is optimised, such as ``val_accuracy`` or ``val_loss``.
