@@ -39,7 +39,7 @@ class Declared:
         space: Its search space.
         fidelity: Its epochs.
         objective: What is optimised.
-        data: Its arrays by name, or inputs and targets, see `split_up`; or a function that loads either. ``None``: none.
+        data: Its arrays by name, or inputs and targets, see `split_up`; or a function that loads either.
         cost: Cost of an epoch, or a function of a configuration that returns it.
     """
 
@@ -219,7 +219,7 @@ def not_finite(row: Mapping[str, float]) -> str:
 
 
 def split_up(x: Any, y: Any) -> dict[str, Any]:
-    """Return inputs and targets as 60 % training, 20 % validation and 20 % test examples, in an order drawn once for all."""
+    """Return inputs and targets as 60 % training, 20 % validation and 20 % test examples, in an order drawn for all."""
     order = np.random.default_rng(0).permutation(len(x))
     cuts = [len(x) * 6 // 10, len(x) * 8 // 10]
     parts = zip(("train", "val", "test"), np.split(order, cuts), strict=True)

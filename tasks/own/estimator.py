@@ -84,8 +84,8 @@ def sklearn_task(
 
     Args:
         build: Returns an estimator, or a pipeline, for a configuration.
-        data: The arrays by name, or ``(x, y)``, which is split 60 : 20 : 20 in a drawn order that is always the same; or a
-            function that loads either.
+        data: The arrays by name, or ``(x, y)``, which is split 60 : 20 : 20 in a drawn order that is always the same;
+            or a function that loads either.
         space: Parameters by name, or a whole `Space`.
         score: What is optimised; larger is better.
         failure: Score that stands for a failed evaluation; 0 unless said, which scores called ``neg_…`` must.
