@@ -1,22 +1,18 @@
 """HPO Derby for its users: objectives, search spaces and search methods of one's own, under one short name.
 
-The parts of the project are top-level packages with plain names (`ROOMS`), which files of a user's folder may have,
-too. Whoever imports this package, or any part of the project, is given the project's own. A file that a sweep names
+The parts of the project are top-level packages with plain names (see `derby.rooms`), which files of a user's
+folder may have, too. Whoever imports this package, or any part of the project, is given the project's own. A file that a sweep names
 (``tasks.py:MyTask``) is loaded under a name of its own and may be called as it likes.
 """
 
 from __future__ import annotations
 
 import importlib
-import sys
-from importlib.machinery import ModuleSpec, PathFinder
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from types import ModuleType
+from derby import rooms as rooms
 
+if TYPE_CHECKING:
     from harness.searcher import Searcher, SearcherOptions, Suggestion
     from harness.space import Choice, Condition, Config, Float, Int, Space
     from harness.task import Checkpoint, RegretScale, Task
@@ -26,37 +22,6 @@ if TYPE_CHECKING:
     from tasks.own.estimator import Examples, Grows, sklearn_task
     from tasks.own.function import task
     from tasks.own.network import keras_task
-
-ROOMS: Final = ("harness", "tasks", "searchers", "results", "analysis")
-"""The project's other top-level packages."""
-
-_HOME: Final = Path(__file__).resolve().parent.parent
-
-
-class _Rooms:
-    """Finds the project's packages in its own folder, whatever comes before that on Python's path."""
-
-    @staticmethod
-    def find_spec(
-        name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
-    ) -> ModuleSpec | None:
-        return PathFinder.find_spec(name, [str(_HOME)], target) if name in ROOMS else None
-
-
-def _check_unhidden() -> None:
-    """Raise where something else has a room's name already."""
-    for name in ROOMS:
-        taken = getattr(sys.modules.get(name), "__file__", None)
-        if taken is not None and _HOME not in Path(taken).resolve().parents:
-            raise ImportError(
-                f"the module {name!r} is {taken}, imported before derby, which has a package of that name: import "
-                "derby first, or rename that file"
-            )
-
-
-_check_unhidden()
-if not any(isinstance(finder, type) and finder.__name__ == "_Rooms" for finder in sys.meta_path):
-    sys.meta_path.insert(0, _Rooms)
 
 _HOMES: Final = {
     "harness.searcher": ("Searcher", "SearcherOptions", "Suggestion"),

@@ -5,4 +5,6 @@ The contracts a task or a searcher is written against are in `harness.space`, `h
 line answers at once and no training library nor Ray is loaded before it is used.
 """
 
-import derby as derby  # by which `tasks` and the like are the project's own, whatever a user's folder holds
+from derby import (
+    rooms as rooms,
+)  # by which `tasks` and the like are the project's own, whatever a user's folder holds

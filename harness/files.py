@@ -21,7 +21,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Final, TypeVar
 
-import derby
+from derby.rooms import ROOMS
 from harness.errors import DerbyError, Interruption, UnknownNameError, nearest, said
 from harness.keys import NAME
 from harness.searcher import Searcher
@@ -31,7 +31,7 @@ MOST_BYTES: Final = 1 << 20
 """The longest file that is taken; data do not belong into it."""
 
 _REFERENCE: Final = re.compile(r"(?P<path>.+\.py):(?P<member>[^/:]*)(?:/(?P<value>.*))?")
-_OURS: Final = (*derby.ROOMS, "derby", "numpy", "scipy")
+_OURS: Final = (*ROOMS, "derby", "numpy", "scipy")
 """Modules whose versions are recorded anyway."""
 
 T = TypeVar("T", Searcher, Task)
