@@ -1,8 +1,8 @@
 """HPO Derby for its users: objectives, search spaces and search methods of one's own, under one short name.
 
 The parts of the project are top-level packages with plain names (see `derby.rooms`), which files of a user's
-folder may have, too. Whoever imports this package, or any part of the project, is given the project's own. A file that a sweep names
-(``tasks.py:MyTask``) is loaded under a name of its own and may be called as it likes.
+folder may have, too. Whoever imports this package, or any part of the project, is given the project's own. A file that
+a sweep names (``tasks.py:MyTask``) is loaded under a name of its own and may be called as it likes.
 """
 
 from __future__ import annotations

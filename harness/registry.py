@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 from typing import Any, TypeVar
 
 from harness import files
@@ -28,9 +28,7 @@ T = TypeVar("T", Searcher, Task)
 class Found(dict[str, type[T]]):
     """Classes by name, and what is wrong with plug-ins that cannot be used, by the name that each has."""
 
-    def __init__(self, members: dict[str, type[T]], faults: Mapping[str, str]) -> None:
-        super().__init__(members)
-        self.faults = faults
+    faults: Mapping[str, str] = MappingProxyType({})
 
 
 @cache
@@ -144,7 +142,9 @@ def _discover(base: type[T], package_name: str, group: str) -> Found[T]:
             _add(found, loaded, _origin(entry))
         except DerbyError as error:
             faults[loaded.name] = str(error)
-    return Found(dict(sorted(found.items())), faults)
+    usable: Found[T] = Found(sorted(found.items()))
+    usable.faults = faults
+    return usable
 
 
 def _origin(entry: EntryPoint) -> str:
