@@ -21,7 +21,7 @@ def examples(tmp_path, monkeypatch):
     """Install the README's classes as a plug-in."""
     from harness import registry
 
-    searcher, task = blocks("python")
+    _, searcher, task = blocks("python")
     (tmp_path / "readme_searcher.py").write_text(searcher)
     (tmp_path / "readme_task.py").write_text(task)
     about = tmp_path / "readme-1.0.dist-info"
