@@ -76,8 +76,8 @@ def main() -> None:
         "# A worked example: the demo",
         "Written by `docs/make_example.py` from the demo's results, with the figures of its report.",
         wrapped(
-            f"`make demo` races {len(comparison.searchers)} methods over {len(inputs.facts)} tasks whose trainings were "
-            "recorded: this project's [recordings](recordings.md) and public tables, in "
+            f"`make demo` races {len(comparison.searchers)} methods over {len(inputs.facts)} tasks whose trainings "
+            "were recorded: this project's [recordings](recordings.md) and public tables, in "
             f"{repetitions} seeded repetitions, each with the epochs of fifteen evaluations at full fidelity. "
             "`derby report demo` then writes the page this one quotes. What follows shows how to read it. (It "
             "also runs a small race that trains, `docs/sweeps/live.yaml`, before.)"

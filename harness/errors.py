@@ -57,6 +57,10 @@ class WriteError(RecordError):
     """The results folder cannot be written; the run stops, and goes on when run again."""
 
 
+class SideError(DerbyError, RuntimeError):
+    """A side of a gate cannot be built or run: nothing is known of the method."""
+
+
 class ProcessorError(DerbyError, RuntimeError):
     """This processor cannot compute as was declared."""
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from importlib.metadata import PackageNotFoundError, metadata, version
+from importlib.metadata import PackageNotFoundError, distributions, metadata, version
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -118,6 +118,18 @@ def _version(distribution: str) -> str:
         return version(distribution)
     except PackageNotFoundError:
         return "not installed"
+
+
+@cache
+def installed() -> Mapping[str, str]:
+    """Return the version of every distribution that can be imported, by its name in lower case.
+
+    Of two of one name, the first on the path: the one that is imported.
+    """
+    found: dict[str, str] = {}
+    for each in distributions():
+        found.setdefault(each.name.lower(), each.version)
+    return dict(sorted(found.items()))
 
 
 def require_libraries(owner: str, libraries: Mapping[str, str]) -> None:

@@ -8,7 +8,6 @@ import socket
 import subprocess
 import sys
 from datetime import UTC, datetime
-from importlib.metadata import distributions
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,7 +15,7 @@ import msgspec
 
 from harness.arithmetic import in_use
 from harness.events import Count, Seconds
-from harness.machine import processor
+from harness.machine import installed, processor
 from harness.plan import Compare
 
 _Amount = Annotated[float, msgspec.Meta(ge=0)]
@@ -112,7 +111,7 @@ def provenance(executor: str) -> Run:
         executor=executor,
         command=[Path(sys.argv[0]).name, *sys.argv[1:]],
         revision=revision(),
-        versions=dict(sorted({d.name.lower(): d.version for d in distributions()}.items())),
+        versions=dict(installed()),
     )
 
 

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment
 from threadpoolctl import threadpool_limits
 
 from analysis import style, words
 from analysis.figures import catalogue, exploration
 from analysis.figures.canvas import file_names
-from analysis.report import latex
+from analysis.report import latex, templates
 from analysis.report.pictures import Picture, picture
 from analysis.report.rows import (
     completeness_rows,
@@ -120,7 +120,7 @@ def _build(tables: SweepTables, folder: Path, processes: int, complete: bool) ->
         raise MissingLibraryError(next(iter(lacking)))
     lead = _lead(placed, inputs)
     rest = [item for item in placed if item is not lead]
-    environment = _environment()
+    environment = templates.environment()
     for task in inputs.facts:
         _write_trials(environment, inputs, task, names[task], folder)
     page = environment.get_template("report.html").render(
@@ -298,14 +298,3 @@ def _write_trials(environment: Environment, inputs: Inputs, task: str, name: str
         statuses=[status for status in STATUSES if status in set(own["status"])],
     )
     (folder / "trials" / f"{name}.html").write_text(page, encoding="utf-8", newline="\n")
-
-
-def _environment() -> Environment:
-    """Return the templates' environment; every value put into them is escaped."""
-    return Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )

@@ -1,0 +1,297 @@
+"""One side of a gate, in a process of its own: says what a method is here, and runs it.
+
+`harness.gate` starts it with the interpreter of either side: ``python -m harness.side describe SWEEP OUT``, and ``… run
+SWEEP FOLDER REPETITIONS``. It ends when its standard input does, as that does with the process that started it.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import platform
+import signal
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from harness.arithmetic import declare
+from harness.errors import DerbyError, SweepError
+
+if TYPE_CHECKING:
+    from harness.sweep import Sweep
+
+REPLAY: Final = "replay"
+"""The task that replays recordings."""
+
+FULL_EVALUATIONS: Final = 30
+"""Budget of a study where only a method is named, in evaluations at full fidelity."""
+
+ENDED, FAILED, REFUSED = 0, 10, 11
+"""Exit codes, besides Python's own and `harness.launch.INTERRUPTED`: all studies are done; some failed, as the record
+says; it could not be run, as its output says."""
+
+
+class Described(msgspec.Struct, frozen=True):
+    """What a gate's sweep is in an environment.
+
+    Args:
+        refused: Why it cannot be run here; empty where it can.
+        content: The sweep, as the content of a sweep file.
+        method: Name of its searcher.
+        tasks: Labels of its tasks.
+        python: Version of Python.
+        libraries: Versions of those its proposals depend on.
+        packages: Version of every distribution there is.
+        files: Where each module comes from that the method is made of.
+        sources: Digest of the code of those of them that no version stands for.
+    """
+
+    refused: str = ""
+    content: dict[str, Any] = {}
+    method: str = ""
+    tasks: list[str] = []
+    python: str = ""
+    libraries: dict[str, str] = {}
+    packages: dict[str, str] = {}
+    files: dict[str, str] = {}
+    sources: dict[str, str] = {}
+
+
+class Measured(msgspec.Struct, frozen=True):
+    """What a repetition of all tasks took: a line of ``measured.jsonl``.
+
+    Args:
+        repetition: Its number, from 0.
+        seconds: Wall-clock time.
+        cpu_seconds: Of the process.
+        peak_bytes: Most memory that the process had meanwhile; ``None`` where the system doesn't say.
+    """
+
+    repetition: int
+    seconds: float
+    cpu_seconds: float
+    peak_bytes: int | None
+
+
+MEASURED_FILE: Final = "measured.jsonl"
+
+
+def read_measured(folder: Path) -> list[Measured]:
+    """Return what repetitions of a side took, in order, as far as they are complete."""
+    try:
+        lines = (folder / MEASURED_FILE).read_bytes().split(b"\n")
+    except FileNotFoundError:
+        return []
+    return [msgspec.json.decode(line, type=Measured) for line in lines[:-1]]  # the last one is not finished
+
+
+def describe(sweep: str) -> Described:
+    """Return what a sweep is here.
+
+    Args:
+        sweep: A sweep file, or the name of a method, which stands for all shipped recordings that it can search.
+
+    Raises:
+        DerbyError: It cannot be run here.
+    """
+    from harness import document, registry
+    from harness.machine import installed, versions
+    from harness.sweep import load_sweep, make_sweep
+
+    if sweep.endswith((".yaml", ".yml")):
+        loaded = load_sweep(Path(sweep))
+        content = dict(document.load(Path(sweep)).value)
+    else:
+        content = _on_recordings(sweep)
+        loaded = make_sweep(content, f"gate of {sweep}")
+    if len(loaded.spec.searchers) != 1:
+        raise SweepError(
+            f"{sweep}: a gate is for one searcher, got {len(loaded.spec.searchers)}; make a sweep for each"
+        )
+    scaleless = [label for label, task in loaded.tasks.items() if task.regret is None]
+    if scaleless:
+        raise SweepError(
+            f"{sweep}: a gate compares normalised regret, which has no scale on {', '.join(scaleless)}; leave such "
+            "tasks out, or declare their `regret`"
+        )
+    method = registry.searcher(loaded.spec.searchers[0].name)
+    files = {
+        module: origin
+        for module in (method.__module__.partition(".")[0], *method.libraries)
+        if (origin := _file_of(module)) is not None
+    }
+    return Described(
+        content=content,
+        method=method.name,
+        tasks=list(loaded.tasks),
+        python=platform.python_version(),
+        libraries=versions(method.libraries.values()) | method.origin(),
+        packages=dict(installed()),
+        files=files,
+        sources={
+            module: _digest_of(Path(file))
+            for module, file in files.items()
+            if not _is_released(Path(file), method.libraries.get(module, ""))
+        },
+    )
+
+
+def _on_recordings(method: str) -> dict[str, Any]:
+    """Return the content of a sweep of a method over all shipped recordings that it can search."""
+    from harness import registry
+    from harness.sweep import make_sweep
+
+    registry.searcher(method).require_libraries()
+    content: dict[str, Any] = {
+        "name": f"gate-{method}"[:80],
+        "repetitions": 1,
+        "budget": {"full": FULL_EVALUATIONS},
+        "searchers": [method],
+    }
+    fitting: list[str] = []
+    reasons: list[str] = []
+    for name in registry.task(REPLAY).shipped():  # type: ignore[attr-defined]
+        task = f"{REPLAY}/{name}"
+        try:
+            make_sweep({**content, "tasks": [task]}, f"gate of {method}")
+        except SweepError as error:
+            reasons.append(str(error))
+        else:
+            fitting.append(task)
+    if not fitting:
+        raise SweepError(
+            f"searcher {method!r} can search none of the recordings that come with the project; give a sweep file of "
+            "tasks that it can:\n" + "\n".join(reasons)
+        )
+    return {**content, "tasks": fitting}
+
+
+def _file_of(module: str) -> str | None:
+    found = importlib.util.find_spec(module)
+    return found.origin if found is not None else None
+
+
+def _is_released(file: Path, name: str) -> bool:
+    """Whether a module is that of an ordinary installation, so that its version stands for its code."""
+    try:
+        installed = distribution(name)
+    except (PackageNotFoundError, ValueError):
+        return False
+    home = Path(str(installed.locate_file(""))).resolve()
+    return installed.read_text("direct_url.json") is None and home in file.resolve().parents
+
+
+def _digest_of(file: Path) -> str:
+    """Return the digest of the code of a module's package, or of a module alone."""
+    from harness.environments import digest_of_code
+
+    return digest_of_code(file.parent if file.name == "__init__.py" else file)
+
+
+def run(sweep: Path, folder: Path, repetitions: int) -> int:
+    """Run a sweep up to so many repetitions, one after the other, and return an exit code.
+
+    One at a time, so that memory is that of a repetition, as the time of the searcher is that of a study.
+    """
+    from harness import document
+    from harness.sweep import make_sweep
+
+    content: Mapping[str, Any] = document.load(sweep).value
+    whole = make_sweep({**content, "repetitions": repetitions}, str(sweep))
+    for repetition in range(len(read_measured(folder)), repetitions):
+        # Its studies alone, else all that was done before would be read again for each.
+        own = [study for study in whole.studies if study.key.repetition == repetition]
+        begun, cpu = time.perf_counter(), time.process_time()
+        reset = _forget_peak()
+        if (code := _launched(replace(whole, studies=own), folder)) != ENDED:
+            return code
+        measured = Measured(
+            repetition,
+            time.perf_counter() - begun,
+            time.process_time() - cpu,
+            _peak() if reset else None,
+        )
+        with (folder / MEASURED_FILE).open("ab") as file:
+            file.write(msgspec.json.encode(measured) + b"\n")
+    return _launched(whole, folder)  # so that the plan has them all: nothing is left to run
+
+
+def _launched(sweep: Sweep, folder: Path) -> int:
+    """Run a sweep and return an exit code."""
+    from rich.console import Console
+
+    from harness.launch import INTERRUPTED, InterruptedRunError, Placement, launch
+
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        progress = launch(sweep, folder, Placement(), Console())
+    except InterruptedRunError:
+        return INTERRUPTED
+    if (
+        signal.getsignal(signal.SIGTERM) is not before
+    ):  # asked to end when this sweep had ended: not the next one, then
+        return INTERRUPTED
+    return ENDED if progress.ended_well else FAILED
+
+
+def _forget_peak() -> bool:
+    """Let the process's peak of memory begin anew, and return whether that can be had: Linux has it."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    except OSError:
+        return False
+    return True
+
+
+def _peak() -> int | None:
+    """Return the process's peak of memory in bytes."""
+    for line in Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    return None
+
+
+def _end_with_the_parent() -> None:
+    """Ask this process to end, once nobody holds the other end of its standard input."""
+
+    def watch() -> None:
+        while os.read(0, 1024):
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def main() -> int:
+    """Do what the command line says, and return an exit code."""
+    _end_with_the_parent()
+    match sys.argv[1:]:
+        case ["describe", sweep, out]:
+            declare()
+            try:
+                described = describe(sweep)
+            except DerbyError as error:
+                described = Described(refused=str(error))
+            Path(out).write_bytes(msgspec.json.encode(described))
+            return ENDED
+        case ["run", sweep, folder, repetitions]:
+            from harness.arithmetic import declared_in
+
+            declare(declared_in(Path(sweep)))
+            try:
+                return run(Path(sweep), Path(folder), int(repetitions))
+            except DerbyError as error:
+                print(error, file=sys.stderr)  # noqa: T201 - the edge
+                return REFUSED
+    raise SystemExit("expected: describe SWEEP OUT, or run SWEEP FOLDER REPETITIONS")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
