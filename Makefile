@@ -18,7 +18,8 @@ $(READY): requirements.lock pyproject.toml .ci/install.py
 	$(BIN)/python .ci/install.py $(INSTALLER)
 	@touch $@
 
-demo: $(READY)  ## race four methods on two real training tasks, and draw the report
+demo: $(READY)  ## race seven methods on recorded trainings and three in training, and draw the report
+	$(BIN)/derby run docs/sweeps/live.yaml --executor ray
 	$(BIN)/derby run docs/sweeps/demo.yaml --executor ray
 	$(BIN)/derby report demo
 
@@ -39,7 +40,7 @@ bench: $(READY)  ## what the harness costs, and how quickly it trains
 	$(BIN)/python tests/bench/record_cost.py
 	PYTHONPATH=tests/support $(BIN)/python tests/bench/training_speed.py
 
-bench-ray: $(READY)  ## what Ray brings and costs: evaluators, the demo, the driver; tens of minutes
+bench-ray: $(READY)  ## what Ray brings and costs: evaluators, a race, the driver; tens of minutes
 	PYTHONPATH=tests/support $(BIN)/python tests/bench/ray_scale.py
 
 lock: $(READY)  ## write the versions installed now into the lock file

@@ -69,16 +69,18 @@ def main() -> None:
         ]
         for row in comparison.within.to_dict("records")
     ]
+    repetitions = tables.studies["repetition"].nunique()
     failed = failures_by_method(failures_of(tables))
     planned = completeness(tables)
     parts = [
         "# A worked example: the demo",
         "Written by `docs/make_example.py` from the demo's results, with the figures of its report.",
         wrapped(
-            "`make demo` races four methods over two perceptron tasks, on embedded subsets of MNIST and "
-            "Fashion-MNIST: ten evaluations each, five seeded repetitions. `derby report demo` then writes "
-            "the page this one quotes. What follows shows how to read it; with two tasks and a data subset it "
-            "says little about the methods."
+            f"`make demo` races {len(comparison.searchers)} methods over {len(inputs.facts)} tasks whose trainings "
+            "were recorded: this project's [recordings](recordings.md) and public tables, in "
+            f"{repetitions} seeded repetitions, each with the epochs of fifteen evaluations at full fidelity. "
+            "`derby report demo` then writes the page this one quotes. What follows shows how to read it. (It "
+            "also runs a small race that trains, `docs/sweeps/live.yaml`, before.)"
         ),
         "## The summary comes first",
         "\n>\n".join(

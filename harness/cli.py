@@ -20,7 +20,7 @@ from harness.errors import DerbyError, RecordError, SideError, SweepError
 from harness.output import OutputLostError, guard, may_be_lost
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from rich.console import Console
 
@@ -108,9 +108,10 @@ def tasks(name: Annotated[str | None, typer.Argument(help="Show one in full.")] 
     if name is None:
         rows = [(key, kind.group, _first_line(kind), kind.source) for key, kind in registry.tasks().items()]
         _table(("task", "group", "what it is", "source"), rows)
+        _warn_of(registry.tasks().faults)
         return
-    task_class = registry.task(name)
-    task = task_class()
+    task_class, options = registry.named_task(name, {})
+    task = task_class(**options)
     console = _console()
     _describe(console, name, task_class, task_class.Options)
     about = [
@@ -153,8 +154,9 @@ def searchers(name: Annotated[str | None, typer.Argument(help="Show one in full.
             able = ", ".join(flag.replace("_", "-") for flag in flags if getattr(kind, flag))
             rows.append((key, _first_line(kind), able))
         _table(("searcher", "what it is", "can"), rows)
+        _warn_of(registry.searchers().faults)
         return
-    kind = registry.searcher(name)
+    kind = registry.named_searcher(name)
     _describe(_console(), name, kind, kind.Settings)
 
 
@@ -210,7 +212,9 @@ def plan(sweep: SweepFile, results: Results = DEFAULT_RESULTS, data: DataFolder 
 
 @app.command()
 def profile(
-    task: Annotated[str, typer.Argument(metavar="TASK", help="A task: name, or name/variant.")],
+    task: Annotated[
+        str, typer.Argument(metavar="TASK", help="A task: name, name/variant, or my_task.py:MyTask.")
+    ],
     option: Annotated[
         list[str] | None, typer.Option(help="NAME=VALUE: an option of the task; may be repeated.")
     ] = None,
@@ -243,6 +247,56 @@ def profile(
         _say(f"\nthe evaluation is {done.evaluation.status.value}: {done.evaluation.message}", style="yellow")
 
 
+@app.command(name="try")
+def try_task(
+    task: Annotated[
+        str, typer.Argument(metavar="TASK", help="A task: name, name/variant, or my_task.py:MyTask.")
+    ],
+    option: Annotated[
+        list[str] | None, typer.Option(help="NAME=VALUE: an option of the task; may be repeated.")
+    ] = None,
+    randoms: Annotated[int, typer.Option(min=0, help="Random configurations besides the reference.")] = 3,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of one evaluation.")] = 1,
+    data: DataFolder = None,
+) -> None:
+    """Try a task out: a few evaluations, whether it keeps what tasks must, and how long a sweep takes; 1 if not."""
+    from harness import tryout
+    from harness.display import duration
+    from harness.profile import task_named
+    from harness.reproduce import parse_options
+
+    _use_data(data)
+    chosen = task_named(task, parse_options(option or ()))
+    chosen.require_libraries()
+    done = tryout.try_task(chosen, threads=threads, randoms=randoms)
+    metric = chosen.objective.metric
+    rows = [
+        (
+            name,
+            str(dict(config)),
+            evaluation.status.value,
+            f"{evaluation.curve[metric][-1]:.6g}",
+            duration(seconds),
+        )
+        if evaluation.curve.epochs
+        else (name, str(dict(config)), evaluation.status.value, "", duration(seconds))
+        for name, config, evaluation, seconds in done.evaluations
+    ]
+    _table(("what", "configuration", "status", metric, "time"), rows)
+    _say("")
+    marks = {True: ("yes", "green"), False: ("NO", "red"), None: ("?", "yellow")}
+    for check in done.checks:
+        mark, style = marks[check.good]
+        _say(f"{mark:>3}  {check.what}{f': {check.words}' if check.words else ''}", style=style)
+    if done.sweep_seconds is not None:
+        searchers, repetitions, evaluations = tryout.EXAMPLE
+        _say(
+            f"\na sweep of {searchers} searchers × {repetitions} repetitions × {evaluations} full evaluations: about "
+            f"{duration(done.sweep_seconds)} of training, by as many evaluators as there are"
+        )
+    raise typer.Exit(DONE if done.good else SOME_FAILED)
+
+
 @app.command()
 def run(
     sweep: SweepFile,
@@ -272,7 +326,9 @@ def run(
 
 @app.command()
 def record(
-    task: Annotated[str, typer.Argument(metavar="TASK", help="A task: name, or name/variant.")],
+    task: Annotated[
+        str, typer.Argument(metavar="TASK", help="A task: name, name/variant, or my_task.py:MyTask.")
+    ],
     option: Annotated[
         list[str] | None, typer.Option(help="NAME=VALUE: an option of the task; may be repeated.")
     ] = None,
@@ -858,7 +914,13 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 
 def _first_line(kind: type) -> str:
-    return (kind.__doc__ or "").strip().splitlines()[0]
+    return (kind.__doc__ or "").strip().partition("\n")[0]
+
+
+def _warn_of(faults: Mapping[str, str]) -> None:
+    """Name the plug-ins that cannot be used: a sweep that uses one is refused, and others are not."""
+    for fault in faults.values():
+        _say(f"left out: {fault}", style="yellow")
 
 
 def _describe(console: Console, name: str, kind: type, options: type[Options]) -> None:
@@ -922,8 +984,12 @@ def _report_end(sweep: Sweep, progress: Progress, results: Path) -> None:
     _say(text)
     for label, short in progress.short.items():
         _say(f"short of its budget: {ended_short(label, *short)}", style="yellow")
+    alike: dict[str, list[str]] = {}
     for label, message in progress.failed.items():
-        _say(f"failed: {label}: {message}", style="red")
+        alike.setdefault(message, []).append(label)
+    for message, (label, *others) in alike.items():
+        more = f" and {len(others)} studies more" if others else ""
+        _say(f"failed: {label}{more}: {message}", style="red")
     if progress.reevaluations:
         done = progress.reevaluated_before + progress.reevaluated
         _say(f"re-evaluations of winners: {done} of {progress.reevaluations} on record")

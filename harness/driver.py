@@ -48,6 +48,9 @@ OnMismatch = Literal["fail", "restart", "tell"]
 """What to do with a study whose replay departs from its journal: let it fail, run it anew, or tell its searcher the
 recorded trials and go on from there."""
 
+HOPELESS = 2
+"""Studies that a task may fail by a bug, having never given an evaluation, until those left on it are not begun."""
+
 ATTEMPTS = 2
 """An evaluation that ends its process, or its memory, this many times is recorded as crashed."""
 
@@ -141,6 +144,10 @@ class Driver:
         """Winners to evaluate again, once no study is left to begin."""
         self._submitted = 0
         self._times = EpochTimes()
+        self._alive: set[str] = set()
+        """Labels of tasks that have given an evaluation."""
+        self._failures: dict[str, list[Bug]] = {}
+        """What the studies on a task failed by, where its evaluations did."""
         self._loaded: dict[str, DerbyError | None] = {}
         self.data_digests: dict[str, str] = {}
         """Digest of the data of every task that was trained, by label."""
@@ -258,7 +265,7 @@ class Driver:
         task = self._sweep.tasks[plan.task]
         journal: StudyJournal | None = None
         try:
-            kind = registry.searcher(plan.key.searcher)
+            kind = registry.searcher(plan.key.searcher, plan.key.searcher_file)
             libraries = versions(["hpo-derby", "numpy", "scipy", *kind.libraries.values()]) | kind.origin()
             journal = self._writer.journal(plan.key, libraries, restart=restart)
             if task.cheap:
@@ -323,6 +330,8 @@ class Driver:
             return
         if isinstance(stepped.problem, Bug):
             self._fail(active, stepped.problem)
+            if stepped.problem.of_task:
+                self._give_up_on(active.plan.task, stepped.problem)
         elif stepped.problem is not None:
             self._take_lost_study(active, stepped.problem)
         elif stepped.done:
@@ -338,7 +347,8 @@ class Driver:
         """Do as was asked with a study whose replay departs from its journal."""
         plan, way = active.plan, self._on_mismatch
         # What is followed departs only where evaluations do: telling them to a searcher is no way out of that.
-        can_tell = registry.searcher(plan.key.searcher).takes() and not active.journal.following
+        kind = registry.searcher(plan.key.searcher, plan.key.searcher_file)
+        can_tell = kind.takes() and not active.journal.following
         if way == "fail" or (way == "tell" and not can_tell):
             message = str(error) if way == "fail" else f"{error}; {cannot_take(plan.key.searcher)}"
             self._fail(active, Bug(message, ""), in_doubt=False)
@@ -369,6 +379,7 @@ class Driver:
                         plan, "asked", f"trial {proposal.trial}: {config}, up to {proposal.epochs} epochs"
                     )
                 if number in stepped.recorded:
+                    self._alive.add(plan.task)
                     progress.reused += 1
                 elif number in stepped.evaluated:
                     self._take_own(active, event, stepped.evaluated[number])
@@ -435,6 +446,18 @@ class Driver:
         self._executor.drop(active.plan.key)
         self._fail_for(active.plan, active.journal, bug, in_doubt=in_doubt)
 
+    def _give_up_on(self, task: str, bug: Bug) -> None:
+        """Begin no further study on a task whose first evaluations all ended in a bug."""
+        failures = self._failures.setdefault(task, [])
+        failures.append(bug)
+        if task in self._alive or len(failures) < HOPELESS:
+            return
+        for planned in (self._planned, self._planned_cheap):
+            for plan in [plan for plan in planned if plan.task == task]:
+                planned.remove(plan)
+                self._log(plan, "failed", f"not begun: {failures[0].message}")
+                self._progress.failed[plan.label] = failures[0].message
+
     def _fail_for(
         self, plan: PlannedStudy, journal: StudyJournal | None, bug: Bug, *, in_doubt: bool = True
     ) -> None:
@@ -471,6 +494,7 @@ class Driver:
         key, deadline = plan.key.evaluation(asked.proposal.config), plan.key.deadline
         found = self._find(plan, key, epochs)
         if found is not None:
+            self._alive.add(plan.task)
             self._progress.reused += 1
             self._log(plan, "reused", f"trial {asked.proposal.trial}: its evaluation is on record")
             active.delivered[asked.number] = found
@@ -579,6 +603,7 @@ class Driver:
             for active, _, _ in waiting:
                 if self._is_active(active):
                     self._fail(active, outcome)
+                    self._give_up_on(active.plan.task, outcome)
             for plan, again in flight.again:
                 self._fail_again(plan, again, outcome)
             return
@@ -652,6 +677,7 @@ class Driver:
     def _record(self, plan: PlannedStudy, key: EvaluationKey, made: Evaluated) -> None:
         evaluation = made.evaluation
         seconds = evaluation.seconds() + evaluation.setup_seconds
+        self._alive.add(plan.task)
         self._progress.trained += 1
         self._progress.train_seconds += seconds
         self._writer.add(key, evaluation, made.machine)

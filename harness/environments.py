@@ -20,6 +20,7 @@ from typing import Final
 
 from filelock import FileLock
 
+from derby.rooms import ROOMS
 from harness.errors import SideError, SweepError
 from harness.keys import digest
 from harness.machine import installed
@@ -92,14 +93,11 @@ def rooms(cache: Path) -> Path:
 
     def link() -> None:
         make_folder(folder)
-        for room in ROOMS:
+        for room in (*ROOMS, "derby"):
             (folder / room).symlink_to(home / room)
 
     _once(folder, link)
     return folder
-
-
-ROOMS: Final = ("harness", "tasks", "searchers", "results", "analysis")
 
 
 def running() -> Path:

@@ -9,13 +9,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from harness import registry
+from harness import files, registry
 from harness.checks import checked_evaluation, checked_inspection, folder_kept
 from harness.errors import DataError, DerbyError, Interruption, plain_text, said
 from harness.keys import EvaluationKey, TaskKey
 from harness.machine import Machine, describe_machine
 from harness.task import Checkpoint, Data, Inspection, Task, checked_data, read_only
-from harness.threads import held_to
+from harness.threads import bind, held_to
 from harness.trial import Evaluation, Status
 
 CHECKPOINTS_KEPT = 16
@@ -63,10 +63,12 @@ class Bug:
     message: str
     details: str
     """The traceback."""
+    of_task: bool = False
+    """Whether an evaluation raised it, and not a searcher."""
 
     @classmethod
     def of(cls, error: BaseException, where: str = "") -> Bug:
-        """Return what an exception says; those of our own speak for themselves.
+        """Return what an exception says, after file and line where it comes from a user's own file.
 
         Args:
             error: Whatever was raised, ``SystemExit`` included.
@@ -74,7 +76,7 @@ class Bug:
         """
         message = plain_text(str(error)) if isinstance(error, DerbyError) else said(error)
         details = plain_text("".join(traceback.format_exception(error)))
-        return cls(f"{where}: {message}" if where else message, details)
+        return cls(": ".join(part for part in (files.place_of(error), where, message) if part), details)
 
 
 class Cause(StrEnum):
@@ -108,7 +110,7 @@ def task_of(key: TaskKey) -> Task:
         UnknownNameError: No such task is installed.
         DataError: Its data are not those that the key names, though they are known before they are loaded.
     """
-    task = registry.task(key.name)(**key.options, **key.scoring)
+    task = registry.task(key.name, key.package)(**key.options, **key.scoring)
     if task.pinned_data not in (None, key.data):
         raise DataError(
             f"the data of task {task.label!r} changed while the sweep ran: digest {task.pinned_data}, and it was "
@@ -131,7 +133,7 @@ class Evaluator:
         self._gpu_share = gpu_share
         self._data = data
         self._tasks: dict[str, Task] = {}
-        self._machines: dict[str, Machine] = {}
+        self._machines: dict[tuple[str, str], Machine] = {}
         self._checkpoints: OrderedDict[str, Checkpoint] = OrderedDict()
         self._splits: OrderedDict[str, Data] = OrderedDict()
 
@@ -171,8 +173,9 @@ class Evaluator:
         except Interruption:
             raise
         except BaseException as error:  # noqa: BLE001 - the boundary: a bug fails its study, not the sweep
-            return Bug.of(error, f"task {job.key.task.name!r} on {dict(job.key.config)}, seed {job.key.seed}")
-        machine = self._machines[task.name]
+            where = f"task {job.key.task.name!r} on {dict(job.key.config)}, seed {job.key.seed}"
+            return replace(Bug.of(error, where), of_task=True)
+        machine = self._machines[task.name, task.package]
         return Evaluated(replace(evaluation, machine=machine.id), machine, inspection)
 
     def _split(self, task: Task, key: TaskKey) -> Data:
@@ -200,8 +203,11 @@ class Evaluator:
     def _task(self, key: TaskKey) -> Task:
         if key.id not in self._tasks:
             task = task_of(key)
-            if task.name not in self._machines:
+            if (task.name, task.package) not in self._machines:
+                bind(self._threads, task.libraries)
                 device = task.prepare(self._threads, self._gpu_share)
-                self._machines[task.name] = describe_machine(device, self._threads, task.libraries)
+                self._machines[task.name, task.package] = describe_machine(
+                    device, self._threads, task.libraries
+                )
             self._tasks[key.id] = task
         return self._tasks[key.id]

@@ -100,7 +100,7 @@ class StudyHost:
     def __init__(self, threads: int, data: Callable[[TaskKey], Data]) -> None:
         self._evaluator = Evaluator(threads, data)
         self._hosted: dict[str, _Hosted] = {}
-        self._machines: dict[str, Machine] = {}
+        self._machines: dict[tuple[str, str], Machine] = {}
         """What each method computes with here."""
 
     def step(self, step: Step) -> Stepped:
@@ -116,7 +116,7 @@ class StudyHost:
             with folder_kept():
                 if step.begin:
                     self._hosted[step.key.id] = self._open(step)
-                    machine = self._machines[step.key.searcher]
+                    machine = self._machines[step.key.searcher, step.key.searcher_file]
                 hosted = self._hosted[step.key.id]
                 for number, evaluation in step.delivered.items():
                     hosted.study.deliver(number, evaluation)
@@ -149,13 +149,13 @@ class StudyHost:
     def _open(self, step: Step) -> _Hosted:
         key = step.key
         task = task_of(key.task)
-        kind = registry.searcher(key.searcher)
+        kind = registry.searcher(key.searcher, key.searcher_file)
         # The first seed would repeat the draws that the recorded trials came from.
         seed = key.search_seed if step.history is None else derive_seed(key.search_seed, len(step.history))
         searcher = kind(task.problem, seed=seed, budget=key.budget, **key.settings)
-        if kind.name not in self._machines:
+        if (key.searcher, key.searcher_file) not in self._machines:
             hold_to_one()  # what its library has just loaded; see `harness.threads`
-            self._machines[kind.name] = describe_machine("cpu", 1, kind.libraries)
+            self._machines[key.searcher, key.searcher_file] = describe_machine("cpu", 1, kind.libraries)
         asker = searcher if step.history is None else Followed(step.history, searcher)
         study = Study(asker, workers=key.workers, cost=lambda config: checked_cost(task.cost(dict(config))))
         return _Hosted(study, task, step.recorded)

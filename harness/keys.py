@@ -51,7 +51,8 @@ class TaskKey:
     ``options`` decide the numbers of a training. ``scoring`` only decides which of them is the
     objective, so that studies of different objectives share evaluations and training seeds. ``data`` is
     the digest of what is trained on (see `Task.data_identity`), ``package`` the plug-in that the task comes
-    from, with its version; empty for the project's own. ``split`` is the seed by which training and validation examples
+    from, with its version, or the file with its digest; empty for ours.
+    ``split`` is the seed by which training and validation examples
     are drawn apart, where not the task's own split is used; see `Task.split`. None of these changes another
     seed: on other data a study meets the same initial weights and orders. ``seeds_of`` is the task whose seeds it
     has, where these are not its own; see `Task.seeds_of`.
@@ -109,7 +110,9 @@ class StudyKey:
     """Identity of a study: one searcher on one task, once.
 
     Library versions are recorded beside it, not in it: after an upgrade it is still the same study,
-    and replaying it tells whether it still does the same.
+    and replaying it tells whether it still does the same. A file of a user's own is edited from run to run: its
+    name and digest, ``searcher_file``, are in it, so that no earlier content's study is taken for the present one's. It
+    changes no seed.
     """
 
     task: TaskKey
@@ -122,6 +125,7 @@ class StudyKey:
     deadline: float | None = None
     arithmetic: Arithmetic = Arithmetic.PORTABLE
     threads: int = 1
+    searcher_file: str = ""
 
     id: str = field(init=False, compare=False)
     """Digest that names the study's journal."""
@@ -158,7 +162,9 @@ class StudyKey:
 
     def as_json(self) -> dict[str, Any]:
         """Return the key as JSON types."""
+        file = {"searcher_file": self.searcher_file} if self.searcher_file else {}
         return {
+            **file,
             "task": self.task.as_json(),
             "searcher": self.searcher,
             "settings": dict(self.settings),

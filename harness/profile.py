@@ -17,7 +17,7 @@ from harness.errors import DerbyError, UnknownNameError, nearest
 from harness.phases import Stopwatch
 from harness.space import Config
 from harness.task import Checkpoint, Task, read_only
-from harness.threads import held_to
+from harness.threads import bind, held_to
 from harness.trial import Evaluation
 
 REST = "everything else"
@@ -117,6 +117,7 @@ def profile(task: Task, config: Config, *, epochs: int, threads: int, repeats: i
     """
     once = {}
     task.require_libraries()
+    bind(threads, task.libraries)
     once["start"], _ = _timed(lambda: task.prepare(threads))
     once["load"], data = _timed(lambda: read_only(task.load()))
     runs = []

@@ -1,4 +1,4 @@
-"""Finds tasks and searchers by name: the project's own modules, and plug-ins through entry points."""
+"""Finds tasks and searchers by name: the project's own modules, plug-ins through entry points, and files of a user."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ import pkgutil
 import re
 from collections.abc import Iterator, Mapping
 from functools import cache
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 from typing import Any, TypeVar
 
+from harness import files
 from harness.errors import DerbyError, Interruption, UnknownNameError, nearest, said, typed
 from harness.keys import NAME
 from harness.searcher import Searcher
@@ -24,58 +25,103 @@ TASK_GROUP = "derby.tasks"
 T = TypeVar("T", Searcher, Task)
 
 
+class Found(dict[str, type[T]]):
+    """Classes by name, and what is wrong with plug-ins that cannot be used, by the name that each has."""
+
+    faults: Mapping[str, str] = MappingProxyType({})
+
+
 @cache
-def searchers() -> dict[str, type[Searcher]]:
-    """Return every searcher class by name, in alphabetical order."""
+def searchers() -> Found[Searcher]:
+    """Return every installed searcher class by name, in alphabetical order."""
     return _discover(Searcher, "searchers", SEARCHER_GROUP)  # type: ignore[type-abstract]
 
 
 @cache
-def tasks() -> dict[str, type[Task]]:
-    """Return every task class by name, in alphabetical order."""
+def tasks() -> Found[Task]:
+    """Return every installed task class by name, in alphabetical order."""
     return _discover(Task, "tasks", TASK_GROUP)  # type: ignore[type-abstract]
 
 
-def searcher(name: str) -> type[Searcher]:
-    """Return the searcher class of that name, or raise `UnknownNameError` with the nearest valid name."""
-    return _named("searcher", name, searchers())
+def searcher(name: str, package: str = "") -> type[Searcher]:
+    """Return the searcher class of that name.
+
+    Args:
+        name: Its name.
+        package: Of a searcher in a file of a user's own, the file's `files.Source.origin`.
+
+    Raises:
+        UnknownNameError: There is none; says the nearest valid name.
+        DerbyError: It is a plug-in's that cannot be used.
+    """
+    return files.named(package, name, Searcher) or _named("searcher", name, searchers())  # type: ignore[type-abstract]
 
 
-def task(name: str) -> type[Task]:
-    """Return the task class of that name, or raise `UnknownNameError` with the nearest valid name."""
-    return _named("task", name, tasks())
+def task(name: str, package: str = "") -> type[Task]:
+    """Return the task class of that name; as `searcher`."""
+    return files.named(package, name, Task) or _named("task", name, tasks())  # type: ignore[type-abstract]
+
+
+def named_searcher(text: str) -> type[Searcher]:
+    """Return the searcher class that a name, or ``my_search.py:MySearcher``, means. Raises as `searcher` does."""
+    reference = files.Reference.of(text)
+    if reference is None:
+        return searcher(text)
+    if reference.value is not None:
+        raise DerbyError(f"expected a searcher, such as my_search.py:MySearcher, got {text!r}")
+    return _unlike(files.member(reference, Searcher), searchers(), text)  # type: ignore[type-abstract]
 
 
 def named_task(text: str, options: Mapping[str, Any]) -> tuple[type[Task], dict[str, Any]]:
     """Return the task class that ``name`` or ``name/variant`` means, and its options, that one among them.
 
-    What comes after the slash is the option `Task.slash`.
+    What comes after the slash is the option `Task.slash`. The name may be a file's, ``my_task.py:MyTask``.
 
     Raises:
         UnknownNameError: There is no such task.
-        DerbyError: That option is given twice.
+        DerbyError: That option is given twice; or its plug-in, or file, cannot be used.
     """
-    name, slash, value = text.partition("/")
-    kind = task(name)
+    reference = files.Reference.of(text)
+    if reference is None:
+        name, slash, value = text.partition("/")
+        kind = task(name)
+    else:
+        slash, value = "" if reference.value is None else "/", reference.value or ""
+        kind = _unlike(files.member(reference, Task), tasks(), text)  # type: ignore[type-abstract]
     if slash and kind.slash in options:
         raise DerbyError(f"the {kind.slash} is given twice: in the name and in the options")
     return kind, {kind.slash: value, **options} if slash else dict(options)
 
 
-def _named(kind: str, name: str, found: dict[str, type[T]]) -> type[T]:
+def _named(kind: str, name: str, found: Found[T]) -> type[T]:
+    if name in found.faults:
+        raise DerbyError(found.faults[name])
     if name not in found:
-        raise UnknownNameError(f"no {kind} is called {name!r}; {nearest(name, found)}")
+        raise UnknownNameError(
+            "; ".join([f"no {kind} is called {name!r}", nearest(name, found), *found.faults.values()])
+        )
     return found[name]
 
 
-def _discover(base: type[T], package_name: str, group: str) -> dict[str, type[T]]:
+def _unlike(kind: type[T], found: Found[T], text: str) -> type[T]:
+    """Return a class of a file, whose name must not be that of something installed: records and figures show it."""
+    taken = found.get(kind.name)
+    if taken is not None:
+        raise DerbyError(
+            f"{text}: the name {kind.name!r} is taken by {taken.__module__}.{taken.__qualname__}; "
+            "give it another `name`"
+        )
+    return kind
+
+
+def _discover(base: type[T], package_name: str, group: str) -> Found[T]:
     """Collect concrete subclasses from a package's modules, then from entry points.
 
-    Raises:
-        DerbyError: A plug-in does not load or is of the wrong type, a name is taken twice, or something else hides
-            the package.
+    A plug-in that does not load, is of the wrong type or has a name that is taken is a fault, which only who uses it
+    need hear of.
     """
     found: dict[str, type[T]] = {}
+    faults: dict[str, str] = {}
     for module in _own_modules(package_name):
         for member in vars(module).values():
             if (
@@ -87,44 +133,54 @@ def _discover(base: type[T], package_name: str, group: str) -> dict[str, type[T]
             ):
                 _add(found, member, f"module {module.__name__}")
     for entry in entry_points(group=group):
-        origin = f"plug-in {entry.value!r} (entry point {group})"
         try:
-            loaded = entry.load()
-        except Interruption:
-            raise
-        except BaseException as error:
-            raise DerbyError(f"{origin} cannot be loaded: {said(error)}; fix or uninstall it") from error
-        if not (inspect.isclass(loaded) and issubclass(loaded, base)) or inspect.isabstract(loaded):
-            raise DerbyError(f"{origin} must be a concrete subclass of {base.__name__}, got {loaded!r}")
-        if not isinstance(getattr(loaded, "name", None), str) or not re.fullmatch(NAME, loaded.name):
-            raise DerbyError(
-                f"{origin}: its name must be letters, digits, '.', '_' and '-', up to 80 and beginning with a letter "
-                f"or digit, got {typed(getattr(loaded, 'name', None))}"
-            )
-        if entry.dist is not None:
-            loaded.package = f"{entry.dist.name} {entry.dist.version}"
-        _add(found, loaded, origin)
-    return dict(sorted(found.items()))
+            loaded = _loaded(entry, base)
+        except DerbyError as error:
+            faults[entry.name] = str(error)
+            continue
+        try:
+            _add(found, loaded, _origin(entry))
+        except DerbyError as error:
+            faults[loaded.name] = str(error)
+    usable: Found[T] = Found(sorted(found.items()))
+    usable.faults = faults
+    return usable
+
+
+def _origin(entry: EntryPoint) -> str:
+    return f"plug-in {entry.value!r} (entry point {entry.group})"
+
+
+def _loaded(entry: EntryPoint, base: type[T]) -> type[T]:
+    """Return a plug-in's class.
+
+    Raises:
+        DerbyError: It does not load, or is of the wrong type.
+    """
+    origin = _origin(entry)
+    try:
+        loaded = entry.load()
+    except Interruption:
+        raise
+    except BaseException as error:
+        raise DerbyError(f"{origin} cannot be loaded: {said(error)}; fix or uninstall it") from error
+    if not (inspect.isclass(loaded) and issubclass(loaded, base)) or inspect.isabstract(loaded):
+        raise DerbyError(f"{origin} must be a concrete subclass of {base.__name__}, got {loaded!r}")
+    if not isinstance(getattr(loaded, "name", None), str) or not re.fullmatch(NAME, loaded.name):
+        raise DerbyError(
+            f"{origin}: its name must be letters, digits, '.', '_' and '-', up to 80 and beginning with a letter "
+            f"or digit, got {typed(getattr(loaded, 'name', None))}"
+        )
+    if entry.dist is not None:
+        loaded.package = f"{entry.dist.name} {entry.dist.version}"
+    return loaded
 
 
 def _own_modules(package: str) -> Iterator[ModuleType]:
-    """Import the modules of a package of the project, which something of that name on the path may hide."""
+    """Import the modules of a package of the project; see `derby` for how it is found."""
     home = Path(__file__).resolve().parent.parent / package
     for info in pkgutil.iter_modules([str(home)]):
-        name = f"{package}.{info.name}"
-        try:
-            module = importlib.import_module(name)
-            came_from = module.__file__
-        except ModuleNotFoundError as error:
-            if error.name is None or not f"{name}.".startswith(f"{error.name}."):
-                raise
-            came_from = getattr(importlib.import_module(package), "__file__", None)
-        if came_from is None or home not in Path(came_from).resolve().parents:
-            raise DerbyError(
-                f"{name} is {came_from or 'hidden'}, expected {home / info.name}: a folder or file called {package!r} "
-                "comes before the project on Python's path; rename it, or start from another folder"
-            )
-        yield module
+        yield importlib.import_module(f"{package}.{info.name}")
 
 
 def _add(found: dict[str, type[T]], new: type[T], origin: str) -> None:

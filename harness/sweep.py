@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ValidationError
 
-from harness import document, registry
+from harness import document, files, registry
 from harness.budgets import Budgeted, with_budget
 from harness.checks import check_task, folder_kept
 from harness.errors import DerbyError, Interruption, SweepError, UnknownNameError, nearest, said, shown
@@ -31,6 +31,16 @@ from harness.task import Task
 
 _SHOWN: Final = 50
 """Problems that a message lists; of more it gives the number."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Method:
+    """A searcher of a sweep: its name, the file that it comes from if it comes from one, settings and label."""
+
+    name: str
+    file: str
+    settings: dict[str, Any]
+    label: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,17 +263,15 @@ def _tasks(spec: SweepSpec, problems: _Problems) -> dict[str, Budgeted]:
     return tasks
 
 
-def _searchers(
-    spec: SweepSpec, tasks: Mapping[str, Budgeted], problems: _Problems
-) -> list[tuple[str, dict[str, Any], str]]:
-    """Return each searcher's name, settings and label, refusing what cannot work."""
-    usable: list[tuple[str, dict[str, Any], str]] = []
+def _searchers(spec: SweepSpec, tasks: Mapping[str, Budgeted], problems: _Problems) -> list[_Method]:
+    """Return the searchers, refusing what cannot work."""
+    usable: list[_Method] = []
     labels: set[str] = set()
     for i, entry in enumerate(spec.searchers):
         place: document.FieldPath = ("searchers", i)
         try:
-            kind = registry.searcher(entry.name)
-        except UnknownNameError as error:
+            kind = registry.named_searcher(entry.name)
+        except DerbyError as error:
             problems.add((*place, "name"), str(error))
             continue
         try:
@@ -278,7 +286,7 @@ def _searchers(
             continue
         if not document.is_whole(entry.settings):
             continue
-        label = entry.label or entry.name
+        label = _label(entry)
         if _looks(label) in labels:
             problems.add(place, f"label {label!r} is used twice; give each of them a `label:` of its own")
         labels.add(_looks(label))
@@ -291,14 +299,18 @@ def _searchers(
         for task_label, own in tasks.items():
             for reason in _obstacles(kind, own, settings):
                 problems.add(place, f"searcher {label!r} cannot search task {task_label!r}: {reason}")
-        usable.append((entry.name, settings.as_json(), label))
+        usable.append(_Method(kind.name, files.origin_of(kind), settings.as_json(), label))
     return usable
+
+
+def _label(entry: SearcherSpec) -> str:
+    return entry.label or files.label_of(entry.name)
 
 
 def _studies(
     spec: SweepSpec,
     tasks: Mapping[str, Budgeted],
-    searchers: Sequence[tuple[str, dict[str, Any], str]],
+    searchers: Sequence[_Method],
 ) -> list[PlannedStudy]:
     """Cross searchers, tasks and repetitions."""
     keys = {label: own.task.key for label, own in tasks.items()}
@@ -306,8 +318,8 @@ def _studies(
         PlannedStudy(
             StudyKey(
                 task=_split(spec, keys[task_label], repetition),
-                searcher=name,
-                settings=settings,
+                searcher=method.name,
+                settings=method.settings,
                 budget=own.budget,
                 workers=spec.workers,
                 repetition=repetition,
@@ -315,13 +327,14 @@ def _studies(
                 deadline=spec.deadline,
                 arithmetic=spec.arithmetic,
                 threads=spec.threads,
+                searcher_file=method.file,
             ),
             task_label,
-            label,
+            method.label,
         )
         for repetition in range(spec.repetitions)
         for task_label, own in tasks.items()
-        for name, settings, label in searchers
+        for method in searchers
     ]
 
 
@@ -330,7 +343,7 @@ def _compare(spec: SweepSpec, problems: _Problems) -> Compare | None:
     given = spec.compare
     if given is None:
         return None
-    labels = [entry.label or entry.name for entry in spec.searchers]
+    labels = [_label(entry) for entry in spec.searchers]
     named: dict[document.FieldPath, str] = {
         ("compare", field, i): label
         for field in ("methods", "against")

@@ -6,8 +6,25 @@ on one. Processes begin with one: see `harness.arithmetic`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import importlib
+import os
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+
+
+def bind(threads: int, libraries: Mapping[str, str]) -> None:
+    """Hold the training libraries that keep threads of their own to a number, before the first evaluation.
+
+    TensorFlow reads variables when it is first used, and is not loaded for that; PyTorch is told. Linear algebra is
+    held to it by `held_to`.
+
+    Args:
+        threads: Threads one evaluation may use.
+        libraries: Module to distribution, of what the task imports.
+    """
+    os.environ["TF_NUM_INTRAOP_THREADS"] = os.environ["TF_NUM_INTEROP_THREADS"] = str(threads)
+    if "torch" in libraries:
+        importlib.import_module("torch").set_num_threads(threads)
 
 
 def hold_to_one() -> None:

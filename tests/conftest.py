@@ -15,7 +15,7 @@ from harness.arithmetic import Arithmetic, declare
 
 # As the command line does, before anything loads numpy; `test_other_processors.py` runs a part with other kernels.
 declare(Arithmetic(os.environ.get("DERBY_TEST_ARITHMETIC", "portable")))
-pytest.register_assert_rewrite("searchers.conformance")
+pytest.register_assert_rewrite("searchers.conformance", "tasks.conformance")
 # The same examples every time, so that a change that passed here passes elsewhere; the profiles of hypothesis, such
 # as `--hypothesis-profile=default`, look for new ones.
 settings.register_profile("same", derandomize=True, print_blob=True)

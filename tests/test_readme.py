@@ -21,7 +21,7 @@ def examples(tmp_path, monkeypatch):
     """Install the README's classes as a plug-in."""
     from harness import registry
 
-    searcher, task = blocks("python")
+    _, searcher, task = blocks("python")
     (tmp_path / "readme_searcher.py").write_text(searcher)
     (tmp_path / "readme_task.py").write_text(task)
     about = tmp_path / "readme-1.0.dist-info"
@@ -70,7 +70,11 @@ def test_the_demo_is_valid():
     from harness.sweep import load_sweep
 
     sweep = load_sweep(ROOT / "docs" / "sweeps" / "demo.yaml")
-    assert len(sweep.studies) == 2 * 4 * 5
+    assert len(sweep.studies) == 9 * 7 * 3
+    assert all(task.cheap for task in sweep.tasks.values())
+    live = load_sweep(ROOT / "docs" / "sweeps" / "live.yaml")
+    assert len(live.studies) == 3 * 3
+    assert not any(task.cheap for task in live.tasks.values())
 
 
 def test_every_file_it_names_exists():

@@ -13,6 +13,7 @@ import ray
 from ray._common.utils import get_system_memory
 from ray._private.utils import get_used_memory
 
+from harness import files
 from harness.arithmetic import check_processor, in_use
 from harness.evaluator import Evaluator, Job, Outcome
 from harness.host import Step, Stepped, StudyHost
@@ -68,10 +69,12 @@ class EvaluatorActor:
     Args:
         threads: Threads one evaluation may use.
         gpu_share: Part of a GPU's memory it may use.
+        sources: Files of the user that tasks come from.
     """
 
-    def __init__(self, threads: int, gpu_share: float) -> None:
+    def __init__(self, threads: int, gpu_share: float, sources: tuple[files.Source, ...] = ()) -> None:
         check_processor()
+        files.add(sources)
         self._data: dict[str, Data] = {}
         self._evaluator = Evaluator(threads, lambda key: self._data[key.id], gpu_share=gpu_share)
 
@@ -92,10 +95,12 @@ class HostActor:
 
     Args:
         threads: Threads one evaluation of a cheap task may use.
+        sources: Files of the user that tasks and searchers come from.
     """
 
-    def __init__(self, threads: int) -> None:
+    def __init__(self, threads: int, sources: tuple[files.Source, ...] = ()) -> None:
         check_processor()
+        files.add(sources)
         self._data: dict[str, Data] = {}
         self._host = StudyHost(threads, lambda key: self._data[key.id])
 

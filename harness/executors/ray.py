@@ -16,6 +16,7 @@ from typing import Any
 import ray
 from ray.exceptions import ActorUnavailableError, RayActorError, RayError, RayTaskError
 
+from harness import files
 from harness.arithmetic import Arithmetic, variables
 from harness.errors import DerbyError
 from harness.evaluator import CHECKPOINTS_KEPT, Bug, Cause, Job, Lost, Outcome
@@ -288,7 +289,7 @@ class RayExecutor:
             target = self._most or room + max(room, AHEAD)
         target = min(target, self._wanted_jobs, self._most or target)
         while len(self._evaluators) < target:
-            actor = self._evaluator_class.remote(self._threads, self._gpus or 1.0)
+            actor = self._evaluator_class.remote(self._threads, self._gpus or 1.0, files.sources())
             self._evaluators.append(_EvaluatorMember(actor, actor.location.remote()))
         spare = [member for member in self._evaluators if member.job is None]
         spare.sort(key=lambda member: member.location is not None)  # those that have not started, first
@@ -306,7 +307,7 @@ class RayExecutor:
         # the first is there, and the others are where there are cores.
         first = not self._hosts or self._unlike
         options = {"scheduling_strategy": on_driver_node()} if first else {"scheduling_strategy": "SPREAD"}
-        actor = self._host_class.options(**options).remote(self._threads)
+        actor = self._host_class.options(**options).remote(self._threads, files.sources())
         self._hosts.append(_HostMember(actor, actor.location.remote()))
 
     def _memory_limit(self, location: Location) -> MemoryLimit:

@@ -20,7 +20,9 @@ GPU_USABLE = 0.92
 """Part of a GPU's memory that shares are cut from; every process on it also needs a context outside its share."""
 
 _threads: int | None = None
-_CHATTER: Final = re.compile(rb"[IW]\d{4} |WARNING: All log messages before absl::InitializeLog")
+_CHATTER: Final = re.compile(
+    rb"[IW]\d{4} |WARNING: All log messages before absl::InitializeLog|E\d{4} .*\] NodeDef mentions attribute"
+)
 
 
 def configure_threads(n: int, gpu_share: float = 1.0) -> None:
@@ -56,7 +58,7 @@ def configure_threads(n: int, gpu_share: float = 1.0) -> None:
         raise DerbyError(
             f"KERAS_BACKEND is {backend!r}, but the training engine needs 'tensorflow'; unset it"
         )
-    with _quiet():
+    with quiet():
         tf = importlib.import_module("tensorflow")
     try:
         tf.config.threading.set_intra_op_parallelism_threads(n)
@@ -100,11 +102,11 @@ def gpu_memory() -> list[int]:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Drop TensorFlow's log lines below errors from standard error, at the level of the file descriptor.
 
-    Some are written while its shared libraries load, when ``TF_CPP_MIN_LOG_LEVEL`` is not yet heeded. All
-    other text is passed on at the end.
+    Some are written while its shared libraries load, when ``TF_CPP_MIN_LOG_LEVEL`` is not yet heeded; and each data set
+    that is made reproducible is called an error. All other text is passed on at the end.
     """
     try:
         original = os.dup(2)

@@ -4,8 +4,8 @@ Run it with ``make bench-ray``; ``--only`` chooses among its parts, ``--rounds``
 
 evaluators
     Two evaluators beside one, on short trainings: evaluations a minute from the first one told, and in all.
-demo
-    The whole demo beside the loops a user would write without this project: see `ray_scale_demo`.
+trained
+    A small race of trainings beside the loops a user would write without this project: see `ray_scale_trained`.
 overhead
     What the driver takes of 1, 10 and 50 evaluators that sleep through every evaluation, on as many logical
     cores: the part of the time in which they evaluate, and the driver's milliseconds for each evaluation.
@@ -38,7 +38,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-import ray_scale_demo
+import ray_scale_trained
 
 from harness.driver import Driver
 from harness.evaluator import Evaluated
@@ -454,16 +454,16 @@ def memory(options: argparse.Namespace) -> None:
                 print(f"grew by more than a tenth: from {before:.0f} to {after:.0f} MB")
 
 
-# The demo.
+# A race of trainings.
 
 
-def demo(options: argparse.Namespace) -> None:
-    """Compare the demo with plain loops."""
-    seen = [ray_scale_demo.compared(options.studies) for _ in range(options.rounds)]
+def trained(options: argparse.Namespace) -> None:
+    """Compare a race of trainings with plain loops."""
+    seen = [ray_scale_trained.compared(options.studies) for _ in range(options.rounds)]
     heading(
-        f"demo: {seen[0].studies} studies, {seen[0].trials} trials; plain loops, {os.cpu_count()} threads"
+        f"trained: {seen[0].studies} studies, {seen[0].trials} trials; plain loops, {os.cpu_count()} threads"
     )
-    for name, unit, ratio, target, value in ray_scale_demo.shares(seen):
+    for name, unit, ratio, target, value in ray_scale_trained.shares(seen):
         row(name, value, unit, ratio, target)
 
 
@@ -471,7 +471,7 @@ def demo(options: argparse.Namespace) -> None:
 
 PARTS: dict[str, Callable[[argparse.Namespace], None]] = {
     "evaluators": evaluators,
-    "demo": demo,
+    "trained": trained,
     "overhead": overhead,
     "functions": functions,
     "memory": memory,
@@ -487,7 +487,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--repetitions", type=int, default=3, help="evaluators: repetitions of three tasks")
     parser.add_argument("--evaluations", type=int, default=6, help="evaluators: of each study")
-    parser.add_argument("--studies", type=int, default=40, help="demo: of its 40 studies, in whole eights")
+    parser.add_argument("--studies", type=int, default=40, help="trained: of its 40 studies, in whole eights")
     parser.add_argument("--sleep", type=float, default=1.0, help="overhead: seconds of an evaluation")
     parser.add_argument("--sleepers", type=int, nargs="+", default=[1, 10, 50], help="overhead: evaluators")
     parser.add_argument("--watch", type=float, default=30.0, help="overhead: seconds")

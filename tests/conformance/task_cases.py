@@ -15,7 +15,7 @@ import math
 import re
 import sys
 from collections.abc import Iterator
-from functools import cache, cached_property
+from functools import cache
 from pathlib import Path
 from typing import get_args
 
@@ -25,9 +25,8 @@ if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from harness import registry
-from harness.task import data_digest, read_only
+from tasks.conformance import TaskCase, configurations
 
-SEED = 1
 CHEAP_TO_EXPENSIVE = ("tiny", "small", "full")
 NAMES = sorted(registry.tasks())
 ALSO = {
@@ -45,57 +44,11 @@ EXAMPLES_TOLERANCE = 2
 """How far its accuracies may be off, in examples."""
 
 
-class Case:
-    """A task, its data, and the evaluation of its first configuration that most tests compare with."""
-
-    def __init__(self, task, *, default=True):
-        task.prepare(1)
-        self.task = task
-        self.default = default  # whether its options are the task's defaults, but for the variant
-        self.data = read_only(task.load())
-        self.digest = data_digest(self.data)
-        self.config = configurations(task)[0]
-        self.epochs = task.fidelity.high
-
-    def evaluate(self, config=None, *, epochs=None, seed=SEED, **rest):
-        config = self.config if config is None else config
-        return self.task.evaluate(config, epochs=epochs or self.epochs, seed=seed, data=self.data, **rest)
-
-    @cached_property
-    def whole(self):
-        return self.evaluate()
-
-
 def cheapest(cls, **options):
     if "variant" not in cls.Options.model_fields:
         return cls(**options)
     variants = get_args(cls.Options.model_fields["variant"].annotation)
     return cls(variant=next(v for v in CHEAP_TO_EXPENSIVE if v in variants), **options)
-
-
-def configurations(task):
-    """The reference configurations, or the middle of the space where there are none."""
-    return [dict(c) for c in task.space.references.values()] or [
-        task.space.from_unit([0.5] * len(task.space))
-    ]
-
-
-def corners(task, *, turned=True):
-    """All parameters at one end; then, ``turned``, also with each one elsewhere: its other end, any other value."""
-    found = []
-    for end in (0.0, 1.0):
-        found.append(task.space.from_unit([end] * len(task.space)))
-        for position, domain in enumerate(task.space.parameters.values() if turned else ()):
-            for value in domain.grid(2):
-                point = [end] * len(task.space)
-                point[position] = domain.to_unit(value)
-                found.append(task.space.from_unit(point))
-    return [config for i, config in enumerate(found) if config not in found[:i]]
-
-
-def numbers(curve):
-    """What must be reproduced: everything but wall time."""
-    return {name: list(values) for name, values in curve.items() if name != "seconds"}
 
 
 def labels(*, cheap=True):
@@ -111,7 +64,7 @@ def labels(*, cheap=True):
 def case_of(label):
     name, *options = label.split()
     task = cheapest(registry.task(name), **dict(option.split("=") for option in options))
-    return Case(task, default=not options)
+    return TaskCase(task, default=not options)
 
 
 def fingerprinted(task) -> list[dict]:
@@ -123,7 +76,7 @@ def fingerprinted(task) -> list[dict]:
     return found
 
 
-def fingerprint(case: Case, configs: list[dict]) -> dict:
+def fingerprint(case: TaskCase, configs: list[dict]) -> dict:
     """What evaluations of these configurations give, the losses and accuracies of each epoch."""
     evaluations = []
     for config in configs:

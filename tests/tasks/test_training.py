@@ -517,11 +517,11 @@ def test_device_has_a_name():
 
 
 def test_log_chatter_is_dropped_and_all_else_kept(capfd):
-    with process._quiet():
+    with process.quiet():
         os.write(2, b"I0000 00:00:17 1 port.cc:153] oneDNN custom operations are on.\nE0000 real\nplain\n")
         os.write(2, b"WARNING: All log messages before absl::InitializeLog() is called are written\n")
     assert capfd.readouterr().err == "E0000 real\nplain\n"
-    with pytest.raises(ZeroDivisionError), process._quiet():
+    with pytest.raises(ZeroDivisionError), process.quiet():
         os.write(2, b"before it failed\n")
         _ = 1 / 0
     assert capfd.readouterr().err == "before it failed\n"

@@ -1,7 +1,7 @@
-"""The demo, and the same trials as a user would run them without this project: plain loops, plain Keras.
+"""A small race of trainings, and the same trials as a user would run them without this project: plain Keras in loops.
 
-Each of the demo's studies becomes the library's own loop, one after the other in one process: numpy for random
-search, the grid's points in a list, `optuna.Study.optimize`, `skopt.gp_minimize`, with the sweep's settings and
+Each study of the sweep beside this file becomes the library's own loop, one after the other in one process: numpy for
+random search, the grid's points in a list, `optuna.Study.optimize`, `skopt.gp_minimize`, with the sweep's settings and
 search seeds. Each trial builds, compiles and fits an ordinary Keras model of the same network on the same images,
 for as many epochs, with validation, and measures the test images once (the sweep's measure them after every
 epoch). TensorFlow has its default settings: as many threads as there are cores. The points of random and grid
@@ -32,8 +32,7 @@ from harness.sweep import Sweep, parse_sweep
 from harness.task import Task
 from harness.threads import VARIABLES
 
-ROOT = Path(__file__).resolve().parents[2]
-DEMO = ROOT / "docs" / "sweeps" / "demo.yaml"
+SWEEP = Path(__file__).with_suffix(".yaml")
 
 Loss = Callable[[Config], float]
 
@@ -171,21 +170,21 @@ class Compared:
 
 
 def compared(studies: int) -> Compared:
-    """Run both sides on so many of the demo's studies, rounded up to whole repetitions."""
-    text = DEMO.read_text()
-    whole = parse_sweep(text, str(DEMO))
+    """Run both sides on so many of its studies, rounded up to whole repetitions."""
+    text = SWEEP.read_text()
+    whole = parse_sweep(text, str(SWEEP))
     of_a_repetition = len(whole.studies) // whole.spec.repetitions
     repetitions = -(-studies // of_a_repetition)
     text, found = re.subn(r"(?m)^repetitions: \d+$", f"repetitions: {repetitions}", text)
     if found != 1:
-        raise RuntimeError(f"{DEMO} has no line of its repetitions")
+        raise RuntimeError(f"{SWEEP} has no line of its repetitions")
     with tempfile.TemporaryDirectory() as folder:
-        sweep = Path(folder) / "demo.yaml"
+        sweep = Path(folder) / "trained.yaml"
         sweep.write_text(text)
         results = Path(folder) / "results"
         command = [Path(sys.executable).with_name("derby"), "run", sweep, "--executor", "ray"]
         ours, _ = timed([*command, "--results", results])
-        (run,) = (results / "sweeps" / "demo" / "runs").glob("*.json")
+        (run,) = (results / "sweeps" / "trained" / "runs").glob("*.json")
         counts = json.loads(run.read_text())["counts"]
         plain, said = timed([sys.executable, __file__, sweep])
         trials = json.loads(said.splitlines()[-1])

@@ -1,0 +1,60 @@
+"""HPO Derby for its users: objectives, search spaces and search methods of one's own, under one short name.
+
+The parts of the project are top-level packages with plain names (see `derby.rooms`), which files of a user's
+folder may have, too. Whoever imports this package, or any part of the project, is given the project's own. A file that
+a sweep names (``tasks.py:MyTask``) is loaded under a name of its own and may be called as it likes.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any, Final
+
+from derby import rooms as rooms
+
+if TYPE_CHECKING:
+    from harness.searcher import Searcher, SearcherOptions, Suggestion
+    from harness.space import Choice, Condition, Config, Float, Int, Space
+    from harness.task import Checkpoint, RegretScale, Task
+    from harness.trial import Curve, Evaluation, Fidelity, Objective, Status
+    from searchers.conformance import SearcherConformance
+    from tasks.conformance import TaskCase, TaskConformance
+    from tasks.own.estimator import Examples, Grows, sklearn_task
+    from tasks.own.function import task
+    from tasks.own.network import keras_task
+
+_HOMES: Final = {
+    "harness.searcher": ("Searcher", "SearcherOptions", "Suggestion"),
+    "harness.space": ("Choice", "Condition", "Config", "Float", "Int", "Space"),
+    "harness.task": ("Checkpoint", "RegretScale", "Task"),
+    "harness.trial": ("Curve", "Evaluation", "Fidelity", "Objective", "Status"),
+    "searchers.conformance": ("SearcherConformance",),
+    "tasks.conformance": ("TaskCase", "TaskConformance"),
+    "tasks.own.estimator": ("Examples", "Grows", "sklearn_task"),
+    "tasks.own.function": ("task",),
+    "tasks.own.network": ("keras_task",),
+}
+_HOME_OF: Final = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "Checkpoint", "Choice", "Condition", "Config", "Curve", "Evaluation", "Examples", "Fidelity", "Float",
+    "Grows", "Int", "Objective", "RegretScale", "Searcher", "SearcherConformance", "SearcherOptions",
+    "Space", "Status", "Suggestion", "Task", "TaskCase", "TaskConformance", "keras_task", "sklearn_task",
+    "task",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is asked for, then: ``derby --help`` and a file of one's own load nothing that they do not use."""
+    if name not in _HOME_OF:
+        raise AttributeError(
+            f"module 'derby' has no attribute {name!r}; it has {', '.join(sorted(_HOME_OF))}"
+        )
+    return getattr(importlib.import_module(_HOME_OF[name]), name)
+
+
+def main() -> None:
+    """Run the command line."""
+    from harness.cli import main as run
+
+    run()

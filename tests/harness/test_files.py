@@ -1,0 +1,201 @@
+"""Tasks and searchers in a file of a user's own."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+from command import derby
+
+from harness import files, registry
+from harness.errors import DerbyError, SweepError, UnknownNameError
+from harness.sweep import parse_sweep
+
+FUNCTION = """
+import derby
+
+@derby.task(space={"x": derby.Float(0, 1)}, direction="max", name=NAME)
+def value(config, seed):
+    return config["x"]
+"""
+SEARCHER = """
+from derby import Searcher, Suggestion
+
+class Mine(Searcher):
+    def _ask(self):
+        return Suggestion(self.problem.space.from_unit([0.25]))
+
+    def _tell(self, suggestion, loss):
+        pass
+"""
+
+
+@pytest.fixture
+def write(tmp_path, monkeypatch):
+    """Return a function that writes a file into the folder that the test then runs in."""
+    monkeypatch.chdir(tmp_path)
+
+    def write(name, text):
+        (tmp_path / name).write_text(text)
+
+    return write
+
+
+def sweep(task="mine.py:value", searchers="random", **more):
+    content = {
+        "name": "s",
+        "repetitions": 2,
+        "budget": {"evaluations": 3},
+        "tasks": [task],
+        "searchers": [searchers],
+    }
+    return json.dumps({**content, **more})
+
+
+def test_the_content_is_part_of_the_identity_and_of_no_seed(write):
+    write("mine.py", FUNCTION.replace("NAME", "None") + SEARCHER)
+    one = parse_sweep(sweep(searchers="mine.py:Mine"), "a").studies[0]
+    again = parse_sweep(sweep(searchers="mine.py:Mine"), "a").studies[0]
+    write("mine.py", FUNCTION.replace("NAME", "None") + SEARCHER + "# edited\n")
+    other = parse_sweep(sweep(searchers="mine.py:Mine"), "a").studies[0]
+    assert one.key.id == again.key.id != other.key.id
+    assert one.key.task.id != other.key.task.id
+    assert (one.key.search_seed, one.key.training_seed) == (other.key.search_seed, other.key.training_seed)
+    assert re.fullmatch("mine.py [0-9a-f]{16}", one.key.searcher_file)
+    assert one.key.task.package == one.key.searcher_file
+    assert type(one.key).from_json(json.loads(json.dumps(one.key.as_json()))) == one.key
+    assert (one.task, one.searcher) == ("value", "Mine")
+
+
+def test_an_edited_method_is_evaluated_anew(write, run_sweep):
+    write("mine.py", SEARCHER)
+    text = sweep("branin", "mine.py:Mine").replace("0.25]", "0.25, 0.25]")
+    write("mine.py", SEARCHER.replace("[0.25]", "[0.25, 0.25]"))
+    assert run_sweep(text).told == 6
+    assert run_sweep(text).told == 0
+    write("mine.py", SEARCHER.replace("[0.25]", "[0.75, 0.25]"))
+    assert run_sweep(text).told == 6
+
+
+def test_content_travels_to_a_process_that_has_no_such_file(write, tmp_path):
+    write("mine.py", FUNCTION.replace("NAME", "'travelling'"))
+    key = parse_sweep(sweep(), "a").studies[0].key.task
+    (source,) = [source for source in files.sources() if source.origin == key.package]
+    (tmp_path / "mine.py").unlink()
+    code = (
+        "import sys, json; from harness import files; from harness.evaluator import task_of, TaskKey\n"
+        "path, text, key = json.loads(sys.argv[1])\n"
+        "files.add((files.Source(path, text),))\n"
+        "task = task_of(TaskKey(**key))\n"
+        "print(task.evaluate({'x': 0.5}, epochs=1, seed=0, data={}).curve['value'])"
+    )
+    import subprocess
+    import sys
+
+    given = json.dumps([source.path, source.text, key.as_json()])
+    done = subprocess.run([sys.executable, "-c", code, given], capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "(0.5,)", done.stderr
+
+
+@pytest.mark.ray
+def test_it_runs_on_ray(write, run_sweep):
+    from harness.executors.ray import RayExecutor
+
+    write("mine.py", FUNCTION.replace("NAME", "None") + SEARCHER)
+    executor = RayExecutor(1, evaluators=1)
+    try:
+        assert run_sweep(sweep(searchers="mine.py:Mine"), executor=executor).told == 6
+    finally:
+        executor.close()
+
+
+@pytest.mark.parametrize(
+    ("text", "named", "words"),
+    [
+        ("", "mine.py:value", "has no task called 'value'; valid: none"),
+        (
+            FUNCTION.replace("NAME", "None"),
+            "mine.py:valeu",
+            "has no task called 'valeu'; did you mean 'value'",
+        ),
+        ("value = 1", "mine.py:value", "called 'value', and value is a int"),
+        (
+            FUNCTION.replace("NAME", "'branin'"),
+            "mine.py:value",
+            "the name 'branin' is taken by tasks.synthetic.Branin",
+        ),
+        (FUNCTION.replace("NAME", "'a b'"), "mine.py:value", "value has no usable name: 'a b'"),
+        ("import derby\n\n1 / 0", "mine.py:value", r"mine.py, line 3 cannot be loaded: ZeroDivisionError"),
+        ("import derby\nx = (", "mine.py:value", "mine.py, line 2 cannot be loaded: SyntaxError"),
+        ("import helpers", "mine.py:value", "No module named 'helpers'; .*stands alone"),
+        ("import no_such_library_", "mine.py:value", "No module named 'no_such_library_'$"),
+        (
+            "def f(): import no_such_library_" + FUNCTION.replace("NAME", "None"),
+            "mine.py:value",
+            "pip install no_such",
+        ),
+        ("", "other.py:value", "cannot read other.py: .*relative to the folder that derby runs in"),
+    ],
+)
+def test_what_is_wrong_with_a_file_is_said(write, text, named, words):
+    write("mine.py", text)
+    write("helpers.py", "")
+    with pytest.raises(SweepError, match=words):
+        parse_sweep(sweep(named), "a")
+
+
+def test_a_file_that_imports_another_beside_it_is_refused(write, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    write("beside_it.py", "")
+    write("mine.py", "import beside_it")
+    with pytest.raises(DerbyError, match=r"mine.py imports \S+beside_it.py, which lies beside it"):
+        registry.named_task("mine.py:value", {})
+
+
+def test_what_a_file_imports_is_what_it_needs():
+    text = "import os, numpy, keras.layers\ndef f():\n from sklearn import svm\ntry:\n import torch\nexcept E:\n 0"
+    assert files.imported(text) == {"keras": "keras", "sklearn": "scikit-learn"}
+
+
+def test_both_commands_describe_a_member_of_a_file(write):
+    write("mine.py", FUNCTION.replace("NAME", "None") + SEARCHER)
+    assert "objective: max value" in derby("tasks", "mine.py:value").stdout
+    assert derby("searchers", "mine.py:Mine").returncode == 0
+    with pytest.raises(UnknownNameError):
+        registry.named_searcher("mine.py:value")
+
+
+BROKEN = """
+import derby
+
+@derby.task(space={"x": derby.Float(0, 1)}, direction="max", cheap=CHEAP)
+def value(config):
+    return missing
+"""
+
+
+@pytest.mark.parametrize("cheap", [True, False])
+def test_a_task_that_never_works_is_given_up_after_two_studies(write, tmp_path, cheap):
+    write("mine.py", BROKEN.replace("CHEAP", str(cheap)))
+    write("sweep.yaml", sweep(repetitions=20, tasks=["mine.py:value", "branin"]))
+    done = derby("run", "sweep.yaml")
+    assert done.returncode == 1
+    assert "20 of 40 studies done" in done.stdout
+    failed = [line for line in done.stdout.splitlines() if line.startswith("failed: ")]
+    assert len(failed) == 2
+    place = rf"{re.escape(str(tmp_path / 'mine.py'))}, line 6"
+    assert re.match(
+        rf"failed: random on value, repetition 0 and 18 studies more: {place}: task 'value'", failed[0]
+    )
+    assert len([*(tmp_path / "results" / "local" / "studies").iterdir()]) == 22
+
+
+def test_a_task_that_works_sometimes_is_not_given_up(write):
+    write(
+        "mine.py", BROKEN.replace("CHEAP", "True").replace("return missing", "return 1 / (config['x'] > 0.1)")
+    )
+    write("sweep.yaml", sweep(repetitions=20))
+    done = derby("run", "sweep.yaml")
+    assert 2 < len([line for line in done.stdout.splitlines() if line.startswith("failed: ")]) < 20
+    assert "studies more" not in done.stdout

@@ -1,0 +1,63 @@
+"""Trying a task out: what is wrong with one is found."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from harness.space import Float
+from harness.tryout import try_task
+from tasks.own.function import task
+
+COUNT = itertools.count()
+SHARED = []
+
+
+def failing(config):
+    raise ZeroDivisionError("made to fail")
+
+
+def drifting(config):
+    return float(next(COUNT))
+
+
+def knowing_its_end(config, epochs):
+    return [config["x"] + epochs] * epochs
+
+
+def interfering(config):
+    SHARED.append(1)
+    before = len(SHARED)
+    yield config["x"]
+    yield float(len(SHARED) == before)
+
+
+def diverging(config):
+    return float("nan")
+
+
+def sound(config, epochs):
+    return [config["x"] + epoch for epoch in range(epochs)]
+
+
+@pytest.mark.parametrize(
+    ("function", "epochs", "wrong", "words"),
+    [
+        (failing, 1, "it runs", "ZeroDivisionError: made to fail"),
+        (drifting, 1, "it repeats itself", "the same seed gave value"),
+        (knowing_its_end, 3, "a longer training contains a shorter one", "differs from the beginning"),
+        (interfering, 2, "a trial can be continued", "value 1.0 and then 0.0 in epoch 2"),
+        (diverging, 1, "its metrics are finite", "diverged, value = nan in epoch 1"),
+        (sound, 3, None, ""),
+    ],
+)
+def test_what_is_wrong_is_found(function, epochs, wrong, words):
+    made = task(
+        name=function.__name__, source="here", space={"x": Float(0, 1)}, direction="max", epochs=epochs
+    )(function)
+    tried = try_task(made())
+    bad = {check.what: check.words for check in tried.checks if check.good is False}
+    assert tried.good == (wrong is None)
+    if wrong is not None:
+        assert words in bad[wrong]
