@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import importlib.util
 import inspect
 import linecache
 import re
@@ -103,8 +104,10 @@ def read(path: Path) -> Source:
     try:
         with path.open("rb") as file:
             content = file.read(MOST_BYTES + 1)
-        text = content.decode()
-    except (OSError, UnicodeDecodeError) as error:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DerbyError(f"{path} is not UTF-8: {said(error)}; save it as UTF-8") from error
+    except OSError as error:
         raise DerbyError(
             f"cannot read {path}: {said(error)}; a path is relative to the folder that derby runs in, {Path.cwd()}"
         ) from error
@@ -195,7 +198,7 @@ def module_of(source: Source) -> ModuleType:
         raise DerbyError(
             f"{source.path}{_line_of(error, source)} cannot be loaded: {said(error)}{_hint(error, source)}"
         ) from error
-    beside = _beside(source, set(sys.modules) - before - {module.__name__})
+    beside = _beside(source, set(sys.modules) - before - {module.__name__}) or _imported_later(source)
     if beside:
         raise DerbyError(f"{source.path} imports {beside}, which lies beside it: {_ALONE}")
     _adopt(module, source)
@@ -227,15 +230,20 @@ def imported(text: str) -> dict[str, str]:
 
     Without what is tried only, the standard library, and what is recorded anyway.
     """
+    names = _imported_names(text)
+    known = packages_distributions() if names else {}
+    return {name: known.get(name, [name])[0] for name in names}
+
+
+def _imported_names(text: str) -> list[str]:
+    """Return the modules whose distributions `imported` returns."""
     names: dict[str, None] = {}
     for node in _untried(ast.parse(text)):
         if isinstance(node, ast.Import):
             names |= dict.fromkeys(alias.name.partition(".")[0] for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             names[node.module.partition(".")[0]] = None
-    wanted = [name for name in names if name not in sys.stdlib_module_names and name not in _OURS]
-    known = packages_distributions() if wanted else {}
-    return {name: known.get(name, [name])[0] for name in wanted}
+    return [name for name in names if name not in sys.stdlib_module_names and name not in _OURS]
 
 
 def _untried(node: ast.AST) -> Iterator[ast.AST]:
@@ -266,8 +274,23 @@ def _beside(source: Source, loaded: set[str]) -> str:
     return ""
 
 
+def _imported_later(source: Source) -> str:
+    """Return the file beside a source that an import inside one of its functions would find; empty where none would."""
+    folder = Path(source.path).resolve().parent
+    for name in _imported_names(source.text):
+        for path in (folder / f"{name}.py", folder / name / "__init__.py"):
+            if not path.is_file():
+                continue
+            spec = importlib.util.find_spec(name)
+            if spec is None or (spec.origin is not None and Path(spec.origin).resolve() == path):
+                return str(path)
+    return ""
+
+
 def _hint(error: BaseException, source: Source) -> str:
     """Say what to do where a file imports another one that lies beside it."""
+    if isinstance(error, ImportError) and "relative import" in str(error):
+        return f"; {_ALONE}"
     name = error.name if isinstance(error, ModuleNotFoundError) and error.name else ""
     folder = Path(source.path).parent / name.partition(".")[0]
     return f"; {_ALONE}" if name and (folder.is_dir() or folder.with_suffix(".py").is_file()) else ""
@@ -276,7 +299,7 @@ def _hint(error: BaseException, source: Source) -> str:
 def _line_of(error: BaseException, source: Source) -> str:
     """Return the line of a file in which an exception was raised."""
     if isinstance(error, SyntaxError):
-        return f", line {error.lineno}"
+        return "" if error.lineno is None else f", line {error.lineno}"
     lines = [
         line
         for frame, line in traceback.walk_tb(error.__traceback__)

@@ -258,7 +258,10 @@ def _tasks(spec: SweepSpec, problems: _Problems) -> dict[str, Budgeted]:
             problems.add(place, f"task {entry.name!r} cannot be used: {said(error)}")
             continue
         if label in tasks:
-            problems.add(place, f"task {label!r} is listed twice")
+            problems.add(
+                place,
+                f"task {label!r} is listed twice; of two files that call a task so, one needs another `name`",
+            )
         tasks[label] = budgeted
     return tasks
 

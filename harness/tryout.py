@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import random
 import resource
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
 
+from harness import files, registry
 from harness.budgets import epoch_costs
 from harness.checks import check_task, checked_evaluation, folder_kept
-from harness.errors import Interruption, said
-from harness.files import place_of
+from harness.errors import Interruption, UnknownNameError, said
+from harness.evaluator import task_of
+from harness.keys import TaskKey
 from harness.space import Config
 from harness.task import Checkpoint, Data, Task, checked_data, data_digest, read_only
 from harness.threads import bind, held_to
@@ -97,7 +102,7 @@ def try_task(task: Task, *, threads: int = 1, randoms: int = 3, seed: int = 0) -
     except Interruption:
         raise
     except BaseException as error:  # noqa: BLE001 - the boundary: code of others
-        place = place_of(error)
+        place = files.place_of(error)
         tried.checks.append(Check("it runs", False, f"{place}: {said(error)}" if place else said(error)))
     return tried
 
@@ -116,10 +121,12 @@ def _checks(tried: Tried, task: Task, threads: int, randoms: int, seed: int) -> 
     yield Check("it runs", True)
     yield _ended_well(tried, task)
     _, config, whole, _ = tried.evaluations[0]
+    _, other, whole_of_other, _ = tried.evaluations[-1]
     yield _repeats(trying, config, whole)
+    yield _repeats_elsewhere(trying, other, whole_of_other)
     if full > task.fidelity.low:
-        yield _prefix(trying, config, whole)
-        yield _continues(trying, config, whole, tried.evaluations[-1][1])
+        yield _prefix(trying, other, whole_of_other)
+        yield _continues(trying, config, whole, other)
     yield Check("it leaves its data as they are", data_digest(trying.data) == digest)
     yield _threads(threads_used, threads)
     seconds = [took for *_, took in tried.evaluations[1:] or tried.evaluations]
@@ -165,6 +172,35 @@ def _repeats(trying: _Trying, config: Config, whole: Evaluation) -> Check:
     np.random.seed(99)  # noqa: NPY002 - the global generator, which must not matter
     again = trying.evaluate(config, trying.task.fidelity.high)
     return Check("it repeats itself", *_equal(whole.curve, again.curve, "the same seed gave"))
+
+
+def _repeats_elsewhere(trying: _Trying, config: Config, whole: Evaluation) -> Check:
+    """Evaluate in another process, where Python hashes texts otherwise, so that sets have another order."""
+    what, task = "another process gives the same", trying.task
+    try:
+        registry.task(task.name, task.package)
+    except UnknownNameError as error:
+        return Check(what, None, f"it cannot be made there: {error}")
+    low = task.fidelity.low
+    given = (files.sources(), task.key, trying.threads, dict(config), low)
+    before = os.environ.get("PYTHONHASHSEED")
+    os.environ["PYTHONHASHSEED"] = "1" if before != "1" else "2"
+    try:
+        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as other:
+            found = other.submit(_evaluated, *given).result()
+    finally:
+        del os.environ["PYTHONHASHSEED"]
+        if before is not None:
+            os.environ["PYTHONHASHSEED"] = before
+    return Check(what, *_equal(whole.curve.prefix(low), found.curve, "the same seed gave"))
+
+
+def _evaluated(
+    sources: tuple[files.Source, ...], key: TaskKey, threads: int, config: Config, epochs: int
+) -> Evaluation:
+    """Evaluate in a process that has just begun."""
+    files.add(sources)
+    return _Trying(task_of(key), threads).evaluate(config, epochs)
 
 
 def _prefix(trying: _Trying, config: Config, whole: Evaluation) -> Check:

@@ -111,7 +111,7 @@ def task(
             raise ValueError(f"data are given, and {function.__name__} does not take `data`")
         return made(
             FunctionTask,
-            name or function.__name__,
+            name or (None if function.__name__ == "<lambda>" else function.__name__),
             {**about, "declared": declared, "function": staticmethod(function), "takes": takes},
             function.__module__,
             function.__doc__,

@@ -19,6 +19,9 @@ import derby
 def value(config, seed):
     return config["x"]
 """
+LAMBDA = """
+other = derby.task(space={"x": derby.Float(0, 1)}, direction="max")(lambda config: config["x"])
+"""
 SEARCHER = """
 from derby import Searcher, Suggestion
 
@@ -128,6 +131,9 @@ def test_it_runs_on_ray(write, run_sweep):
         (FUNCTION.replace("NAME", "'a b'"), "mine.py:value", "value has no usable name: 'a b'"),
         ("import derby\n\n1 / 0", "mine.py:value", r"mine.py, line 3 cannot be loaded: ZeroDivisionError"),
         ("import derby\nx = (", "mine.py:value", "mine.py, line 2 cannot be loaded: SyntaxError"),
+        ("x = 1\0", "mine.py:value", "mine.py cannot be loaded: SyntaxError"),
+        ("from . import helpers", "mine.py:value", "relative import .*stands alone"),
+        ("def f(): import helpers", "mine.py:value", "helpers.py, which lies beside it: .*stands alone"),
         ("import helpers", "mine.py:value", "No module named 'helpers'; .*stands alone"),
         ("import no_such_library_", "mine.py:value", "No module named 'no_such_library_'$"),
         (
@@ -151,6 +157,27 @@ def test_a_file_that_imports_another_beside_it_is_refused(write, tmp_path, monke
     write("mine.py", "import beside_it")
     with pytest.raises(DerbyError, match=r"mine.py imports \S+beside_it.py, which lies beside it"):
         registry.named_task("mine.py:value", {})
+
+
+def test_a_byte_order_mark_is_no_code_and_other_encodings_are_named(write, tmp_path):
+    write("mine.py", "\ufeff" + FUNCTION.replace("NAME", "None"))
+    assert registry.named_task("mine.py:value", {})[0].name == "value"
+    (tmp_path / "mine.py").write_bytes(b"# \xe4\n")
+    with pytest.raises(DerbyError, match=r"mine.py is not UTF-8: .*save it as UTF-8"):
+        registry.named_task("mine.py:value", {})
+
+
+def test_a_lambda_has_the_name_that_it_has_in_the_file(write):
+    write("mine.py", FUNCTION.replace("NAME", "None") + LAMBDA)
+    assert registry.named_task("mine.py:other", {})[0].name == "other"
+
+
+def test_two_files_whose_tasks_have_one_name_are_told_what_to_do(write, tmp_path):
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        write(f"{folder}/mine.py", FUNCTION.replace("NAME", "None") + f"# {folder}\n")
+    with pytest.raises(SweepError, match="'value' is listed twice; of two files .* needs another `name`"):
+        parse_sweep(sweep("a/mine.py:value", tasks=["a/mine.py:value", "b/mine.py:value"]), "a")
 
 
 def test_what_a_file_imports_is_what_it_needs():

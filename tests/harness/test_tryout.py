@@ -6,6 +6,7 @@ import itertools
 
 import pytest
 
+from harness import registry
 from harness.space import Float
 from harness.tryout import try_task
 from tasks.own.function import task
@@ -61,3 +62,15 @@ def test_what_is_wrong_is_found(function, epochs, wrong, words):
     assert tried.good == (wrong is None)
     if wrong is not None:
         assert words in bad[wrong]
+
+
+def test_what_differs_between_processes_is_found(tmp_path):
+    (tmp_path / "sets.py").write_text(
+        "import derby\n\n"
+        "@derby.task(space={'x': derby.Float(0, 1)}, direction='max')\n"
+        "def first_of_a_set(config):\n"
+        "    return int(next(iter({str(i) for i in range(1000)})))\n"
+    )
+    made, _ = registry.named_task(f"{tmp_path / 'sets.py'}:first_of_a_set", {})
+    (bad,) = (check for check in try_task(made(), randoms=0).checks if check.good is False)
+    assert (bad.what, bad.words[:20]) == ("another process gives the same", "the same seed gave v")
