@@ -130,6 +130,8 @@ def member(reference: Reference, base: type[T]) -> type[T]:
     own = members(source, base)
     if reference.member not in own:
         found = vars(module_of(source)).get(reference.member)
+        if found in own.values():  # a second name of one that has another
+            return found
         instead = "" if found is None else f", and {reference.member} is {_what(found)}"
         raise UnknownNameError(
             f"{reference.path} has no {_kind(base)} called {reference.member!r}{instead}; "
@@ -323,4 +325,4 @@ def _kind(base: type) -> str:
 
 
 def _what(found: object) -> str:
-    return f"an abstract {found.__name__}" if inspect.isclass(found) else f"a {type(found).__name__}"
+    return f"a class {found.__name__}" if inspect.isclass(found) else f"a {type(found).__name__}"

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
+import pickle
 import random
 import resource
+import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -183,19 +186,30 @@ def _repeats_elsewhere(trying: _Trying, config: Config, whole: Evaluation) -> Ch
         return Check(what, None, f"it cannot be made there: {error}")
     low = task.fidelity.low
     given = (files.sources(), task.key, trying.threads, dict(config), low)
-    before = os.environ.get("PYTHONHASHSEED")
-    os.environ["PYTHONHASHSEED"] = "1" if before != "1" else "2"
-    try:
-        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as other:
-            found = other.submit(_evaluated, *given).result()
-    finally:
-        del os.environ["PYTHONHASHSEED"]
-        if before is not None:
-            os.environ["PYTHONHASHSEED"] = before
+    seed = "1" if os.environ.get("PYTHONHASHSEED") != "1" else "2"
+    with tempfile.TemporaryDirectory() as folder:
+        asked, answer = Path(folder) / "asked", Path(folder) / "answer"
+        asked.write_bytes(pickle.dumps(given))
+        done = subprocess.run(  # noqa: S603 - this Python, our own code
+            [sys.executable, "-P", "-c", _ELSEWHERE, asked, answer],
+            env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, text=True, errors="replace", check=False,
+        )  # fmt: skip
+        if done.returncode:
+            return Check(
+                what, False, (done.stderr.strip().splitlines() or [f"it ended with {done.returncode}"])[-1]
+            )
+        found = pickle.loads(answer.read_bytes())  # noqa: S301 - just written by ourselves
     return Check(what, *_equal(whole.curve.prefix(low), found.curve, "the same seed gave"))
 
 
-def _evaluated(
+_ELSEWHERE: Final = (
+    "import pickle, sys, derby; from harness.tryout import evaluated; from pathlib import Path; "
+    "given = pickle.loads(Path(sys.argv[1]).read_bytes()); "
+    "Path(sys.argv[2]).write_bytes(pickle.dumps(evaluated(*given)))"
+)
+
+
+def evaluated(
     sources: tuple[files.Source, ...], key: TaskKey, threads: int, config: Config, epochs: int
 ) -> Evaluation:
     """Evaluate in a process that has just begun."""

@@ -125,8 +125,10 @@ class OwnTask(Task):
         if data is None:
             return {}
         loaded: Any = data() if callable(data) else data
-        if isinstance(loaded, tuple) and len(loaded) == 2:
-            loaded = split_up(*loaded)
+        if isinstance(loaded, tuple):
+            loaded = split_up(*_inputs_and_targets(loaded))
+        if isinstance(loaded, Mapping):
+            loaded = {name: _texts(array) for name, array in loaded.items()}
         return {name: np.array(array) for name, array in checked_data(loaded).items()}
 
     def cost(self, config: Config) -> float:
@@ -216,6 +218,34 @@ def checked_row(given: Mapping[str, float], curve: Curve, number: int) -> dict[s
 def not_finite(row: Mapping[str, float]) -> str:
     """Say which metrics are NaN or infinite; empty where none is."""
     return ", ".join(f"{name} = {value}" for name, value in row.items() if not math.isfinite(value))
+
+
+def _inputs_and_targets(given: tuple[Any, ...]) -> tuple[Any, Any]:
+    """Return what is given as inputs and targets.
+
+    Raises:
+        DataError: It is something else.
+    """
+    if len(given) != 2 or any(isinstance(part, tuple) for part in given):
+        kinds = ", ".join(type(part).__name__ for part in given)
+        raise DataError(
+            f"data gave a tuple of {kinds}; expected (x, y), all examples, which are split, or a mapping of the names "
+            f"{', '.join(PARTS)} to arrays"
+        )
+    x, y = given
+    if len(x) != len(y):
+        raise DataError(f"data gave {len(x)} inputs and {len(y)} targets; expected as many of both")
+    return x, y
+
+
+def _texts(array: Any) -> Any:
+    """Return an array of Python's texts, as pandas has them, as one of numpy's; anything else as it is."""
+    values = np.asarray(array) if hasattr(array, "__array__") else array
+    if getattr(getattr(values, "dtype", None), "kind", "") == "O" and all(
+        isinstance(value, str) for value in values.flat
+    ):
+        return values.astype(str)
+    return values
 
 
 def split_up(x: Any, y: Any) -> dict[str, Any]:

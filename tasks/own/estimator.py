@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from harness.errors import TaskError, typed
 from harness.keys import derive_seed
 from harness.space import Condition, Config, Domain, Space
 from harness.task import Data, RegretScale
@@ -153,6 +155,9 @@ class EstimatorTask(OwnTask):
     def estimator(self, config: Config, seed: int) -> Any:
         """Build an estimator, seeded and with so many threads as an evaluation has."""
         estimator = type(self).build(config)
+        if inspect.isclass(estimator) or not hasattr(estimator, "get_params"):
+            raise TaskError(f"the function that builds the estimator must return one, got {typed(estimator)}")
+        estimator = importlib.import_module("sklearn.base").clone(estimator)  # it may be one for all
         ours = {}
         for name, value in estimator.get_params(deep=True).items():
             last = name.rpartition("__")[2]

@@ -6,6 +6,7 @@ import random
 
 import numpy as np
 import pytest
+from sklearn.ensemble import RandomForestClassifier
 
 from harness.budgets import Budgeted
 from harness.errors import DataError, TaskError
@@ -46,8 +47,6 @@ def blobs():
 
 
 def forest(config):
-    from sklearn.ensemble import RandomForestClassifier
-
     return RandomForestClassifier(5, n_jobs=2, **config)
 
 
@@ -197,6 +196,40 @@ def test_arrays_that_are_missing_are_named():
         "test_accuracy"
         not in evaluate(sklearn_task(forest, four, space=FOREST, name="four", test=False)).curve
     )
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (((blobs()[0], blobs()[1]), (1, 2)), "a tuple of tuple, tuple; expected \\(x, y\\), all examples"),
+        ((*blobs(), 3), "a tuple of ndarray, ndarray, int"),
+        ((blobs()[0], blobs()[1][:9]), "200 inputs and 9 targets"),
+    ],
+)
+def test_data_that_are_no_inputs_and_targets_are_refused(data, words):
+    with pytest.raises(DataError, match=words):
+        sklearn_task(forest, data, space=FOREST, name="odd", source="here")().load()
+
+
+def test_texts_as_pandas_has_them_are_classes():
+    x, y = blobs()
+    texts = np.array(["no", "yes"], object)[y]
+    named = sklearn_task(forest, (x, texts), space=FOREST, name="texts", source="here")
+    numbered = sklearn_task(forest, (x, y), space=FOREST, name="numbers", source="here")
+    assert evaluate(named).curve["val_accuracy"] == evaluate(numbered).curve["val_accuracy"]
+
+
+@pytest.mark.parametrize("built", [None, RandomForestClassifier])
+def test_what_is_no_estimator_is_refused(built):
+    with pytest.raises(TaskError, match="must return one, got"):
+        evaluate(sklearn_task(lambda config: built, blobs, space=FOREST, name="none", source="here"))
+
+
+def test_an_estimator_that_is_always_the_same_one_is_seeded_each_time():
+    shared = RandomForestClassifier(3)
+    made = sklearn_task(lambda config: shared, blobs, space=FOREST, name="shared", source="here")()
+    seeds = [made.estimator({}, seed).random_state for seed in (1, 2)]
+    assert (seeds, shared.random_state) == ([1, 2], None)
 
 
 def test_methods_that_search_fidelities_are_refused_where_there_are_none():
