@@ -130,8 +130,8 @@ def member(reference: Reference, base: type[T]) -> type[T]:
     own = members(source, base)
     if reference.member not in own:
         found = vars(module_of(source)).get(reference.member)
-        if found in own.values():  # a second name of one that has another
-            return found
+        if (same := next((kind for kind in own.values() if kind is found), None)) is not None:
+            return same  # by a second name
         instead = "" if found is None else f", and {reference.member} is {_what(found)}"
         raise UnknownNameError(
             f"{reference.path} has no {_kind(base)} called {reference.member!r}{instead}; "

@@ -74,7 +74,7 @@ def configure_threads(n: int, gpu_share: float = 1.0) -> None:
     except RuntimeError as error:
         raise RuntimeError(
             f"TensorFlow is in use already and cannot be given {n} threads: call configure_threads first "
-            f"in the process ({error})"
+            f"in the process; a task's own file uses TensorFlow inside its functions only ({error})"
         ) from error
     tf.config.experimental.enable_op_determinism()
     # A fused matrix product and ReLU makes 0 of NaN, so that a network that has diverged looks alive.

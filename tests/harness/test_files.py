@@ -180,6 +180,11 @@ def test_two_files_whose_tasks_have_one_name_are_told_what_to_do(write, tmp_path
         parse_sweep(sweep("a/mine.py:value", tasks=["a/mine.py:value", "b/mine.py:value"]), "a")
 
 
+def test_a_second_name_of_a_task_is_one(write):
+    write("mine.py", FUNCTION.replace("NAME", "None") + "best = value")
+    assert registry.named_task("mine.py:best", {})[0].name == "value"
+
+
 def test_what_a_file_imports_is_what_it_needs():
     text = "import os, numpy, keras.layers\ndef f():\n from sklearn import svm\ntry:\n import torch\nexcept E:\n 0"
     assert files.imported(text) == {"keras": "keras", "sklearn": "scikit-learn"}
