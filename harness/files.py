@@ -129,9 +129,10 @@ def member(reference: Reference, base: type[T]) -> type[T]:
     source = read(reference.path)
     own = members(source, base)
     if reference.member not in own:
-        found = vars(module_of(source)).get(reference.member)
-        if (same := next((kind for kind in own.values() if kind is found), None)) is not None:
-            return same  # by a second name
+        found: object = vars(module_of(source)).get(reference.member)
+        for kind in own.values():
+            if kind is found:
+                return kind  # by a second name
         instead = "" if found is None else f", and {reference.member} is {_what(found)}"
         raise UnknownNameError(
             f"{reference.path} has no {_kind(base)} called {reference.member!r}{instead}; "
@@ -325,4 +326,7 @@ def _kind(base: type) -> str:
 
 
 def _what(found: object) -> str:
-    return f"a class {found.__name__}" if inspect.isclass(found) else f"a {type(found).__name__}"
+    if not inspect.isclass(found):
+        return f"a {type(found).__name__}"
+    lacking = ", ".join(sorted(getattr(found, "__abstractmethods__", ())))
+    return f"the class {found.__name__}{f', which lacks {lacking}' if lacking else ''}"

@@ -180,6 +180,12 @@ def test_two_files_whose_tasks_have_one_name_are_told_what_to_do(write, tmp_path
         parse_sweep(sweep("a/mine.py:value", tasks=["a/mine.py:value", "b/mine.py:value"]), "a")
 
 
+def test_what_a_class_lacks_is_said(write):
+    write("mine.py", SEARCHER.replace("_tell", "_told"))
+    with pytest.raises(DerbyError, match="Mine is the class Mine, which lacks _tell; valid: none"):
+        registry.named_searcher("mine.py:Mine")
+
+
 def test_a_second_name_of_a_task_is_one(write):
     write("mine.py", FUNCTION.replace("NAME", "None") + "best = value")
     assert registry.named_task("mine.py:best", {})[0].name == "value"
