@@ -5,18 +5,20 @@ from __future__ import annotations
 import importlib.util
 import platform
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import PackageNotFoundError, distributions, metadata, version
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 
 from harness.arithmetic import in_use
 from harness.errors import MissingLibraryError
 from harness.keys import digest
+
+T = TypeVar("T")
 
 
 class InUse(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -72,6 +74,33 @@ def numbers_of(description: Description | Mapping[str, Any]) -> dict[str, Any]:
     """Return what of a machine's description can change numbers, as JSON."""
     content: dict[str, Any] = msgspec.to_builtins(description)
     return {name: value for name, value in content.items() if name not in FOR_PEOPLE}
+
+
+def kinds(machines: Iterable[T], content: Callable[[T], Mapping[str, Any]]) -> list[list[T]]:
+    """Group machines whose descriptions do not contradict each other.
+
+    One machine is described once for each set of libraries, those of the task that trains: descriptions that differ
+    in which libraries they name, and not in the version of one that both name, are of one kind.
+
+    Args:
+        machines: The machines.
+        content: What of a machine's description counts, such as `numbers_of`.
+
+    Returns:
+        The groups, in the order of their first machines.
+    """
+    found: list[tuple[dict[str, Any], dict[str, str], list[T]]] = []
+    for machine in machines:
+        rest = dict(content(machine))
+        named: Mapping[str, str] = rest.pop("versions", {})
+        for other, known, group in found:
+            if other == rest and all(known.get(name, version) == version for name, version in named.items()):
+                known.update(named)
+                group.append(machine)
+                break
+        else:
+            found.append((rest, dict(named), [machine]))
+    return [group for *_, group in found]
 
 
 def describe_machine(device: str, threads: int, libraries: Mapping[str, str]) -> Machine:

@@ -10,8 +10,7 @@ from pathlib import Path
 
 from harness.errors import RecordError
 from harness.events import EXHAUSTED, ended_short
-from harness.keys import digest
-from harness.machine import Description, numbers_of
+from harness.machine import Description, kinds, numbers_of
 from harness.plan import Plan, StudyPlan, TaskPlan
 from harness.progress import Snapshot
 from harness.trial import Fidelity
@@ -145,11 +144,8 @@ def machines_of(root: Path, records: Records) -> list[str]:
     """Describe the machines a sweep was trained on: one of each kind that can give other numbers."""
     ids = {machine for _, record in records for machine in record.machines}
     layout = Layout(root)
-    kinds: dict[str, list[Description]] = {}
-    for machine in sorted(ids):
-        about = read_machine(layout.machine(machine))
-        kinds.setdefault(digest(numbers_of(about)), []).append(about)
-    return [_described(alike) for alike in kinds.values()]
+    machines = [read_machine(layout.machine(machine)) for machine in sorted(ids)]
+    return [_described(alike) for alike in kinds(machines, numbers_of)]
 
 
 def _described(alike: Sequence[Description]) -> str:
@@ -157,7 +153,8 @@ def _described(alike: Sequence[Description]) -> str:
     about = alike[0]
     processors = " or ".join(sorted({each.processor for each in alike if each.processor}))
     kernels = ", ".join(f"{owner} {blas}" for owner, blas in sorted(about.arithmetic.blas.items()))
-    libraries = ", ".join(f"{name} {number}" for name, number in sorted(about.versions.items()))
+    versions = {name: number for each in alike for name, number in each.versions.items()}
+    libraries = ", ".join(f"{name} {number}" for name, number in sorted(versions.items()))
     threads = f"{about.threads or '?'} threads"
     parts = [processors, about.device, threads, about.arithmetic.level, kernels, libraries]
     return ", ".join(part for part in parts if part)

@@ -28,8 +28,7 @@ from analysis.words import (
     ranks_of,
     short,
 )
-from harness.keys import canonical_json
-from harness.machine import numbers_of
+from harness.machine import kinds, numbers_of
 from harness.plan import study_label
 
 
@@ -374,15 +373,19 @@ def notices(inputs: Inputs) -> list[str]:
             f"Incomplete: {absent} of {len(tables.studies)} planned studies are not finished and not used; "
             "they are listed under Completeness and named in the captions."
         )
-    machines = tables.provenance.get("machines") or []
-    if len(machines) > 1:
+    machines = [
+        {name: value for name, value in machine.items() if name != "id"}
+        for machine in tables.provenance.get("machines") or []
+    ]
+    clocks = len(kinds(machines, dict))
+    if clocks > 1:
         items.append(
-            f"Seconds of this one sweep were measured on {len(machines)} different machines: compare them with care."
+            f"Seconds of this one sweep were measured on {clocks} different machines: compare them with care."
         )
-    kinds = {canonical_json(numbers_of({**machine, "id": ""})) for machine in machines}
-    if len(kinds) > 1:
+    numbers = len(kinds(machines, numbers_of))
+    if numbers > 1:
         items.append(
-            f"Trainings come from {len(kinds)} kinds of machine that can give other numbers (device, threads, "
+            f"Trainings come from {numbers} kinds of machine that can give other numbers (device, threads, "
             "arithmetic or versions differ; see Provenance): expect them to repeat exactly on their own kind only."
         )
     ended = short(tables, list(tables.tasks.index))

