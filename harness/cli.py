@@ -466,7 +466,7 @@ def gate(
         str,
         typer.Argument(
             metavar="SWEEP",
-            help="A method's name, for all recordings that come with the project, or a sweep file of one method.",
+            help="A method's name, for the project's recordings and some public tables, or a sweep file of one method.",
         ),
     ],
     baseline: Annotated[

@@ -30,6 +30,14 @@ if TYPE_CHECKING:
 REPLAY: Final = "replay"
 """The task that replays recordings."""
 
+TABLES: Final = (
+    "hpobench_mlp/credit_g",
+    "hpobench_mlp/vehicle",
+    "hpolib_fcnet/parkinsons_telemonitoring",
+    "nasbench201/cifar100",
+)
+"""Public tables that stand beside the recordings, where the package that has them is installed."""
+
 FULL_EVALUATIONS: Final = 30
 """Budget of a study where only a method is named, in evaluations at full fidelity."""
 
@@ -96,7 +104,8 @@ def describe(sweep: str) -> Described:
     """Return what a sweep is here.
 
     Args:
-        sweep: A sweep file, or the name of a method, which stands for all shipped recordings that it can search.
+        sweep: A sweep file, or the name of a method, which stands for all shipped recordings, and some public tables,
+            that it can search.
 
     Raises:
         DerbyError: It cannot be run here.
@@ -144,7 +153,7 @@ def describe(sweep: str) -> Described:
 
 
 def _on_recordings(method: str) -> dict[str, Any]:
-    """Return the content of a sweep of a method over all shipped recordings that it can search."""
+    """Return the content of a sweep of a method over the shipped recordings and `TABLES` that it can search."""
     from harness import registry
     from harness.sweep import make_sweep
 
@@ -157,11 +166,11 @@ def _on_recordings(method: str) -> dict[str, Any]:
     }
     fitting: list[str] = []
     reasons: list[str] = []
-    for name in registry.task(REPLAY).shipped():  # type: ignore[attr-defined]
-        task = f"{REPLAY}/{name}"
+    recordings = registry.task(REPLAY).shipped()  # type: ignore[attr-defined]
+    for task in (*(f"{REPLAY}/{name}" for name in recordings), *TABLES):
         try:
             make_sweep({**content, "tasks": [task]}, f"gate of {method}")
-        except SweepError as error:
+        except DerbyError as error:
             reasons.append(str(error))
         else:
             fitting.append(task)

@@ -46,7 +46,7 @@ def pytest_xdist_make_scheduler(config, log):
     return groups.scheduler(config, log)
 
 
-MAY_LOAD_TENSORFLOW = ("tensorflow", "ray", "cluster")
+MAY_LOAD_TENSORFLOW = ("tensorflow", "ray", "cluster", "slow")
 _loaded_as_marked = False
 
 

@@ -119,7 +119,13 @@ def test_a_worse_candidate_fails_wherever_it_was_interrupted(place):
     command = [sys.executable, "-m", "harness.cli", "gate", *common, "--looks", "1000"]
     environment = {**os.environ, "PYTHONPATH": str(place / "plugin")}
     process = subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        # A shell that runs the tests in the background has them, and so their children, ignore Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - no threads here
     )
     measured = "gates/*/*/measured.jsonl"
     deadline = time.monotonic() + 120

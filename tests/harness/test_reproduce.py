@@ -211,7 +211,7 @@ class Bowl(Task):
 
 @pytest.fixture
 def bowl(monkeypatch):
-    monkeypatch.setattr(registry, "tasks", lambda: {"bowl": Bowl})
+    monkeypatch.setattr(registry, "tasks", lambda: registry.Found({"bowl": Bowl}))
 
 
 def test_a_plugins_report_is_collected_and_compared(bowl, tmp_path):
@@ -288,7 +288,7 @@ def test_a_search_that_failed_in_the_first_repetition_is_retrained_in_the_others
                 raise RuntimeError("a bug")
             return super().evaluate(config, epochs=epochs, seed=seed, **rest)
 
-    monkeypatch.setattr(registry, "tasks", lambda: {"longer": Longer})
+    monkeypatch.setattr(registry, "tasks", lambda: registry.Found({"longer": Longer}))
     first = reproduce.prepare("T3", Setting(repetitions=3)).sweep.studies[0].key
     _, done = go(tmp_path, "T3", Setting(repetitions=3))
     assert len(done.failed) == 1
@@ -327,7 +327,7 @@ def test_a_best_of_fewer_epochs_is_looked_into_after_these(monkeypatch, tmp_path
             shown = np.zeros(2, int)
             return Inspection({"a": after}, {"a": after}, np.zeros((2, 4, 4), np.uint8), shown, shown, ("a",))
 
-    monkeypatch.setattr(registry, "tasks", lambda: {"worsening": Worsening})
+    monkeypatch.setattr(registry, "tasks", lambda: registry.Found({"worsening": Worsening}))
     _, done = go(tmp_path, "T4", Setting())
     (best,) = published.selected(done.lines[0].tables, "worsening", "rungs").to_dict("records")
     assert best["epochs"] < 9
@@ -341,7 +341,7 @@ def test_a_search_that_is_declared_wrongly_is_named(monkeypatch):
     class Wrong(Bowl):
         experiments = (Experiment("T5", "typo", search=Search("random", {"evaluation": 5})),)
 
-    monkeypatch.setattr(registry, "tasks", lambda: {"bowl": Wrong})
+    monkeypatch.setattr(registry, "tasks", lambda: registry.Found({"bowl": Wrong}))
     with pytest.raises(SweepError, match="^report T5, experiment 'typo', budget.evaluation: unknown field"):
         reproduce.prepare("T5", Setting())
 
