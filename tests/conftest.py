@@ -15,6 +15,8 @@ from harness.arithmetic import Arithmetic, declare
 
 # As the command line does, before anything loads numpy; `test_other_processors.py` runs a part with other kernels.
 declare(Arithmetic(os.environ.get("DERBY_TEST_ARITHMETIC", "portable")))
+# Ray's workers would otherwise yield to the other test process, and wait ten times as long where cores are busy.
+os.environ.setdefault("RAY_worker_niceness", "0")
 pytest.register_assert_rewrite("searchers.conformance", "tasks.conformance")
 # The same examples every time, so that a change that passed here passes elsewhere; the profiles of hypothesis, such
 # as `--hypothesis-profile=default`, look for new ones.
