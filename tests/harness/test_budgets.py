@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+import typer
 from records import study_records
 
 from harness.budgets import POINTS, epoch_costs
@@ -160,7 +161,7 @@ def test_a_study_cut_off_anywhere_goes_on_to_the_same_end(run_sweep, plugin, tmp
 
 def test_an_exhausted_study_and_its_unit_are_named(run_sweep, plugin, tmp_path, monkeypatch, capsys):
     from analysis import words
-    from harness import cli
+    from harness.commands import running
     from results.tables import read_tables
 
     text = SWEEP.replace(
@@ -169,13 +170,13 @@ def test_an_exhausted_study_and_its_unit_are_named(run_sweep, plugin, tmp_path, 
     (tmp_path / "costly.yaml").write_text(text)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "200")
-    with pytest.raises(cli.typer.Exit):
-        cli.run(tmp_path / "costly.yaml", results=run_sweep.root)
+    with pytest.raises(typer.Exit):
+        running.run(tmp_path / "costly.yaml", results=run_sweep.root)
     sentence = (
         "short of its budget: grid on recorded, repetition 2: ended after 6.75 of 60 recorded seconds; its"
     )
     assert sentence in capsys.readouterr().out
-    cli.status("costly", results=run_sweep.root)
+    running.status("costly", results=run_sweep.root)
     assert sentence in capsys.readouterr().out
     tables = read_tables(run_sweep.root, "costly")
     assert "grid on recorded (6.75 of 60 recorded seconds, 3 repetitions)" in words.short(

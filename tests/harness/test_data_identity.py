@@ -117,7 +117,7 @@ def test_documented_tasks_know_their_data_without_loading_them(monkeypatch):
 
 
 def test_what_is_recorded_is_found_by_its_file_where_the_data_are_gone(measured, monkeypatch, capsys):
-    from harness import cli
+    from harness.commands import running
 
     _, _, values = measured("1 2 3")
     assert values == [2.0, 2.0]
@@ -125,5 +125,5 @@ def test_what_is_recorded_is_found_by_its_file_where_the_data_are_gone(measured,
     file = measured.file.with_name("measured.yaml")
     file.write_text(recorded.read_text())
     measured.file.unlink()
-    cli.status(str(file), results=measured.file.parent / "results")
+    running.status(str(file), results=measured.file.parent / "results")
     assert "random" in capsys.readouterr().out

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+import typer
 from records import lines_of, rewrite, study_records
 
 from harness.driver import Driver
@@ -315,7 +316,7 @@ def test_a_study_that_ends_with_budget_left_is_named_everywhere(
 ):
     from analysis.report.page import build
     from analysis.statistics.completeness import ended_short
-    from harness import cli
+    from harness.commands import running
     from results.tables import read_tables
 
     progress = run_sweep(SHORT)
@@ -325,13 +326,13 @@ def test_a_study_that_ends_with_budget_left_is_named_everywhere(
     (tmp_path / "short.yaml").write_text(SHORT)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "200")
-    for call in (lambda: cli.run(tmp_path / "short.yaml", results=run_sweep.root), None):
+    for call in (lambda: running.run(tmp_path / "short.yaml", results=run_sweep.root), None):
         try:
             if call:
                 call()
             else:
-                cli.status("short", results=run_sweep.root)
-        except cli.typer.Exit as end:
+                running.status("short", results=run_sweep.root)
+        except typer.Exit as end:
             assert end.exit_code == 0
         said = capsys.readouterr().out
         for label in labels:

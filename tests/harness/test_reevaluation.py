@@ -9,13 +9,14 @@ import time
 from pathlib import Path
 
 import pytest
+import typer
 from hypothesis import given
 from hypothesis import strategies as st
 from records import study_records
 from test_crash import start
 from test_driver import Shuffled
 
-from harness import cli
+from harness.commands import running
 from harness.errors import SweepError
 from harness.events import Told
 from harness.executors.serial import SerialExecutor
@@ -199,7 +200,7 @@ def test_failures_are_recorded_and_told_apart_from_bugs(run_sweep, plugin, tmp_p
     label, message = next(iter(progress.unreevaluated.items()))
     assert re.fullmatch(r"\w+ on troublesome.*, repetition \d, re-evaluation \d", label)
     assert "ZeroDivisionError: a bug at odd seeds" in message
-    cli.status("again", results=run_sweep.root)
+    running.status("again", results=run_sweep.root)
     said = capsys.readouterr().out
     assert f"re-evaluations of the winners: {(~odd).sum()} of 36 of the studies that are done (" in said
     assert f"{(~odd).sum()} diverged)" in said
@@ -254,7 +255,7 @@ def test_they_are_planned_counted_exported_and_published(run_sweep, plugin, tmp_
     monkeypatch.setenv("COLUMNS", "200")
     text, file = sweep() + AGAIN, tmp_path / "again.yaml"
     file.write_text(text)
-    cli.plan(file, results=run_sweep.root)
+    running.plan(file, results=run_sweep.root)
     said = " ".join(capsys.readouterr().out.split())
     assert "re-evaluations done" in said
     assert "3 fresh seeds, charged to nobody: 36 re-evaluations." in said
@@ -278,7 +279,7 @@ def test_they_are_planned_counted_exported_and_published(run_sweep, plugin, tmp_
     ):
         publish(tables, tmp_path / "published", "again", draw)
     run_sweep(text)
-    cli.plan(file, results=run_sweep.root)
+    running.plan(file, results=run_sweep.root)
     assert "18/18" in capsys.readouterr().out
     tables = read_tables(run_sweep.root, "again")
     export(tables, tmp_path / "tidy")
@@ -322,8 +323,8 @@ def test_the_earliest_of_the_best_is_the_winner(values, direction):
 def test_the_run_says_how_many_there_were(run_sweep, plugin, tmp_path, capsys):
     file = tmp_path / "again.yaml"
     file.write_text(sweep() + AGAIN)
-    with pytest.raises(cli.typer.Exit) as end:
-        cli.run(file, results=run_sweep.root)
+    with pytest.raises(typer.Exit) as end:
+        running.run(file, results=run_sweep.root)
     assert end.value.exit_code == 0
     said = capsys.readouterr().out
     assert "re-evaluations 36/36" in said

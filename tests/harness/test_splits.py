@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from records import study_records
 
-from harness import cli, registry
+from harness import registry
+from harness.commands import running
 from harness.errors import RecordError, SweepError
 from harness.keys import EvaluationKey, StudyKey, TaskKey
 from harness.sweep import parse_sweep
@@ -138,7 +139,7 @@ def test_tasks_without_a_split_are_named(plugin):
 
 def test_the_plan_says_so(plugin, tmp_path, capsys):
     (tmp_path / "s.yaml").write_text(DRAWN)
-    cli.plan(tmp_path / "s.yaml", results=tmp_path / "results")
+    running.plan(tmp_path / "s.yaml", results=tmp_path / "results")
     assert "Each repetition draws its own training/validation split" in capsys.readouterr().out
 
 

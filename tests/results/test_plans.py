@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from harness import cli
+from harness.commands import running
 from harness.errors import RecordError, SweepError
 from harness.launch import Placement, launch
 from harness.plan import Compare
@@ -215,6 +215,6 @@ def test_a_provenance_that_says_something_else_is_refused_by_file(tmp_path):
 
 def test_the_plan_is_shown(tmp_path, capsys):
     (tmp_path / "s.yaml").write_text(SWEEP.format(repetitions=1) + COMPARE)
-    cli.plan(tmp_path / "s.yaml", results=tmp_path)
+    running.plan(tmp_path / "s.yaml", results=tmp_path)
     said = capsys.readouterr().out
     assert "To be compared: optuna_tpe with random; by anytime values, at the level 0.01." in said

@@ -1,0 +1,78 @@
+"""What all commands share that run a sweep: how a run ends, and how it is told."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import typer
+
+from harness.commands.codes import SOME_FAILED
+from harness.commands.terminal import new_console, say
+from harness.output import may_be_lost
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from harness.launch import Placement
+    from harness.progress import Progress
+    from harness.sweep import Sweep
+
+
+@contextmanager
+def while_running() -> Iterator[None]:
+    """Run sweeps in this context: output may be lost meanwhile, and an interruption says how to go on."""
+    from harness.launch import INTERRUPTED, InterruptedRunError
+
+    with may_be_lost():
+        try:
+            yield
+        except InterruptedRunError as interruption:
+            say(str(interruption))
+            raise typer.Exit(INTERRUPTED) from None
+
+
+def launched(sweep: Sweep, results: Path, placement: Placement) -> Progress:
+    """Run a sweep that serves another command, whose end is reached only where all its studies ended well."""
+    from harness.launch import launch
+
+    with while_running():
+        progress = launch(sweep, results, placement, new_console())
+    if not progress.ended_well:
+        report_end(sweep, progress, results)
+        raise typer.Exit(SOME_FAILED)
+    return progress
+
+
+def report_end(sweep: Sweep, progress: Progress, results: Path) -> None:
+    """Say what a run did, what failed, and what to do next."""
+    from harness.display import duration
+    from harness.events import ended_short
+
+    if progress.complete == progress.studies and not progress.trained and not progress.unreevaluated:
+        text = f"sweep {sweep.name!r}: all {progress.studies} studies were done already; nothing was trained"
+    else:
+        trained = f"trained {progress.trained} evaluations" if progress.trained else "nothing was trained"
+        text = (
+            f"sweep {sweep.name!r}: {progress.complete + progress.done} of {progress.studies} studies done in "
+            f"{duration(progress.elapsed)}; {trained}, reused {progress.reused} recorded ones, merged "
+            f"{progress.merged} equal requests"
+        )
+    say(text)
+    for label, short in progress.short.items():
+        say(f"short of its budget: {ended_short(label, *short)}", style="yellow")
+    alike: dict[str, list[str]] = {}
+    for label, message in progress.failed.items():
+        alike.setdefault(message, []).append(label)
+    for message, (label, *others) in alike.items():
+        more = f" and {len(others)} studies more" if others else ""
+        say(f"failed: {label}{more}: {message}", style="red")
+    if progress.reevaluations:
+        done = progress.reevaluated_before + progress.reevaluated
+        say(f"re-evaluations of winners: {done} of {progress.reevaluations} on record")
+    for label, message in progress.unreevaluated.items():
+        say(f"failed: {label}: {message}", style="red")
+    if progress.failed:
+        say(f"{len(progress.failed)} studies failed; run again to retry them")
+    say(f"next: derby report {sweep.name} --results {results}")

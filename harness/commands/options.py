@@ -1,0 +1,100 @@
+"""Arguments and options that several commands have, with their defaults."""
+
+from __future__ import annotations
+
+import os
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from harness.errors import SweepError
+
+if TYPE_CHECKING:
+    from harness.launch import Placement
+
+
+class MismatchName(StrEnum):
+    """What to do with a study whose replay departs from its journal."""
+
+    fail = "fail"
+    restart = "restart"
+    tell = "tell"
+
+
+class ExecutorName(StrEnum):
+    """Where evaluations run."""
+
+    serial = "serial"
+    ray = "ray"
+
+
+SweepFile = Annotated[Path, typer.Argument(metavar="SWEEP", help="A sweep file (YAML).")]
+SweepName = Annotated[str, typer.Argument(metavar="SWEEP", help="A sweep's name, or its file.")]
+Results = Annotated[Path, typer.Option(envvar="DERBY_RESULTS", help="The results folder.")]
+Out = Annotated[Path | None, typer.Option(help="Folder to write; in the sweep's folder by default.")]
+Executors = Annotated[ExecutorName, typer.Option(help="Where evaluations run.")]
+DataFolder = Annotated[
+    Path | None,
+    typer.Option(envvar="DERBY_DATA", help="Folder of data: mnist.npz, fashion_mnist.npz, figs/."),
+]
+Address = Annotated[str | None, typer.Option(help="Ray: the cluster; a local one by default.")]
+Evaluators = Annotated[
+    str, typer.Option(metavar="N|auto", help="Ray: how many at most; auto: as many as there is room for.")
+]
+GpuShare = Annotated[float, typer.Option(min=0.0, help="Ray: share of a GPU for each.")]
+MemoryShare = Annotated[
+    float | None,
+    typer.Option(min=0.1, help="Ray: GB each may take; its share of a machine that runs short by default."),
+]
+SyncTo = Annotated[
+    str | None,
+    typer.Option(metavar="URI", help="Copy the results there meanwhile: s3://bucket/folder or a folder."),
+]
+Mismatch = Annotated[
+    MismatchName,
+    typer.Option(
+        help="Where a study's replay departs from its journal: let it fail, restart it, or tell its searcher the "
+        "recorded trials and go on."
+    ),
+]
+Published = Annotated[Path, typer.Option(help="Folder of published results.")]
+DEFAULT_RESULTS = Path("results/local")
+DEFAULT_PUBLISHED = Path("results/published")
+
+
+def placement_of(
+    executor: ExecutorName,
+    address: str | None,
+    evaluators: str,
+    gpus: float,
+    memory: float | None,
+    sync_to: str | None,
+) -> Placement:
+    """Return where to run, from the options that all running commands have."""
+    from harness.launch import Placement
+    from harness.machine import require_libraries
+
+    if executor is ExecutorName.ray:
+        require_libraries("--executor ray", {"ray": "ray[tune]", "psutil": "psutil"})
+    if evaluators != "auto" and not (evaluators.isdecimal() and int(evaluators) > 0):
+        raise SweepError(f"--evaluators: expected auto or a number from 1, got {evaluators!r}")
+    count = None if evaluators == "auto" else int(evaluators)
+    nbytes = None if memory is None else int(memory * 1e9)
+    return Placement(executor.value, address, count, gpus, nbytes, sync_to)
+
+
+def use_data(folder: Path | None) -> None:
+    """Let tasks look for their data there. Before a sweep is read: its studies are named by their data, too."""
+    if folder is not None:
+        os.environ["DERBY_DATA"] = str(folder)
+
+
+def sweep_name(given: str) -> str:
+    """Return a sweep's name, read from its file where a file is given."""
+    if given.endswith((".yaml", ".yml")):
+        from harness.sweep import sweep_name
+
+        return sweep_name(Path(given))
+    return given

@@ -1,0 +1,137 @@
+"""The commands that record a task's space, and certify the recording."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harness.arithmetic import declare
+from harness.commands.codes import DONE, SOME_FAILED
+from harness.commands.launching import launched
+from harness.commands.options import (
+    DEFAULT_RESULTS,
+    Address,
+    DataFolder,
+    Evaluators,
+    ExecutorName,
+    Executors,
+    GpuShare,
+    MemoryShare,
+    Results,
+    placement_of,
+    use_data,
+)
+from harness.commands.terminal import say, table
+
+
+def record(
+    task: Annotated[
+        str, typer.Argument(metavar="TASK", help="A task: name, name/variant, or my_task.py:MyTask.")
+    ],
+    option: Annotated[
+        list[str] | None, typer.Option(help="NAME=VALUE: an option of the task; may be repeated.")
+    ] = None,
+    configurations: Annotated[
+        int | None, typer.Option(min=1, help="How many; the whole space by default, where it is small.")
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Training seeds of each configuration.")] = 3,
+    seed: Annotated[int, typer.Option(min=0, help="Root of the seeds, and of the design.")] = 0,
+    source: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--from",
+            help="Train nothing: make the recording of what this results folder or recording holds; may be repeated.",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="The file; NAME.parquet in this folder by default, named after the task."),
+    ] = None,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of one evaluation.")] = 1,
+    executor: Executors = ExecutorName.serial,
+    results: Results = DEFAULT_RESULTS,
+    data: DataFolder = None,
+    address: Address = None,
+    evaluators: Evaluators = "auto",
+    gpus_per_evaluator: GpuShare = 0.0,
+    memory_per_evaluator: MemoryShare = None,
+) -> None:
+    """Train a task's space once, and keep it in a file that is raced on for ever: see the task `replay`."""
+    declare()  # before anything loads numpy
+    from harness import record as engine
+    from harness.profile import task_named
+    from harness.recording_file import save
+    from harness.reproduce import parse_options
+
+    options = parse_options(option or ())
+    use_data(data)
+    if source:
+        chosen, design = task_named(task, options), "as found"
+    else:
+        wanted = engine.Design(configurations, seeds, seed)
+        sweep = engine.sweep_of(task, options, wanted, threads=threads)
+        placement = placement_of(
+            executor, address, evaluators, gpus_per_evaluator, memory_per_evaluator, None
+        )
+        (chosen,) = sweep.tasks.values()
+        design = engine.described(sweep)
+    path = out or Path(f"{engine.file_name(chosen)}.parquet")
+    before = engine.before_at(path, chosen)
+    if source:
+        found = engine.found_in(source, chosen, threads)
+    else:
+        launched(sweep, results, placement)
+        found = engine.found_in([results], chosen, threads, only=engine.asked_by(sweep, results))
+    made = engine.made_of(found, chosen, design, threads)
+    if before is not None and before.digest == made.digest:
+        made = made.with_(certificate=before.about.certificate)
+    save(made, path)
+    for count, why in (
+        (found.left_out, "that crashed or timed out: what a machine did, not what the task is"),
+        (found.short, "that stop short of full fidelity"),
+    ):
+        if count:
+            say(f"left out: {count} trainings {why}", style="yellow")
+    say(
+        f"{path}: {made.trainings} trainings of {chosen.label}, {len(made.configs)} configurations × {len(made.seeds)} "
+        f"seeds, {path.stat().st_size / 1e6:.2f} MB"
+    )
+    if made.about.certificate is None:
+        say(f"not certified yet; next: derby certify {path}")
+
+
+def certify(
+    recording: Annotated[
+        str,
+        typer.Argument(metavar="RECORDING", help="A file, or the name of one that comes with the project."),
+    ],
+    configurations: Annotated[int, typer.Option(min=10, help="Fresh ones, trained for real.")] = 100,
+    seeds: Annotated[int, typer.Option(min=1, help="Training seeds of each.")] = 2,
+    repetitions: Annotated[int, typer.Option(min=0, help="Of the race; 0: none.")] = 10,
+    budget: Annotated[int, typer.Option(min=1, help="Of the race, in evaluations at full fidelity.")] = 20,
+    seed: Annotated[int, typer.Option(min=0, help="Root of the seeds; not the recording's.")] = 1,
+    executor: Executors = ExecutorName.serial,
+    results: Results = DEFAULT_RESULTS,
+    data: DataFolder = None,
+    address: Address = None,
+    evaluators: Evaluators = "auto",
+    gpus_per_evaluator: GpuShare = 0.0,
+    memory_per_evaluator: MemoryShare = None,
+) -> None:
+    """Find out how far races on a recording agree with real training, and write it into the recording."""
+    declare()  # before anything loads numpy
+    from harness import certify as engine
+    from harness.recording_file import save
+
+    use_data(data)
+    trial = engine.Trial(configurations, seeds, repetitions, budget, seed)
+    prepared = engine.prepared(recording, trial)
+    placement = placement_of(executor, address, evaluators, gpus_per_evaluator, memory_per_evaluator, None)
+    made = engine.certified(prepared, results, lambda sweep: launched(sweep, results, placement))
+    save(made, prepared.path)
+    table(engine.HEADER, engine.rows({prepared.path.stem: prepared.path}))
+    good, words = engine.verdict(made.about.certificate or {})
+    say(f"\n{'good' if good else 'not good enough to stand for the task'}: {words}")
+    raise typer.Exit(DONE if good else SOME_FAILED)

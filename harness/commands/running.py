@@ -1,0 +1,182 @@
+"""The commands that run experiments: a sweep's plan, run and state, and a source report's reproduction."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import typer
+
+from harness.arithmetic import declare, declared_in
+from harness.commands.codes import DONE, SOME_FAILED
+from harness.commands.launching import report_end, while_running
+from harness.commands.options import (
+    DEFAULT_RESULTS,
+    Address,
+    DataFolder,
+    Evaluators,
+    ExecutorName,
+    Executors,
+    GpuShare,
+    MemoryShare,
+    Mismatch,
+    MismatchName,
+    Results,
+    SweepFile,
+    SweepName,
+    SyncTo,
+    placement_of,
+    sweep_name,
+    use_data,
+)
+from harness.commands.terminal import new_console, say, table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+def plan(sweep: SweepFile, results: Results = DEFAULT_RESULTS, data: DataFolder = None) -> None:
+    """Check a sweep and show what running it would take."""
+    from harness.display import duration, of
+    from harness.sweep import load_sweep
+    from results.summary import expected_cost
+
+    use_data(data)
+    checked = load_sweep(sweep)
+    console = new_console()
+    rows, total, again = [], 0, 0
+    for label, cost in expected_cost(results, checked.as_plan()).items():
+        seconds = cost.seconds
+        total += cost.evaluations
+        again += cost.reevaluations
+        rows.append(
+            (
+                label,
+                f"{cost.studies_done}/{cost.studies}",
+                of(cost.evaluations_told, cost.evaluations),
+                *([f"{cost.reevaluated}/{cost.reevaluations}"] if checked.spec.reevaluate else []),
+                str(cost.epochs),
+                "unknown: nothing recorded yet" if seconds is None else f"at most {duration(seconds)}",
+            )
+        )
+    header = ["task", "studies done", "evaluations done", "epochs in all", "training left, one evaluator"]
+    if checked.spec.reevaluate:
+        header.insert(3, "re-evaluations done")
+    table(header, rows)
+    console.print(
+        f"\n{len(checked.studies)} studies, {total} evaluations; {len(checked.tasks)} tasks × "
+        f"{len(checked.spec.searchers)} searchers × {checked.spec.repetitions} repetitions. Equal evaluations are "
+        "trained once, so less may be trained.",
+        highlight=False,
+    )
+    if checked.compare is not None:
+        stated = checked.compare
+        pairs = "; ".join(f"{one} with {other}" for one, other in stated.pairs)
+        say(f"To be compared: {pairs}; by {stated.measure} values, at the level {stated.level:g}.")
+    if checked.spec.splits == "repetition":
+        say(
+            "Each repetition draws its own training/validation split, the same for all searchers; test sets stay."
+        )
+    if checked.spec.reevaluate:
+        say(
+            f"Then the winner of each study is trained again with {checked.spec.reevaluate} fresh seeds, charged to "
+            f"nobody: {again} re-evaluations."
+        )
+
+
+def run(
+    sweep: SweepFile,
+    executor: Executors = ExecutorName.serial,
+    results: Results = DEFAULT_RESULTS,
+    data: DataFolder = None,
+    address: Address = None,
+    evaluators: Evaluators = "auto",
+    gpus_per_evaluator: GpuShare = 0.0,
+    memory_per_evaluator: MemoryShare = None,
+    sync_to: SyncTo = None,
+    on_mismatch: Mismatch = MismatchName.fail,
+) -> None:
+    """Run a sweep, or go on with it: what is recorded is never done twice."""
+    declare(declared_in(sweep))  # before anything loads numpy
+    from harness.launch import launch
+    from harness.sweep import load_sweep
+
+    use_data(data)
+    checked = load_sweep(sweep)
+    placement = placement_of(executor, address, evaluators, gpus_per_evaluator, memory_per_evaluator, sync_to)
+    with while_running():
+        progress = launch(checked, results, placement, new_console(), on_mismatch=on_mismatch.value)
+        report_end(checked, progress, results)
+    raise typer.Exit(DONE if progress.ended_well else SOME_FAILED)
+
+
+def status(sweep: SweepName, results: Results = DEFAULT_RESULTS) -> None:
+    """Show how far a sweep is; works while it runs, from another terminal."""
+    from harness.display import SILENT_SECONDS, details, duration, headline
+    from results.layout import Layout
+    from results.summary import (
+        failures_of,
+        followed_of,
+        heartbeat_of,
+        machines_of,
+        read_records,
+        reevaluated_of,
+        short_of,
+        state_counts,
+    )
+    from results.writer import holder_of, is_held
+
+    name = sweep_name(sweep)
+    plan = Layout(results).plan(name)
+    records = read_records(results, plan)
+    counts = state_counts(records)
+    states = ("done", "running", "failed", "missing")
+    rows = [
+        (task, searcher, *(str(count[state]) for state in states), str(count["evaluations"]))
+        for (task, searcher), count in counts.items()
+    ]
+    table(("task", "searcher", *states, "evaluations"), rows)
+    if plan.reevaluate:
+        say(f"re-evaluations of the winners: {_reevaluated(reevaluated_of(results, plan, records).values())}")
+    for failure in failures_of(records):
+        say(f"failed: {failure}", style="red")
+    for study in short_of(records, plan):
+        say(f"short of its budget: {study}", style="yellow")
+    for study in followed_of(records):
+        say(f"went on: {study}", style="yellow")
+    machines = machines_of(results, records)
+    if len(machines) > 1:
+        say(f"\nTrained on {len(machines)} kinds of machine, which can give other numbers:", style="yellow")
+        for machine in machines:
+            say(f"  {machine}")
+    if not is_held(results):
+        say(f"\n{results} is not being written now: no driver runs")
+        return
+    say(f"\n{results} is being written by {holder_of(results)}")
+    heartbeat = heartbeat_of(results, name)
+    if heartbeat is None:
+        say(f"sweep {name!r} is not running: that driver runs another")
+        return
+    seen, ago = heartbeat.snapshot, duration(heartbeat.age)
+    if heartbeat.age > SILENT_SECONDS:
+        say(
+            f"it has said nothing for {ago}: it may hang, still be starting, or train one long evaluation itself",
+            style="yellow",
+        )
+    elif seen is None:
+        say(f"it began {ago} ago and is starting")
+    if seen is not None:
+        left = "" if seen.remaining is None else f", about {duration(seen.remaining)} left"
+        say(f"{ago} ago, after {duration(seen.elapsed)}{left}:")
+        for line in (headline(seen), *details(seen)):
+            say(f"  {line}")
+
+
+def _reevaluated(counts: Iterable[Counter[str]]) -> str:
+    """Say how many of the finished studies' re-evaluations are on record, and how many of these failed."""
+    total = sum(counts, Counter())
+    failed = [
+        f"{number} {status}" for status, number in sorted(total.items()) if status not in ("ok", "missing")
+    ]
+    done = f"{total.total() - total['missing']} of {total.total()} of the studies that are done"
+    return f"{done} ({', '.join(failed)})" if failed else done
