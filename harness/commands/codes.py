@@ -1,4 +1,4 @@
-"""Exit codes of the command line, as the README explains them, besides `harness.launch.INTERRUPTED`."""
+"""Exit codes of the command line, as `docs/commands.md` explains them, besides `harness.launch.INTERRUPTED`."""
 
 from __future__ import annotations
 

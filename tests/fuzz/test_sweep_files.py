@@ -1,4 +1,4 @@
-"""Sweep files of any content: a sweep within what the README allows, or an error that names the file, and no hang."""
+"""Sweep files of any content: a sweep within what its page allows, or an error that names the file, and no hang."""
 
 from __future__ import annotations
 
@@ -211,7 +211,7 @@ FILES = st.integers(0, 3).flatmap(lambda chosen: changed_sweeps() if chosen else
 
 
 def check_allowed(sweep: Sweep) -> None:
-    """Assert of an accepted sweep what the README says of sweep files."""
+    """Assert of an accepted sweep what `docs/sweeps.md` says of sweep files."""
     spec = sweep.spec
     assert re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}", spec.name)
     assert spec.repetitions >= 1
