@@ -6,8 +6,9 @@ PROCESSES ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+DOCS := .venv-docs
 
-.PHONY: setup demo test test-quick check bench bench-ray lock clean
+.PHONY: setup demo test test-quick check docs bench bench-ray lock clean
 
 setup: $(READY)
 
@@ -35,6 +36,15 @@ check: $(READY)  ## format, lint, types, import rules
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+docs: $(DOCS)/.ready  ## the pages of docs/ as a site, in site/
+	NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build --quiet --strict
+	@echo "The pages: $(CURDIR)/site/index.html"
+
+$(DOCS)/.ready: requirements-docs.lock
+	$(PYTHON) -m venv $(DOCS)
+	$(DOCS)/bin/python -m pip --disable-pip-version-check install --quiet --requirement requirements-docs.lock
+	@touch $@
+
 bench: $(READY)  ## what the harness costs, and how quickly it trains
 	$(BIN)/python tests/bench/harness_cost.py
 	$(BIN)/python tests/bench/record_cost.py
@@ -47,4 +57,4 @@ lock: $(READY)  ## write the versions installed now into the lock file
 	$(BIN)/python -m pip freeze --exclude-editable --exclude uv | grep -E '^[A-Za-z0-9._-]+==[^ ]+$$' > requirements.lock
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info
+	rm -rf $(VENV) $(DOCS) site build dist *.egg-info
