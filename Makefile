@@ -37,7 +37,7 @@ check: $(READY)  ## format, lint, types, import rules
 	$(BIN)/lint-imports
 
 docs: $(DOCS)/.ready  ## the pages of docs/ as a site, in site/
-	NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build --quiet --strict
+	NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build --strict
 	@echo "The pages: $(CURDIR)/site/index.html"
 
 $(DOCS)/.ready: requirements-docs.lock
