@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import typer
 
 from harness.arithmetic import declare
-from harness.commands import gating, listings, recordings, reports, reproduction, running, trying
+from harness.commands import gating, listings, recordings, reports, reproduction, running, trying, watching
 from harness.commands.codes import NO_READER, NO_RECORD, UNUSABLE_INPUT
 from harness.errors import DerbyError, RecordError
 from harness.output import OutputLostError, guard
@@ -65,6 +65,7 @@ _COMMANDS: Final[dict[str, Callable[..., None]]] = {
     "gate": gating.gate,
     "reproduce": reproduction.reproduce,
     "status": running.status,
+    "watch": watching.watch,
     "report": reports.report,
     "export": reports.export,
     "compare": reports.compare,

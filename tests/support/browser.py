@@ -32,19 +32,40 @@ def probe(page: Path, script: str, *, size: tuple[int, int] = (1200, 900), dark:
     probed = page.with_name(f"probe-{page.name}")
     probed.write_text(page.read_text(encoding="utf-8").replace("</body>", f"{code}</body>"), encoding="utf-8")
     try:
-        done = _chromium("--dump-dom", probed, size, dark)
+        return found_in(dump(probed.resolve().as_uri(), size=size, dark=dark))
     finally:
         probed.unlink()
-    console = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+
+
+def dump(
+    address: str, *, size: tuple[int, int] = (1200, 900), dark: bool = False, expected: str | None = None
+) -> str:
+    """Return what a page is after five seconds of its time.
+
+    Fails where anything is printed to the console that does not contain what is expected there.
+    """
+    done = _chromium("--dump-dom", address, size, dark)
+    console = [
+        line
+        for line in done.stderr.splitlines()
+        if "CONSOLE" in line and (expected is None or expected not in line)
+    ]
     assert not console, console
-    found = re.search(r'<pre id="probe-result">(.*?)</pre>', done.stdout, re.DOTALL)
-    assert found, done.stdout[-2000:] + done.stderr[-2000:]
+    return done.stdout
+
+
+def found_in(page: str) -> Any:
+    """Return what a script has left in a page's element `probe-result`, as JSON."""
+    found = re.search(r'<pre id="probe-result">(.*?)</pre>', page, re.DOTALL)
+    assert found, page[-2000:]
     value = json.loads(unescape(found[1]))
     assert not (isinstance(value, dict) and "error" in value), value
     return value
 
 
-def _chromium(action: str, page: Path, size: tuple[int, int], dark: bool) -> subprocess.CompletedProcess[str]:
+def _chromium(
+    action: str, address: str, size: tuple[int, int], dark: bool
+) -> subprocess.CompletedProcess[str]:
     assert CHROMIUM
     with tempfile.TemporaryDirectory() as profile:
         options = ["--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr"]
@@ -55,5 +76,5 @@ def _chromium(action: str, page: Path, size: tuple[int, int], dark: bool) -> sub
         ]
         if dark:
             options += ["--force-dark-mode", "--blink-settings=preferredColorScheme=0"]
-        command = [CHROMIUM, *options, action, page.resolve().as_uri()]
+        command = [CHROMIUM, *options, action, address]
         return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
