@@ -233,7 +233,7 @@ class Overview:
 
     def _look(self) -> None:
         """Look through the journals, where it is time to; of an unchanged one only its stamp is read."""
-        began = time.monotonic()
+        began, busy = time.monotonic(), time.thread_time()
         if self._recorded is not None and began < self._next:
             return
         layout = Layout(self.root)
@@ -250,7 +250,7 @@ class Overview:
             else:
                 studies[planned.study] = _read(path, stamp)
         self._plan, self._studies, self._recorded = plan, studies, _recorded(plan, studies)
-        took = time.monotonic() - began
+        took = time.thread_time() - busy  # what it cost, however long it waited for a core
         self._next = began + max(FRESH_SECONDS, took / SHARE)
 
 

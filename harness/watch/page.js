@@ -1,7 +1,7 @@
 "use strict";
 // Asks for the sweep's state every two seconds while somebody looks, and changes what has changed: nothing is made anew that
 // stands already, so that nothing flickers and a selection or a place in a table stays.
-const SECONDS = 2, PATIENCE = 15;
+const SECONDS = 2, PATIENCE = 120; // a large record is read at first; a server that is gone is known at once
 const at = (id) => document.getElementById(id);
 const put = (node, text) => { if (node.textContent !== text) node.textContent = text; };
 const show = (node, shown) => { if (node.hidden === shown) node.hidden = !shown; };

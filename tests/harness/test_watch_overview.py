@@ -170,6 +170,7 @@ def test_a_large_record_is_looked_through_seldom(run_sweep, root, monkeypatch):
     run_sweep(SWEEP)
     clock = [time.monotonic()]
     monkeypatch.setattr(module.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(module.time, "thread_time", lambda: clock[0])
     original, read = module.read_study, []
 
     def slowly(path):

@@ -13,13 +13,17 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
+import msgspec
 import pytest
 from browser import dump, found_in, needs_browser
 from command import derby
 
+from harness.progress import Progress
 from harness.watch.figures import Figures, Shown
 from harness.watch.overview import Overview
 from harness.watch.server import Server
+from results.layout import Layout
+from results.writer import RecordWriter
 
 SWEEP = """\
 name: small
@@ -302,6 +306,22 @@ def test_what_draws_is_ended_with_the_page(run_sweep):
 
 # In a browser.
 
+
+def word():
+    """Leave what a driver on a cluster may say."""
+    progress = Progress(
+        studies=8, evaluations=32, told=5, trained=4, reused=1, reevaluations=8, reevaluated=3
+    )
+    progress.evaluators_busy, progress.evaluators_idle, progress.evaluators_starting, progress.lost = (
+        7,
+        6,
+        3,
+        2,
+    )
+    progress.train_seconds, progress.search_seconds = 7385.0, 65.0
+    return msgspec.structs.replace(progress.snapshot(), remaining=187_200.0, per_second=0.5)
+
+
 PROBE = """
 addEventListener('load', async () => {
   const pause = seconds => new Promise(done => setTimeout(done, 1000 * seconds));
@@ -343,6 +363,33 @@ def test_the_page_shows_the_state(server):
     assert [row[0] for row in rows] == ["random", "grid"] * 2
     assert {row[4] for row in rows} == {"2 of 2"}
     assert lost
+
+
+@needs_browser
+@pytest.mark.slow
+def test_the_page_shows_what_a_running_driver_says(server, run_sweep):
+    root = run_sweep.root
+    for study in Layout(root).plan("small").studies[:3]:
+        Layout(root).study(study.study).unlink()
+    with RecordWriter(root, sweep="small", host="here", pid=1) as writer:
+        writer.write_progress("small", word())
+        phase, numbers = probe(
+            server,
+            """await pause(1);
+            const numbers = {};
+            for (const box of document.querySelectorAll('#numbers > div')) {
+              const [main, small] = box.children[1].children;
+              numbers[box.children[0].textContent] = [main.textContent, small.textContent];
+            }
+            return [document.getElementById('phase').textContent, numbers]""",
+        )
+    assert phase == "running"
+    assert numbers["studies done"] == ["5 of 8", "3 not begun"]
+    assert numbers["evaluators"] == ["7 busy", "6 idle, 3 starting, 2 lost"]
+    assert numbers["rate, last minute"][0] == "30.0 a minute"
+    assert numbers["time left, about"][0] == "2 days 4 h"
+    assert numbers["training, this run"] == ["2 h 03 min", "searching 1 min 05 s"]
+    assert numbers["winners evaluated again"][0] == "3 of 8"
 
 
 @needs_browser
