@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+import itertools
+from collections.abc import Iterable, Sequence
 
 
 class DerbyError(Exception):
@@ -74,11 +75,32 @@ class Interruption(KeyboardInterrupt):
 
 
 def nearest(name: str, valid: Iterable[str]) -> str:
-    """Return a hint that ends an error message: the nearest valid name, then all of them."""
+    """Return a hint that ends an error message: the nearest valid name, then all of them.
+
+    Of names about as near, the nearest is the one that begins like what was given.
+    """
     names = sorted(valid)
-    close = difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
-    hint = f"did you mean {close[0]!r}? " if close else ""
+    close = _closest(str(name), names)
+    hint = f"did you mean {close!r}? " if close is not None else ""
     return f"{hint}valid: {', '.join(names) if names else 'none'}"
+
+
+_SIMILAR = 0.5
+"""From which similarity on, 1 being equal, a name may be meant."""
+
+
+def _closest(name: str, names: Sequence[str]) -> str | None:
+    given = name.casefold()
+
+    def nearness(other: str) -> float:
+        folded = other.casefold()
+        alike = difflib.SequenceMatcher(None, folded, given).ratio()
+        begun = sum(itertools.accumulate(map(str.__eq__, folded, given), min))
+        whole = len(given) > 1 and given in folded  # a part of the name
+        return alike + begun / max(len(given), 1) if alike >= _SIMILAR or whole else 0.0
+
+    best = max(names, key=nearness, default="")
+    return best if best and nearness(best) else None
 
 
 MESSAGE_CHARACTERS = 10_000

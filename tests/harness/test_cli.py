@@ -14,6 +14,8 @@ import pytest
 from command import derby
 from records import study_records
 
+from harness.errors import nearest
+
 DERBY = [sys.executable, "-m", "harness.cli"]
 
 SWEEP = """\
@@ -110,7 +112,10 @@ def test_searchers_and_tasks_are_described():
     assert {"mnist_mlp", "fashion_mlp", "branin"} <= set(re.findall(r"^\w+", listed.stdout, re.MULTILINE))
     one = derby("tasks", "fashion_mlp")
     assert "S1" in one.stdout
-    assert re.search(r"momentum\s+Float\(low=0.5, high=0.99", one.stdout)
+    assert re.search(r"lr\s+1e-4 … 1e-1, log", one.stdout)
+    assert re.search(r"momentum\s+0.5 … 0.99\s+optimizer is momentum", one.stdout)
+    assert re.search(r"epochs\s+null\s+whole, from 1; or null", one.stdout)
+    assert not re.search(r"`|\*Our|Choice\(|Float\(|anyOf", one.stdout)
     assert "optimizer" in one.stdout
 
 
@@ -233,3 +238,23 @@ def test_a_place_that_cannot_hold_a_copy_is_refused_before_anything_is_trained(s
     assert out.returncode == 3
     assert "cannot write to" in out.stderr
     assert not list((tmp_path / "results").rglob("*.jsonl"))
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("optuna", "optuna_gp"),  # cut short, though `random` shares more letters with some
+        ("rand", "random"),
+        ("tpe", "optuna_tpe"),
+        ("Optuna_TPE", "optuna_tpe"),
+        ("skopt_pg", "skopt_gp"),
+        ("gridd", "grid"),
+    ],
+)
+def test_the_name_that_was_meant_begins_like_the_one_given(given, meant):
+    names = ["grid", "hyperopt_tpe", "optuna_gp", "optuna_tpe", "random", "skopt_gp", "gpyopt_gp"]
+    assert nearest(given, names).startswith(f"did you mean {meant!r}? valid: ")
+
+
+def test_a_name_like_no_other_is_met_with_all_there_are():
+    assert nearest("zzz", ["grid", "random"]) == "valid: grid, random"

@@ -198,7 +198,7 @@ def test_what_a_file_imports_is_what_it_needs():
 
 def test_both_commands_describe_a_member_of_a_file(write):
     write("mine.py", FUNCTION.replace("NAME", "None") + SEARCHER)
-    assert "objective: max value" in derby("tasks", "mine.py:value").stdout
+    assert "objective: maximise value" in derby("tasks", "mine.py:value").stdout
     assert derby("searchers", "mine.py:Mine").returncode == 0
     with pytest.raises(UnknownNameError):
         registry.named_searcher("mine.py:value")
