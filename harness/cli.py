@@ -13,7 +13,7 @@ import typer
 from harness.arithmetic import declare
 from harness.commands import gating, listings, recordings, reports, reproduction, running, trying
 from harness.commands.codes import NO_READER, NO_RECORD, UNUSABLE_INPUT
-from harness.errors import DerbyError, RecordError
+from harness.errors import DerbyError, RecordError, refusal
 from harness.output import OutputLostError, guard
 
 if TYPE_CHECKING:
@@ -46,6 +46,10 @@ def main() -> None:
     except DerbyError as error:
         print(f"derby: {error}", file=sys.stderr)  # noqa: T201 - the edge
         sys.exit(NO_RECORD if isinstance(error, RecordError) else UNUSABLE_INPUT)
+    except OSError as error:  # of a file that no room of the project asks for in words of its own
+        place = f"{error.filename}: " if error.filename is not None else ""
+        print(f"derby: {place}{refusal(error)}", file=sys.stderr)  # noqa: T201 - the edge
+        sys.exit(NO_RECORD)
     except OutputLostError as lost:
         if lost.closed:
             sys.exit(NO_READER)

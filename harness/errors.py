@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 import itertools
 from collections.abc import Iterable, Sequence
 
@@ -101,6 +102,37 @@ def _closest(name: str, names: Sequence[str]) -> str | None:
 
     best = max(names, key=nearness, default="")
     return best if best and nearness(best) else None
+
+
+_SYSTEM = {
+    errno.ENOENT: "there is no such file or folder",
+    errno.EISDIR: "it is a folder, and a file was expected",
+    errno.ENOTDIR: "a part of this path is a file, and a folder was expected",
+    errno.EEXIST: "there is something of that name already",
+    errno.EACCES: "there is no permission",
+    errno.EPERM: "there is no permission",
+    errno.EROFS: "the file system is read-only",
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the quota of disk space is used up",
+    errno.EFBIG: "the file would be too large",
+    errno.ENAMETOOLONG: "a name in this path is too long",
+    errno.ELOOP: "its links lead in a circle",
+    errno.EMFILE: "too many files are open",
+    errno.ENFILE: "too many files are open",
+    errno.ENOTEMPTY: "the folder is not empty",
+    errno.EXDEV: "it would have to move to another disk",
+    errno.EIO: "its disk reports an error",
+}
+"""What the operating system refuses by, in words; others as it says them."""
+
+
+def refusal(error: Exception) -> str:
+    """Return in words why the operating system refused something, without number and path; of others what they say."""
+    if not isinstance(error, OSError):
+        return said(error)
+    if error.errno in _SYSTEM:
+        return _SYSTEM[error.errno]
+    return error.strerror or said(error)
 
 
 MESSAGE_CHARACTERS = 10_000

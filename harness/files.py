@@ -23,7 +23,7 @@ from types import ModuleType
 from typing import Final, TypeVar
 
 from derby.rooms import ROOMS
-from harness.errors import DerbyError, Interruption, UnknownNameError, nearest, said
+from harness.errors import DerbyError, Interruption, UnknownNameError, nearest, refusal, said
 from harness.keys import NAME
 from harness.searcher import Searcher
 from harness.task import Task
@@ -109,7 +109,7 @@ def read(path: Path) -> Source:
         raise DerbyError(f"{path} is not UTF-8: {said(error)}; save it as UTF-8") from error
     except OSError as error:
         raise DerbyError(
-            f"cannot read {path}: {said(error)}; a path is relative to the folder that derby runs in, {Path.cwd()}"
+            f"cannot read {path}: {refusal(error)}; a path is relative to the folder that derby runs in, {Path.cwd()}"
         ) from error
     if len(content) > MOST_BYTES:
         raise DerbyError(

@@ -13,7 +13,16 @@ from pydantic import BaseModel, ValidationError
 from harness import document, files, registry
 from harness.budgets import Budgeted, with_budget
 from harness.checks import check_task, folder_kept
-from harness.errors import DerbyError, Interruption, SweepError, UnknownNameError, nearest, said, shown
+from harness.errors import (
+    DerbyError,
+    Interruption,
+    SweepError,
+    UnknownNameError,
+    nearest,
+    refusal,
+    said,
+    shown,
+)
 from harness.keys import StudyKey, TaskKey, derive_seed
 from harness.options import Options
 from harness.plan import Compare, Plan, StudyPlan, TaskPlan, study_label
@@ -159,7 +168,9 @@ def _loaded(path: Path) -> document.Document:
     try:
         return document.load(path)
     except OSError as error:
-        raise SweepError(f"cannot read sweep file {path}: {error}") from error
+        raise SweepError(
+            f"cannot read sweep file {path}: {refusal(error)}; a path is relative to the folder that derby runs in"
+        ) from error
 
 
 def _read(read: document.Document, origin: str) -> tuple[Any, _Problems, str]:

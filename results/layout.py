@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.errors import RecordError, WriteError, nearest
+from harness.errors import RecordError, WriteError, nearest, refusal
 from harness.keys import NAME
 from harness.plan import Plan
 from harness.provenance import Run
@@ -118,7 +118,7 @@ def make_folder(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise WriteError(f"cannot make folder {path}: {error.strerror}; mend it or use --results") from error
+        raise WriteError(f"cannot make folder {path}: {refusal(error)}; mend it or use --results") from error
 
 
 def write_atomically(path: Path, text: str, *, durable: bool = True) -> None:
@@ -143,4 +143,4 @@ def write_atomically(path: Path, text: str, *, durable: bool = True) -> None:
         draft.replace(path)
     except OSError as error:
         draft.unlink(missing_ok=True)
-        raise WriteError(f"cannot write {path}: {error.strerror}; make room or mend the folder") from error
+        raise WriteError(f"cannot write {path}: {refusal(error)}; make room or mend the folder") from error

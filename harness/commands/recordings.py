@@ -20,7 +20,9 @@ from harness.commands.options import (
     GpuShare,
     MemoryShare,
     Results,
+    check_task,
     placement_of,
+    task_options,
     use_data,
 )
 from harness.commands.terminal import say, table
@@ -60,12 +62,12 @@ def record(
 ) -> None:
     """Train a task's space once, and keep it in a file that is raced on for ever: see the task `replay`."""
     declare()  # before anything loads numpy
+    check_task(task)
     from harness import record as engine
     from harness.profile import task_named
     from harness.recording_file import save
-    from harness.reproduce import parse_options
 
-    options = parse_options(option or ())
+    options = task_options(option)
     use_data(data)
     if source:
         chosen, design = task_named(task, options), "as found"
@@ -122,6 +124,10 @@ def certify(
 ) -> None:
     """Find out how far races on a recording agree with real training, and write it into the recording."""
     declare()  # before anything loads numpy
+    from harness import registry
+
+    use_data(data)
+    registry.task("replay")(recording=recording)  # says where there is none, before anything heavy is loaded
     from harness import certify as engine
     from harness.recording_file import save
 

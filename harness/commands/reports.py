@@ -28,14 +28,12 @@ def report(
     out: Out = None,
 ) -> None:
     """Draw a sweep's figures and write its report page."""
+    name, target = _recorded(sweep, results, out, "report")
     from analysis.report.page import build
     from results.folders import replacing
-    from results.layout import Layout
     from results.tables import read_tables
 
-    name = sweep_name(sweep)
     tables = read_tables(results, name)
-    target = out or Layout(results).sweep(name) / "report"
     with replacing(target) as draft:
         page = build(tables, draft, processes=cores())
     say(f"report: {target.resolve() / page.name}")
@@ -47,14 +45,12 @@ def export(
     out: Out = None,
 ) -> None:
     """Write a sweep's tables as Parquet."""
+    name, target = _recorded(sweep, results, out, "export")
     from results.folders import replacing
-    from results.layout import Layout
     from results.tables import export as write
     from results.tables import read_tables
 
-    name = sweep_name(sweep)
     tables = read_tables(results, name)
-    target = out or Layout(results).sweep(name) / "export"
     with replacing(target) as draft:
         written = write(tables, draft)
     for path in written:
@@ -68,19 +64,25 @@ def compare(
     out: Annotated[Path | None, typer.Option(help="Folder to write.")] = None,
 ) -> None:
     """Report on several results folders together: two clusters, or two versions of a library."""
-    from analysis.report.page import build
-    from results.folders import replacing
-    from results.merge import merged, read_source, source_names
+    from results.folders import check_replaceable, replacing
+    from results.sources import source_names, source_of
 
     if len(folders) < 2:
         raise SweepError(
             f"expected two or more folders to compare, got {folders[0]}; for one use `derby report`"
         )
     names = source_names(folders)
+    for folder in folders:
+        source_of(folder)
+    target = out or DEFAULT_RESULTS / "compared" / "-".join(name.replace("/", "-") for name in names)
+    check_replaceable(target)
+
+    from analysis.report.page import build
+    from results.merge import merged, read_source
+
     tables = merged({name: read_source(folder) for name, folder in zip(names, folders, strict=True)})
     for note in tables.provenance["merged"]:
         say(f"note: {note}")
-    target = out or DEFAULT_RESULTS / "compared" / "-".join(name.replace("/", "-") for name in names)
     with replacing(target) as draft:
         page = build(tables, draft, processes=cores())
     say(f"report: {target.resolve() / page.name}")
@@ -98,13 +100,19 @@ def publish(
     published: Published = DEFAULT_PUBLISHED,
 ) -> None:
     """Freeze a finished sweep: tables as Parquet, sweep file, report, figures, and a manifest of digests."""
+    from results.layout import Layout
+    from results.publications import free_folder
+
+    own = sweep_name(sweep)
+    Layout(results).plan(own)
+    free_folder(published, name or own, replace=replace)
+
     import functools
 
     from analysis.report.page import build
     from results.published import publish as freeze
     from results.tables import read_tables
 
-    own = sweep_name(sweep)
     draw = functools.partial(build, processes=cores(), complete=True)
     folder = freeze(read_tables(results, own), published, name or own, draw, replace=replace)
     say(f"published: {folder.resolve()}")
@@ -115,20 +123,53 @@ def verify(
     published: Published = DEFAULT_PUBLISHED,
 ) -> None:
     """Rebuild a published sweep's figures from its tables: 0 if identical or equal to rounding, 1 if one differs."""
+    from results.publications import manifest_of
+
+    manifest_of(published, name)
+
     import functools
 
     from analysis.report.page import build
     from results.published import verify as check
 
     checked = check(published, name, functools.partial(build, processes=cores(), complete=True))
-    for problem in checked.problems:
+    folder = published / name
+    for problem in checked.changed:
+        say(f"changed after it was published: {problem}", style="red")
+    for problem in checked.redrawn:
         say(f"differs: {problem}", style="red")
-    if checked.problems:
-        raise typer.Exit(SOME_FAILED)
-    again = "is identical"
+    if checked.since:
+        say(f"{checked.since}.")
+    again = "identical"
     if checked.rounded:
-        again = f"is equal to rounding (largest {checked.largest:.0e}; {len(checked.rounded)} files)"
-    say(f"{published / name}: every file is as published, and every figure drawn again {again}")
+        again = f"equal to rounding (largest {checked.largest:.0e}; {len(checked.rounded)} files)"
+    if checked.true:
+        say(f"{folder}: every file is as published, and every figure drawn again is {again}")
+        return
+    kept = "no file was changed" if not checked.changed else f"{_files(len(checked.changed))} changed"
+    drawn = (
+        f"{_files(len(checked.redrawn))} drawn otherwise from its tables"
+        if checked.redrawn
+        else f"what is drawn again from its tables is {again}"
+    )
+    say(f"{folder}: {kept}; {drawn}")
+    raise typer.Exit(SOME_FAILED)
+
+
+def _recorded(sweep: str, results: Path, out: Path | None, folder: str) -> tuple[str, Path]:
+    """Return a recorded sweep's name and the folder to write, checked before any library is loaded that draws."""
+    from results.folders import check_replaceable
+    from results.layout import Layout
+
+    name = sweep_name(sweep)
+    Layout(results).plan(name)
+    target = out or Layout(results).sweep(name) / folder
+    check_replaceable(target)
+    return name, target
+
+
+def _files(number: int) -> str:
+    return "one file is" if number == 1 else f"{number} files are"
 
 
 def cores() -> int:

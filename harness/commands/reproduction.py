@@ -23,6 +23,7 @@ from harness.commands.options import (
     Results,
     SyncTo,
     placement_of,
+    task_options,
     use_data,
 )
 from harness.commands.terminal import new_console, say, table
@@ -59,6 +60,10 @@ def reproduce(
     on_mismatch: Mismatch = MismatchName.fail,
 ) -> None:
     """Run a source report's own experiments and set our figures beside the published ones."""
+    from harness import registry
+
+    if report is not None:
+        registry.report(report)  # says where there is none, before anything heavy is loaded
     from analysis.reproduction import page
     from analysis.reproduction.published import notes
     from harness import reproduce as engine
@@ -69,7 +74,7 @@ def reproduce(
     if report is None:
         table(*engine.overview())
         return
-    setting = Setting(variant, repetitions, seed, threads, engine.parse_options(option or ()))
+    setting = Setting(variant, repetitions, seed, threads, task_options(option))
     use_data(data)
     prepared = engine.prepare(report, setting, only or ())
     if plan:

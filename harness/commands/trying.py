@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from harness.commands.codes import DONE, SOME_FAILED
-from harness.commands.options import DataFolder, use_data
+from harness.commands.options import DataFolder, check_task, task_options, use_data
 from harness.commands.terminal import say, table
 
 
@@ -33,11 +33,11 @@ def profile(
     data: DataFolder = None,
 ) -> None:
     """Show where the time of a task's evaluations goes, in seconds; records nothing."""
+    check_task(task)
     from harness import profile as engine
-    from harness.reproduce import parse_options
 
     use_data(data)
-    chosen = engine.task_named(task, parse_options(option or ()))
+    chosen = engine.task_named(task, task_options(option))
     point = engine.configuration(chosen, config, random)
     asked = chosen.fidelity.high if epochs is None else epochs
     done = engine.profile(chosen, point, epochs=asked, threads=threads, repeats=repeats, seed=seed)
@@ -59,13 +59,13 @@ def try_task(
     data: DataFolder = None,
 ) -> None:
     """Try a task out: a few evaluations, whether it keeps what tasks must, and how long a sweep takes; 1 if not."""
+    check_task(task)
     from harness import tryout
     from harness.display import duration
     from harness.profile import task_named
-    from harness.reproduce import parse_options
 
     use_data(data)
-    chosen = task_named(task, parse_options(option or ()))
+    chosen = task_named(task, task_options(option))
     chosen.require_libraries()
     done = tryout.try_task(chosen, threads=threads, randoms=randoms)
     metric = chosen.objective.metric

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import resource
@@ -13,9 +14,12 @@ from pathlib import Path
 import pytest
 from command import derby
 from records import study_records
+from typer.main import get_command
 
+from harness.cli import app
 from harness.errors import nearest
 
+ROOT = Path(__file__).resolve().parents[2]
 DERBY = [sys.executable, "-m", "harness.cli"]
 
 SWEEP = """\
@@ -162,7 +166,7 @@ def test_a_reader_that_leaves_ends_a_command_without_a_word(sweep, arguments):
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_output_that_cannot_be_written_is_a_message():
-    said = "derby: cannot write standard output: No space left on device\n"
+    said = "derby: cannot write standard output: the disk is full\n"
     assert unread("tasks", place="/dev/full") == (3, said)
 
 
@@ -258,3 +262,62 @@ def test_the_name_that_was_meant_begins_like_the_one_given(given, meant):
 
 def test_a_name_like_no_other_is_met_with_all_there_are():
     assert nearest("zzz", ["grid", "random"]) == "valid: grid, random"
+
+
+REFUSED = [
+    ("tasks nope", 2),
+    ("searchers nope", 2),
+    ("plan nope.yaml", 2),
+    ("run nope.yaml", 2),
+    ("profile nope", 2),
+    ("try nope", 2),
+    ("record nope", 2),
+    ("certify nope", 2),
+    ("gate nope", 2),
+    ("gate nope.yaml --baseline-with optuna==4.6", 2),
+    ("reproduce S9", 2),
+    ("status nope", 3),
+    ("report nope", 3),
+    ("export nope", 3),
+    ("compare nope neither", 3),
+    ("publish nope", 3),
+    ("verify nope", 3),
+]
+"""What is asked for by a name that nothing has, and the exit code."""
+
+SAID_AT_ONCE = """\
+import contextlib, io, json, sys
+from harness.cli import main
+
+found = []
+for line in sys.argv[1:]:
+    sys.argv, code = ["derby", *line.split()], 0
+    with contextlib.redirect_stderr(io.StringIO()) as said:
+        try:
+            main()
+        except SystemExit as ended:
+            code = ended.code
+    heavy = {"pandas", "matplotlib", "seaborn", "statsmodels", "sklearn", "PIL", "tensorflow", "keras", "ray"}
+    found.append([code, said.getvalue(), sorted(heavy & set(sys.modules))])
+print(json.dumps(found))
+"""
+
+
+def test_a_wrong_name_is_refused_before_anything_heavy_is_loaded_and_leaves_nothing(tmp_path):
+    lines = [line for line, _ in REFUSED]
+    done = subprocess.run(
+        [sys.executable, "-c", SAID_AT_ONCE, *lines],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    for (line, code), (ended, said, heavy) in zip(REFUSED, json.loads(done.stdout), strict=True):
+        assert (line, ended, heavy) == (line, code, [])
+        assert said.startswith("derby: "), line
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_every_command_that_takes_a_name_is_among_these():
+    assert {line.split()[0] for line, _ in REFUSED} == set(get_command(app).commands)
