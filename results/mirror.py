@@ -21,7 +21,7 @@ from typing import IO, Self
 import pyarrow as pa
 from pyarrow import fs
 
-from harness.errors import RecordError
+from harness.errors import RecordError, refusal
 from harness.keys import NAME
 from results.journal import whole_lines
 from results.layout import make_folder
@@ -395,7 +395,7 @@ class _Place:
 
     def words(self, error: BaseException, name: str = "") -> str:
         """Return an error in a line, without the keys of a URI."""
-        text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        text = refusal(error) if isinstance(error, OSError) and error.strerror else str(error)
         line = next(iter(text.replace(self._uri, self.shown).splitlines()), "") or type(error).__name__
         return f"{name}: {line[:300]}" if name else line[:300]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -90,15 +90,15 @@ class Verification:
     Attributes:
         changed: Files that are others than the manifest says, in words; none where the publication is as it was.
         redrawn: Files that are drawn otherwise from its tables than they were, in words; none where it is true.
-        since: What may be why these are, a sentence without its stop; empty where none are.
+        since: What may be why these are, a sentence without its stop; empty where that is known.
         rounded: Files drawn again whose bytes differ, and whose numbers and pixels are equal to rounding.
         largest: The largest difference of their numbers, relative to the larger.
     """
 
-    changed: Sequence[str] = ()
-    redrawn: Sequence[str] = ()
+    changed: tuple[str, ...] = ()
+    redrawn: tuple[str, ...] = ()
     since: str = ""
-    rounded: Sequence[str] = ()
+    rounded: tuple[str, ...] = ()
     largest: float = 0.0
 
     @property
@@ -125,23 +125,35 @@ def verify(root: Path, name: str, draw: Draw) -> Verification:
     manifest, folder = manifest_of(root, name), folder_of(root, name)
     recorded = manifest["files"]
     found = _digests(folder)
-    problems = _changes(recorded, found, "in the manifest", "in the folder")
+    changes = _changes(recorded, found)
     kept = {path for path in found if _is_drawn(path)}
     rounded, largest = [], 0.0
     with tempfile.TemporaryDirectory() as scratch:
         draw(read_exported(folder), Path(scratch))
         drawn = {path for path in _digests(Path(scratch)) if _is_drawn(path)}
-        redrawn = [
-            f"{path}: only {'published' if path in kept else 'drawn again'}" for path in sorted(kept ^ drawn)
-        ]
+        redrawn = {
+            path: "is published, and not drawn from the tables"
+            if path in kept
+            else "is drawn from the tables, and was not published"
+            for path in sorted(kept ^ drawn)
+        }
         for path in sorted(kept & drawn):
             apart = disagreement(folder / path, Path(scratch) / path)
             if isinstance(apart, str):
-                redrawn.append(f"{path}: drawn again from the tables, {apart}")
+                redrawn[path] = f"is drawn otherwise from the tables: {apart}"
             elif (folder / path).read_bytes() != (Path(scratch) / path).read_bytes():
                 rounded.append(path)
                 largest = max(largest, apart)
-    return Verification(problems, redrawn, _since(manifest) if redrawn else "", rounded, largest)
+    # What became of a file since, or of the tables, is reason enough.
+    redrawn = {path: words for path, words in redrawn.items() if path not in changes}
+    tables = any(not _is_drawn(path) and path.endswith((".parquet", ".json")) for path in changes)
+    return Verification(
+        tuple(f"{path} {words}" for path, words in changes.items()),
+        tuple(f"{path} {words}" for path, words in redrawn.items()),
+        _since(manifest) if redrawn and not tables else "",
+        tuple(rounded),
+        largest,
+    )
 
 
 def _since(manifest: Mapping[str, Any]) -> str:
@@ -172,17 +184,13 @@ def _is_drawn(path: str) -> bool:
     return path.split("/", 1)[0] in DRAWN
 
 
-def _changes(before: Mapping[str, Any], after: Mapping[str, Any], here: str, there: str) -> list[str]:
-    """Return in words which files of two sets of digests differ."""
-    return [
-        f"{path}: only {here}"
-        if path not in after
-        else f"{path}: only {there}"
-        if path not in before
-        else f"{path}: differs between what is {here} and what is {there}"
+def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, str]:
+    """Return what became of the files whose digests are not the manifest's, in words, by path."""
+    return {
+        path: "is missing" if path not in after else "was added" if path not in before else "was changed"
         for path in sorted(before.keys() | after.keys())
         if before.get(path) != after.get(path)
-    ]
+    }
 
 
 def _digests(folder: Path) -> dict[str, str]:

@@ -135,9 +135,9 @@ def verify(
     checked = check(published, name, functools.partial(build, processes=cores(), complete=True))
     folder = published / name
     for problem in checked.changed:
-        say(f"changed after it was published: {problem}", style="red")
+        say(f"not as published: {problem}", style="red")
     for problem in checked.redrawn:
-        say(f"differs: {problem}", style="red")
+        say(f"not as its tables say: {problem}", style="red")
     if checked.since:
         say(f"{checked.since}.")
     again = "identical"
@@ -146,13 +146,13 @@ def verify(
     if checked.true:
         say(f"{folder}: every file is as published, and every figure drawn again is {again}")
         return
-    kept = "no file was changed" if not checked.changed else f"{_files(len(checked.changed))} changed"
-    drawn = (
-        f"{_files(len(checked.redrawn))} drawn otherwise from its tables"
-        if checked.redrawn
-        else f"what is drawn again from its tables is {again}"
+    kept = (
+        f"{_files(len(checked.changed))} not as published"
+        if checked.changed
+        else "every file is as published"
     )
-    say(f"{folder}: {kept}; {drawn}")
+    drawn = f"{_files(len(checked.redrawn))} not as its tables say" if checked.redrawn else ""
+    say("; ".join(part for part in (f"{folder}: {kept}", drawn) if part))
     raise typer.Exit(SOME_FAILED)
 
 
