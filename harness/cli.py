@@ -62,7 +62,7 @@ _COMMANDS: Final[dict[str, Callable[..., None]]] = {
     "searchers": listings.searchers,
     "plan": running.plan,
     "profile": trying.profile,
-    "try": trying.try_task,
+    "try": trying.try_one,
     "run": running.run,
     "record": recordings.record,
     "certify": recordings.certify,

@@ -73,6 +73,19 @@ def named_searcher(text: str) -> type[Searcher]:
     return _unlike(files.member(reference, Searcher), searchers(), text)  # type: ignore[type-abstract]
 
 
+def is_searcher(text: str) -> bool:
+    """Tell whether a name, or ``my_search.py:MySearch``, means a searcher; a name that nothing has means none.
+
+    Raises:
+        DerbyError: Its file cannot be read or run.
+    """
+    reference = files.Reference.of(text)
+    if reference is None:
+        return text not in tasks() and text in {*searchers(), *searchers().faults}
+    found = vars(files.module_of(files.read(reference.path))).get(reference.member)
+    return inspect.isclass(found) and issubclass(found, Searcher)
+
+
 def named_task(text: str, options: Mapping[str, Any]) -> tuple[type[Task], dict[str, Any]]:
     """Return the task class that ``name`` or ``name/variant`` means, and its options, that one among them.
 

@@ -254,8 +254,7 @@ def _tasks(content: Content, problems: _Problems) -> dict[str, Budgeted]:
             if not document.is_whole(options):
                 continue
             task = kind(**options)
-            label = task.label
-            check_legible(label)
+            check_legible(label := task.label)
         except ValidationError as error:
             problems.add_validation(error, (*place, "options"), kind.Options)
             continue
