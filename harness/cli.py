@@ -6,7 +6,7 @@ Everything but the command line's own library is imported where it is used: ``de
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -23,13 +23,31 @@ app = typer.Typer(
     name="derby",
     help="Race hyperparameter-optimisation methods over real training tasks.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 
 
+def _say_version(asked: bool) -> None:
+    if not asked:
+        return
+    from harness.commands.terminal import say
+    from harness.provenance import version_in_words
+
+    say(version_in_words())
+    raise typer.Exit
+
+
 @app.callback()
-def _before_every_command(context: typer.Context) -> None:
+def _before_every_command(
+    context: typer.Context,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_say_version, is_eager=True, help="Say which version this is, and exit."
+        ),
+    ] = False,
+) -> None:
+    del version  # its callback has said it
     if context.invoked_subcommand != "run":  # which has a sweep file to ask
         declare()  # before anything loads numpy
 

@@ -8,7 +8,6 @@ evaluations elsewhere is given the files' contents, never their paths.
 from __future__ import annotations
 
 import ast
-import hashlib
 import importlib.util
 import inspect
 import linecache
@@ -24,7 +23,7 @@ from typing import Final, TypeVar
 
 from derby.rooms import ROOMS
 from harness.errors import DerbyError, Interruption, UnknownNameError, nearest, refusal, said
-from harness.keys import NAME
+from harness.keys import NAME, text_digest
 from harness.searcher import Searcher
 from harness.task import Task
 
@@ -63,7 +62,7 @@ class Source:
     @property
     def origin(self) -> str:
         """The file's name and digest, by which it takes part in identities."""
-        return f"{Path(self.path).name} {hashlib.sha256(self.text.encode()).hexdigest()[:16]}"
+        return f"{Path(self.path).name} {text_digest(self.text)}"
 
 
 _sources: Final[dict[str, Source]] = {}
@@ -73,6 +72,11 @@ _modules: Final[dict[str, ModuleType]] = {}
 def sources() -> tuple[Source, ...]:
     """Return the files that this process has used."""
     return tuple(_sources.values())
+
+
+def source_named(origin: str) -> Source | None:
+    """Return the file of an origin; ``None`` where this process has used none of it."""
+    return _sources.get(origin)
 
 
 def origin_of(kind: type[Searcher]) -> str:

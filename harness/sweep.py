@@ -90,6 +90,14 @@ class Sweep:
         """The sweep's name."""
         return self.spec.name
 
+    @property
+    def sources(self) -> dict[str, str]:
+        """What the users' files hold that its tasks and searchers come from, by their origin, in its order."""
+        origins = [study.key.task.package for study in self.studies]
+        origins += [study.key.searcher_file for study in self.studies]
+        found = {origin: files.source_named(origin) for origin in dict.fromkeys(origins)}
+        return {origin: source.text for origin, source in found.items() if source is not None}
+
     def as_plan(self) -> Plan:
         """Return what the record keeps: the studies, and what analysis needs of the tasks."""
         budgets = {study.task: study.key.budget for study in self.studies}

@@ -210,9 +210,17 @@ def _left(target: Path) -> Iterator[tuple[Path, str]]:
 
 def remove_file_drafts(root: Path) -> None:
     """Delete the drafts of files that killed processes left in a results folder; its driver's lock is to be held."""
-    for pattern in ("sweeps/*", "sweeps/*/runs", "machines", "studies", "evaluations/*", "inspections/*"):
+    for pattern in (
+        "sweeps/*",
+        "sweeps/*/runs",
+        "sweeps/*/sources",
+        "machines",
+        "studies",
+        "evaluations/*",
+        "inspections/*",
+    ):
         for path in root.glob(f"{pattern}/.*"):
-            match = re.fullmatch(r"\..+\.(?:json|jsonl|yaml|npz)\.(\d+)", path.name)
+            match = re.fullmatch(r"\..+\.(?:json|jsonl|yaml|npz|py)\.(\d+)", path.name)
             if match and path.is_file() and not _is_another(int(match[1])):
                 path.unlink(missing_ok=True)
 

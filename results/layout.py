@@ -27,6 +27,7 @@ class Layout:
         sweeps/<name>/sweep.yaml        the sweep file as run
         sweeps/<name>/plan.json         its studies, labels and what analysis needs of its tasks
         sweeps/<name>/runs/<run>.json   provenance of each run
+        sweeps/<name>/sources/<file>-<digest>.py  the users' files that its tasks and searchers came from
         sweeps/<name>/progress.json     how far its running driver last said to be; not part of the record
         sweeps/<name>/logs/<label>-<id>.log  what happened in a study, for people; not part of the record
         studies/<id>.jsonl              a study's events
@@ -43,6 +44,10 @@ class Layout:
     def sweep(self, name: str) -> Path:
         """Folder of a sweep."""
         return self.root / "sweeps" / checked_name("sweep", name)
+
+    def source(self, name: str, origin: str) -> Path:
+        """A user's file that a sweep's tasks or searchers came from, by its `harness.files.Source.origin`."""
+        return self.sweep(name) / "sources" / source_name(origin)
 
     def progress(self, name: str) -> Path:
         """Heartbeat of a sweep's driver; says nothing once that driver is gone."""
@@ -101,6 +106,16 @@ class Layout:
             except FileNotFoundError as error:
                 raise RecordError(f"{path} is a link that leads nowhere; restore what it led to") from error
         return runs
+
+
+def source_name(origin: str) -> str:
+    """Return what the copy of a user's file is called: its own name and its digest, or raise `RecordError`."""
+    found = re.fullmatch(rf"({NAME}) ([0-9a-f]{{16}})", origin)
+    if found is None or not found[1].endswith(".py"):
+        raise RecordError(
+            f"expected the name and the digest of a file, such as my_task.py and 16 digits, got {origin!r}"
+        )
+    return f"{found[1].removesuffix('.py')}-{found[2]}.py"
 
 
 def checked_name(kind: str, name: str) -> str:

@@ -240,6 +240,9 @@ def _provenance(sources: Mapping[str, SweepTables], notes: list[str], labels: se
         for machine in value.get("machines") or []:
             machines.setdefault(json.dumps(machine, sort_keys=True), machine)
     return {
+        "sources": {
+            origin: text for value in about.values() for origin, text in (value.get("sources") or {}).items()
+        },
         "sweep": "\n".join(f"# {name}\n{value.get('sweep', '')}" for name, value in about.items()),
         "revision": {name: value.get("revision", "none") for name, value in about.items()},
         "versions": versions,

@@ -30,14 +30,17 @@ ROOMS = {
     "machines": ("*.json",),
     "evaluations": ("*/*.jsonl",),
     "studies": ("*",),
-    "sweeps": ("*/sweep.yaml", "*/plan.json", "*/runs/*.json"),
+    "sweeps": ("*/sources/*.py", "*/sweep.yaml", "*/plan.json", "*/runs/*.json"),
 }
 """What is copied, in the order in which it is: an evaluation names its machine, a study its evaluations, and the
 end of a run all of its studies."""
 
+SOURCE = r"[A-Za-z0-9][A-Za-z0-9._-]{0,78}-[0-9a-f]{16}\.py"
+"""Name of the copy of a user's file; see `results.layout.source_name`."""
+
 _RECORDED = re.compile(
     rf"machines/{NAME}\.json|evaluations/{NAME}/{NAME}\.jsonl|studies/{NAME}(\.jsonl|\.set-aside-{NAME})"
-    rf"|sweeps/{NAME}/(sweep\.yaml|plan\.json|runs/{NAME}\.json)"
+    rf"|sweeps/{NAME}/(sources/{SOURCE}|sweep\.yaml|plan\.json|runs/{NAME}\.json)"
 )
 """Nothing else is read from a copy or written to one: no draft, no lock, and no name that leaves the folder."""
 

@@ -15,6 +15,11 @@ MANIFEST = "manifest.json"
 FORMAT = 3
 
 
+def names_in(root: Path) -> list[str]:
+    """Return the names of what is published in a folder."""
+    return sorted(path.name for path in root.glob("[!.]*") if (path / MANIFEST).exists())
+
+
 def folder_of(root: Path, name: str) -> Path:
     """Return the folder of a published name, or raise `RecordError` where it would lie outside ``root``."""
     folder = root / checked_name("published", name)
@@ -59,8 +64,7 @@ def manifest_of(root: Path, name: str) -> Mapping[str, Any]:
     folder = folder_of(root, name)
     settle(folder)
     if not folder.is_dir():
-        published = [path.name for path in root.glob("[!.]*") if (path / MANIFEST).exists()]
-        raise RecordError(f"nothing published as {name!r} in {root}; {nearest(name, published)}")
+        raise RecordError(f"nothing published as {name!r} in {root}; {nearest(name, names_in(root))}")
     manifest: dict[str, Any] = read_json(folder / MANIFEST)
     if manifest.get("format") != FORMAT or not isinstance(manifest.get("files"), dict):
         raise RecordError(

@@ -16,7 +16,7 @@ from harness.errors import RecordError, shown
 from harness.machine import versions
 from results.agreement import disagreement
 from results.folders import draft_of
-from results.layout import write_atomically
+from results.layout import source_name, write_atomically
 from results.publications import FORMAT, MANIFEST, folder_of, free_folder, manifest_of
 from results.reevaluations import MISSING
 from results.tables import SweepTables, export, read_exported
@@ -68,6 +68,8 @@ def publish(tables: SweepTables, root: Path, name: str, draw: Draw, *, replace: 
     with draft_of(target) as draft:
         export(tables, draft)
         (draft / "sweep.yaml").write_text(str(tables.provenance.get("sweep", "")), encoding="utf-8")
+        for origin, text in (tables.provenance.get("sources") or {}).items():
+            write_atomically(draft / "sources" / source_name(origin), text)
         # From the tables as they are read back, which is all that verifying has.
         draw(read_exported(draft), draft)
         manifest = {

@@ -370,6 +370,13 @@ class RecordWriter:
         write_atomically(folder / "sweep.yaml", text)
         write_atomically(folder / "plan.json", document(plan))
 
+    def write_sources(self, name: str, sources: Mapping[str, str]) -> None:
+        """Record what the users' files hold that a sweep's tasks and searchers come from, by their origin."""
+        for origin, text in sources.items():
+            path = self.layout.source(name, origin)
+            if not path.exists():  # it is named by its content
+                write_atomically(path, text)
+
     def write_run(self, name: str, provenance: Run) -> None:
         """Record the provenance of this run; written anew as the run learns more."""
         path = self.layout.sweep(name) / "runs" / f"{self.run}.json"

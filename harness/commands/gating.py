@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from harness.commands import completion
 from harness.commands.codes import DONE, NOT_KNOWN, SOME_FAILED
 from harness.commands.launching import while_running
 from harness.commands.options import DEFAULT_RESULTS, DataFolder, Results, sweep_name, use_data
@@ -34,6 +35,7 @@ def gate(
         str,
         typer.Argument(
             metavar="SWEEP",
+            autocompletion=completion.methods,
             help="A method's name, for the project's recordings and some public tables, or a sweep file of one method.",
         ),
     ],

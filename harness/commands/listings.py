@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from harness.commands import completion
 from harness.commands.terminal import new_console, say, table
 
 if TYPE_CHECKING:
@@ -16,7 +17,11 @@ if TYPE_CHECKING:
     from harness.options import Options
 
 
-def tasks(name: Annotated[str | None, typer.Argument(help="Show one in full.")] = None) -> None:
+def tasks(
+    name: Annotated[
+        str | None, typer.Argument(help="Show one in full.", autocompletion=completion.tasks)
+    ] = None,
+) -> None:
     """List the tasks, or describe one."""
     from harness import registry
     from harness.prose import condition_in_words, config_in_words, domain_in_words, first_line
@@ -59,7 +64,11 @@ def tasks(name: Annotated[str | None, typer.Argument(help="Show one in full.")] 
         table(certify.HEADER, certify.rows(certify.shipped()))
 
 
-def searchers(name: Annotated[str | None, typer.Argument(help="Show one in full.")] = None) -> None:
+def searchers(
+    name: Annotated[
+        str | None, typer.Argument(help="Show one in full.", autocompletion=completion.searchers)
+    ] = None,
+) -> None:
     """List the searchers, or describe one."""
     from harness import registry
     from harness.prose import first_line

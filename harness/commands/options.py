@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from harness.commands import completion
 from harness.errors import DerbyError, SweepError, shown
 
 if TYPE_CHECKING:
@@ -33,7 +34,18 @@ class ExecutorName(StrEnum):
 
 
 SweepFile = Annotated[Path, typer.Argument(metavar="SWEEP", help="A sweep file (YAML).")]
-SweepName = Annotated[str, typer.Argument(metavar="SWEEP", help="A sweep's name, or its file.")]
+SweepName = Annotated[
+    str,
+    typer.Argument(metavar="SWEEP", help="A sweep's name, or its file.", autocompletion=completion.sweeps),
+]
+TaskName = Annotated[
+    str,
+    typer.Argument(
+        metavar="TASK",
+        help="A task: name, name/variant, or my_task.py:MyTask.",
+        autocompletion=completion.tasks,
+    ),
+]
 Results = Annotated[Path, typer.Option(envvar="DERBY_RESULTS", help="The results folder.")]
 Out = Annotated[Path | None, typer.Option(help="Folder to write; in the sweep's folder by default.")]
 Executors = Annotated[ExecutorName, typer.Option(help="Where evaluations run.")]

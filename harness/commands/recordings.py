@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from harness.arithmetic import declare
+from harness.commands import completion
 from harness.commands.codes import DONE, SOME_FAILED
 from harness.commands.launching import launched
 from harness.commands.options import (
@@ -20,6 +21,7 @@ from harness.commands.options import (
     GpuShare,
     MemoryShare,
     Results,
+    TaskName,
     check_task,
     placement_of,
     task_options,
@@ -29,9 +31,7 @@ from harness.commands.terminal import say, table
 
 
 def record(
-    task: Annotated[
-        str, typer.Argument(metavar="TASK", help="A task: name, name/variant, or my_task.py:MyTask.")
-    ],
+    task: TaskName,
     option: Annotated[
         list[str] | None, typer.Option(help="NAME=VALUE: an option of the task; may be repeated.")
     ] = None,
@@ -107,7 +107,11 @@ def record(
 def certify(
     recording: Annotated[
         str,
-        typer.Argument(metavar="RECORDING", help="A file, or the name of one that comes with the project."),
+        typer.Argument(
+            metavar="RECORDING",
+            help="A file, or the name of one that comes with the project.",
+            autocompletion=completion.recordings,
+        ),
     ],
     configurations: Annotated[int, typer.Option(min=10, help="Fresh ones, trained for real.")] = 100,
     seeds: Annotated[int, typer.Option(min=1, help="Training seeds of each.")] = 2,

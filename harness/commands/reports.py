@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from harness.commands import completion
 from harness.commands.codes import SOME_FAILED
 from harness.commands.options import (
     DEFAULT_PUBLISHED,
@@ -119,7 +120,9 @@ def publish(
 
 
 def verify(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="What was published.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="What was published.", autocompletion=completion.published)
+    ],
     published: Published = DEFAULT_PUBLISHED,
 ) -> None:
     """Rebuild a published sweep's figures from its tables: 0 if identical or equal to rounding, 1 if one differs."""

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from harness.commands import completion
 from harness.commands.codes import DONE, SOME_FAILED
 from harness.commands.launching import while_running
 from harness.commands.options import (
@@ -31,7 +32,10 @@ from harness.commands.terminal import new_console, say, table
 
 def reproduce(
     report: Annotated[
-        str | None, typer.Argument(help="The report, such as S1; lists them when left out.")
+        str | None,
+        typer.Argument(
+            help="The report, such as S1; lists them when left out.", autocompletion=completion.reports
+        ),
     ] = None,
     variant: Annotated[str, typer.Option(help="Size of its tasks: full, small or tiny.")] = "full",
     repetitions: Annotated[int, typer.Option(min=1, help="Seeded repetitions; one gives no interval.")] = 1,

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from harness.commands import completion
 from harness.commands.codes import DONE, SOME_FAILED
-from harness.commands.options import DataFolder, check_task, task_options, use_data
+from harness.commands.options import DataFolder, TaskName, check_task, task_options, use_data
 from harness.commands.terminal import say, table
 
 if TYPE_CHECKING:
@@ -17,9 +18,7 @@ if TYPE_CHECKING:
 
 
 def profile(
-    task: Annotated[
-        str, typer.Argument(metavar="TASK", help="A task: name, name/variant, or my_task.py:MyTask.")
-    ],
+    task: TaskName,
     option: Annotated[
         list[str] | None, typer.Option(help="NAME=VALUE: an option of the task; may be repeated.")
     ] = None,
@@ -58,6 +57,7 @@ def try_one(
         typer.Argument(
             metavar="NAME",
             help="A task or searcher: name, name/variant, my_task.py:MyTask, my_search.py:MySearch.",
+            autocompletion=completion.tasks_and_searchers,
         ),
     ],
     option: Annotated[

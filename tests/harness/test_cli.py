@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import os
 import re
@@ -321,3 +322,52 @@ def test_a_wrong_name_is_refused_before_anything_heavy_is_loaded_and_leaves_noth
 
 def test_every_command_that_takes_a_name_is_among_these():
     assert {line.split()[0] for line, _ in REFUSED} == set(get_command(app).commands)
+
+
+def test_the_version_names_project_revision_and_python():
+    said = derby("--version")
+    assert said.returncode == 0
+    version = re.escape(importlib.metadata.version("hpo-derby"))
+    revision = r"( \(revision [0-9a-f]{12}(, with changes since)?\))?"
+    assert re.fullmatch(rf"HPO Derby {version}{revision}, Python 3\.\d+\.\d+\n", said.stdout), said.stdout
+
+
+def completed(*words, cwd):
+    """Return what a shell is offered for the last of some words."""
+    done = subprocess.run(
+        [*DERBY[:1], "-c", "import sys; sys.argv[0] = 'derby'; from harness.cli import main; main()"],
+        cwd=cwd,
+        env={
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            "_DERBY_COMPLETE": "complete_bash",
+            "COMP_WORDS": " ".join(("derby", *words)),
+            "COMP_CWORD": str(len(words)),
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stderr == ""
+    return done.stdout.split()
+
+
+def test_a_shell_completes_commands_tasks_searchers_sweeps_and_files(tmp_path):
+    for sweep in ("results/local/sweeps/nightly", "elsewhere/sweeps/weekly"):
+        (tmp_path / sweep).mkdir(parents=True)
+        (tmp_path / sweep / "plan.json").write_text("{}")
+    (tmp_path / "night.yaml").write_text("")
+    (tmp_path / "mine.py").write_text("")
+    for words, offered in (
+        (("pub",), ["publish"]),
+        (("tasks", "bra"), ["branin"]),
+        (("tasks", "mi"), ["mine.py", "mixed"]),
+        (("searchers", "optuna_t"), ["optuna_tpe"]),
+        (("try", "gpyopt"), ["gpyopt_gp"]),
+        (("report", "night"), ["night.yaml", "nightly"]),
+        (("report", "--results", "elsewhere", "w"), ["weekly"]),
+        (("certify", "fashion"), ["fashion_mlp-small"]),
+        (("reproduce", "S1"), ["S1"]),
+        (("verify", "nothing"), []),
+    ):
+        assert completed(*words, cwd=tmp_path) == offered, words
