@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from harness.commands import completion
 from harness.commands.codes import SOME_FAILED
 from harness.commands.options import (
     DEFAULT_PUBLISHED,
@@ -28,14 +29,12 @@ def report(
     out: Out = None,
 ) -> None:
     """Draw a sweep's figures and write its report page."""
+    name, target = _recorded(sweep, results, out, "report")
     from analysis.report.page import build
     from results.folders import replacing
-    from results.layout import Layout
     from results.tables import read_tables
 
-    name = sweep_name(sweep)
     tables = read_tables(results, name)
-    target = out or Layout(results).sweep(name) / "report"
     with replacing(target) as draft:
         page = build(tables, draft, processes=cores())
     say(f"report: {target.resolve() / page.name}")
@@ -47,14 +46,12 @@ def export(
     out: Out = None,
 ) -> None:
     """Write a sweep's tables as Parquet."""
+    name, target = _recorded(sweep, results, out, "export")
     from results.folders import replacing
-    from results.layout import Layout
     from results.tables import export as write
     from results.tables import read_tables
 
-    name = sweep_name(sweep)
     tables = read_tables(results, name)
-    target = out or Layout(results).sweep(name) / "export"
     with replacing(target) as draft:
         written = write(tables, draft)
     for path in written:
@@ -68,19 +65,25 @@ def compare(
     out: Annotated[Path | None, typer.Option(help="Folder to write.")] = None,
 ) -> None:
     """Report on several results folders together: two clusters, or two versions of a library."""
-    from analysis.report.page import build
-    from results.folders import replacing
-    from results.merge import merged, read_source, source_names
+    from results.folders import check_replaceable, replacing
+    from results.sources import source_names, source_of
 
     if len(folders) < 2:
         raise SweepError(
             f"expected two or more folders to compare, got {folders[0]}; for one use `derby report`"
         )
     names = source_names(folders)
+    for folder in folders:
+        source_of(folder)
+    target = out or DEFAULT_RESULTS / "compared" / "-".join(name.replace("/", "-") for name in names)
+    check_replaceable(target)
+
+    from analysis.report.page import build
+    from results.merge import merged, read_source
+
     tables = merged({name: read_source(folder) for name, folder in zip(names, folders, strict=True)})
     for note in tables.provenance["merged"]:
         say(f"note: {note}")
-    target = out or DEFAULT_RESULTS / "compared" / "-".join(name.replace("/", "-") for name in names)
     with replacing(target) as draft:
         page = build(tables, draft, processes=cores())
     say(f"report: {target.resolve() / page.name}")
@@ -98,37 +101,78 @@ def publish(
     published: Published = DEFAULT_PUBLISHED,
 ) -> None:
     """Freeze a finished sweep: tables as Parquet, sweep file, report, figures, and a manifest of digests."""
+    from results.layout import Layout
+    from results.publications import free_folder
+
+    own = sweep_name(sweep)
+    Layout(results).plan(own)
+    free_folder(published, name or own, replace=replace)
+
     import functools
 
     from analysis.report.page import build
     from results.published import publish as freeze
     from results.tables import read_tables
 
-    own = sweep_name(sweep)
     draw = functools.partial(build, processes=cores(), complete=True)
     folder = freeze(read_tables(results, own), published, name or own, draw, replace=replace)
     say(f"published: {folder.resolve()}")
 
 
 def verify(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="What was published.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="What was published.", autocompletion=completion.published)
+    ],
     published: Published = DEFAULT_PUBLISHED,
 ) -> None:
     """Rebuild a published sweep's figures from its tables: 0 if identical or equal to rounding, 1 if one differs."""
+    from results.publications import manifest_of
+
+    manifest_of(published, name)
+
     import functools
 
     from analysis.report.page import build
     from results.published import verify as check
 
     checked = check(published, name, functools.partial(build, processes=cores(), complete=True))
-    for problem in checked.problems:
-        say(f"differs: {problem}", style="red")
-    if checked.problems:
-        raise typer.Exit(SOME_FAILED)
-    again = "is identical"
+    folder = published / name
+    for problem in checked.changed:
+        say(f"not as published: {problem}", style="red")
+    for problem in checked.redrawn:
+        say(f"not as its tables say: {problem}", style="red")
+    if checked.since:
+        say(f"{checked.since}.")
+    again = "identical"
     if checked.rounded:
-        again = f"is equal to rounding (largest {checked.largest:.0e}; {len(checked.rounded)} files)"
-    say(f"{published / name}: every file is as published, and every figure drawn again {again}")
+        again = f"equal to rounding (largest {checked.largest:.0e}; {len(checked.rounded)} files)"
+    if checked.true:
+        say(f"{folder}: every file is as published, and every figure drawn again is {again}")
+        return
+    kept = (
+        f"{_files(len(checked.changed))} not as published"
+        if checked.changed
+        else "every file is as published"
+    )
+    drawn = f"{_files(len(checked.redrawn))} not as its tables say" if checked.redrawn else ""
+    say("; ".join(part for part in (f"{folder}: {kept}", drawn) if part))
+    raise typer.Exit(SOME_FAILED)
+
+
+def _recorded(sweep: str, results: Path, out: Path | None, folder: str) -> tuple[str, Path]:
+    """Return a recorded sweep's name and the folder to write, checked before any library is loaded that draws."""
+    from results.folders import check_replaceable
+    from results.layout import Layout
+
+    name = sweep_name(sweep)
+    Layout(results).plan(name)
+    target = out or Layout(results).sweep(name) / folder
+    check_replaceable(target)
+    return name, target
+
+
+def _files(number: int) -> str:
+    return "one file is" if number == 1 else f"{number} files are"
 
 
 def cores() -> int:
