@@ -27,17 +27,19 @@ def draw(results: Path, name: str, folder: Path) -> None:
     from analysis.figures.canvas import file_names
     from analysis.report.page import build
     from analysis.statistics.inputs import prepare
+    from analysis.words import joined, mark, marks
     from results.tables import read_tables
 
     tables = read_tables(results, name)
     build(tables, folder)
     inputs = prepare(tables)
     axis = inputs.primary
-    figures = [{"stem": f"rank_all-tasks_{axis}", "words": "Mean rank over tasks", "task": ""}]
-    figures += [
-        {"stem": f"convergence_{file}_{axis}", "words": f"Best value so far on {task}", "task": task}
-        for task, file in file_names(inputs.facts).items()
-    ]
+    facts = inputs.facts
+    over = joined("Mean rank over tasks.", marks(list(facts.values())))
+    figures = [{"stem": f"rank_all-tasks_{axis}", "words": over, "task": ""}]
+    for task, file in file_names(facts).items():
+        own = joined(f"Best value so far on {task}.", mark(facts[task]))
+        figures.append({"stem": f"convergence_{file}_{axis}", "words": own, "task": task})
     shown = [figure for figure in figures if (folder / "figures" / f"{figure['stem']}.png").exists()]
     (folder / SHOWN).write_text(json.dumps(shown), encoding="utf-8")
 

@@ -180,7 +180,7 @@ function drawFigures(figures) {
       image.src = link.href = fresh.src;
       figure.classList.toggle("wide", fresh.naturalWidth > 1.8 * fresh.naturalHeight);
     }, () => { drawnNumber = 0; });
-    image.alt = `${words}; the report says it in numbers`;
+    image.alt = `${words} The report says it in numbers.`;
     put(caption, words);
   });
 }

@@ -263,7 +263,11 @@ def test_figures_are_drawn_by_another_process_and_shown(run_sweep):
         assert process.wait(300) == 0
         figures = json.loads(ask(server, own(server, "state.json"))[1])["figures"]
         assert (figures["state"], figures["number"], figures["problem"]) == ("ready", 1, "")
-        assert [item["task"] for item in figures["items"]] == ["", "branin", "mixed"]
+        assert [(item["task"], item["words"]) for item in figures["items"]] == [
+            ("", "Mean rank over tasks."),
+            ("branin", "Best value so far on branin."),
+            ("mixed", "Best value so far on mixed."),
+        ]
         for item in figures["items"]:
             answer, content = ask(server, own(server, f"report/figures/{item['stem']}.png"))
             assert answer.getheader("Content-Type") == "image/png"
