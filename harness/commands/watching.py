@@ -22,7 +22,7 @@ def watch(
     results: Results = DEFAULT_RESULTS,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0: one that is free.")] = 0,
     figures: Annotated[
-        float | None,
+        float,
         typer.Option(
             metavar="MINUTES", min=0.1, help="Draw figures at most so often, while the page is open."
         ),
@@ -36,7 +36,7 @@ def watch(
     from results.layout import checked_name
 
     name = checked_name("sweep", sweep_name(sweep))
-    drawn = Figures(results, name, None if no_figures or figures is None else figures * 60)
+    drawn = Figures(results, name, None if no_figures else figures * 60)
     try:
         with Server(Overview(results, name), drawn, port) as server:
             _until_asked(server)
