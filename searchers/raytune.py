@@ -14,9 +14,9 @@ from typing import Any, ClassVar, Final
 from pydantic import Field
 
 from harness.options import Options
-from harness.searcher import Searcher, SearcherOptions, Suggestion
+from harness.searcher import FailureOptions, Searcher, SearcherOptions, Suggestion
 from harness.space import Choice, Config, Domain, Float, Scalar, Space
-from harness.trial import Budget, Problem
+from harness.trial import Budget, Problem, Status
 from searchers import _adapt
 
 LOSS: Final = "loss"
@@ -51,7 +51,7 @@ def tune_domains(space: Space) -> dict[str, Any]:
 
     A category is given as its position, because libraries behind Ray Tune look categories up with
     ``==``, which takes ``1``, ``1.0`` and ``True`` for the same. The upper bound of Ray Tune's integers is
-    exclusive. Parameters with a single possible value are left out, as a Ray Tune user would give
+    exclusive. Numbers with a single possible value are left out, as a Ray Tune user would give
     them as constants: hyperopt refuses them. Conditions are not expressed.
 
     Example:
@@ -60,7 +60,8 @@ def tune_domains(space: Space) -> dict[str, Any]:
         >>> domains["units"].lower, domains["units"].upper
         (4, 65)
     """
-    return {name: _tune_domain(domain) for name, domain in space.parameters.items() if domain.size != 1}
+    constants = _adapt.constants(space)
+    return {name: _tune_domain(d) for name, d in space.parameters.items() if name not in constants}
 
 
 def _tune_domain(domain: Domain) -> Any:
@@ -82,7 +83,7 @@ def _decoded(domain: Domain, value: Any) -> Scalar:
 
 def _complete(space: Space, suggested: dict[str, Any]) -> dict[str, Scalar]:
     """Return the configuration of a suggestion: decoded, with the parameters left out of `tune_domains`."""
-    config: dict[str, Scalar] = {k: d.grid(1)[0] for k, d in space.parameters.items() if d.size == 1}
+    config = _adapt.constants(space)
     config.update({name: _decoded(space.parameters[name], value) for name, value in suggested.items()})
     return config
 
@@ -118,8 +119,8 @@ class RayTuneSearcher(Searcher):
       those that aren't are dropped from what is evaluated; the library remembers its full proposal.
     * What Ray Tune's searchers only log as a warning, such as a loss that the library behind did not
       take, is raised.
-    * A failure is told as the task's failure value, like any other method is told. In Ray Tune
-      itself, a failed trial is left out of what its searchers learn from.
+    * A failure is told as Ray Tune's controller tells one, by ``on_trial_complete(trial, error=True)``: what the
+      searcher makes of it is its own. So is one that diverged, as of a trainable that raises where its loss is NaN.
 
     Subclass it for a searcher of your own or for one whose library isn't among the dependencies: give
     it a ``name``, name the library in ``libraries``, and write `_tune_searcher`. Set ``global_random``
@@ -145,6 +146,9 @@ class RayTuneSearcher(Searcher):
     libraries: ClassVar[dict[str, str]] = {"ray": "ray[tune]"}
     drops_inactive: ClassVar[bool] = True
     parallel: ClassVar[bool] = True
+
+    class Settings(FailureOptions):
+        """What all of them have."""
 
     @classmethod
     def incompatibilities(cls, problem: Problem, budget: Budget, settings: Options) -> list[str]:
@@ -205,6 +209,13 @@ class RayTuneSearcher(Searcher):
             self._search.on_trial_result(trial, {LOSS: loss, STEP: 1, "trial_id": trial, "done": True})
             self._search.on_trial_complete(trial, {LOSS: loss, STEP: 1, "trial_id": trial, "done": True})
 
+    def _fail(self, suggestion: Suggestion, status: Status, loss: float) -> None:
+        if self.imputes:
+            self._tell(suggestion, loss)
+        elif self._search is not None:
+            with _warnings_raised():
+                self._search.on_trial_complete(suggestion.handle, error=True)
+
 
 class RayTuneOptuna(RayTuneSearcher):
     """Tree-structured Parzen estimator, by Ray Tune's ``OptunaSearch`` with its default sampler.
@@ -212,7 +223,8 @@ class RayTuneOptuna(RayTuneSearcher):
     It proposes exactly what ``tune.Tuner`` does with ``OptunaSearch(seed=seed)`` and one concurrent trial. Its
     sampler is Optuna's ``TPESampler`` with that library's defaults, so that in a space without
     conditions it agrees with ``optuna_tpe``; see there for the method, its surprises and references. With
-    ``start_at_reference`` the reference configuration is given as ``points_to_evaluate``.
+    ``start_at_reference`` the reference configuration is given as ``points_to_evaluate``. A failed evaluation is told
+    as an error, of which it makes a failed trial of Optuna's.
 
     Surprises of the library: all parameters of a trial are drawn at once, from fixed distributions, so
     that Optuna's own handling of conditional parameters plays no part; other settings of the sampler than
@@ -221,6 +233,7 @@ class RayTuneOptuna(RayTuneSearcher):
     """
 
     name = "raytune_optuna"
+    version: ClassVar[int] = 2
     libraries: ClassVar[dict[str, str]] = {**RayTuneSearcher.libraries, "optuna": "optuna"}
 
     def _start(self) -> None:
@@ -242,6 +255,13 @@ class RayTuneOptuna(RayTuneSearcher):
 
     def _take(self, config: Config, loss: float) -> None:
         """Add a finished trial, by `add_evaluated_point`."""
+        self._add(config, loss, failed=False)
+
+    def _take_failed(self, config: Config, status: Status, loss: float) -> None:
+        self._add(config, loss, failed=not self.imputes)
+
+    def _add(self, config: Config, loss: float, *, failed: bool) -> None:
+        """Add a trial that was not proposed here."""
         if (
             self.starting_point is not None
         ):  # it was the first of them: the library must not begin with it again
@@ -254,7 +274,7 @@ class RayTuneOptuna(RayTuneSearcher):
                 name: _adapt.encoded(space.parameters[name], complete[name]) for name in tune_domains(space)
             }
             with _warnings_raised():
-                self._search.add_evaluated_point(values, loss)
+                self._search.add_evaluated_point(values, loss, error=failed)
 
 
 class RayTuneHyperopt(RayTuneSearcher):
@@ -262,7 +282,8 @@ class RayTuneHyperopt(RayTuneSearcher):
 
     It proposes exactly what ``tune.Tuner`` does with ``HyperOptSearch(random_state_seed=seed)`` and one
     concurrent trial. The method is that of ``hyperopt_tpe``; see there for its surprises and references. With
-    ``start_at_reference`` the reference configuration is given as ``points_to_evaluate``.
+    ``start_at_reference`` the reference configuration is given as ``points_to_evaluate``. A failed evaluation is told
+    as an error, after which hyperopt forgets the trial; ``hyperopt_tpe`` is told that it failed, and learns from that.
     With the same seed it does not agree with ``hyperopt_tpe``, because Ray Tune draws hyperopt's seeds
     from an older kind of numpy generator than hyperopt's ``fmin`` does.
 
@@ -272,9 +293,10 @@ class RayTuneHyperopt(RayTuneSearcher):
     """
 
     name = "raytune_hyperopt"
+    version: ClassVar[int] = 2
     libraries: ClassVar[dict[str, str]] = {**RayTuneSearcher.libraries, "hyperopt": "hyperopt"}
 
-    class Settings(SearcherOptions):
+    class Settings(FailureOptions):
         """Settings of ``HyperOptSearch``, under its names."""
 
         n_initial_points: int = Field(20, ge=1, description="random trials before the model is used")
@@ -329,8 +351,9 @@ class RayTuneASHA(Searcher):
     * A bracket too many has no rungs at all: its trials are all trained in full.
     * The scheduler draws brackets from numpy's global generator, which is isolated here, and which others
       also draw from in a ``tune.Tuner``: with several brackets, that can't be repeated there.
-    * Ray Tune drops a failed trial. Here it is told the task's failure value like any other loss,
-      which can be enough to go on at a rung that few have reached.
+    * A failed trial ends there, by ``on_trial_error``: nothing is recorded at the rung that it did not reach, and
+      what it reported before stays to be compared with. So does one that diverged, as of a trainable that raises where
+      its loss is NaN: reported, a NaN would go on from every rung, because it isn't below any percentile.
     * A parameter that isn't active is drawn nevertheless, and dropped.
 
     Reference: L. Li et al., "A System for Massively Parallel Hyperparameter Tuning", MLSys 2020,
@@ -338,6 +361,7 @@ class RayTuneASHA(Searcher):
     """
 
     name = "raytune_asha"
+    version: ClassVar[int] = 2
     libraries: ClassVar[dict[str, str]] = {"ray": "ray[tune]"}
     drops_inactive: ClassVar[bool] = True
     parallel: ClassVar[bool] = True
@@ -436,3 +460,6 @@ class RayTuneASHA(Searcher):
                 continues=suggestion,
             )
         )
+
+    def _fail(self, suggestion: Suggestion, status: Status, loss: float) -> None:
+        self._scheduler.on_trial_error(None, suggestion.handle)
