@@ -30,6 +30,8 @@ class _HyperoptSearcher(Searcher):
       the others.
     * A failed trial counts as one with an infinite loss, towards the number of start-up trials, too. So does, for TPE,
       one that waits in the queue.
+    * In a queue of several, the first new trial has the number of a given starting point: TPE then knows only the
+      better of the two.
 
     A starting point is given as ``points_to_evaluate``, which counts as one of the start-up trials.
 
@@ -154,8 +156,11 @@ class _HyperoptSearcher(Searcher):
 
     def _ask_at(self, config: Config) -> Suggestion | None:
         if self._labels:
-            self._insert([self._given(0, config)])
-            self._fill_queue()
+            trials = self._trials_seen
+            trials.insert_trial_docs([self._given(0, config)])
+            self._queue.append(trials._dynamic_trials[-1])
+            self._fill_queue()  # not refreshed before: the library, too, gives the number 0 a second time
+            trials.refresh()
         return self._ask()
 
     def _take(self, config: Config, loss: float) -> None:
