@@ -345,8 +345,8 @@ class KerasTunerHyperband(_KerasTunerSearcher):
       begin the paper takes ⌊n / factorⁱ⌋ to round i, and the library rounds up a number that was not rounded
       before. With R = 81 and factor 3, the brackets are 81, 27, 9, 3, 1 (as in the paper); 34, 12, 4, 2
       (34, 11, 3, 1); 15, 5, 2 (15, 5, 1); 8, 3 (8, 2); and 5.
-    * A failed trial keeps its place in its round: with more failures in a round than it would throw out, fewer
-      trials go on than are meant to, and a next bracket begins.
+    * Every failure in a round takes one promotion away from it, as a failed trial keeps its place: of nine that
+      begin, three go on, and with three failures none does. The next bracket then begins.
     * A trial is promoted as soon as its place among the best of its round is certain, before the round is
       complete. With several workers, a new bracket begins where the last one has to wait.
 
