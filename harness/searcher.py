@@ -101,8 +101,8 @@ class Searcher(ABC):
         problem: Space, fidelities and objective.
         seed: Seed of all of the method's random draws, 0 … 2³² - 1.
         budget: What the study may spend in all.
-        workers: How many proposals the study evaluates at a time: the size of a batch, for a method that proposes
-            in batches, at least 1.
+        workers: How many proposals the study evaluates at a time, at least 1: the size of a batch, for a method that
+            proposes in batches. More than the budget pays for in full count for as many as it does.
         settings: The method's own settings, validated by `Settings`.
 
     Raises:
@@ -161,7 +161,7 @@ class Searcher(ABC):
         self.problem = problem
         self.seed = seed
         self.budget = budget
-        self.workers = workers
+        self.workers = max(min(workers, budget.full_evaluations(problem.fidelity)), 1)
         self.ask_seconds = 0.0
         """Duration of the latest ask."""
         self.tell_seconds = 0.0

@@ -16,8 +16,8 @@ from harness.trial import Budget, Problem
 from searchers import _adapt
 
 LARGEST_DISCRETE: Final = 100_000
-"""Whole numbers of more values are refused: GPyOpt goes through the list of all of them for each rounding, which takes
-most of a minute for a proposal from a million."""
+"""Whole numbers of more values are refused: GPyOpt goes through the list of all of them for each rounding, which from a
+million takes seconds, and up to most of a minute, for each proposal."""
 
 
 class GPyOptGP(Searcher):

@@ -1,5 +1,6 @@
 """Several workers: each adapter proposes the batches, or the queue, that its library makes for as many."""
 
+import json
 import warnings
 
 import pytest
@@ -193,3 +194,39 @@ def test_the_default_evaluator_is_no_part_of_an_identity():
 def test_batches_in_a_space_of_few_configurations(name):
     settings = {"n_initial_points": 3, "n_points": 100} if name == "skopt_gp" else {}
     assert len(ours_in_parallel(name, CATEGORICAL, 3, 10, 4, **settings)) == 10
+
+
+def test_a_study_hands_its_workers_to_the_searcher(tmp_path):
+    """A sweep of three workers searches in batches of three."""
+    import sys
+
+    from rich.console import Console
+
+    from harness.launch import Placement, launch
+    from harness.sweep import parse_sweep
+    from results.tables import read_tables
+
+    sweep = parse_sweep(
+        "{name: s, seed: 1, repetitions: 1, budget: {evaluations: 6}, workers: 3, "
+        "tasks: [branin], searchers: [hyperopt_random]}",
+        "s.yaml",
+    )
+    progress = launch(sweep, tmp_path, Placement(), Console(file=sys.stderr))
+    assert progress.failed == {}
+    trials = read_tables(tmp_path, "s").trials
+    (study,) = sweep.studies
+    problem = sweep.tasks["branin"].problem
+    kind = registry.searcher("hyperopt_random")
+    whole, sequential = (
+        kind(problem, seed=study.key.search_seed, budget=study.key.budget, workers=workers)
+        for workers in (3, 1)
+    )
+    batch = [dict(whole.ask().config) for _ in range(3)]
+    assert [json.loads(config) for config in trials.sort_values("trial")["config"][:3]] == batch
+    assert dict(sequential.ask().config) == batch[0]
+    assert sequential.ask() is None
+
+
+def test_no_batch_is_larger_than_the_budget():
+    searcher = start("skopt_gp", CONTINUOUS, 3, 4, workers=10_000)
+    assert searcher.workers == 4

@@ -128,11 +128,3 @@ def test_ranges_that_keras_tuner_cannot_compute_with_are_refused_when_planned():
     narrower = Space({"rate": Float(1e-150, 1e150, log=True)})
     kind = registry.searcher("kerastuner_random")
     assert not kind.incompatibilities(problem(narrower), Budget("evaluations", 9), kind.Settings())
-
-
-def test_whole_numbers_that_gpyopt_cannot_list_are_refused_when_planned():
-    kind = registry.searcher("gpyopt_gp")
-    budget, settings = Budget("evaluations", 9), kind.Settings()
-    (reason,) = kind.incompatibilities(problem(Space({"n": Int(1, 1_000_000)})), budget, settings)
-    assert "'n' has 1000000 values, more than the 100000 that GPyOpt can list in reasonable time" in reason
-    assert not kind.incompatibilities(problem(Space({"n": Int(1, 100_000)})), budget, settings)
