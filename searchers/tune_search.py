@@ -25,7 +25,7 @@ def as_tune_search(searcher: Searcher) -> Any:
       has nothing more to propose; so ``num_samples`` can be -1, for no limit of its own.
     * Trials report the metric of the searcher's problem, in its direction. The last value reported counts.
       A metric that isn't finite is told as a divergence; a trial that failed, or ended before it reported
-      anything, as a crash: both by the problem's failure value.
+      anything, as a crash: both as the searcher's own library would be told of a failure.
     * ``param_space`` may hold constants only: the searcher has its own space. Of a conditional
       space, a trial's config holds the active parameters only.
     * A searcher that can't be asked again before it was told gets one trial at a time, whatever the

@@ -84,6 +84,13 @@ def test_optuna_cmaes():
     assert ours("optuna_cmaes", CONTINUOUS, 3, 60) != native
 
 
+def test_optuna_gp():
+    for library in ("torch", "greenlet"):
+        pytest.importorskip(library, reason="not installed with the project")
+    native = optimize(optuna.samplers.GPSampler(seed=3, n_startup_trials=4), CONTINUOUS, 9)
+    assert ours("optuna_gp", CONTINUOUS, 3, 9, fate=fate, n_startup_trials=4) == native
+
+
 def test_optuna_qmc_begins_its_sequence_after_the_first_success():
     seed = next(seed for seed in range(99) if fate(ours("optuna_qmc", MIXED, seed, 1)[0]) is not Status.OK)
     native = optimize(optuna.samplers.QMCSampler(seed=seed), MIXED, 20)
