@@ -14,9 +14,11 @@ from native import (
     ours_in_parallel,
     plain,
     start,
+    suggested,
     tell,
 )
-from test_native_equivalence import HYPEROPT, gpyopt_run, hyperopt_fmin, skopt_dimensions
+from test_native_equivalence import HYPEROPT, gpyopt_run, hyperopt_fmin, pyswarms_optimize, skopt_dimensions
+from test_raytune import domains, tune_search
 
 from harness import registry
 from searchers.conformance import one_thread
@@ -185,6 +187,53 @@ def test_the_default_evaluator_is_no_part_of_an_identity():
     settings = registry.searcher("gpyopt_gp").Settings
     assert "evaluator_type" not in settings().as_json()
     assert settings(evaluator_type="random").as_json()["evaluator_type"] == "random"
+
+
+# Libraries that are asked again before they were told
+
+
+@pytest.mark.parametrize("constant_liar", [True, False])
+def test_optuna(constant_liar):
+    """`Study.ask` for as many as there are workers, and `Study.tell` as they end."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    sampler = optuna.samplers.TPESampler(seed=3, constant_liar=constant_liar)
+    study, native = optuna.create_study(sampler=sampler), []
+    while len(native) < 30:
+        waiting = []
+        for _ in range(3):
+            trial = study.ask()
+            waiting.append((trial, suggested(trial, MIXED)))
+        native += [config for _, config in waiting]
+        for trial, config in reversed(waiting):
+            study.tell(trial, objective(config))
+    proposed = ours_in_parallel("optuna_tpe", MIXED, 3, 30, 3, constant_liar=constant_liar)
+    assert proposed == native
+    assert proposed != ours("optuna_tpe", MIXED, 3, 30, constant_liar=constant_liar)
+
+
+def test_pyswarms_proposes_the_same_with_any_number_of_workers():
+    native = pyswarms_optimize(MIXED, 3, 6)
+    assert ours_in_parallel("pyswarms_pso", MIXED, 3, 60, 5) == native
+    assert ours_in_parallel("pyswarms_pso", MIXED, 3, 60, 4) == native
+
+
+@pytest.mark.parametrize("name", ["raytune_optuna", "raytune_hyperopt"])
+def test_raytune(name):
+    """``suggest`` for as many as there are workers, and ``on_trial_complete`` as they end."""
+    search, native = tune_search(name, 3), []
+    assert search.set_search_properties("error", "min", domains(MIXED))
+    while len(native) < 30:
+        waiting = {
+            f"{number:08d}": search.suggest(f"{number:08d}") for number in range(len(native), len(native) + 3)
+        }
+        native += [plain(MIXED, values) for values in waiting.values()]
+        for trial, values in reversed(waiting.items()):
+            result = {"error": float(objective(plain(MIXED, values))), "training_iteration": 1, "done": True}
+            search.on_trial_result(trial, dict(result))
+            search.on_trial_complete(trial, dict(result))
+    assert ours_in_parallel(name, MIXED, 3, 30, 3) == native
 
 
 # A generation that does not fill the budget, spaces with nothing to search
