@@ -568,7 +568,7 @@ class SearcherConformance:
     # What it is told.
 
     def test_failed_evaluations(self, case: Case) -> None:
-        """It goes on after failures of every kind, alone or among successes, and after nothing else."""
+        """It goes on after failures of every kind, alone or among successes, until it tried all that there is."""
         kinds = (Status.OK, Status.DIVERGED, Status.OK, Status.CRASHED, Status.OK, Status.TIMEOUT)
         patterns: Sequence[Callable[[int], Status]] = (
             lambda step: kinds[step % len(kinds)],
@@ -579,7 +579,8 @@ class SearcherConformance:
                 searcher = case.start(name)
                 proposals = search(searcher, case.steps, pattern)
                 assert proposals, name
-                if len(searched(case, name)) == case.steps:
+                distinct = {repr(dict(proposal.config)) for proposal in proposals}
+                if len(searched(case, name)) == case.steps and len(distinct) != SPACES[name].size():
                     assert len(proposals) == case.steps, f"gave up in space {name!r} after failures"
 
     def test_failed_trials_are_not_continued(self, case: Case) -> None:

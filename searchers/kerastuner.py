@@ -299,6 +299,8 @@ class KerasTunerBayes(_KerasTunerSearcher):
       parameters.
     * A whole number on a logarithmic scale can come out one above its upper bound; it is evaluated at
       the bound, while Keras Tuner remembers its own number.
+    * Failed trials are no initial trials: random ones are drawn until as many have succeeded, and a small space all
+      of whose configurations fail counts as exhausted.
     * A model-based proposal may repeat an earlier one.
 
     Reference: N. Srinivas et al., "Gaussian Process Optimization in the Bandit Setting", ICML 2010;
