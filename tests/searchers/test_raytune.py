@@ -32,7 +32,8 @@ from harness.space import Choice, Float, Int, Space
 from harness.study import Study
 from harness.trial import Budget, Curve, Evaluation, Fidelity, Objective, Problem, Status
 from searchers.conformance import one_thread
-from searchers.raytune import RayTuneASHA, RayTuneSearcher
+from searchers.raytune import RayTuneSearcher
+from searchers.raytune_asha import RayTuneASHA
 from searchers.tune_search import as_tune_search
 
 TINY = Space({"a": Choice(("x", "y")), "b": Int(1, 2)})
