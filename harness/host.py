@@ -152,7 +152,7 @@ class StudyHost:
         kind = registry.searcher(key.searcher, key.searcher_file)
         # The first seed would repeat the draws that the recorded trials came from.
         seed = key.search_seed if step.history is None else derive_seed(key.search_seed, len(step.history))
-        searcher = kind(task.problem, seed=seed, budget=key.budget, **key.settings)
+        searcher = kind(task.problem, seed=seed, budget=key.budget, workers=key.workers, **key.settings)
         if (key.searcher, key.searcher_file) not in self._machines:
             hold_to_one()  # what its library has just loaded; see `harness.threads`
             self._machines[key.searcher, key.searcher_file] = describe_machine("cpu", 1, kind.libraries)

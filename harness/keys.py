@@ -114,10 +114,11 @@ class TaskKey:
 class StudyKey:
     """Identity of a study: one searcher on one task, once.
 
-    Library versions are recorded beside it, not in it: after an upgrade it is still the same study,
-    and replaying it tells whether it still does the same. A file of a user's own is edited from run to run: its
-    name and digest, ``searcher_file``, are in it, so that no earlier content's study is taken for the present one's. It
-    changes no seed.
+    Library versions are recorded beside it, not in it: after an upgrade it is still the same study, and replaying
+    it tells whether it still does the same. A file of a user's own is edited from run to run: its name and
+    digest, ``searcher_file``, are in it, so that no earlier content's study is taken for the present one's. So is
+    ``searcher_version``, which an adapter raises where it proposes otherwise (see `Searcher.version`). Neither
+    changes a seed.
     """
 
     task: TaskKey
@@ -131,6 +132,7 @@ class StudyKey:
     arithmetic: Arithmetic = Arithmetic.PORTABLE
     threads: int = 1
     searcher_file: str = ""
+    searcher_version: int = 1
 
     id: str = field(init=False, compare=False)
     """Digest that names the study's journal."""
@@ -168,8 +170,10 @@ class StudyKey:
     def as_json(self) -> dict[str, Any]:
         """Return the key as JSON types."""
         file = {"searcher_file": self.searcher_file} if self.searcher_file else {}
+        version = {"searcher_version": self.searcher_version} if self.searcher_version != 1 else {}
         return {
             **file,
+            **version,
             "task": self.task.as_json(),
             "searcher": self.searcher,
             "settings": dict(self.settings),

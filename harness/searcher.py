@@ -9,7 +9,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, final
+from typing import Any, ClassVar, Literal, final
 
 import numpy as np
 from pydantic import Field
@@ -27,7 +27,7 @@ from harness.errors import (
 from harness.machine import require_libraries
 from harness.options import Options
 from harness.space import Choice, Config, Domain, Float, Int
-from harness.trial import Budget, Evaluation, Problem, Proposal
+from harness.trial import Budget, Evaluation, Problem, Proposal, Status
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,6 +61,20 @@ class SearcherOptions(Options):
         return self.model_dump(exclude=set(SearcherOptions.model_fields))
 
 
+class FailureOptions(SearcherOptions):
+    """The settings of a method that learns and whose library knows failures: what it is told of one."""
+
+    on_failure: Literal["library", "impute"] = Field(
+        "library",
+        description="what a failed evaluation is told as: what its library offers for a failure, or, with impute, the "
+        "task's failure value, as methods are told whose libraries know no failure",
+    )
+
+    def own(self) -> dict[str, Any]:
+        """Return the method's own settings by name, without those that others share."""
+        return self.model_dump(exclude=set(FailureOptions.model_fields))
+
+
 def _starts_at_reference(settings: Options) -> bool:
     """Whether a search begins with a reference configuration; a plug-in's settings need not know of it."""
     return isinstance(settings, SearcherOptions) and settings.start_at_reference
@@ -74,9 +88,11 @@ class Searcher(ABC):
     at the top of its module, so that listing searchers loads none.
 
     The base class numbers trials, validates and converts proposals, turns evaluations into finite
-    losses (see `Objective.loss`: every method is told the same for the same failure), times ask and
-    tell, and keeps global random state apart. A library's exception becomes a `SearcherError` that
-    names the trial; nothing ever falls back to another method.
+    losses (see `Objective.loss`), times ask and tell, and keeps global random state apart. A library's
+    exception becomes a `SearcherError` that names the trial; nothing ever falls back to another method.
+
+    A failed evaluation has a loss, too, the same for every failure: what a method is told that knows no
+    other word for it. One whose library does tells it in `_fail`. A trial that failed is never continued.
 
     Where ``start_at_reference`` is set, the base class sees to it that the first proposal is the
     space's first reference configuration, exactly: see `_ask_at`.
@@ -85,6 +101,8 @@ class Searcher(ABC):
         problem: Space, fidelities and objective.
         seed: Seed of all of the method's random draws, 0 … 2³² - 1.
         budget: What the study may spend in all.
+        workers: How many proposals the study evaluates at a time, at least 1: the size of a batch, for a method that
+            proposes in batches. More than the budget pays for in full count for as many as it does.
         settings: The method's own settings, validated by `Settings`.
 
     Raises:
@@ -95,6 +113,8 @@ class Searcher(ABC):
 
     name: ClassVar[str]
     """Name in sweep files, records and figures."""
+    version: ClassVar[int] = 1
+    """Raised where it proposes otherwise than before from the same seed and losses; part of a study's identity."""
     package: ClassVar[str] = ""
     """Distribution and version of the plug-in that it comes from, set when it is found; empty for the project's own."""
     libraries: ClassVar[Mapping[str, str]] = {}
@@ -130,7 +150,9 @@ class Searcher(ABC):
                     f"{cls.__qualname__} overrides {name}, which checks what it proposes: write _{name}"
                 )
 
-    def __init__(self, problem: Problem, *, seed: int, budget: Budget, **settings: Any) -> None:
+    def __init__(
+        self, problem: Problem, *, seed: int, budget: Budget, workers: int = 1, **settings: Any
+    ) -> None:
         self.settings = self.Settings(**settings)
         reasons = self.incompatibilities(problem, budget, self.settings)
         if reasons:
@@ -139,6 +161,7 @@ class Searcher(ABC):
         self.problem = problem
         self.seed = seed
         self.budget = budget
+        self.workers = max(min(workers, budget.full_evaluations(problem.fidelity)), 1)
         self.ask_seconds = 0.0
         """Duration of the latest ask."""
         self.tell_seconds = 0.0
@@ -151,6 +174,8 @@ class Searcher(ABC):
         self._trial_configs: dict[int, Config] = {}
         """Configurations by trial, of a method that continues trials."""
         self._trial_count = 0
+        self._failed: set[int] = set()
+        """Trials that failed, of a method that continues trials."""
         self._pending: dict[tuple[int, int], Suggestion] = {}
         self._random_state: tuple[Any, Any] | None = None
         with self._isolated(), self._library_errors("failed to start"):
@@ -178,6 +203,30 @@ class Searcher(ABC):
     @abstractmethod
     def _tell(self, suggestion: Suggestion, loss: float) -> None:
         """Take the finite loss of a suggestion, the same object that `_ask` returned."""
+
+    def _fail(self, suggestion: Suggestion, status: Status, loss: float) -> None:
+        """Take a suggestion whose evaluation failed.
+
+        As it stands, `_tell` gets the task's failure value: an adapter whose library offers something for failures
+        tells it that instead, unless `imputes`.
+
+        Args:
+            suggestion: The same object that `_ask` returned.
+            status: How it failed.
+            loss: The failure value as a loss: no success has a larger one.
+        """
+        del status  # for adapters
+        self._tell(suggestion, loss)
+
+    def _take_failed(self, config: Config, status: Status, loss: float) -> None:
+        """Take a configuration that was not proposed here and whose evaluation failed; see `_take` and `_fail`."""
+        del status  # for adapters
+        self._take(config, loss)
+
+    @property
+    def imputes(self) -> bool:
+        """Whether the method is told a loss in the place of a failure although its library knows failures."""
+        return isinstance(self.settings, FailureOptions) and self.settings.on_failure == "impute"
 
     def _take(self, config: Config, loss: float) -> None:
         """Take a configuration and its finite loss that were not proposed here, as the library's users would tell it.
@@ -270,7 +319,12 @@ class Searcher(ABC):
         began = time.perf_counter()
         action = f"failed to take loss {loss!r} of trial {proposal.trial}, {dict(proposal.config)}"
         with self._isolated(), self._library_errors(action):
-            self._tell(suggestion, loss)
+            if evaluation.status is Status.OK:
+                self._tell(suggestion, loss)
+            else:
+                self._fail(suggestion, evaluation.status, loss)
+        if evaluation.status is not Status.OK and self.multi_fidelity:
+            self._failed.add(proposal.trial)
         self.tell_seconds = time.perf_counter() - began
 
     @classmethod
@@ -293,7 +347,10 @@ class Searcher(ABC):
         config = dict(proposal.config)
         action = f"failed to take loss {loss!r} of trial {proposal.trial} of the record, {config}"
         with self._isolated(), self._library_errors(action):
-            self._take(config, loss)
+            if evaluation.status is Status.OK:
+                self._take(config, loss)
+            else:
+                self._take_failed(config, evaluation.status, loss)
 
     @final
     def reserve(self, trials: int) -> None:
@@ -334,6 +391,10 @@ class Searcher(ABC):
             raise SearcherError(f"{where}: its library proposed {typed(plain)}: {said(error)}") from error
         if not fidelity.low <= epochs <= fidelity.high:
             raise SearcherError(f"{where}: proposed {epochs} epochs, outside {fidelity}")
+        if before is not None and trial in self._failed:
+            raise SearcherError(
+                f"{where}: continued, and its evaluation failed: what is told in _fail must not be continued"
+            )
         if before is not None and config != self._trial_configs[trial]:
             raise SearcherError(
                 f"{where}: continued under another configuration, {config}; it began with {self._trial_configs[trial]}"

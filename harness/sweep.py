@@ -45,10 +45,11 @@ _SHOWN: Final = 50
 
 @dataclass(frozen=True, slots=True)
 class _Method:
-    """A searcher of a sweep: its name, the file that it comes from if it comes from one, settings and label."""
+    """A searcher of a sweep: its name, the file that it comes from if any, version, settings and label."""
 
     name: str
     file: str
+    version: int
     settings: dict[str, Any]
     label: str
 
@@ -335,7 +336,7 @@ def _searchers(content: Content, tasks: Mapping[str, Budgeted], problems: _Probl
         for task_label, own in tasks.items():
             for reason in _obstacles(kind, own, settings):
                 problems.add(place, f"searcher {label!r} cannot search task {task_label!r}: {reason}")
-        usable.append(_Method(kind.name, files.origin_of(kind), settings.as_json(), label))
+        usable.append(_Method(kind.name, files.origin_of(kind), kind.version, settings.as_json(), label))
     return usable
 
 
@@ -364,6 +365,7 @@ def _studies(
                 arithmetic=spec.arithmetic,
                 threads=spec.threads,
                 searcher_file=method.file,
+                searcher_version=method.version,
             ),
             task_label,
             method.label,

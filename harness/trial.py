@@ -20,8 +20,8 @@ class Objective:
         metric: Column of the curve the searcher sees, such as ``"val_accuracy"``.
         direction: Whether larger or smaller is better.
         failure: The metric value that stands for a failed evaluation, such as 0.0 for an accuracy.
-            It is a constant of the task, so that every method is told the same for the same
-            failure, and nothing that succeeded is ever told as worse: see `loss`.
+            It is a constant of the task, and nothing that succeeded is ever told as worse: see `loss`.
+            Methods whose libraries know failures are told these instead: see `Searcher`.
         test_metric: The companion reported for the selected configuration and never shown to a
             searcher; ``None`` where a task has no test set (synthetic functions).
     """
@@ -50,10 +50,10 @@ class Objective:
         return 1.0 if self.direction == "min" else -1.0
 
     def loss(self, evaluation: Evaluation) -> float:
-        """Return the loss a searcher is told; always finite, smaller is better.
+        """Return the loss of an evaluation; always finite, smaller is better.
 
-        A failed evaluation is told as the failure value, whatever the reason, and a success is
-        told as at most that: a failure never looks better than a success.
+        That of a failed one is the failure value, whatever the reason, and that of a success at most that:
+        a failure never looks better than a success.
         """
         if evaluation.status is not Status.OK:
             return self.sign * self.failure

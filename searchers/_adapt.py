@@ -41,6 +41,19 @@ def encoded(domain: Domain, value: Scalar) -> Scalar:
     return domain.index(value) if isinstance(domain, Choice) else value
 
 
+def constants(space: Space) -> dict[str, Scalar]:
+    """Return the numbers of a space that have a single possible value, with it.
+
+    A user writes such a number into the objective, and libraries refuse a range of one value. A category of one value
+    is none of these: every library takes it as a parameter, and many draw a random number for it.
+    """
+    return {
+        name: domain.grid(1)[0]
+        for name, domain in space.parameters.items()
+        if domain.size == 1 and not isinstance(domain, Choice)
+    }
+
+
 def coincide(space: Space, a: Config, b: Config) -> bool:
     """Whether two configurations are the same, real parameters up to `ROUNDING` of their range."""
     for name, domain in space.parameters.items():

@@ -117,10 +117,17 @@ class Case:
         fidelity = Fidelity(1, 9 if self.searcher.multi_fidelity else 2)
         return Problem(space, fidelity, Objective("error", "min", failure=FAILURE))
 
-    def start(self, space: Space | str = "continuous", seed: int = 1, steps: int | None = None) -> Searcher:
-        """Return a fresh searcher with a budget of ``steps`` evaluations."""
+    def start(
+        self,
+        space: Space | str = "continuous",
+        seed: int = 1,
+        steps: int | None = None,
+        workers: int = 1,
+    ) -> Searcher:
+        """Return a fresh searcher with a budget of ``steps`` evaluations, for a study of so many workers."""
         budget = Budget("evaluations", self.steps if steps is None else steps)
-        return self.searcher(self.problem(space), seed=seed, budget=budget, **self.settings)
+        problem = self.problem(space)
+        return self.searcher(problem, seed=seed, budget=budget, workers=workers, **self.settings)
 
     def supported(self) -> dict[str, Space]:
         """Return the test spaces that the searcher says it can handle."""
@@ -441,7 +448,8 @@ class SearcherConformance:
         assert runs[0] == runs[1]
         if case.searcher.parallel:
             runs = [
-                interleaved(started.start(space, seed=3), case.steps, workers=3, schedule=8) for _ in range(2)
+                interleaved(started.start(space, seed=3, workers=3), case.steps, workers=3, schedule=8)
+                for _ in range(2)
             ]
             assert runs[0] == runs[1]
             assert dict(runs[0][0].config) == first
@@ -492,7 +500,10 @@ class SearcherConformance:
         if not case.searcher.parallel:
             return
         name = case.space()
-        runs = [interleaved(case.start(name, seed=3), case.steps, workers=3, schedule=8) for _ in range(2)]
+        runs = [
+            interleaved(case.start(name, seed=3, workers=3), case.steps, workers=3, schedule=8)
+            for _ in range(2)
+        ]
         assert runs[0] == runs[1]
 
     def test_goes_on_from_recorded_trials(self, case: Case) -> None:
@@ -557,7 +568,7 @@ class SearcherConformance:
     # What it is told.
 
     def test_failed_evaluations(self, case: Case) -> None:
-        """It goes on after failures of every kind, alone or among successes, and after nothing else."""
+        """It goes on after failures of every kind, alone or among successes, until it tried all that there is."""
         kinds = (Status.OK, Status.DIVERGED, Status.OK, Status.CRASHED, Status.OK, Status.TIMEOUT)
         patterns: Sequence[Callable[[int], Status]] = (
             lambda step: kinds[step % len(kinds)],
@@ -568,8 +579,46 @@ class SearcherConformance:
                 searcher = case.start(name)
                 proposals = search(searcher, case.steps, pattern)
                 assert proposals, name
-                if len(searched(case, name)) == case.steps:
+                distinct = {repr(dict(proposal.config)) for proposal in proposals}
+                if len(searched(case, name)) == case.steps and len(distinct) != SPACES[name].size():
                     assert len(proposals) == case.steps, f"gave up in space {name!r} after failures"
+
+    def test_failed_trials_are_not_continued(self, case: Case) -> None:
+        """A trial whose evaluation failed, in whatever way, at whatever rung, is never proposed again."""
+        if not case.searcher.multi_fidelity:
+            return
+        kinds = (Status.DIVERGED, Status.CRASHED, Status.TIMEOUT)
+        for every in (1, 2):
+            searcher = case.start(case.space(), steps=60)
+            failed: set[int] = set()
+            for step in range(60):
+                proposal = searcher.ask()
+                assert proposal is not None
+                assert proposal.trial not in failed, f"continues trial {proposal.trial}, which failed"
+                status = kinds[step // every % len(kinds)] if step % every == 0 else Status.OK
+                if status is not Status.OK:
+                    failed.add(proposal.trial)
+                searcher.tell(proposal, evaluated(searcher, proposal, status))
+
+    def test_goes_on_from_recorded_failures(self, case: Case) -> None:
+        """Told trials that it did not propose and that failed, it goes on after them."""
+        if not case.searcher.takes():
+            return
+        name = case.space()
+        recorded, kinds = (
+            searched(case, name)[: case.steps // 2],
+            (Status.OK, Status.DIVERGED, Status.TIMEOUT),
+        )
+
+        def after() -> list[Proposal]:
+            fresh = case.start(name, seed=6)
+            for step, proposal in enumerate(recorded):
+                fresh.take(proposal, evaluated(fresh, proposal, kinds[step % len(kinds)]))
+            return search(fresh, case.steps - len(recorded))
+
+        once = after()
+        assert once == after()
+        assert once or SPACES[name].size() is not None, "nothing more to propose"
 
     def test_repeated_configurations(self, case: Case) -> None:
         """In a space of four configurations it repeats itself or ends, and does not fail."""
@@ -581,7 +630,7 @@ class SearcherConformance:
 
     def test_parallel_asks(self, case: Case) -> None:
         """A parallel method proposes before it was told; any other waits, and then goes on."""
-        searcher = case.start(case.space())
+        searcher = case.start(case.space(), workers=4 if case.searcher.parallel else 1)
         with one_thread():
             first = searcher.ask()
             assert first is not None

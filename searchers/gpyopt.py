@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from functools import cache
 from typing import Any, ClassVar, Final, Literal
 
 from pydantic import Field
@@ -13,8 +15,9 @@ from harness.space import Choice, Config, Domain, Float, Int, Scalar
 from harness.trial import Budget, Problem
 from searchers import _adapt
 
-LARGEST_DISCRETE: Final = 1_000_000
-"""Whole numbers of more values are refused: GPyOpt lists all of them, and would not get to its first proposal."""
+LARGEST_DISCRETE: Final = 100_000
+"""Whole numbers of more values are refused: GPyOpt goes through the list of all of them for each rounding, which from a
+million takes seconds, and up to most of a minute, for each proposal."""
 
 
 class GPyOptGP(Searcher):
@@ -26,13 +29,18 @@ class GPyOptGP(Searcher):
 
     Real parameters are GPyOpt's continuous variables and whole numbers its discrete ones, on the scale
     that the task gives them: their logarithm is searched where that is logarithmic, since GPyOpt has
-    no such scale. Categories are its categorical variables (one-hot). Parameters with a single possible value
-    are kept out of the library. It knows no conditional parameters: those are searched as if always
+    no such scale. Categories are its categorical variables (one-hot). A number with a single possible value
+    is kept out of the library. It knows no conditional parameters: those are searched as if always
     active, and dropped from the configuration where they are not.
 
     It proposes exactly what ``run_optimization`` does after ``numpy.random.seed(seed)``, with as
     many threads. With ``start_at_reference`` the reference configuration is the first row of the initial
-    design, as of the argument ``X``, before the random points.
+    design, as of the argument ``X``, before the random points. The library knows no failure: a failed evaluation is
+    told as the task's failure value.
+
+    With several workers it is ``run_optimization`` with a ``batch_size`` of as many and an ``evaluator_type``
+    that makes batches: the initial design is evaluated, then batch after batch, each as a whole before the next
+    one is proposed, so that a worker that is done before the others waits.
 
     Surprises of the library:
 
@@ -43,6 +51,12 @@ class GPyOptGP(Searcher):
     * Discrete and categorical variables are optimised as if continuous, and then rounded.
     * It draws from numpy's global generator, which is swapped in and out for it. Importing it
       switches all of Python's warnings off, which is undone.
+    * A discrete variable is rounded by going through the list of its values: whole numbers of more than 100 000
+      values are refused. Give such a parameter as a real one, or in steps.
+    * Its default ``evaluator_type`` is ``sequential``, with which ``batch_size`` has no effect; here it is that of its
+      documentation on batches. Local penalization fails with today's scipy, of which it expects an array where
+      there is a number, and is mended here (`mended_local_penalization`).
+    * Where it ends is judged by the last two points, which with several workers are of the same batch.
     * Its Latin and Sobol' initial designs need packages that it doesn't install, so only the random one
       is offered.
 
@@ -52,6 +66,8 @@ class GPyOptGP(Searcher):
     """
 
     name = "gpyopt_gp"
+    version: ClassVar[int] = 2
+    parallel: ClassVar[bool] = True
     libraries: ClassVar[dict[str, str]] = {"GPyOpt": "GPyOpt", "GPy": "GPy"}
     drops_inactive: ClassVar[bool] = True
     global_random: ClassVar[bool] = True
@@ -74,6 +90,16 @@ class GPyOptGP(Searcher):
             1e-8,
             description="end the search when successive proposals are this near; negative: never",
         )
+        evaluator_type: Literal["local_penalization", "random", "thompson_sampling"] = Field(
+            "local_penalization", description="how the batch of several workers is made; with one, no matter"
+        )
+
+        def as_json(self) -> dict[str, Any]:
+            """Leave out the default ``evaluator_type``: an identity that it is no part of."""
+            settings = super().as_json()
+            if self.evaluator_type == "local_penalization":
+                del settings["evaluator_type"]
+            return settings
 
     settings: Settings
 
@@ -81,17 +107,23 @@ class GPyOptGP(Searcher):
     def incompatibilities(cls, problem: Problem, budget: Budget, settings: Options) -> list[str]:
         """Refuse, besides, whole numbers of more values than the library can list."""
         return super().incompatibilities(problem, budget, settings) + [
-            f"parameter {name!r} has {domain.size} values, more than the {LARGEST_DISCRETE} that GPyOpt can list"
+            f"parameter {name!r} has {domain.size} values, more than the {LARGEST_DISCRETE} that GPyOpt can list in "
+            "reasonable time: search it as a Float, or with another method"
             for name, domain in problem.space.parameters.items()
             if isinstance(domain, Int) and domain.size > LARGEST_DISCRETE
         ]
 
     def _start(self) -> None:
         parameters = self.problem.space.parameters
-        self._fixed = {name: domain.grid(1)[0] for name, domain in parameters.items() if domain.size == 1}
+        self._fixed = _adapt.constants(self.problem.space)
         self._names = [name for name in parameters if name not in self._fixed]
+        if all(domain.size == 1 for domain in parameters.values()):
+            self._fixed, self._names = {name: domain.grid(1)[0] for name, domain in parameters.items()}, []
         self._search: Any = None
-        self._losses: list[float] = []
+        self._losses: dict[int, float] = {}
+        """What was told of the points of the present batch, by their position."""
+        self._handed_out = 0
+        """How many of them were proposed."""
         if not self._names:
             return
         with _adapt.ignored_warnings():
@@ -100,63 +132,129 @@ class GPyOptGP(Searcher):
 
             self._variables = [_variable(name, parameters[name]) for name in self._names]
             space = Design_space(self._variables, None)
-            self._design = initial_design("random", space, self.settings.initial_design_numdata)
+            self._batch = initial_design("random", space, self.settings.initial_design_numdata)
+            self._known: tuple[list[Any], list[float]] = [], []
+            """Points and losses before there is a search."""
         if self.starting_point is not None:
             import numpy as np
 
             start = _adapt.completed(self.problem.space, self.starting_point)
             row = [_encoded(parameters[name], start[name]) for name in self._names]
-            self._design = np.vstack((row, self._design))
+            self._batch = np.vstack((row, self._batch))
 
     def _ask(self) -> Suggestion | None:
         if not self._names:  # the space is a single point
             return Suggestion(self._fixed)
-        told = len(self._losses)
-        if told < len(self._design):
-            x = self._design[told]
-        else:
+        if self._handed_out == len(self._batch):
+            if len(self._losses) < self._handed_out:
+                return None  # the batch is told as a whole
             with _adapt.ignored_warnings():
+                self._add(self._batch, [self._losses[i] for i in range(len(self._batch))])
                 if self._search is None:
                     self._search = self._optimization()
-                if told > 1 and self._search._distance_last_evaluations() <= self.settings.eps:
+                self._batch, self._handed_out, self._losses = self._batch[:0], 0, {}
+                known = len(self._search.X)
+                if known > 1 and self._search._distance_last_evaluations() <= self.settings.eps:
                     return None
-                x = self._search.suggest_next_locations()[0]
+                self._batch = self._search.suggest_next_locations()
+        x = self._batch[self._handed_out]
+        self._handed_out += 1
         parameters = self.problem.space.parameters
         searched = {
             name: _decoded(parameters[name], float(value)) for name, value in zip(self._names, x, strict=True)
         }
         config = {name: searched[name] if name in searched else self._fixed[name] for name in parameters}
-        return Suggestion(config, handle=x)
+        return Suggestion(config, handle=self._handed_out - 1)
+
+    def _ask_at(self, config: Config) -> Suggestion | None:
+        first = self._ask()  # the first row of the initial design
+        return None if first is None else replace(first, config=config)  # without the rounding of exp(log(x))
 
     def _optimization(self) -> Any:
-        """Return the library's search, beginning with the evaluated initial design."""
+        """Return the library's search, beginning with what is known."""
         import numpy as np
         from GPyOpt.methods import BayesianOptimization
 
         options = {name: value for name, value in self.settings.own().items() if name != "eps"}
-        return BayesianOptimization(
-            f=None, domain=self._variables, X=self._design, Y=np.array(self._losses)[:, None], **options
+        points, losses = self._known
+        search = BayesianOptimization(
+            f=None,
+            domain=self._variables,
+            X=np.vstack(points),
+            Y=np.array(losses)[:, None],
+            batch_size=self.workers,
+            **options,
         )
+        if self.workers > 1 and self.settings.evaluator_type == "local_penalization":
+            search.evaluator = mended_local_penalization()(search.evaluator.acquisition, self.workers)
+        return search
+
+    def _add(self, points: Any, losses: list[float]) -> None:
+        """Add rows to what is known: X and Y of the library's search, once there is one."""
+        import numpy as np
+
+        if self._search is None:
+            self._known[0].extend(points)
+            self._known[1].extend(losses)
+        elif len(points):
+            self._search.X = np.vstack((self._search.X, points))
+            self._search.Y = np.vstack((self._search.Y, np.array(losses)[:, None]))
 
     def _take(self, config: Config, loss: float) -> None:
         """Add a row to X and Y, in the place of one of the initial design while there is one left."""
-        import numpy as np
-
+        if not self._names:
+            return
         parameters = self.problem.space.parameters
         complete = _adapt.completed(self.problem.space, config)
-        row = [_encoded(parameters[name], complete[name]) for name in self._names]
-        if self._names and self._search is None:
-            told = len(self._losses)
-            self._design = np.vstack((self._design[:told], row, self._design[told + 1 :]))
-        self._tell(Suggestion(config, handle=row), loss)
+        if self._search is None and self._handed_out < len(self._batch):
+            self._batch = self._batch[1:] if not self._handed_out else self._batch[:-1]
+        self._add([[_encoded(parameters[name], complete[name]) for name in self._names]], [loss])
 
     def _tell(self, suggestion: Suggestion, loss: float) -> None:
-        import numpy as np
+        self._losses[suggestion.handle] = loss
 
-        self._losses.append(loss)
-        if self._search is not None:
-            self._search.X = np.vstack((self._search.X, suggestion.handle))
-            self._search.Y = np.vstack((self._search.Y, [[loss]]))
+
+@cache
+def mended_local_penalization() -> Any:
+    """Return GPyOpt's local penalization, as a class that works with today's scipy.
+
+    That of GPyOpt 1.2 takes the result of ``scipy.optimize.minimize`` for an array of shape (1, 1), and it is a
+    number since scipy 1.8. Nothing else differs.
+    """
+    import numpy as np
+    import scipy.optimize
+    from GPyOpt.core.evaluators import LocalPenalization
+    from GPyOpt.util.general import samples_multidimensional_uniform
+
+    def steepest(model: Any, bounds: Any) -> float:
+        """Return the library's estimate of the Lipschitz constant: the largest norm of the mean's gradient."""
+
+        def negative(x: Any) -> Any:
+            gradient, _ = model.predictive_gradients(np.atleast_2d(x))
+            return -np.sqrt((gradient * gradient).sum(1))
+
+        samples = np.vstack([samples_multidimensional_uniform(bounds, 500), model.X])
+        begin = samples[np.argmin(negative(samples))]
+        found = scipy.optimize.minimize(
+            lambda x: negative(x).item(), begin, method="L-BFGS-B", bounds=bounds, options={"maxiter": 200}
+        )
+        return 10.0 if -found.fun < 1e-7 else -float(found.fun)  # 10: "cases in which the model is flat"
+
+    class Mended(LocalPenalization):  # type: ignore[misc]
+        def compute_batch(self, duplicate_manager: Any = None, context_manager: Any = None) -> Any:
+            del duplicate_manager, context_manager  # the library's own makes no use of them, either
+            acquisition = self.acquisition
+            acquisition.update_batches(None, None, None)
+            batch = acquisition.optimize()[0]
+            constant = steepest(acquisition.model.model, acquisition.space.get_bounds())
+            smallest = acquisition.model.model.Y.min()
+            while len(batch) < self.batch_size:
+                acquisition.update_batches(batch, constant, smallest)
+                batch = np.vstack((batch, acquisition.optimize()[0]))
+            acquisition.update_batches(None, None, None)
+            return batch
+
+    return Mended
 
 
 def _variable(name: str, domain: Domain) -> dict[str, Any]:

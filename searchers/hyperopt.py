@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from functools import partial
 from typing import Any, ClassVar
 
 from pydantic import Field
 
 from harness.options import Options
-from harness.searcher import Searcher, SearcherOptions, Suggestion
+from harness.searcher import FailureOptions, Searcher, Suggestion
 from harness.space import Choice, Config, Float, Int, Scalar
-from harness.trial import Budget, Problem
+from harness.trial import Budget, Problem, Status
 from searchers import _adapt
 
 
@@ -20,18 +21,31 @@ class _HyperoptSearcher(Searcher):
 
     Parameters become what hyperopt's documentation advises: ``hp.uniform``, ``hp.loguniform``,
     ``hp.uniformint``, ``hp.qloguniform`` in steps of 1, and ``hp.choice``; a conditional parameter is
-    part of those options of its parent's ``hp.choice`` under which it is active. Parameters with a
-    single possible value are kept out of the library, which refuses them.
+    part of those options of its parent's ``hp.choice`` under which it is active. A number with a single
+    possible value is kept out of the library, which refuses it; an ``hp.choice`` may have one option.
 
     Surprises that all of its algorithms share:
 
     * A whole number is a rounded real one from [low, high]: the two ends are drawn half as often as
       the others.
-    * A running trial counts as one with an infinite loss, towards the number of start-up trials, too.
+    * A failed trial counts as one with an infinite loss, towards the number of start-up trials, too. So does, for TPE,
+      one that waits in the queue.
+    * In a queue of several, the first new trial has the number of a given starting point: TPE then knows only the
+      better of the two.
 
     A starting point is given as ``points_to_evaluate``, which counts as one of the start-up trials.
+
+    A failed evaluation is a trial of status ``fail`` (``STATUS_FAIL``), which is how an objective says that it is not
+    defined at a point.
+
+    With several workers it is ``fmin`` with ``max_queue_len`` as many: the queue is filled, all of it is evaluated,
+    and then it is filled again, from one seed for as many trials as the algorithm makes of it. A worker that is done
+    before the others of its generation waits.
     """
 
+    version: ClassVar[int] = 2
+    batched: ClassVar[bool] = True
+    """Whether the library's ``suggest`` takes several new trials at a time."""
     libraries: ClassVar[dict[str, str]] = {"hyperopt": "hyperopt"}
     conditional: ClassVar[bool] = True
     parallel: ClassVar[bool] = True
@@ -57,9 +71,12 @@ class _HyperoptSearcher(Searcher):
         from hyperopt import Trials
         from hyperopt.base import Domain
 
+        self._fixed = _adapt.constants(self.problem.space)
         self._labels: list[str] = []
         tree = {name: self._node(name) for name in self._dependents(None)}
         self._labels = list(dict.fromkeys(self._labels))
+        self._queue: deque[Any] = deque()
+        self._running = 0
         if not self._labels:  # the space is a single point
             return
         self._suggest = self._algorithm()
@@ -68,17 +85,15 @@ class _HyperoptSearcher(Searcher):
         self._generator = np.random.default_rng(self.seed)
 
     def _dependents(self, parent: str | None, value: Scalar | None = None) -> list[str]:
-        """Return the parameters active because of a parent's value (or always), seen through fixed ones."""
+        """Return the parameters to search that are active because of a parent's value, or always."""
         found: list[str] = []
-        for name, domain in self.problem.space.parameters.items():
+        for name in self.problem.space.parameters:
             condition = self.problem.space.conditions.get(name)
             if (condition.parent if condition else None) != parent:
                 continue
             if condition is not None and parent is not None and not condition.holds({parent: value}):  # type: ignore[dict-item]
                 continue
-            if domain.size == 1:
-                found += self._dependents(name, domain.grid(1)[0])
-            else:
+            if name not in self._fixed:
                 found.append(name)
         return found
 
@@ -107,47 +122,77 @@ class _HyperoptSearcher(Searcher):
             options.append({name: i, **{child: nodes[child] for child in dependents}} if dependents else i)
         return hp.choice(name, options)
 
-    def _ask(self) -> Suggestion:
+    def _ask(self) -> Suggestion | None:
         if not self._labels:
-            return self._taken(None)
-        trials = self._trials_seen
-        new_ids = trials.new_trial_ids(1)
-        trials.refresh()
-        seed = self._generator.integers(2**31 - 1)
-        return self._taken(self._suggest(new_ids, self._domain, trials, seed))
+            return Suggestion(self.problem.space.active_part(self._fixed))
+        if not self._queue:
+            if self._running:
+                return None  # the generation is not complete
+            self._fill_queue()
+        return self._next()
 
-    def _ask_at(self, config: Config) -> Suggestion:
-        return self._given(0, config)
+    def _next(self) -> Suggestion:
+        """Return the suggestion of the trial that has waited longest in the queue."""
+        trial = self._queue.popleft()
+        trial["state"] = 1  # running
+        self._running += 1
+        return self._suggestion(trial)
+
+    def _fill_queue(self) -> None:
+        """Fill the queue as ``fmin`` does, up to as many trials as there are workers."""
+        trials = self._trials_seen
+        while len(self._queue) < self.workers:
+            new_ids = trials.new_trial_ids(self.workers - len(self._queue) if self.batched else 1)
+            trials.refresh()
+            seed = self._generator.integers(2**31 - 1)
+            self._insert(self._suggest(new_ids, self._domain, trials, seed))
+
+    def _insert(self, documents: Any) -> None:
+        """Add new trials to the library's, and to the queue."""
+        trials = self._trials_seen
+        trials.insert_trial_docs(documents)
+        trials.refresh()
+        self._queue += trials.trials[-len(documents) :]
+
+    def _ask_at(self, config: Config) -> Suggestion | None:
+        if self._labels:
+            trials = self._trials_seen
+            trials.insert_trial_docs([self._given(0, config)])
+            self._queue.append(trials._dynamic_trials[-1])
+            self._fill_queue()  # not refreshed before: the library, too, gives the number 0 a second time
+            trials.refresh()
+        return self._ask()
 
     def _take(self, config: Config, loss: float) -> None:
         """Insert a finished trial into `Trials`."""
-        number = self._trials_seen.new_trial_ids(1)[0] if self._labels else 0
-        self._tell(self._given(number, config), loss)
+        self._add(config, {"loss": loss, "status": "ok"})
 
-    def _given(self, number: int, config: Config) -> Suggestion:
-        """Return the suggestion of a trial that the library did not propose."""
+    def _take_failed(self, config: Config, status: Status, loss: float) -> None:
+        self._take(config, loss) if self.imputes else self._add(config, {"status": "fail"})
+
+    def _add(self, config: Config, result: dict[str, Any]) -> None:
+        """Insert a trial that was not proposed here, with its result."""
+        if not self._labels:
+            return
+        trials = self._trials_seen
+        trials.insert_trial_docs([self._given(trials.new_trial_ids(1)[0], config)])
+        trials.refresh()
+        self._finish(trials.trials[-1], result)
+
+    def _given(self, number: int, config: Config) -> Any:
+        """Return the library's document of a trial that it did not propose."""
         from hyperopt.fmin import generate_trial
 
-        if not self._labels:
-            return self._taken(None)
         parameters = self.problem.space.parameters
         point = {k: _adapt.encoded(parameters[k], config[k]) for k in self._labels if k in config}
         trial = generate_trial(number, point)  # what `points_to_evaluate` becomes
         for name in set(self._labels) - set(point):  # it forgets inactive parameters
             trial["misc"]["idxs"][name] = trial["misc"]["vals"][name] = []
-        return self._taken([trial])
+        return trial
 
-    def _taken(self, documents: Any) -> Suggestion:
-        """Return the suggestion of a new trial, given as the library's documents; ``None``: nothing to search."""
-        parameters = self.problem.space.parameters
-        values: dict[str, Any] = {k: d.grid(1)[0] for k, d in parameters.items() if d.size == 1}
-        if documents is None:
-            return Suggestion(self.problem.space.active_part(values))
-        trials = self._trials_seen
-        trials.insert_trial_docs(documents)
-        trials.refresh()
-        trial = trials.trials[-1]
-        trial["state"] = 1  # running
+    def _suggestion(self, trial: Any) -> Suggestion:
+        """Return the suggestion of one of the library's trials."""
+        parameters, values = self.problem.space.parameters, dict(self._fixed)
         for name, drawn in trial["misc"]["vals"].items():
             if drawn:
                 values[name] = _decoded(parameters[name], drawn[0])
@@ -155,9 +200,20 @@ class _HyperoptSearcher(Searcher):
 
     def _tell(self, suggestion: Suggestion, loss: float) -> None:
         if suggestion.handle is not None:
-            suggestion.handle["state"] = 2  # done
-            suggestion.handle["result"] = {"loss": loss, "status": "ok"}
-            self._trials_seen.refresh()
+            self._running -= 1
+            self._finish(suggestion.handle, {"loss": loss, "status": "ok"})
+
+    def _fail(self, suggestion: Suggestion, status: Status, loss: float) -> None:
+        if self.imputes:
+            self._tell(suggestion, loss)
+        elif suggestion.handle is not None:
+            self._running -= 1
+            self._finish(suggestion.handle, {"status": "fail"})
+
+    def _finish(self, trial: Any, result: dict[str, Any]) -> None:
+        trial["state"] = 2  # done
+        trial["result"] = result
+        self._trials_seen.refresh()
 
 
 def _decoded(domain: Float | Int | Choice, value: Any) -> Scalar:
@@ -177,9 +233,13 @@ class HyperoptTPE(_HyperoptSearcher):
     It proposes exactly what ``fmin`` does with ``rstate=numpy.random.default_rng(seed)``, and with
     ``start_at_reference`` the reference configuration as ``points_to_evaluate``: a start-up trial.
 
-    Surprises of the library, besides those of all its algorithms (whole numbers at the ends of their
-    range are drawn half as often; running trials count as infinitely bad): parameters are modelled
-    independently of each other, and at most 25 trials ever count as good.
+    A failed evaluation is told as a trial of status ``fail``. With several workers it is ``fmin`` with
+    ``max_queue_len`` as many, which evaluates a generation before it proposes the next; in it, one random draw of
+    a seed makes all start-up trials, and one each of the model's.
+
+    Surprises of the library, besides those of all its algorithms (whole numbers at the ends of their range are
+    drawn half as often; failed trials, and those waiting in a queue, count as infinitely bad): parameters are
+    modelled independently of each other, and at most 25 trials ever count as good.
 
     Reference: J. Bergstra et al., "Algorithms for Hyper-Parameter Optimization", NeurIPS 2011;
     J. Bergstra, D. Yamins and D. Cox, "Making a Science of Model Search", ICML 2013. Defaults are
@@ -188,7 +248,7 @@ class HyperoptTPE(_HyperoptSearcher):
 
     name = "hyperopt_tpe"
 
-    class Settings(SearcherOptions):
+    class Settings(FailureOptions):
         """Settings of ``tpe.suggest``, under its names."""
 
         n_startup_jobs: int = Field(20, ge=1, description="random trials before the model is used")
@@ -214,14 +274,20 @@ class HyperoptAnneal(_HyperoptSearcher):
 
     It proposes exactly what ``fmin`` does with ``rstate=numpy.random.default_rng(seed)``, and with
     ``start_at_reference`` the reference configuration as ``points_to_evaluate``. Whole numbers at the ends of
-    their range are drawn half as often as others.
+    their range are drawn half as often as others. A failed evaluation is told as a trial of status ``fail``, which
+    counts as infinitely bad.
+
+    Surprises of the library: its ``suggest`` makes one trial at a time, so that ``fmin`` with a longer queue
+    fails. With several workers the queue is therefore filled one by one here, each trial from a seed of its own; as in
+    ``fmin``, a generation is evaluated before the next one is proposed.
 
     Reference: J. Bergstra, hyperopt's ``anneal.py``. Defaults are those of hyperopt 0.3.
     """
 
     name = "hyperopt_anneal"
+    batched: ClassVar[bool] = False
 
-    class Settings(SearcherOptions):
+    class Settings(FailureOptions):
         """Settings of ``anneal.suggest``, under its names."""
 
         avg_best_idx: float = Field(2.0, ge=1, description="mean rank of the trial to draw near")
@@ -240,7 +306,9 @@ class HyperoptRandom(_HyperoptSearcher):
 
     It proposes exactly what ``fmin`` does with ``rstate=numpy.random.default_rng(seed)``, and with
     ``start_at_reference`` the reference configuration as ``points_to_evaluate``. Whole numbers are rounded
-    reals, those at the ends of their range drawn half as often: not quite what ``random`` does.
+    reals, those at the ends of their range drawn half as often: not quite what ``random`` does. A failed evaluation
+    is told as a trial of status ``fail``. With several workers it is ``fmin`` with ``max_queue_len`` as many: one seed
+    makes a generation, and the next waits until all of it is evaluated.
 
     Reference: J. Bergstra and Y. Bengio, "Random Search for Hyper-Parameter Optimization", 2012.
     """

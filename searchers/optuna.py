@@ -10,9 +10,9 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from harness.options import Options
-from harness.searcher import Searcher, SearcherOptions, Suggestion
+from harness.searcher import FailureOptions, Searcher, Suggestion
 from harness.space import Choice, Config, Domain, Float, Int, Scalar
-from harness.trial import Budget, Problem
+from harness.trial import Budget, Problem, Status
 from searchers import _adapt
 
 
@@ -39,8 +39,13 @@ class OptunaSearcher(Searcher):
     which takes ``1``, ``1.0`` and ``True`` for the same; its samplers use the position only.
 
     A starting point is enqueued, as by `Study.enqueue_trial`.
+
+    A failed evaluation is a failed trial (``TrialState.FAIL``), which is what `Study.optimize` makes of an objective
+    that returns NaN, or raises what ``catch`` names. Optuna's samplers learn nothing from these, and don't count
+    them as startup trials.
     """
 
+    version: ClassVar[int] = 2
     libraries: ClassVar[dict[str, str]] = {"optuna": "optuna"}
     conditional: ClassVar[bool] = True
     parallel: ClassVar[bool] = True
@@ -96,20 +101,38 @@ class OptunaSearcher(Searcher):
     def _tell(self, suggestion: Suggestion, loss: float) -> None:
         self._study.tell(suggestion.handle, loss)
 
-    def _take(self, config: Config, loss: float) -> None:
-        """Add a finished trial, by `Study.add_trial`."""
+    def _fail(self, suggestion: Suggestion, status: Status, loss: float) -> None:
         import optuna
 
+        if self.imputes:
+            self._tell(suggestion, loss)
+        else:
+            self._study.tell(suggestion.handle, state=optuna.trial.TrialState.FAIL)
+
+    def _take(self, config: Config, loss: float) -> None:
+        """Add a finished trial, by `Study.add_trial`."""
+        self._add(config, loss)
+
+    def _take_failed(self, config: Config, status: Status, loss: float) -> None:
+        self._take(config, loss) if self.imputes else self._add(config, None)
+
+    def _add(self, config: Config, loss: float | None) -> None:
+        """Add a trial that was not proposed here; without a loss it has failed."""
+        import optuna
+
+        state = optuna.trial.TrialState.FAIL if loss is None else optuna.trial.TrialState.COMPLETE
         space = self.problem.space
         complete = _adapt.completed(space, config) if self.drops_inactive else config
         values = {name: _adapt.encoded(space.parameters[name], value) for name, value in complete.items()}
         distributions = {name: _distribution(space.parameters[name]) for name in values}
         self._study.add_trial(
-            optuna.trial.create_trial(params=values, distributions=distributions, value=loss)
+            optuna.trial.create_trial(params=values, distributions=distributions, value=loss, state=state)
         )
 
-    def _take_in_turn(self, config: Config, loss: float) -> None:
+    def _add_in_turn(self, config: Config, loss: float | None) -> None:
         """Enqueue a trial, ask for it and tell it: for samplers that keep a state of their own with each trial."""
+        import optuna
+
         complete = _adapt.completed(self.problem.space, config) if self.drops_inactive else config
         self._enqueue(complete)
         trial = self._study.ask()
@@ -118,7 +141,7 @@ class OptunaSearcher(Searcher):
         )  # without being asked for these, a sampler takes no part in an enqueued trial
         self._suggested(trial)
         self._placed(trial)
-        self._study.tell(trial, loss)
+        self._study.tell(trial, loss, optuna.trial.TrialState.FAIL if loss is None else None)
 
     def _placed(self, trial: Any) -> None:
         """Correct what the sampler noted with a trial whose values are not its own."""
@@ -169,10 +192,13 @@ class OptunaTPE(OptunaSearcher):
 
     It proposes exactly what ``Study.optimize`` does with the same seed. Trials asked while others
     are running see these through Optuna's constant liar, which takes them for bad ones. With
-    ``start_at_reference`` the reference configuration is enqueued, and is one of the startup trials.
+    ``start_at_reference`` the reference configuration is enqueued, and is one of the startup trials. A failed
+    evaluation is told as a failed trial.
 
     Surprises of the library:
 
+    * It learns nothing from failed trials, so that it can propose their neighbours again and again;
+      ``on_failure: impute`` tells it the task's failure value instead.
     * Since Optuna 5.0, a ``multivariate`` that isn't set means true for a single objective, and
       ``constant_liar`` is on. Studies published with earlier versions had both off: set
       ``multivariate: false`` to compare with these.
@@ -190,7 +216,7 @@ class OptunaTPE(OptunaSearcher):
 
     name = "optuna_tpe"
 
-    class Settings(TPEOptions, SearcherOptions):
+    class Settings(TPEOptions, FailureOptions):
         """Settings of Optuna's TPE."""
 
     settings: Settings
@@ -211,12 +237,13 @@ class OptunaQMC(OptunaSearcher):
     It proposes exactly what ``Study.optimize`` does with the same seed, for an objective that
     suggests every parameter. The sequence has one fixed dimension for each of these, so that
     conditional parameters are searched as if they were always active, and dropped from a proposal
-    where they aren't.
+    where they aren't. A failed evaluation is told as a failed trial.
 
     Surprises of the library:
 
     * The first trial isn't of the sequence: it is random, because Optuna learns the parameters from
-      it. ``start_at_reference`` puts the reference configuration in its place.
+      it. ``start_at_reference`` puts the reference configuration in its place. Should it fail, the next is
+      random, too: the sequence begins after the first trial that succeeds.
     * ``scramble`` is off by default. The sequence is then the same whatever the seed, only the first,
       random, trial differs, and its first point is the corner where every number is at its lower
       bound. To compare repetitions, set ``scramble: true``.
@@ -236,7 +263,7 @@ class OptunaQMC(OptunaSearcher):
     drops_inactive: ClassVar[bool] = True
     learns: ClassVar[bool] = False
 
-    class Settings(SearcherOptions):
+    class Settings(FailureOptions):
         """Settings of Optuna's quasi-random search, under the names of `QMCSampler`'s arguments."""
 
         qmc_type: Literal["sobol", "halton"] = Field("sobol", description="which sequence")
@@ -249,7 +276,7 @@ class OptunaQMC(OptunaSearcher):
 
         return optuna.samplers.QMCSampler(seed=self.seed, **self.settings.own())
 
-    _take = OptunaSearcher._take_in_turn  # each takes the place of a point of the sequence
+    _add = OptunaSearcher._add_in_turn  # each takes the place of a point of the sequence
 
 
 class OptunaCMAES(OptunaSearcher):
@@ -259,7 +286,8 @@ class OptunaCMAES(OptunaSearcher):
     over the unit cube, whose mean, step size and covariance then move towards the better half. It
     begins at the middle of the space with a step size of a sixth of its width.
 
-    It proposes exactly what ``Study.optimize`` does with the same seed.
+    It proposes exactly what ``Study.optimize`` does with the same seed. A failed evaluation is told as a failed
+    trial, which takes no part in its generation.
 
     It searches real and whole numbers only. Optuna would draw categories, and parameters that are
     not always active, at random by another sampler: such spaces are refused, instead.
@@ -288,7 +316,7 @@ class OptunaCMAES(OptunaSearcher):
     domains: ClassVar[tuple[type[Domain], ...]] = (Float, Int)
     conditional: ClassVar[bool] = False
 
-    class Settings(SearcherOptions):
+    class Settings(FailureOptions):
         """Settings of Optuna's CMA-ES, under the names of `CmaEsSampler`'s arguments."""
 
         n_startup_trials: int = Field(1, ge=0, description="random trials before the first generation")
@@ -321,7 +349,7 @@ class OptunaCMAES(OptunaSearcher):
 
         return optuna.samplers.CmaEsSampler(seed=self.seed, **self.settings.own())
 
-    _take = OptunaSearcher._take_in_turn  # generations are made of the recorded points
+    _add = OptunaSearcher._add_in_turn  # generations are made of the recorded points
 
     def _placed(self, trial: Any) -> None:
         """Put the trial's point in the place of the draw that the variant with margin has noted."""

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from harness.searcher import SearcherOptions
+from harness.searcher import FailureOptions
 from searchers.optuna import OptunaSearcher
 
 
@@ -21,15 +21,16 @@ class OptunaGP(OptunaSearcher):
     It proposes exactly what ``Study.optimize`` does with the same seed, for an objective that
     suggests every parameter: those that are conditional are searched as if they were always active,
     and dropped from a proposal where they aren't. (Left out, Optuna would draw them at random.) With
-    ``start_at_reference`` the reference configuration is enqueued, and is one of the startup trials.
+    ``start_at_reference`` the reference configuration is enqueued, and is one of the startup trials. A failed
+    evaluation is told as a failed trial, from which it learns nothing.
 
     It needs PyTorch and greenlet, which this project does not install: ``pip install 'hpo-derby[optuna-gp]'``,
     of PyTorch the version for processors. Numbers may differ between versions of PyTorch.
 
     Surprises of the library:
 
-    * Losses are standardised but not otherwise transformed, so that the loss of failed
-      evaluations, if it is far from the others, flattens all that the model sees.
+    * Losses are standardised but not otherwise transformed, so that with ``on_failure: impute`` the loss of
+      failed evaluations, if it is far from the others, flattens all that the model sees.
     * With several workers, running trials are taken into account by a quasi-Monte Carlo
       estimate (qLogEI): proposals cost more, and differ from those of one worker.
     * Without greenlet, it would optimise one starting point after another instead of all at once,
@@ -47,7 +48,7 @@ class OptunaGP(OptunaSearcher):
     conditional: ClassVar[bool] = False
     drops_inactive: ClassVar[bool] = True
 
-    class Settings(SearcherOptions):
+    class Settings(FailureOptions):
         """Settings of Optuna's Gaussian process, under the names of `GPSampler`'s arguments."""
 
         n_startup_trials: int = Field(10, ge=0, description="random trials before the model is used")

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from harness.options import Options
-from harness.searcher import Searcher, SearcherOptions, Suggestion
-from harness.trial import Budget, Problem
+from harness.searcher import FailureOptions, Searcher, Suggestion
+from harness.trial import Budget, Problem, Status
 from searchers.optuna import OptunaSearcher, TPEOptions
 
 
-class _PrunerOptions(SearcherOptions):
+class _PrunerOptions(FailureOptions):
     """What the pruners have in common; each has the name of the pruner's argument."""
 
     reduction_factor: int = Field(
@@ -67,15 +68,21 @@ class _OptunaRungs(OptunaSearcher):
     that reached its rung before it, be they finished or running; none waits for others, and none that
     was pruned comes back.
 
-    A failed evaluation is reported as the same loss as any other failure, so that it is pruned
-    unless its rung knows of nothing better.
+    A failed evaluation ends its trial, as it would end it there. Of one that diverged, NaN is reported, and the
+    pruner prunes it at this rung (at full fidelity, where it isn't asked, the trial has failed). One that crashed
+    or ran into the deadline is a failed trial, as of an objective that raises what ``catch`` names. With
+    ``on_failure: impute`` both are pruned with the task's failure value as what was reported, and at full
+    fidelity finished with it.
     """
 
     multi_fidelity: ClassVar[bool] = True
 
     settings: _RungOptions
 
-    _take = Searcher._take  # a trial is of a rung, and perhaps a bracket, which it does not show
+    _take, _take_failed = (
+        Searcher._take,
+        Searcher._take_failed,
+    )  # a trial is of a rung, and perhaps a bracket, which it does not show
 
     @classmethod
     def _first_rung(cls, problem: Problem, settings: _RungOptions) -> int:
@@ -144,6 +151,21 @@ class _OptunaRungs(OptunaSearcher):
         else:
             self._going_on.append(suggestion)
 
+    def _fail(self, suggestion: Suggestion, status: Status, loss: float) -> None:
+        import optuna
+
+        trial, states = suggestion.handle, optuna.trial.TrialState
+        at_full = suggestion.epochs == self.problem.fidelity.high
+        if self.imputes:
+            trial.report(loss, suggestion.epochs)
+            self._study.tell(trial, loss if at_full else None, None if at_full else states.PRUNED)
+        elif status is Status.DIVERGED:
+            trial.report(math.nan, suggestion.epochs)
+            pruned = not at_full and trial.should_prune()
+            self._study.tell(trial, state=states.PRUNED if pruned else states.FAIL)
+        else:
+            self._study.tell(trial, state=states.FAIL)
+
 
 class OptunaSHA(_OptunaRungs):
     """Asynchronous successive halving, by Optuna's ``SuccessiveHalvingPruner``.
@@ -157,15 +179,17 @@ class OptunaSHA(_OptunaRungs):
 
     It proposes exactly what ``Study.optimize`` does with the same seed and one worker, for the
     objective in `_OptunaRungs`. With ``start_at_reference`` the reference configuration is enqueued: the
-    first to reach the first rung.
+    first to reach the first rung. A trial whose evaluation diverged is pruned, one that crashed or ran into the
+    deadline has failed; neither goes on.
 
     Surprises of the library:
 
     * A trial's fate is decided when it reaches a rung, and for good. Of the first η - 1 in a rung, each that
       is the best so far goes on: the very first trial is always trained in full, if ``bootstrap_count``
       is 0.
-    * Losses that tie with the last of the best go on, too: where all evaluations fail, all
-      trials go on.
+    * Losses that tie with the last of the best go on, too: where all are the same, all trials go on.
+    * A trial that diverged counts for TPE, as the worst of those that reached as far; one that crashed or ran
+      into the deadline doesn't, but what it reported at lower rungs stays to be compared with.
     * TPE learns from pruned trials as well as finished ones. It ranks any finished trial above any
       pruned one, and pruned ones by their epochs first, and their last loss second.
     * Optuna's ``min_resource: "auto"``, which guesses the lowest rung from the first finished trial
@@ -221,7 +245,7 @@ class OptunaHyperband(_OptunaRungs):
     It proposes exactly what ``Study.optimize`` does with the same seed and one worker, for the
     objective in `_OptunaRungs`, in a study called ``optuna_hyperband-SEED``. With
     ``start_at_reference`` the reference configuration is enqueued: it is the first trial, in the bracket that
-    the first trial draws.
+    the first trial draws. Failures end a trial as in `OptunaSHA`.
 
     Surprises of the library:
 

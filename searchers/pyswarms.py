@@ -128,6 +128,8 @@ class ParticleSwarm(Searcher):
     ``LocalBestPSO`` evaluate. All particles of a generation can be evaluated at the same time; the next
     generation waits for all of them.
 
+    The library knows no failure: a failed evaluation is told as the task's failure value.
+
     With ``start_at_reference`` the first particle begins at the reference configuration, with a random velocity
     like the others: its place in the initial positions, the library's ``init_pos``, is taken.
 

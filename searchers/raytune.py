@@ -1,22 +1,20 @@
-"""Ray Tune's searchers and its ASHA as ours; `searchers.tune_search` is the way back."""
+"""Ray Tune's searchers as ours; `searchers.raytune_asha` is its ASHA, and `searchers.tune_search` the way back."""
 
 from __future__ import annotations
 
 import logging
 import operator
 from abc import abstractmethod
-from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
 from pydantic import Field
 
 from harness.options import Options
-from harness.searcher import Searcher, SearcherOptions, Suggestion
+from harness.searcher import FailureOptions, Searcher, Suggestion
 from harness.space import Choice, Config, Domain, Float, Scalar, Space
-from harness.trial import Budget, Problem
+from harness.trial import Budget, Problem, Status
 from searchers import _adapt
 
 LOSS: Final = "loss"
@@ -51,7 +49,7 @@ def tune_domains(space: Space) -> dict[str, Any]:
 
     A category is given as its position, because libraries behind Ray Tune look categories up with
     ``==``, which takes ``1``, ``1.0`` and ``True`` for the same. The upper bound of Ray Tune's integers is
-    exclusive. Parameters with a single possible value are left out, as a Ray Tune user would give
+    exclusive. Numbers with a single possible value are left out, as a Ray Tune user would give
     them as constants: hyperopt refuses them. Conditions are not expressed.
 
     Example:
@@ -60,7 +58,8 @@ def tune_domains(space: Space) -> dict[str, Any]:
         >>> domains["units"].lower, domains["units"].upper
         (4, 65)
     """
-    return {name: _tune_domain(domain) for name, domain in space.parameters.items() if domain.size != 1}
+    constants = _adapt.constants(space)
+    return {name: _tune_domain(d) for name, d in space.parameters.items() if name not in constants}
 
 
 def _tune_domain(domain: Domain) -> Any:
@@ -80,23 +79,20 @@ def _decoded(domain: Domain, value: Any) -> Scalar:
     return _adapt.clipped(domain, float(value)) if isinstance(domain, Float) else operator.index(value)
 
 
-def _complete(space: Space, suggested: dict[str, Any]) -> dict[str, Scalar]:
+def complete_config(space: Space, suggested: dict[str, Any]) -> dict[str, Scalar]:
     """Return the configuration of a suggestion: decoded, with the parameters left out of `tune_domains`."""
-    config: dict[str, Scalar] = {k: d.grid(1)[0] for k, d in space.parameters.items() if d.size == 1}
+    config = _adapt.constants(space)
     config.update({name: _decoded(space.parameters[name], value) for name, value in suggested.items()})
     return config
 
 
-def _nested_names(problem: Problem) -> list[str]:
+def nested_names(problem: Problem) -> list[str]:
     """Return which names Ray Tune would take for nested ones."""
     return [
         f"parameter {name!r}: Ray Tune takes the / for a nested search space"
         for name in problem.space.parameters
         if "/" in name
     ]
-
-
-# Ray Tune's searchers as ours.
 
 
 class RayTuneSearcher(Searcher):
@@ -118,8 +114,8 @@ class RayTuneSearcher(Searcher):
       those that aren't are dropped from what is evaluated; the library remembers its full proposal.
     * What Ray Tune's searchers only log as a warning, such as a loss that the library behind did not
       take, is raised.
-    * A failure is told as the task's failure value, like any other method is told. In Ray Tune
-      itself, a failed trial is left out of what its searchers learn from.
+    * A failure is told as Ray Tune's controller tells one, by ``on_trial_complete(trial, error=True)``: what the
+      searcher makes of it is its own. So is one that diverged, as of a trainable that raises where its loss is NaN.
 
     Subclass it for a searcher of your own or for one whose library isn't among the dependencies: give
     it a ``name``, name the library in ``libraries``, and write `_tune_searcher`. Set ``global_random``
@@ -146,10 +142,13 @@ class RayTuneSearcher(Searcher):
     drops_inactive: ClassVar[bool] = True
     parallel: ClassVar[bool] = True
 
+    class Settings(FailureOptions):
+        """What all of them have."""
+
     @classmethod
     def incompatibilities(cls, problem: Problem, budget: Budget, settings: Options) -> list[str]:
         """Refuse, besides, names with a slash."""
-        return super().incompatibilities(problem, budget, settings) + _nested_names(problem)
+        return super().incompatibilities(problem, budget, settings) + nested_names(problem)
 
     @abstractmethod
     def _tune_searcher(self, points: list[dict[str, Any]] | None) -> Any:
@@ -182,7 +181,7 @@ class RayTuneSearcher(Searcher):
 
     def _ask(self) -> Suggestion | None:
         if self._search is None:
-            return Suggestion(_complete(self.problem.space, {}))
+            return Suggestion(complete_config(self.problem.space, {}))
         if self._ended:
             return None
         trial = f"{self._suggested:08d}"
@@ -191,7 +190,7 @@ class RayTuneSearcher(Searcher):
         if suggested is None or self._ended:
             return None
         self._suggested += 1
-        return Suggestion(_complete(self.problem.space, suggested), handle=trial)
+        return Suggestion(complete_config(self.problem.space, suggested), handle=trial)
 
     def _ask_at(self, config: Config) -> Suggestion | None:
         return self._ask()  # the library has had it from the start
@@ -205,6 +204,13 @@ class RayTuneSearcher(Searcher):
             self._search.on_trial_result(trial, {LOSS: loss, STEP: 1, "trial_id": trial, "done": True})
             self._search.on_trial_complete(trial, {LOSS: loss, STEP: 1, "trial_id": trial, "done": True})
 
+    def _fail(self, suggestion: Suggestion, status: Status, loss: float) -> None:
+        if self.imputes:
+            self._tell(suggestion, loss)
+        elif self._search is not None:
+            with _warnings_raised():
+                self._search.on_trial_complete(suggestion.handle, error=True)
+
 
 class RayTuneOptuna(RayTuneSearcher):
     """Tree-structured Parzen estimator, by Ray Tune's ``OptunaSearch`` with its default sampler.
@@ -212,7 +218,8 @@ class RayTuneOptuna(RayTuneSearcher):
     It proposes exactly what ``tune.Tuner`` does with ``OptunaSearch(seed=seed)`` and one concurrent trial. Its
     sampler is Optuna's ``TPESampler`` with that library's defaults, so that in a space without
     conditions it agrees with ``optuna_tpe``; see there for the method, its surprises and references. With
-    ``start_at_reference`` the reference configuration is given as ``points_to_evaluate``.
+    ``start_at_reference`` the reference configuration is given as ``points_to_evaluate``. A failed evaluation is told
+    as an error, of which it makes a failed trial of Optuna's.
 
     Surprises of the library: all parameters of a trial are drawn at once, from fixed distributions, so
     that Optuna's own handling of conditional parameters plays no part; other settings of the sampler than
@@ -221,6 +228,7 @@ class RayTuneOptuna(RayTuneSearcher):
     """
 
     name = "raytune_optuna"
+    version: ClassVar[int] = 2
     libraries: ClassVar[dict[str, str]] = {**RayTuneSearcher.libraries, "optuna": "optuna"}
 
     def _start(self) -> None:
@@ -242,6 +250,13 @@ class RayTuneOptuna(RayTuneSearcher):
 
     def _take(self, config: Config, loss: float) -> None:
         """Add a finished trial, by `add_evaluated_point`."""
+        self._add(config, loss, failed=False)
+
+    def _take_failed(self, config: Config, status: Status, loss: float) -> None:
+        self._add(config, loss, failed=not self.imputes)
+
+    def _add(self, config: Config, loss: float, *, failed: bool) -> None:
+        """Add a trial that was not proposed here."""
         if (
             self.starting_point is not None
         ):  # it was the first of them: the library must not begin with it again
@@ -254,7 +269,7 @@ class RayTuneOptuna(RayTuneSearcher):
                 name: _adapt.encoded(space.parameters[name], complete[name]) for name in tune_domains(space)
             }
             with _warnings_raised():
-                self._search.add_evaluated_point(values, loss)
+                self._search.add_evaluated_point(values, loss, error=failed)
 
 
 class RayTuneHyperopt(RayTuneSearcher):
@@ -262,7 +277,8 @@ class RayTuneHyperopt(RayTuneSearcher):
 
     It proposes exactly what ``tune.Tuner`` does with ``HyperOptSearch(random_state_seed=seed)`` and one
     concurrent trial. The method is that of ``hyperopt_tpe``; see there for its surprises and references. With
-    ``start_at_reference`` the reference configuration is given as ``points_to_evaluate``.
+    ``start_at_reference`` the reference configuration is given as ``points_to_evaluate``. A failed evaluation is told
+    as an error, after which hyperopt forgets the trial; ``hyperopt_tpe`` is told that it failed, and learns from that.
     With the same seed it does not agree with ``hyperopt_tpe``, because Ray Tune draws hyperopt's seeds
     from an older kind of numpy generator than hyperopt's ``fmin`` does.
 
@@ -272,9 +288,10 @@ class RayTuneHyperopt(RayTuneSearcher):
     """
 
     name = "raytune_hyperopt"
+    version: ClassVar[int] = 2
     libraries: ClassVar[dict[str, str]] = {**RayTuneSearcher.libraries, "hyperopt": "hyperopt"}
 
-    class Settings(SearcherOptions):
+    class Settings(FailureOptions):
         """Settings of ``HyperOptSearch``, under its names."""
 
         n_initial_points: int = Field(20, ge=1, description="random trials before the model is used")
@@ -290,149 +307,4 @@ class RayTuneHyperopt(RayTuneSearcher):
             n_initial_points=self.settings.n_initial_points,
             random_state_seed=self.seed,
             gamma=self.settings.gamma,
-        )
-
-
-# Ray Tune's ASHA as a searcher.
-
-
-@dataclass(frozen=True, slots=True)
-class _Trial:
-    """All that Ray Tune's scheduler looks at in a trial."""
-
-    trial_id: str
-
-
-class RayTuneASHA(Searcher):
-    """Asynchronous successive halving, by Ray Tune's ``AsyncHyperBandScheduler``, over random search.
-
-    Configurations are Ray Tune's own random samples. Each is trained up to the first rung, at
-    ``grace_period`` epochs, and the next ones, each ``reduction_factor`` times further. At a rung it is
-    compared with those that came there before: below the top 1 / ``reduction_factor`` of them (their
-    percentile, by interpolation) it is stopped, and otherwise continued at once, up to full fidelity.
-    With several ``brackets``, bracket s leaves out the first s rungs, and a trial's bracket is drawn at
-    random, in proportion to the exponential of its number of rungs.
-
-    Every decision is the scheduler's own, told results in virtual finishing order. It takes the decisions
-    that it takes for trials that report every epoch, because with a whole ``reduction_factor`` it acts
-    at rungs only. With one worker, one bracket and the same seed, it trains the same configurations for the
-    same number of epochs as ``tune.Tuner`` with this scheduler, ``BasicVariantGenerator(random_state=seed,
-    max_concurrent=1)`` and a trainable without failures. With ``start_at_reference`` the reference
-    configuration is that generator's ``points_to_evaluate``: the first to reach the first rung, in the bracket
-    that the first trial draws.
-
-    Surprises of the library:
-
-    * This is the stopping variant of ASHA: a stopped trial never comes back. The first to
-      arrive at a rung always goes on, so that the first trial of a study is always trained in full.
-    * The result at full fidelity decides nothing, and a last rung there changes nothing.
-    * A bracket too many has no rungs at all: its trials are all trained in full.
-    * The scheduler draws brackets from numpy's global generator, which is isolated here, and which others
-      also draw from in a ``tune.Tuner``: with several brackets, that can't be repeated there.
-    * Ray Tune drops a failed trial. Here it is told the task's failure value like any other loss,
-      which can be enough to go on at a rung that few have reached.
-    * A parameter that isn't active is drawn nevertheless, and dropped.
-
-    Reference: L. Li et al., "A System for Massively Parallel Hyperparameter Tuning", MLSys 2020,
-    arXiv:1810.05934. Defaults are those of Ray 2.60.
-    """
-
-    name = "raytune_asha"
-    libraries: ClassVar[dict[str, str]] = {"ray": "ray[tune]"}
-    drops_inactive: ClassVar[bool] = True
-    parallel: ClassVar[bool] = True
-    multi_fidelity: ClassVar[bool] = True
-    global_random: ClassVar[bool] = True
-    learns: ClassVar[bool] = False
-
-    class Settings(SearcherOptions):
-        """Settings of ``AsyncHyperBandScheduler``, under its names; ``max_t`` is the task's full fidelity."""
-
-        grace_period: int | None = Field(
-            None, ge=1, description="epochs of the first rung; null: the task's lowest fidelity"
-        )
-        reduction_factor: int = Field(
-            4, ge=2, description="how much further each rung is, and what part of the trials goes beyond"
-        )
-        brackets: int = Field(
-            1, ge=1, description="number of brackets, each without the first rung of the last"
-        )
-
-    settings: Settings
-
-    @classmethod
-    def incompatibilities(cls, problem: Problem, budget: Budget, settings: Options) -> list[str]:
-        """Refuse, besides, names with a slash, and a first rung that the task can't be trained for."""
-        reasons = super().incompatibilities(problem, budget, settings) + _nested_names(problem)
-        fidelity = problem.fidelity
-        if (
-            isinstance(settings, cls.Settings)
-            and settings.grace_period is not None
-            and not fidelity.low <= settings.grace_period <= fidelity.high
-        ):
-            reasons.append(f"grace_period = {settings.grace_period} is outside {fidelity}")
-        return reasons
-
-    @classmethod
-    def least_epochs(cls, problem: Problem, budget: Budget, settings: Options) -> int:
-        """Return the first rung of the bracket that has all."""
-        own = settings.grace_period if isinstance(settings, cls.Settings) else None
-        return own or super().least_epochs(problem, budget, settings)
-
-    def _start(self) -> None:
-        import numpy as np
-        from ray.tune.schedulers import AsyncHyperBandScheduler
-
-        fidelity = self.problem.fidelity
-        self._scheduler = AsyncHyperBandScheduler(
-            time_attr=STEP,
-            metric=LOSS,
-            mode="min",
-            max_t=fidelity.high,
-            grace_period=self.settings.grace_period or fidelity.low,
-            reduction_factor=self.settings.reduction_factor,
-            brackets=self.settings.brackets,
-        )
-        self._domains = tune_domains(self.problem.space)
-        self._generator = np.random.default_rng(self.seed)  # as `BasicVariantGenerator` makes it of a seed
-        self._sampled = 0
-        self._going_on: deque[Suggestion] = deque()
-
-    def _ask(self) -> Suggestion:
-        if self._going_on:
-            return self._going_on.popleft()
-        from ray.tune.search.variant_generator import generate_variants
-
-        _, sample = next(generate_variants({"config": self._domains}, random_state=self._generator))
-        return self._added(_complete(self.problem.space, sample["config"]))
-
-    def _ask_at(self, config: Config) -> Suggestion:
-        return self._added(config)  # a complete one takes no random number in Ray Tune, either
-
-    def _added(self, config: Config) -> Suggestion:
-        """Return a new trial's suggestion, up to its first rung."""
-        trial = _Trial(f"{self._sampled:08d}")
-        self._sampled += 1
-        self._scheduler.on_trial_add(None, trial)
-        return Suggestion(config, epochs=self._next_rung(trial, 0), handle=trial)
-
-    def _next_rung(self, trial: _Trial, epochs: int) -> int:
-        """Return where a trial is compared next. The scheduler has no public way to ask for its rungs."""
-        rungs = (milestone for milestone, _ in self._scheduler._trial_info[trial.trial_id]._rungs)
-        return min((rung for rung in rungs if rung > epochs), default=self.problem.fidelity.high)
-
-    def _tell(self, suggestion: Suggestion, loss: float) -> None:
-        trial, epochs = suggestion.handle, suggestion.epochs
-        assert epochs is not None  # noqa: S101 - always set by _ask
-        result = {STEP: epochs, LOSS: loss}
-        if self._scheduler.on_trial_result(None, trial, result) == self._scheduler.STOP:
-            self._scheduler.on_trial_complete(None, trial, result)
-            return
-        self._going_on.append(
-            Suggestion(
-                suggestion.config,
-                epochs=self._next_rung(trial, epochs),
-                handle=trial,
-                continues=suggestion,
-            )
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from typing import Any, ClassVar, Literal
 
@@ -27,14 +28,24 @@ class _SkoptSettings(SearcherOptions):
 class _SkoptSearcher(Searcher):
     """A `skopt.Optimizer` configured as the library's ``*_minimize`` functions configure it.
 
-    Parameters with a single possible value are kept out of the library, which has no such dimension.
+    A number with a single possible value is kept out of the library, which has no such dimension; a category is one
+    of its dimensions also where it has one value.
     It knows no conditional parameters: those are searched as if always active, and dropped from the
     configuration where they are not, as a user of the library would write the objective.
     Categories are given to it as their positions: it turns lists of categories into numpy arrays,
     where ``[1, "a", True]`` would become three strings. Its models one-hot encode categories by
     position, so this changes no proposal. A starting point is given as ``x0``, before the initial points.
+
+    The library knows no failure: a failed evaluation is told as the task's failure value.
+
+    With several workers it is the loop of its documentation on parallel optimization: ``ask(n_points)`` for as
+    many points as there are workers, the constant liar ``cl_min`` behind it, then all of them evaluated, then one
+    ``tell`` for all. A worker that is done before the others of its batch waits. A starting point is a batch of
+    its own.
     """
 
+    version: ClassVar[int] = 2
+    parallel: ClassVar[bool] = True
     libraries: ClassVar[dict[str, str]] = {"skopt": "scikit-optimize"}
     drops_inactive: ClassVar[bool] = True
     settings: _SkoptSettings
@@ -77,39 +88,77 @@ class _SkoptSearcher(Searcher):
 
     def _start(self) -> None:
         parameters = self.problem.space.parameters
-        self._names = [name for name, domain in parameters.items() if domain.size != 1]
-        self._fixed = {name: domain.grid(1)[0] for name, domain in parameters.items() if domain.size == 1}
+        self._fixed = _adapt.constants(self.problem.space)
+        self._names = [name for name in parameters if name not in self._fixed]
+        if all(domain.size == 1 for domain in parameters.values()):
+            self._fixed, self._names = {name: domain.grid(1)[0] for name, domain in parameters.items()}, []
+        self._batch: list[Any] = []
+        """The points that were last asked for."""
+        self._handed_out = 0
+        """How many of them were proposed."""
+        self._losses: dict[int, float] = {}
+        """What was told of them, by their position."""
         if self._names:
             dimensions = [_dimension(parameters[name], name) for name in self._names]
             n_initial_points = self.settings.n_initial_points + (self.starting_point is not None)
             with _adapt.ignored_warnings(UserWarning):  # Sobol' points in other than powers of two
                 self._search = self._optimizer(dimensions, n_initial_points)
 
-    def _ask(self) -> Suggestion:
+    def _ask(self) -> Suggestion | None:
         if not self._names:  # the space is a single point
             return Suggestion(self._fixed)
-        parameters = self.problem.space.parameters
-        with _adapt.ignored_warnings(UserWarning):  # "evaluated at point ... before, using random point"
-            x = self._search.ask()
+        if self._handed_out == len(self._batch):
+            if len(self._losses) < self._handed_out:
+                return None  # the batch is told as a whole
+            with _adapt.ignored_warnings(UserWarning):  # "evaluated at point ... before, using random point"
+                self._begin(
+                    [self._search.ask()] if self.workers == 1 else self._search.ask(n_points=self.workers)
+                )
+        return self._next()
+
+    def _begin(self, batch: list[Any]) -> None:
+        """Begin a batch of points."""
+        self._batch, self._handed_out, self._losses = batch, 0, {}
+
+    def _next(self) -> Suggestion:
+        """Return the suggestion of the batch's next point."""
+        parameters, position = self.problem.space.parameters, self._handed_out
+        self._handed_out += 1
+        x = self._batch[position]
         searched = {
             name: _decoded(parameters[name], value) for name, value in zip(self._names, x, strict=True)
         }
         config = {name: searched[name] if name in searched else self._fixed[name] for name in parameters}
-        return Suggestion(config, handle=x)
+        return Suggestion(config, handle=position)
 
-    def _ask_at(self, config: Config) -> Suggestion:
+    def _ask_at(self, config: Config) -> Suggestion | None:
+        if not self._names:
+            return self._ask()
+        self._begin([self._point(config)])
+        return replace(self._next(), config=config)  # without the rounding of a conversion
+
+    def _point(self, config: Config) -> list[Any]:
+        """Return a configuration as one of the library's points."""
         parameters = self.problem.space.parameters
         complete = _adapt.completed(self.problem.space, config)
-        x = [_adapt.encoded(parameters[name], complete[name]) for name in self._names]
-        return Suggestion(config, handle=x)
+        return [_adapt.encoded(parameters[name], complete[name]) for name in self._names]
 
     def _tell(self, suggestion: Suggestion, loss: float) -> None:
-        if self._names:
+        if not self._names:
+            return
+        self._losses[suggestion.handle] = loss
+        if len(self._losses) == len(self._batch):
+            losses = [self._losses[position] for position in range(len(self._batch))]
             with _adapt.ignored_warnings(UserWarning):
-                self._search.tell(suggestion.handle, loss)
+                if len(losses) == 1:
+                    self._search.tell(self._batch[0], losses[0])
+                else:
+                    self._search.tell(self._batch, losses)
 
     def _take(self, config: Config, loss: float) -> None:
-        self._tell(self._ask_at(config), loss)  # `tell` takes any point
+        if self._names:
+            with _adapt.ignored_warnings(UserWarning):
+                self._search.tell(self._point(config), loss)  # `tell` takes any point
 
 
 def _dimension(domain: Domain, name: str) -> Any:
@@ -148,8 +197,11 @@ class SkoptGP(_SkoptSearcher):
       finite space it soon searches at random.
     * The acquisition is optimised over one-hot coordinates and integers as if they were continuous.
     * All the work is in telling; a tell takes about n³, and one is done after the last evaluation, too.
-    * It searches one trial at a time: ``ask`` gives the same point until it is told. (The library's
-      batches of lies are another method than ``gp_minimize``.)
+    * With several workers it proposes in batches: by ``ask(n_points)``, which tells a copy of itself the smallest
+      loss so far for each point of the batch (``cl_min``). ``gp_minimize`` itself evaluates one at a time. Where all
+      that is known failed, that lie is the failure value.
+    * It knows no failure, and is told the task's failure value. Losses are normalised, so that one far from the
+      others flattens all that the model sees.
 
     Reference: J. Mockus, "On Bayesian methods for seeking the extremum", 1974 (EI); J. Snoek et al.,
     "Practical Bayesian Optimization of Machine Learning Algorithms", NeurIPS 2012; M. Hoffman et al.,

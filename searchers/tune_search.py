@@ -25,11 +25,11 @@ def as_tune_search(searcher: Searcher) -> Any:
       has nothing more to propose; so ``num_samples`` can be -1, for no limit of its own.
     * Trials report the metric of the searcher's problem, in its direction. The last value reported counts.
       A metric that isn't finite is told as a divergence; a trial that failed, or ended before it reported
-      anything, as a crash: both by the problem's failure value.
+      anything, as a crash: both as the searcher's own library would be told of a failure.
     * ``param_space`` may hold constants only: the searcher has its own space. Of a conditional
       space, a trial's config holds the active parameters only.
     * A searcher that can't be asked again before it was told gets one trial at a time, whatever the
-      concurrency.
+      concurrency. One that proposes in batches makes them as large as the ``workers`` that it was made with.
     * Should the searcher fail at a tell, Ray Tune takes that for a failure of the trial; the error is raised
       again when the next trial is asked for, so that the search stops.
     * Ray Tune saves the search as it goes. What is saved is what was asked and told, as JSON, and restoring
@@ -177,7 +177,7 @@ def _tune_search_class() -> type[Any]:
         def __reduce__(self) -> tuple[Any, ...]:
             # A `tune.Tuner` pickles its search when it is made. A searcher's library need not allow that.
             own = self._own
-            arguments = (own.problem, own.seed, own.budget, own.settings.model_dump())
+            arguments = (own.problem, own.seed, own.budget, own.workers, own.settings.model_dump())
             return _rebuilt, (type(own), *arguments, self._events)
 
         def __deepcopy__(self, memo: dict[int, Any]) -> Any:
@@ -192,10 +192,11 @@ def _rebuilt(
     problem: Problem,
     seed: int,
     budget: Budget,
+    workers: int,
     settings: dict[str, Any],
     events: list[dict[str, Any]],
 ) -> Any:
     """Return a search as it was when it was pickled or copied."""
-    search = as_tune_search(searcher(problem, seed=seed, budget=budget, **settings))
+    search = as_tune_search(searcher(problem, seed=seed, budget=budget, workers=workers, **settings))
     search.replay(events)
     return search

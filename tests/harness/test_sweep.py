@@ -348,6 +348,20 @@ def test_several_workers_need_parallel_searchers(monkeypatch):
         parse_sweep(GOOD + "workers: 4\n", "s.yaml")
 
 
+def test_a_searchers_version_is_part_of_its_studies_identity(monkeypatch):
+    from harness import registry
+
+    before = parse_sweep(GOOD, "s.yaml")
+    monkeypatch.setattr(registry.searcher("random"), "version", 7)
+    after = parse_sweep(GOOD, "s.yaml")
+    for one, other in zip(before.studies, after.studies, strict=True):
+        same = one.key.searcher != "random"
+        assert (one.key.id == other.key.id) == same
+        assert one.key.search_seed == other.key.search_seed
+        assert one.key.training_seed == other.key.training_seed
+        assert ("searcher_version" in other.key.as_json()) == (other.key.searcher_version != 1)
+
+
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(SweepError, match="cannot read sweep file .*none.yaml"):
         load_sweep(tmp_path / "none.yaml")

@@ -79,18 +79,18 @@ def problem(space):
     return Problem(space, Fidelity(1, 1), Objective("error", "min", failure=1e9))
 
 
-def start(name, space, seed, evaluations, **settings):
+def start(name, space, seed, evaluations, *, workers=1, **settings):
     budget = Budget("evaluations", evaluations)
-    return registry.searcher(name)(problem(space), seed=seed, budget=budget, **settings)
+    return registry.searcher(name)(problem(space), seed=seed, budget=budget, workers=workers, **settings)
 
 
-def tell(searcher, proposal):
+def tell(searcher, proposal, status=Status.OK):
     curve = Curve({"error": (float(objective(proposal.config)),)})
-    searcher.tell(proposal, Evaluation(Status.OK, curve, 1))
+    searcher.tell(proposal, Evaluation(status, curve if status is Status.OK else Curve(), 1))
 
 
-def ours(name, space, seed, evaluations, **settings):
-    """Return what our adapter proposes."""
+def ours(name, space, seed, evaluations, *, fate=lambda config: Status.OK, **settings):
+    """Return what our adapter proposes, where evaluations end as ``fate`` says."""
     searcher = start(name, space, seed, evaluations, **settings)
     configs = []
     with one_thread():
@@ -99,7 +99,39 @@ def ours(name, space, seed, evaluations, **settings):
             if proposal is None:
                 break
             configs.append(dict(proposal.config))
-            tell(searcher, proposal)
+            tell(searcher, proposal, fate(proposal.config))
+    return configs
+
+
+def fate(config):
+    """How a configuration's evaluation ends: three in seven fail, each in its own way."""
+    return {0: Status.DIVERGED, 1: Status.TIMEOUT, 2: Status.CRASHED}.get(
+        int(objective(config) * 1e4) % 7, Status.OK
+    )
+
+
+def failing(config):
+    """The objective as a library's user would write it: NaN where training diverged, and else an exception."""
+    status = fate(config)
+    if status in {Status.TIMEOUT, Status.CRASHED}:
+        raise RuntimeError(status)
+    return math.nan if status is Status.DIVERGED else objective(config)
+
+
+def ours_in_parallel(name, space, seed, evaluations, workers, **settings):
+    """Return what our adapter proposes to a study of workers that take equally long; told latest first."""
+    searcher = start(name, space, seed, evaluations, workers=workers, **settings)
+    configs = []
+    with one_thread():
+        while len(configs) < evaluations:
+            waiting = []
+            while len(waiting) < min(workers, evaluations - len(configs)) and (asked := searcher.ask()):
+                waiting.append(asked)
+            if not waiting:
+                break
+            configs += [dict(proposal.config) for proposal in waiting]
+            for proposal in reversed(waiting):
+                tell(searcher, proposal)
     return configs
 
 

@@ -48,14 +48,14 @@ def reproducible():
 # Optuna
 
 
-def optuna_study(space, seed, evaluations, *, first=None, **options):
+def optuna_study(space, seed, evaluations, *, first=None, evaluate=objective, **options):
     """Return what `Study.optimize` evaluates, define-by-run."""
     import optuna
 
     def run(trial):
         config = suggested(trial, space)
         seen.append(config)
-        return objective(config)
+        return evaluate(config)
 
     seen = []
     verbosity = optuna.logging.get_verbosity()
@@ -63,7 +63,7 @@ def optuna_study(space, seed, evaluations, *, first=None, **options):
     study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed, **options))
     if first is not None:
         study.enqueue_trial(first)
-    study.optimize(run, n_trials=evaluations)
+    study.optimize(run, n_trials=evaluations, catch=(RuntimeError,))
     optuna.logging.set_verbosity(verbosity)
     return seen
 
@@ -114,14 +114,14 @@ def skopt_dimensions(space):
     return dimensions
 
 
-def skopt_minimize(minimize, space, seed, evaluations, *, first=None, **options):
+def skopt_minimize(minimize, space, seed, evaluations, *, first=None, evaluate=objective, **options):
     """Return what one of the library's ``*_minimize`` functions evaluates."""
     import skopt
 
     def run(x):
         config = space.active_part(plain(space, dict(zip(space.parameters, x, strict=True))))
         seen.append(config)
-        return float(objective(config))
+        return float(evaluate(config))
 
     seen = []
     x0 = None if first is None else list(first.values())
@@ -277,7 +277,9 @@ def hyperopt_space(space):
     }
 
 
-def hyperopt_fmin(algorithm, space, seed, evaluations, *, first=None, **options):
+def hyperopt_fmin(
+    algorithm, space, seed, evaluations, *, first=None, evaluate=objective, max_queue_len=1, **options
+):
     """Return what `fmin` evaluates."""
     import functools
 
@@ -288,7 +290,7 @@ def hyperopt_fmin(algorithm, space, seed, evaluations, *, first=None, **options)
         if isinstance(values.get("optimizer"), dict):
             values = {**values, **values["optimizer"]}
         seen.append(plain(space, values))
-        return objective(seen[-1])
+        return evaluate(seen[-1])
 
     seen = []
     hyperopt.fmin(
@@ -296,6 +298,7 @@ def hyperopt_fmin(algorithm, space, seed, evaluations, *, first=None, **options)
         hyperopt_space(space),
         algo=functools.partial(getattr(hyperopt, algorithm).suggest, **options),
         max_evals=evaluations,
+        max_queue_len=max_queue_len,
         rstate=np.random.default_rng(seed),
         points_to_evaluate=None if first is None else [first],
         verbose=False,
@@ -340,7 +343,18 @@ def test_hyperopt_starting_point(name):
 # GPyOpt
 
 
-def gpyopt_run(space, seed, evaluations, *, eps=1e-8, initial_design_numdata=5, first=None, **options):
+def gpyopt_run(
+    space,
+    seed,
+    evaluations,
+    *,
+    eps=1e-8,
+    initial_design_numdata=5,
+    first=None,
+    evaluate=objective,
+    batch_size=1,
+    **options,
+):
     """Return what `BayesianOptimization` and its `run_optimization` evaluate."""
     import numpy as np
     from GPyOpt.core.task.space import Design_space
@@ -348,8 +362,11 @@ def gpyopt_run(space, seed, evaluations, *, eps=1e-8, initial_design_numdata=5, 
     from GPyOpt.methods import BayesianOptimization
 
     def run(x):
+        return np.array([[evaluated(row)] for row in x])
+
+    def evaluated(row):
         config = {}
-        for (name, domain), value in zip(space.parameters.items(), x[0], strict=True):
+        for (name, domain), value in zip(space.parameters.items(), row, strict=True):
             if isinstance(domain, Float | Int):
                 own = min(max(math.exp(value), domain.low), domain.high) if domain.log else value
                 config[name] = round(own) if isinstance(domain, Int) else float(own)
@@ -357,7 +374,7 @@ def gpyopt_run(space, seed, evaluations, *, eps=1e-8, initial_design_numdata=5, 
                 config[name] = domain.values[int(value)]
         config = first if first and not seen else config  # without the rounding of exp(log(x))
         seen.append(space.active_part(config))
-        return objective(seen[-1])
+        return float(evaluate(seen[-1]))
 
     domains = []
     for name, domain in space.parameters.items():
@@ -381,9 +398,13 @@ def gpyopt_run(space, seed, evaluations, *, eps=1e-8, initial_design_numdata=5, 
         random = initial_design("random", Design_space(domains), initial_design_numdata)
         options["X"] = np.vstack((row, random))
     search = BayesianOptimization(
-        run, domain=domains, initial_design_numdata=initial_design_numdata, **options
+        run,
+        domain=domains,
+        initial_design_numdata=initial_design_numdata,
+        batch_size=batch_size,
+        **options,
     )
-    search.run_optimization(max_iter=evaluations - len(seen), eps=eps)
+    search.run_optimization(max_iter=(evaluations - len(seen)) // batch_size, eps=eps)
     return seen
 
 
@@ -424,7 +445,7 @@ def test_gpyopt_gp_starting_point(space):
 # Keras Tuner
 
 
-def kerastuner_search(tuner, space, seed, directory, *, first=None, **options):
+def kerastuner_search(tuner, space, seed, directory, *, first=None, evaluate=objective, **options):
     """Return what a tuner's `search` trains: configuration, epochs, and the trial it continues."""
     import random
 
@@ -439,7 +460,7 @@ def kerastuner_search(tuner, space, seed, directory, *, first=None, **options):
                     config[name] = domain.high
             past = values.get("tuner/trial_id")
             seen.append((config, values.get("tuner/epochs", 1), None if past is None else int(past)))
-            return objective(config) / values.get("tuner/epochs", 1)
+            return evaluate(config) / values.get("tuner/epochs", 1)
 
     parameters = keras_tuner.HyperParameters()
     for name, domain in space.parameters.items():
@@ -453,6 +474,8 @@ def kerastuner_search(tuner, space, seed, directory, *, first=None, **options):
                 make = parameters.Float if isinstance(domain, Float) else parameters.Int
                 sampling = "log" if domain.log else "linear"
                 make(name, domain.low, domain.high, sampling=sampling, default=default)
+            elif set(domain.values) == {True, False}:
+                parameters.Boolean(name, default=bool(default))
             else:
                 parameters.Choice(name, list(domain.values), default=default)
     seen = []
@@ -488,7 +511,7 @@ def kerastuner_begin(oracle, first):
     populate, oracle.populate_space = oracle.populate_space, begin
 
 
-def kerastuner_ours(name, space, seed, evaluations, *, epochs=1, **settings):
+def kerastuner_ours(name, space, seed, evaluations, *, epochs=1, fate=lambda config: Status.OK, **settings):
     """Return the same of our adapter; each of the library's trials is one of our proposals."""
     problem = Problem(space, Fidelity(1, epochs), Objective("error", "min", failure=1e9))
     searcher = registry.searcher(name)(problem, seed=seed, budget=Budget("evaluations", 1), **settings)
@@ -498,7 +521,9 @@ def kerastuner_ours(name, space, seed, evaluations, *, epochs=1, **settings):
         last[proposal.trial] = len(seen) - 1
         value = objective(proposal.config) / proposal.epochs
         curve = Curve({"error": (9.0,) * (proposal.epochs - 1) + (value,)})
-        searcher.tell(proposal, Evaluation(Status.OK, curve, proposal.epochs))
+        status = fate(proposal.config)
+        ended = curve if status is Status.OK else Curve()
+        searcher.tell(proposal, Evaluation(status, ended, proposal.epochs))
     return seen
 
 
@@ -696,7 +721,15 @@ def pyswarms_topology(name, static):
 
 
 def pyswarms_optimize(
-    space, seed, generations, *, n_particles=10, init_pos=lambda: None, general=False, **options
+    space,
+    seed,
+    generations,
+    *,
+    n_particles=10,
+    init_pos=lambda: None,
+    general=False,
+    evaluate=objective,
+    **options,
 ):
     """Return what the library's `optimize` evaluates on the unit cube, particle by particle.
 
@@ -711,7 +744,7 @@ def pyswarms_optimize(
     def run(positions):
         configs = [space.from_unit(position.tolist()) for position in positions]
         seen.extend(configs)
-        return np.array([objective(config) for config in configs])
+        return np.array([evaluate(config) for config in configs])
 
     seen = []
     np.random.seed(seed)

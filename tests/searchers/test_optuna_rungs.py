@@ -44,15 +44,26 @@ def started(name, space=CONTINUOUS, seed=1, *, low=1, full=27, budget=None, **se
     )
 
 
-def evaluated(proposal, status=Status.OK):
+def ending(config):
+    """How a configuration's training ends, and in which epoch if it fails: half of them do, each in its own way."""
+    lot = int(objective(config) * 1e4)
+    status = {0: Status.DIVERGED, 1: Status.TIMEOUT, 2: Status.CRASHED}.get(lot % 6, Status.OK)
+    return status, (1, 2, 5, 20)[lot // 6 % 4]
+
+
+def evaluated(proposal, status=Status.OK, epochs=1):
     if status is not Status.OK:
-        return Evaluation(status, Curve(), 1)
+        return Evaluation(status, Curve(), epochs)
     curve = Curve({"error": [value(proposal.config, epoch) for epoch in range(1, proposal.epochs + 1)]})
     return Evaluation(status, curve, proposal.epochs)
 
 
-def ours(name, space, seed, trials, *, full=27, low=1, **settings):
-    """Return each trial's configuration and the epochs it was evaluated at, one after another."""
+def ours(name, space, seed, trials, *, full=27, low=1, failing=False, **settings):
+    """Return each trial's configuration and the epochs it was evaluated at, one after another.
+
+    Args:
+        failing: End trainings as `ending` says; of one that doesn't diverge, the last epochs are those that it began.
+    """
     searcher = started(name, space, seed, low=low, full=full, **settings)
     seen = []
     while True:
@@ -66,10 +77,28 @@ def ours(name, space, seed, trials, *, full=27, low=1, **settings):
             assert seen[-1][0] == proposal.config
             assert seen[-1][1][-1] < proposal.epochs <= full
             seen[-1][1].append(proposal.epochs)
-        searcher.tell(proposal, evaluated(proposal))
+        status, epochs = ending(proposal.config)
+        if not failing or status is Status.OK or proposal.epochs < epochs:
+            searcher.tell(proposal, evaluated(proposal))
+            continue
+        searcher.tell(proposal, evaluated(proposal, status, epochs))
+        if status is not Status.DIVERGED:
+            seen[-1][1][-1] = epochs
 
 
-def native(pruner, space, seed, trials, *, full=27, report=None, study_name=None, random=False, first=None):
+def native(
+    pruner,
+    space,
+    seed,
+    trials,
+    *,
+    full=27,
+    report=None,
+    study_name=None,
+    random=False,
+    first=None,
+    failing=False,
+):
     """Return what `Study.optimize` trains: each trial's configuration and the epochs it was trained for.
 
     Args:
@@ -81,18 +110,24 @@ def native(pruner, space, seed, trials, *, full=27, report=None, study_name=None
         seen.append([config, 0])
         for epoch in range(1, full + 1):
             seen[-1][1] = epoch
+            status, fatal = ending(config) if failing else (Status.OK, 1)
+            loss = value(config, epoch)
+            if epoch >= fatal and status is Status.DIVERGED:
+                loss = math.nan
+            elif epoch >= fatal and status is not Status.OK:
+                raise RuntimeError(status)
             if report is None or epoch in report:
-                trial.report(value(config, epoch), epoch)
+                trial.report(loss, epoch)
                 if epoch < full and trial.should_prune():
                     raise optuna.TrialPruned
-        return value(config, full)
+        return loss
 
     seen = []
     sampler = optuna.samplers.RandomSampler if random else optuna.samplers.TPESampler
     study = optuna.create_study(sampler=sampler(seed=seed), pruner=pruner, study_name=study_name)
     if first is not None:
         study.enqueue_trial(first)
-    study.optimize(run, n_trials=trials)
+    study.optimize(run, n_trials=trials, catch=(RuntimeError,))
     return [tuple(trial) for trial in seen]
 
 
@@ -277,18 +312,38 @@ def test_lowest_rung_is_the_lowest_fidelity():
     assert {tuple(epochs) for _, epochs in trials} >= {(3,), (3, 12, 48, 50)}
 
 
+# Failures.
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("space", SPACES)
 @pytest.mark.parametrize("name", NAMES)
-def test_failures_are_pruned(name):
-    """A failure among successes never goes on from a rung that knows of a success."""
-    searcher = started(name, sampler="random")
-    trials = {}
-    for step in range(120):
+def test_failing_trials_end_where_they_do_in_the_library(name, space, seed):
+    pruner = sha() if name == "optuna_sha" else hyperband(27)
+    logging.getLogger("optuna").setLevel(logging.ERROR)
+    expected = native(pruner, SPACES[space], seed, 40, study_name=f"{name}-{seed}", failing=True)
+    assert reached(ours(name, SPACES[space], seed, 40, failing=True)) == expected
+    met = {ending(config)[0] for config, epochs in expected if epochs >= ending(config)[1]}
+    assert len(met) >= 3
+
+
+@pytest.mark.parametrize("on_failure", ["library", "impute"])
+@pytest.mark.parametrize("status", [Status.DIVERGED, Status.CRASHED, Status.TIMEOUT])
+@pytest.mark.parametrize("name", NAMES)
+def test_a_failed_trial_never_goes_on(name, status, on_failure):
+    """Not even the first at its rung, of which any success goes on, nor where all fail."""
+    searcher = started(name, sampler="random", on_failure=on_failure)
+    for trial in range(30):
         proposal = searcher.ask()
-        failed = step >= 60 and proposal.trial % 2 == 0
-        if proposal.trial in trials:
-            assert not trials[proposal.trial], proposal
-        trials[proposal.trial] = failed
-        searcher.tell(proposal, evaluated(proposal, Status.DIVERGED if failed else Status.OK))
+        assert proposal.trial == trial
+        searcher.tell(proposal, evaluated(proposal, status))
+
+
+def test_impute_tells_the_sampler_the_failure_value_at_the_rung():
+    searcher = started("optuna_sha", on_failure="impute")
+    searcher.tell(searcher.ask(), evaluated(None, Status.TIMEOUT))
+    (trial,) = searcher._study.trials
+    assert (trial.state.name, trial.value, trial.intermediate_values) == ("PRUNED", 1e9, {1: 1e9})
 
 
 # Several workers, any order of delivery.

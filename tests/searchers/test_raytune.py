@@ -11,7 +11,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from native import CATEGORICAL, CONDITIONAL, CONTINUOUS, MIXED, SEEDS, SPACES, objective, ours, plain, start
+from native import (
+    CATEGORICAL,
+    CONDITIONAL,
+    CONTINUOUS,
+    MIXED,
+    SEEDS,
+    SPACES,
+    fate,
+    objective,
+    ours,
+    plain,
+    start,
+)
 
 from harness import registry
 from harness.errors import IncompatibleError, ProtocolError, ReplayMismatchError, SearcherError
@@ -20,7 +32,8 @@ from harness.space import Choice, Float, Int, Space
 from harness.study import Study
 from harness.trial import Budget, Curve, Evaluation, Fidelity, Objective, Problem, Status
 from searchers.conformance import one_thread
-from searchers.raytune import RayTuneASHA, RayTuneSearcher
+from searchers.raytune import RayTuneSearcher
+from searchers.raytune_asha import RayTuneASHA
 from searchers.tune_search import as_tune_search
 
 TINY = Space({"a": Choice(("x", "y")), "b": Int(1, 2)})
@@ -76,14 +89,17 @@ def tune_search(name, seed, **options):
     return HyperOptSearch(random_state_seed=seed, **options)
 
 
-def driven(search, space, evaluations):
-    """Return what one of Ray Tune's searchers suggests, driven like by its controller."""
+def driven(search, space, evaluations, *, fails=lambda config: False):
+    """Return what one of Ray Tune's searchers suggests, driven like by its controller; also where trials fail."""
     assert search.set_search_properties("error", "min", domains(space))
     configs = []
     for step in range(evaluations):
         trial = f"trial_{step * 7919 % 100:x}"
         config = space.active_part(plain(space, search.suggest(trial)))
         configs.append(config)
+        if fails(config):
+            search.on_trial_complete(trial, error=True)
+            continue
         result = {"error": float(objective(config)), "training_iteration": 1, "done": True}
         search.on_trial_result(trial, dict(result))
         search.on_trial_complete(trial, dict(result))
@@ -128,6 +144,14 @@ def test_starting_point(name):
     proposed = ours(name, MIXED, 3, 25, start_at_reference=True)
     assert proposed == driven(tune_search(name, 3, points_to_evaluate=[first]), MIXED, 25)
     assert proposed[0] == MIXED.references["published"]
+
+
+@pytest.mark.parametrize("name", ["raytune_optuna", "raytune_hyperopt"])
+@pytest.mark.parametrize("space", [MIXED, CONDITIONAL], ids=["mixed", "conditional"])
+def test_failures_are_told_as_errors(name, space):
+    expected = driven(tune_search(name, 3), space, 40, fails=lambda config: fate(config) is not Status.OK)
+    assert ours(name, space, 3, 40, fate=fate) == expected
+    assert ours(name, space, 3, 40, fate=fate, on_failure="impute") != expected
 
 
 def test_agrees_with_optuna_itself():
@@ -176,7 +200,7 @@ def scripted(script, complete=lambda trial, result: None):
             log.append(("result", trial_id, result["loss"]))
 
         def on_trial_complete(self, trial_id, result=None, error=False):
-            log.append(("complete", trial_id, result["loss"], error))
+            log.append(("complete", trial_id, result and result["loss"], error))
             complete(trial_id, result)
 
     class ThirdParty(RayTuneSearcher):
@@ -216,8 +240,7 @@ def test_a_third_partys_searcher_waits_and_finishes():
         ("loss", "min", ["b"]),
         ("result", "00000000", -0.25),
         ("complete", "00000000", -0.25, False),
-        ("result", "00000001", 0.0),
-        ("complete", "00000001", 0.0, False),
+        ("complete", "00000001", None, True),
     ]
 
 
@@ -265,7 +288,13 @@ def staged(config, epochs):
     return float(objective(config) + math.sin(37 * objective(config)) * 9 / epochs)
 
 
-def asha_study(fidelity, workers, budget, space=MIXED, seed=4, **settings):
+def failing_epoch(config):
+    """Return in which epoch a training fails; 0 if it doesn't. One in three does."""
+    lot = int(objective(config) * 1e4)
+    return (1, 2, 4)[lot // 3 % 3] if lot % 3 == 0 else 0
+
+
+def asha_study(fidelity, workers, budget, space=MIXED, seed=4, *, failing=False, **settings):
     """Return the tells of a study, each with its trial, config, epochs and loss, and all the asks."""
     problem = Problem(space, fidelity, Objective("error", "min", failure=1e9))
     searcher = RayTuneASHA(problem, seed=seed, budget=Budget("evaluations", budget), **settings)
@@ -276,9 +305,12 @@ def asha_study(fidelity, workers, budget, space=MIXED, seed=4, **settings):
             if isinstance(event, Asked):
                 asked.append(event.proposal)
                 curve = [staged(event.proposal.config, e + 1) for e in range(event.proposal.epochs)]
-                study.deliver(
-                    event.number, Evaluation(Status.OK, Curve({"error": curve}), event.proposal.epochs)
-                )
+                ended = Evaluation(Status.OK, Curve({"error": curve}), event.proposal.epochs)
+                epoch = failing_epoch(event.proposal.config) if failing else 0
+                if 0 < epoch <= event.proposal.epochs:
+                    status = (Status.DIVERGED, Status.CRASHED, Status.TIMEOUT)[event.proposal.trial % 3]
+                    ended = Evaluation(status, Curve(), epoch)
+                study.deliver(event.number, ended)
             elif isinstance(event, Told):
                 told.append((asked[event.number], event.loss))
     return asked, told
@@ -334,13 +366,25 @@ def test_asha_decides_what_ray_tunes_scheduler_does(fidelity, settings, workers)
 
 
 @pytest.mark.ray
-def test_asha_trains_what_a_tuner_does(cluster, tmp_path):
+@pytest.mark.parametrize(
+    ("full", "settings", "failing"),
+    [
+        (9, {"reduction_factor": 3}, False),
+        (16, {"grace_period": 2}, True),
+        (9, {"reduction_factor": 3}, True),
+    ],
+    ids=["regular", "grace", "failing"],
+)
+def test_asha_trains_what_a_tuner_does(full, settings, failing, cluster, tmp_path):
+    """A real ``tune.Tuner`` with one trial at a time, in which a failing trainable raises."""
     from ray import tune
     from ray.tune.schedulers import ASHAScheduler
     from ray.tune.search import BasicVariantGenerator
 
     def train(config):
-        for epoch in range(1, 10):
+        for epoch in range(1, full + 1):
+            if failing and failing_epoch(config) == epoch:
+                raise RuntimeError("it diverged, crashed, or took too long")
             tune.report({"error": staged(config, epoch)})
 
     results = tuned(
@@ -348,18 +392,36 @@ def test_asha_trains_what_a_tuner_does(cluster, tmp_path):
         train,
         param_space=domains(MIXED),
         search_alg=BasicVariantGenerator(random_state=4, max_concurrent=1),
-        scheduler=ASHAScheduler(max_t=9, reduction_factor=3, grace_period=1),
+        scheduler=ASHAScheduler(max_t=full, **settings),
         metric="error",
         mode="min",
-        num_samples=20,
+        num_samples=16,
     )
-    asked, _ = asha_study(Fidelity(1, 9), 1, 60, reduction_factor=3)
+    asked, _ = asha_study(Fidelity(1, full), 1, 60, failing=failing, **settings)
     last = {proposal.trial: proposal for proposal in asked}
-    expected = [(dict(last[number].config), last[number].epochs) for number in range(20)]
+
+    def reported(proposal):
+        """How many epochs a trial of ours reported in Ray Tune's way: not the one in which it failed."""
+        epoch = failing_epoch(proposal.config) if failing else 0
+        return epoch - 1 if 0 < epoch <= proposal.epochs else proposal.epochs
+
+    expected = [(dict(last[number].config), reported(last[number])) for number in range(16)]
     assert expected == [
-        (plain(MIXED, result.config), result.metrics["training_iteration"]) for result in results
+        (plain(MIXED, result.config), (result.metrics or {}).get("training_iteration", 0))
+        for result in results
     ]
-    assert {epochs for _, epochs in expected} == {1, 3, 9}
+    assert len({epochs for _, epochs in expected}) >= 3
+    assert any(result.error for result in results) == failing
+
+
+@pytest.mark.parametrize("status", [Status.DIVERGED, Status.CRASHED, Status.TIMEOUT])
+def test_asha_never_continues_a_failed_trial(status):
+    problem = Problem(MIXED, Fidelity(1, 27), Objective("error", "min", failure=1e9))
+    searcher = RayTuneASHA(problem, seed=4, budget=Budget("evaluations", 99))
+    for trial in range(20):
+        proposal = searcher.ask()
+        assert (proposal.trial, proposal.epochs) == (trial, 1)
+        searcher.tell(proposal, Evaluation(status, Curve(), 1))
 
 
 @pytest.mark.parametrize("brackets", [1, 3])
