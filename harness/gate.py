@@ -7,45 +7,33 @@ differ, repetitions are added from look to look until a sequential test knows.
 
 from __future__ import annotations
 
-import contextlib
-import shlex
-import signal
-import subprocess
-import sys
-import tempfile
-import threading
-import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
-import msgspec
 import pandas as pd
 
 from analysis.figures.canvas import Plot
 from analysis.figures.gate import gate_figure
-from analysis.report.gate import Account
+from analysis.report.gate import Account, proposals_in_words
 from analysis.statistics.inputs import Inputs, prepare
 from analysis.statistics.proposals import Proposals, compared
 from analysis.statistics.sequential import Decision, Plan, Verdict, decide, decide_cost
 from analysis.statistics.sides import SIDES, regret_curves, regret_differences, second_ratios
 from harness import document
-from harness.environments import Environment, Wish, check_different, made, rooms
+from harness.environments import Wish, check_different, made, rooms
 from harness.errors import SideError, SweepError
 from harness.keys import digest
-from harness.launch import InterruptedRunError
-from harness.side import ENDED, FAILED, Described, read_measured
+from harness.pair import Side, describe_sides, run_sides
+from harness.side import read_measured
 from results.layout import Layout, make_folder, write_atomically
 from results.reading import read_study
 from results.tables import SweepTables, read_tables
 
 EVERYWHERE: Final = "all tasks"
 """Where memory is measured: of a repetition, not of each task."""
-
-_POLL_SECONDS: Final = 0.05
-_TAIL_CHARACTERS: Final = 2000
 
 
 class Outcome(StrEnum):
@@ -56,23 +44,6 @@ class Outcome(StrEnum):
     WORSE = "worse"
     DEARER = "dearer"
     UNDECIDED = "undecided"
-
-
-@dataclass(frozen=True, slots=True)
-class Side:
-    """One of the two.
-
-    Attributes:
-        name: ``baseline`` or ``candidate``.
-        environment: Where it runs.
-        described: What the sweep is there.
-        folder: Its results folder.
-    """
-
-    name: str
-    environment: Environment
-    described: Described
-    folder: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,22 +178,6 @@ def _settled(cost: Decision) -> Decision:
     return replace(cost, overall=replace(cost.overall, verdict=Verdict.UNDECIDED))
 
 
-def proposals_in_words(proposals: Proposals) -> str:
-    """Say how far two sides propose the same, and where they part first."""
-    if proposals.identical:
-        return f"All {proposals.compared} proposals are identical."
-    first, *others = proposals.partings
-    words = (
-        f"{proposals.equal} of {proposals.compared} proposals are the same. On {first.task} they part first in "
-        f"repetition {first.repetition}, proposal {first.trial}, at {first.parameter}: {first.baseline} in the "
-        f"baseline, {first.candidate} in the candidate"
-    )
-    if others:
-        places = (f"{own.task} ({own.repetition}, {own.trial}, {own.parameter})" for own in others)
-        words += f"; elsewhere on {', '.join(places)}"
-    return f"{words}."
-
-
 def introduction(gate: Gate) -> Iterator[str]:
     """Yield what is tested, a line each."""
     for side in gate.sides:
@@ -284,7 +239,7 @@ def prepared(
     cache = results / "environments"
     environments = {"baseline": made(baseline, cache), "candidate": made(candidate, cache)}
     first = rooms(cache)
-    described = _described(sweep, environments, first)
+    described = describe_sides(sweep, environments, first)
     content = _common({side: about.content for side, about in described.items()})
     identity = [
         [content, about.python, about.packages, about.sources, about.files] for about in described.values()
@@ -296,44 +251,6 @@ def prepared(
     write_atomically(file, document.write({**content, "repetitions": 1}))
     one, other = (Side(side, environments[side], described[side], folder / side) for side in SIDES)
     return Gate(name, folder, file, content, (one, other), plan, first, costs)
-
-
-def _described(sweep: str, environments: Mapping[str, Environment], first: Path) -> dict[str, Described]:
-    """Return what a sweep is in each environment."""
-    with tempfile.TemporaryDirectory() as scratch:
-        files = {side: Path(scratch) / side for side in environments}
-        starts = {
-            side: _Start(
-                environment, first, ("describe", sweep, str(files[side])), Path(scratch) / f"{side}.log"
-            )
-            for side, environment in environments.items()
-        }
-        ended = _both(starts)
-        for side, start in starts.items():
-            if ended[side] != ENDED:
-                raise SideError(
-                    f"the {side}, {start.environment.words}, cannot be tested: {_tail(start.log)}"
-                )
-        found = {side: msgspec.json.decode(file.read_bytes(), type=Described) for side, file in files.items()}
-    refused = {side: about.refused for side, about in found.items() if about.refused}
-    if len(set(refused.values())) == 1 and len(refused) == len(found):
-        raise SweepError(next(iter(refused.values())))
-    for side, why in refused.items():
-        raise SideError(f"the {side}, {environments[side].words}, cannot be tested: {why}")
-    for side, environment in environments.items():
-        _check_front(side, environment, found[side])
-    return found
-
-
-def _check_front(side: str, environment: Environment, described: Described) -> None:
-    """Check that the method's code is what was put in front of the installed one."""
-    front = environment.front
-    if front is not None and not any(front in Path(file).parents for file in described.files.values()):
-        raise SideError(
-            f"the {side}, {environment.words}, cannot be tested: searcher {described.method!r} does not come from that "
-            f"revision, but from {', '.join(described.files.values())}. The revision must hold its module at the top "
-            "or in src/, and the plug-in must be installed here (it may be editable)"
-        )
 
 
 def _common(contents: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
@@ -362,7 +279,7 @@ def run(gate: Gate, on_look: Callable[[Look], None], on_progress: Callable[[str]
     """
     looks: list[Look] = []
     for number, repetitions in enumerate(gate.plan.looks, start=1):
-        _run_sides(gate, repetitions, on_progress)
+        run_sides(gate.sides, gate.sweep, str(gate.content["name"]), gate.rooms, repetitions, on_progress)
         tables = _tables(gate)
         looks.append(_look(gate, number, repetitions, tables))
         on_look(looks[-1])
@@ -443,137 +360,3 @@ def _versions(side: Side, tables: SweepTables) -> dict[str, str]:
             if opened is not None and library in opened.versions:
                 versions.add(opened.versions[library])
     return {library: ", ".join(sorted(versions)) for library, versions in sorted(found.items())}
-
-
-def _run_sides(gate: Gate, repetitions: int, on_progress: Callable[[str], None]) -> None:
-    """Run both sides up to so many repetitions.
-
-    Raises:
-        SideError: One of them cannot be tested.
-    """
-    starts = {
-        side.name: _Start(
-            side.environment,
-            gate.rooms,
-            ("run", str(gate.sweep), str(side.folder), str(repetitions)),
-            gate.folder / f"{side.name}.log",
-        )
-        for side in gate.sides
-        if not _complete(side, str(gate.content["name"]), repetitions)
-    }
-
-    def progress() -> None:
-        done = (f"{side.name} {len(read_measured(side.folder))}" for side in gate.sides)
-        on_progress(f"{', '.join(done)} of {repetitions} repetitions")
-
-    ended = _both(starts, progress)
-    for side in gate.sides:
-        if ended.get(side.name, ENDED) == ENDED:
-            continue
-        if ended[side.name] == FAILED:
-            why = next(iter(_failed(side, str(gate.content["name"]))), "it failed")
-        else:
-            why = f"its process ended with {ended[side.name]}: {_tail(starts[side.name].log)}"
-        libraries = ", ".join(f"{name} {version}" for name, version in side.described.libraries.items())
-        raise SideError(
-            f"the {side.name}, {side.environment.words}, cannot be tested: searcher {side.described.method!r} does not "
-            f"run with {libraries or 'what is there'}: {why}"
-        )
-
-
-def _complete(side: Side, name: str, repetitions: int) -> bool:
-    """Whether a side has so many repetitions, and its plan has them: a kill may leave a plan of the latest alone."""
-    if len(read_measured(side.folder)) < repetitions:
-        return False
-    planned = {study.repetition for study in Layout(side.folder).plan(name).studies}
-    return planned.issuperset(range(repetitions))
-
-
-def _failed(side: Side, name: str) -> Iterator[str]:
-    """Yield why studies of a side's latest run failed."""
-    for run in Layout(side.folder).runs(name)[-1:]:
-        if run.counts is not None:
-            yield from (f"{study}: {message}" for study, message in run.counts.failed.items())
-
-
-def _tail(log: Path) -> str:
-    """Return the end of a process's output."""
-    text = log.read_text(encoding="utf-8", errors="replace").strip()
-    return text[-_TAIL_CHARACTERS:] or "it said nothing"
-
-
-@dataclass(frozen=True, slots=True)
-class _Start:
-    """How a side's process is started, and where its output goes."""
-
-    environment: Environment
-    rooms: Path
-    arguments: Sequence[str]
-    log: Path
-
-    def process(self) -> subprocess.Popen[bytes]:
-        """Start it, away from the terminal's Ctrl-C: it is for this process to pass that on."""
-        # -P: what lies in the working folder is no package, in whatever checkout this runs.
-        command = [str(self.environment.python), "-P", "-m", "harness.side", *self.arguments]
-        with self.log.open("wb") as log:
-            return subprocess.Popen(  # noqa: S603 - no shell
-                command,
-                stdin=subprocess.PIPE,  # ends when this process does, and so does that one
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                env=self.environment.variables(self.rooms),
-                start_new_session=True,
-            )
-
-
-def _both(starts: Mapping[str, _Start], progress: Callable[[], None] = lambda: None) -> dict[str, int]:
-    """Run processes at the same time, and return their exit codes; where one fails, the others are asked to end.
-
-    Raises:
-        InterruptedRunError: The user stopped it.
-    """
-    with _terminable(), contextlib.ExitStack() as stack:
-        started = {side: stack.enter_context(start.process()) for side, start in starts.items()}
-        try:
-            while any(process.poll() is None for process in started.values()):
-                failed = {side: process.returncode for side, process in started.items() if process.returncode}
-                if failed:
-                    _stop(started.values())
-                    return failed
-                progress()
-                time.sleep(_POLL_SECONDS)
-        except KeyboardInterrupt:
-            _stop(started.values())
-            raise InterruptedRunError(
-                f"interrupted; everything recorded is safe. To go on: {shlex.join(['derby', *sys.argv[1:]])}"
-            ) from None
-        except BaseException:
-            _stop(started.values())
-            raise
-    return {side: process.returncode for side, process in started.items()}
-
-
-def _stop(processes: Collection[subprocess.Popen[bytes]]) -> None:
-    """Ask processes to end, which they do as soon as nothing is being written; asked to hurry, end them."""
-    for process in processes:
-        process.terminate()  # not by SIGINT, which what starts in the background does not hear
-    try:
-        for process in processes:
-            process.wait()
-    except KeyboardInterrupt:
-        for process in processes:
-            process.kill()
-        raise
-
-
-@contextlib.contextmanager
-def _terminable() -> Iterator[None]:
-    """Take the signal by which ``kill`` ends a process as Ctrl-C."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

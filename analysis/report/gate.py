@@ -12,6 +12,7 @@ import msgspec
 from analysis.figures.canvas import Plot
 from analysis.report.pictures import picture
 from analysis.report.templates import environment
+from analysis.statistics.proposals import Proposals
 from analysis.statistics.sequential import Bounds, Decision, Plan, Verdict
 from analysis.words import number, plural
 
@@ -80,6 +81,22 @@ def sentence(account: Account) -> str:
         if worse:
             text += f" By itself it is worse by more than the margin on {', '.join(worse)}."
     return text
+
+
+def proposals_in_words(proposals: Proposals) -> str:
+    """Say how far two sides propose the same, and where they part first."""
+    if proposals.identical:
+        return f"All {proposals.compared} proposals are identical."
+    first, *others = proposals.partings
+    words = (
+        f"{proposals.equal} of {proposals.compared} proposals are the same. On {first.task} they part first in "
+        f"repetition {first.repetition}, proposal {first.trial}, at {first.parameter}: {first.baseline} in the "
+        f"baseline, {first.candidate} in the candidate"
+    )
+    if others:
+        places = (f"{own.task} ({own.repetition}, {own.trial}, {own.parameter})" for own in others)
+        words += f"; elsewhere on {', '.join(places)}"
+    return f"{words}."
 
 
 def rows(account: Account) -> list[tuple[str, ...]]:
