@@ -2,7 +2,8 @@
 
 Each side is an ordinary sweep in a results folder of its own, run by its own interpreter; both run at the same time,
 repetition by repetition, so that they are compared in pairs. What the sides propose is compared first; where they
-differ, repetitions are added from look to look until a sequential test knows.
+differ, random search is run once as the yardstick, and repetitions are added from look to look until a sequential test
+knows.
 """
 
 from __future__ import annotations
@@ -18,15 +19,15 @@ import pandas as pd
 from analysis.figures.canvas import Plot
 from analysis.figures.gate import gate_figure
 from analysis.report.gate import Account, proposals_in_words
-from analysis.statistics.inputs import Inputs, prepare
+from analysis.statistics.percentiles import Yardstick, yardsticks
 from analysis.statistics.proposals import Proposals, compared
 from analysis.statistics.sequential import Decision, Plan, Verdict, decide, decide_cost
-from analysis.statistics.sides import SIDES, regret_curves, regret_differences, second_ratios
+from analysis.statistics.sides import SIDES, percentile_curves, percentile_differences, second_ratios
 from harness import document
 from harness.environments import Wish, check_different, made, rooms
 from harness.errors import SideError, SweepError
 from harness.keys import digest
-from harness.pair import Side, describe_sides, run_sides
+from harness.pair import Side, describe_sides, run_random, run_sides
 from harness.side import read_measured
 from results.layout import Layout, make_folder, write_atomically
 from results.reading import read_study
@@ -86,7 +87,8 @@ class Look:
         number: From 1.
         repetitions: Of each task so far.
         proposals: How far both sides propose the same.
-        quality: About the differences of normalised regret; ``None`` where the proposals are identical.
+        quality: About the differences of percentiles among random searches; ``None`` where the proposals are identical.
+        percentiles: Their means over tasks, of the baseline and of the candidate; ``None`` likewise.
         seconds: About the ratio of the seconds of ask and tell.
         memory: About the ratio of the peaks of memory; ``None`` where the system doesn't say.
     """
@@ -95,6 +97,7 @@ class Look:
     repetitions: int
     proposals: Proposals
     quality: Decision | None
+    percentiles: tuple[float, float] | None
     seconds: Decision
     memory: Decision | None
 
@@ -123,7 +126,8 @@ class Result:
         versions: Of the method's libraries, as each side's record says.
         differing: Packages whose versions differ between the sides, with both; empty where there is none.
         cpu_seconds: Of each side, in all.
-        tables: Of each side.
+        tables: Of each side, as far as the last look saw them.
+        sticks: What percentiles were taken by; ``None`` where the proposals are identical.
     """
 
     gate: Gate
@@ -133,6 +137,7 @@ class Result:
     differing: Mapping[str, tuple[str, str]]
     cpu_seconds: Mapping[str, float]
     tables: tuple[SweepTables, SweepTables]
+    sticks: Mapping[str, Yardstick] | None
 
     @property
     def last(self) -> Look:
@@ -152,6 +157,7 @@ class Result:
             plan=self.gate.plan,
             repetitions=self.last.repetitions,
             quality=self.last.quality,
+            percentiles=self.last.percentiles,
             costs={name: _settled(cost) for name, cost in costs.items() if cost is not None},
             proposals=proposals_in_words(self.last.proposals),
             versions=self.differing,
@@ -164,10 +170,9 @@ class Result:
     @property
     def plot(self) -> Plot | None:
         """Its figure; ``None`` where there is nothing to compare."""
-        if self.last.quality is None:
+        if self.last.quality is None or self.sticks is None:
             return None
-        baseline, candidate = map(prepare, self.tables)
-        curves = regret_curves(baseline, candidate, self.gate.searcher)
+        curves = percentile_curves(*self.tables, self.gate.searcher, self.sticks)
         return gate_figure(curves, self.last.quality, self.gate.searcher)
 
 
@@ -198,8 +203,8 @@ def headline(look: Look) -> str:
     known = look.quality.overall
     verdict = "goes on" if known.verdict is None else known.verdict.value
     return (
-        f"{look.repetitions} repetitions: mean normalised regret {known.estimate:+.4f} "
-        f"({known.low:+.4f} to {known.high:+.4f}), margin {look.quality.margin:g}: {verdict}"
+        f"{look.repetitions} repetitions: mean percentile {known.estimate:+.3f} "
+        f"({known.low:+.3f} to {known.high:+.3f}), margin {look.quality.margin:g}: {verdict}"
     )
 
 
@@ -278,10 +283,16 @@ def run(gate: Gate, on_look: Callable[[Look], None], on_progress: Callable[[str]
         RecordError: A record cannot be read or written.
     """
     looks: list[Look] = []
+    sticks: Mapping[str, Yardstick] | None = None
     for number, repetitions in enumerate(gate.plan.looks, start=1):
         run_sides(gate.sides, gate.sweep, str(gate.content["name"]), gate.rooms, repetitions, on_progress)
-        tables = _tables(gate)
-        looks.append(_look(gate, number, repetitions, tables))
+        tables = _tables(gate, repetitions)
+        proposals = compared(*tables)
+        if sticks is None and not proposals.identical:
+            sticks = yardsticks(
+                run_random(gate.sides[0], gate.sweep, str(gate.content["name"]), gate.rooms, on_progress)
+            )
+        looks.append(_look(gate, number, proposals, tables, sticks))
         on_look(looks[-1])
         if looks[-1].outcome is not None:
             break
@@ -301,32 +312,42 @@ def run(gate: Gate, on_look: Callable[[Look], None], on_progress: Callable[[str]
             side.name: sum(line.cpu_seconds for line in read_measured(side.folder)) for side in gate.sides
         },
         tables=tables,
+        sticks=sticks,
     )
 
 
-def _tables(gate: Gate) -> tuple[SweepTables, SweepTables]:
-    one, other = (read_tables(side.folder, str(gate.content["name"])) for side in gate.sides)
-    return one, other
-
-
-def _look(gate: Gate, number: int, repetitions: int, tables: tuple[SweepTables, SweepTables]) -> Look:
-    """Return what is known with the repetitions of a look; a side may have more, from a plan with other looks."""
-    baseline, candidate = (_upto(table, repetitions) for table in tables)
-    proposals = compared(baseline, candidate)
-    quality = None
-    if not proposals.identical:
-        inputs: tuple[Inputs, Inputs] = prepare(baseline), prepare(candidate)
-        quality = decide(regret_differences(*inputs, gate.searcher), gate.plan, number)
-    seconds = decide_cost(second_ratios(baseline, candidate, gate.searcher), gate.plan, number)
+def _look(
+    gate: Gate,
+    number: int,
+    proposals: Proposals,
+    tables: tuple[SweepTables, SweepTables],
+    sticks: Mapping[str, Yardstick] | None,
+) -> Look:
+    """Return what is known with the repetitions of a look."""
+    quality, percentiles = None, None
+    if not proposals.identical and sticks is not None:
+        pairs = percentile_differences(*tables, gate.searcher, sticks)
+        quality = decide(pairs, gate.plan, number)
+        percentiles = (float(pairs["baseline"].mean()), float(pairs["candidate"].mean()))
+    seconds = decide_cost(second_ratios(*tables, gate.searcher), gate.plan, number)
+    repetitions = gate.plan.looks[number - 1]
     memory = _memory(gate, repetitions)
     return Look(
-        number,
-        repetitions,
-        proposals,
-        quality,
-        seconds,
-        None if memory is None else decide_cost(memory, gate.plan, number),
+        number=number,
+        repetitions=repetitions,
+        proposals=proposals,
+        quality=quality,
+        percentiles=percentiles,
+        seconds=seconds,
+        memory=None if memory is None else decide_cost(memory, gate.plan, number),
     )
+
+
+def _tables(gate: Gate, repetitions: int) -> tuple[SweepTables, SweepTables]:
+    """Return the tables of both sides' first repetitions; a side may have more, from a plan with other looks."""
+    name = str(gate.content["name"])
+    one, other = (_upto(read_tables(side.folder, name), repetitions) for side in gate.sides)
+    return one, other
 
 
 def _upto(tables: SweepTables, repetitions: int) -> SweepTables:

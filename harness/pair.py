@@ -20,8 +20,10 @@ import msgspec
 from harness.environments import Environment
 from harness.errors import SideError, SweepError
 from harness.launch import InterruptedRunError
-from harness.side import ENDED, FAILED, Described, read_measured
+from harness.provenance import Run
+from harness.side import ENDED, FAILED, RANDOM, Described, read_measured
 from results.layout import Layout
+from results.tables import SweepTables, read_tables
 
 _POLL_SECONDS: Final = 0.05
 _TAIL_CHARACTERS: Final = 2000
@@ -159,7 +161,7 @@ def run_sides(
         if ended.get(side.name, ENDED) == ENDED:
             continue
         if ended[side.name] == FAILED:
-            why = next(iter(_failed(side, name)), "it failed")
+            why = next(iter(_failed(side.folder, name)), "it failed")
         else:
             why = f"its process ended with {ended[side.name]}: {_tail(starts[side.name].log)}"
         libraries = ", ".join(f"{library} {version}" for library, version in side.described.libraries.items())
@@ -167,6 +169,36 @@ def run_sides(
             f"the {side.name}, {side.environment.words}, cannot be tested: searcher {side.described.method!r} does not "
             f"run with {libraries or 'what is there'}: {why}"
         )
+
+
+def run_random(
+    side: Side, sweep: Path, name: str, rooms: Path, on_progress: Callable[[str], None]
+) -> SweepTables:
+    """Run random search on a gate's tasks, once, and return its tables.
+
+    Args:
+        side: In whose environment.
+        sweep: The sweep file of both sides.
+        name: The sweep's name.
+        rooms: What processes import first.
+        on_progress: Called now and then meanwhile.
+
+    Raises:
+        InterruptedRunError: The user stopped it.
+        SideError: It does not run.
+    """
+    folder = side.folder.with_name(RANDOM)
+    runs = Layout(folder).runs(name)
+    if not _ended(runs):
+        start = Start(
+            side.environment, rooms, (RANDOM, str(sweep), str(folder)), folder.with_name(f"{RANDOM}.log")
+        )
+        if code := run_both({RANDOM: start}, lambda: on_progress("random search, the yardstick"))[RANDOM]:
+            why = next(iter(_failed(folder, name)), "it failed") if code == FAILED else _tail(start.log)
+            raise SideError(
+                f"random search, by which both sides are measured, does not run in {side.environment.words}: {why}"
+            )
+    return read_tables(folder, name)
 
 
 def _complete(side: Side, name: str, repetitions: int) -> bool:
@@ -177,9 +209,9 @@ def _complete(side: Side, name: str, repetitions: int) -> bool:
     return planned.issuperset(range(repetitions))
 
 
-def _failed(side: Side, name: str) -> Iterator[str]:
-    """Yield why studies of a side's latest run failed."""
-    for run in Layout(side.folder).runs(name)[-1:]:
+def _failed(folder: Path, name: str) -> Iterator[str]:
+    """Yield why studies of the latest run in a folder failed."""
+    for run in Layout(folder).runs(name)[-1:]:
         if run.counts is not None:
             yield from (f"{study}: {message}" for study, message in run.counts.failed.items())
 
@@ -241,3 +273,9 @@ def _terminable() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def _ended(runs: Sequence[Run]) -> bool:
+    """Whether the latest of a sweep's runs left nothing to do."""
+    counts = runs[-1].counts if runs else None
+    return counts is not None and counts.complete_before + counts.done == counts.studies

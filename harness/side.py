@@ -1,7 +1,8 @@
 """One side of a gate, in a process of its own: says what a method is here, and runs it.
 
-`harness.gate` starts it with the interpreter of either side: ``python -m harness.side describe SWEEP OUT``, and ``… run
-SWEEP FOLDER REPETITIONS``. It ends when its standard input does, as that does with the process that started it.
+`harness.pair` starts it with the interpreter of either side: ``python -m harness.side describe SWEEP OUT``, ``… run
+SWEEP FOLDER REPETITIONS``, and ``… random SWEEP FOLDER`` for random search on the same tasks. It ends when its
+standard input does, as that does with the process that started it.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -31,12 +33,25 @@ REPLAY: Final = "replay"
 """The task that replays recordings."""
 
 TABLES: Final = (
-    "hpobench_mlp/credit_g",
-    "hpobench_mlp/vehicle",
+    "hpobench_mlp/kc1",
+    "hpobench_mlp/phoneme",
     "hpolib_fcnet/parkinsons_telemonitoring",
+    "hpolib_fcnet/slice_localization",
     "nasbench201/cifar100",
+    "nasbench201/imagenet16_120",
 )
-"""Public tables that stand beside the recordings, where the package that has them is installed."""
+"""Public tables that stand beside the recordings, where the package that has them is installed: of each source the two
+on which methods are furthest apart."""
+
+ROOM: Final = 10
+"""Recordings of fewer configurations than so many budgets pay for are left out: random search has all of them soon, and
+methods cannot be told apart."""
+
+RANDOM: Final = "random"
+"""Name of the searcher that is the yardstick, of the command that runs it, and of its folder."""
+
+RANDOM_SEARCHES: Final = 32
+"""Repetitions of it: a configuration of the sample is one of 32 budgets, whatever a budget pays for."""
 
 FULL_EVALUATIONS: Final = 30
 """Budget of a study where only a method is named, in evaluations at full fidelity."""
@@ -104,8 +119,8 @@ def describe(sweep: str) -> Described:
     """Return what a sweep is here.
 
     Args:
-        sweep: A sweep file, or the name of a method, which stands for all shipped recordings, and some public tables,
-            that it can search.
+        sweep: A sweep file, or the name of a method, which stands for the shipped recordings that leave room
+            for a search, and some public tables, as far as it can search them.
 
     Raises:
         DerbyError: It cannot be run here.
@@ -123,12 +138,6 @@ def describe(sweep: str) -> Described:
     if len(loaded.spec.searchers) != 1:
         raise SweepError(
             f"{sweep}: a gate is for one searcher, got {len(loaded.spec.searchers)}; make a sweep for each"
-        )
-    scaleless = [label for label, task in loaded.tasks.items() if task.regret is None]
-    if scaleless:
-        raise SweepError(
-            f"{sweep}: a gate compares normalised regret, which has no scale on {', '.join(scaleless)}; leave such "
-            "tasks out, or declare their `regret`"
         )
     method = registry.searcher(loaded.spec.searchers[0].name)
     files = {
@@ -167,13 +176,15 @@ def _on_recordings(method: str) -> dict[str, Any]:
     fitting: list[str] = []
     reasons: list[str] = []
     recordings = registry.task(REPLAY).shipped()  # type: ignore[attr-defined]
-    for task in (*(f"{REPLAY}/{name}" for name in recordings), *TABLES):
+    for name in (*(f"{REPLAY}/{name}" for name in recordings), *TABLES):
         try:
-            make_sweep({**content, "tasks": [task]}, f"gate of {method}")
+            made = make_sweep({**content, "tasks": [name]}, f"gate of {method}")
         except DerbyError as error:
             reasons.append(str(error))
         else:
-            fitting.append(task)
+            size = made.tasks[name].space.size
+            if size is None or size >= ROOM * FULL_EVALUATIONS:
+                fitting.append(name)
     if not fitting:
         raise SweepError(
             f"searcher {method!r} can search none of the recordings that come with the project; give a sweep file of "
@@ -230,6 +241,22 @@ def run(sweep: Path, folder: Path, repetitions: int) -> int:
         with (folder / MEASURED_FILE).open("ab") as file:
             file.write(msgspec.json.encode(measured) + b"\n")
     return _launched(whole, folder)  # so that the plan has them all: nothing is left to run
+
+
+def run_random(sweep: Path, folder: Path) -> int:
+    """Run random search on a sweep's tasks with their budgets, with other seeds, and return an exit code."""
+    from harness import document
+    from harness.sweep import make_sweep
+
+    content = dict(document.load(sweep).value)
+    for about_methods in ("compare", "reevaluate"):
+        content.pop(about_methods, None)
+    own = {
+        "searchers": [RANDOM],
+        "repetitions": RANDOM_SEARCHES,
+        "seed": int.from_bytes(sha256(f"{RANDOM} {content.get('seed', 0)}".encode()).digest()[:4]),
+    }
+    return _launched(make_sweep({**content, **own}, str(sweep)), folder)
 
 
 def _launched(sweep: Sweep, folder: Path) -> int:
@@ -291,15 +318,22 @@ def main() -> int:
             Path(out).write_bytes(msgspec.json.encode(described))
             return ENDED
         case ["run", sweep, folder, repetitions]:
-            from harness.arithmetic import declared_in
+            return _run_declared(sweep, lambda: run(Path(sweep), Path(folder), int(repetitions)))
+        case [command, sweep, folder] if command == RANDOM:
+            return _run_declared(sweep, lambda: run_random(Path(sweep), Path(folder)))
+    raise SystemExit("expected: describe SWEEP OUT, run SWEEP FOLDER REPETITIONS, or random SWEEP FOLDER")
 
-            declare(declared_in(Path(sweep)))
-            try:
-                return run(Path(sweep), Path(folder), int(repetitions))
-            except DerbyError as error:
-                print(error, file=sys.stderr)  # noqa: T201 - the edge
-                return REFUSED
-    raise SystemExit("expected: describe SWEEP OUT, or run SWEEP FOLDER REPETITIONS")
+
+def _run_declared(sweep: str, job: Callable[[], int]) -> int:
+    """Do what a command is to do in the sweep's arithmetic, and return an exit code."""
+    from harness.arithmetic import declared_in
+
+    declare(declared_in(Path(sweep)))
+    try:
+        return job()
+    except DerbyError as error:
+        print(error, file=sys.stderr)  # noqa: T201 - the edge
+        return REFUSED
 
 
 if __name__ == "__main__":

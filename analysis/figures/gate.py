@@ -1,4 +1,4 @@
-"""Both sides of a gate: regret over the budget, and the interval of their difference against the margin."""
+"""Both sides of a gate: percentile over the budget, and the interval of their difference against the margin."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from analysis import style
 from analysis.figures.canvas import Curves, Plot, Series, blank, plain, settle, shortened
 from analysis.statistics.sequential import Bounds, Decision, Verdict
-from analysis.statistics.sides import ALL_TASKS, SIDES
+from analysis.statistics.sides import ALL_TASKS, ON_A_PAR, SIDES
 from analysis.style import Look
-from analysis.words import REGRET, joined, number, plural
+from analysis.words import joined, number, plural
 
 LOOKS: Final[Mapping[str, Look]] = {
     "baseline": Look("#444444", style.DASHED, ""),
@@ -33,18 +33,17 @@ VERDICT_MARKS: Final[Mapping[Verdict | None, tuple[str, str]]] = {
 
 _ROW = 0.72
 _BEYOND = "#fbe3d6"
-_CURVES_FROM = 0.2
-"""Fraction of the budget from which on the value axis shows all means: before, regret falls from 1 for both sides."""
+_RANDOM = "random search"
 
 
 def gate_figure(curves: pd.DataFrame, decision: Decision, searcher: str) -> Plot:
-    """Draw both sides' regret over the budget (left) and the interval of the difference (right), a row for each task.
+    """Draw both sides' percentiles over the budget (left) and the interval of the difference (right).
 
-    The first row is the mean over the tasks.
+    A row for each task; the first row is the mean over the tasks.
 
     Args:
-        curves: What `analysis.statistics.sides.regret_curves` returned.
-        decision: About the differences of normalised regret.
+        curves: What `analysis.statistics.sides.percentile_curves` returned.
+        decision: About the differences of percentiles.
         searcher: The method's label.
     """
     rows = {ALL_TASKS: decision.overall, **decision.tasks}
@@ -63,18 +62,21 @@ def gate_figure(curves: pd.DataFrame, decision: Decision, searcher: str) -> Plot
             left.set_title(shortened(name, 40), loc="left", fontsize=7, pad=2)
             _interval(right, bounds, decision.margin, (low, high))
         grid[-1, 0].set_xlabel("fraction of the budget")
-        grid[-1, 1].set_xlabel("difference in regret")
+        grid[-1, 1].set_xlabel("difference")
         handles = [Line2D([], [], color=LOOKS[side].color, linestyle=LOOKS[side].linestyle) for side in SIDES]
-        figure.legend(handles, SIDES, loc="outside lower center", ncols=2)
+        handles.append(Line2D([], [], color="#999999", linewidth=0.6))
+        figure.legend(handles, [*SIDES, _RANDOM], loc="outside lower center", ncols=3)
         figure.suptitle(shortened(title, 46))
         settle(figure)
     return Plot(
         title=title,
         caption=_caption(decision),
         details=joined(
-            REGRET,
-            f"Bounds of single tasks are for all {len(decision.tasks)} together (Bonferroni). The value axes leave out "
-            "what lies above the means from a fifth of the budget on.",
+            "Percentile: the share of random searches that have found better with as much of the budget; "
+            f"{_RANDOM} itself has {ON_A_PAR} on average.",
+            f"Bounds of single tasks are for all {len(decision.tasks)} together (Bonferroni)."
+            if len(decision.tasks) > 1
+            else "",
         ),
         alt="Curves of two sides and intervals. "
         + "; ".join(
@@ -93,7 +95,7 @@ def _caption(decision: Decision) -> str:
     level = f"{100 * decision.overall.level:g} %"
     several = "the first row is the mean over tasks" if len(decision.tasks) > 1 else ""
     return joined(
-        "Left: normalised regret of the best validation value so far, mean over "
+        "Left: percentile among random searches by the best validation value so far, mean over "
         f"{plural(decision.repetitions, 'paired repetition')} with its 95 % bootstrap interval.",
         "Right: mean difference, candidate minus baseline, between bounds that hold over all looks, each but for a "
         f"probability of {level}; shaded: worse by more than the margin of {number(decision.margin, 3)}.",
@@ -111,15 +113,14 @@ def _curves(axes: Axes, rows: pd.DataFrame) -> Curves:
         axes.fill_between(cost, low, high, step="post", color=look.color, alpha=0.18, linewidth=0)
         axes.plot(cost, mean, drawstyle="steps-post", color=look.color, linestyle=look.linestyle)
         series.append(Series(side, look.color, cost, mean, low, high))
-    late = rows[rows["cost"] >= _CURVES_FROM]
-    top = float(max(late["mean"].max(), late["high"].max()))
+    axes.axhline(ON_A_PAR, color="#999999", linewidth=0.6, zorder=1.5)
     axes.set_xlim(0, 1)
-    axes.set_ylim(0, 1.08 * top if top > 0 else 1.0)
+    axes.set_ylim(0, 1.08 * max(ON_A_PAR, float(rows["high"].max()), float(rows["mean"].max())))
     axes.yaxis.set_major_locator(MaxNLocator(3))
     axes.xaxis.set_major_locator(MaxNLocator(4))
     axes.yaxis.set_major_formatter(FuncFormatter(plain))
     axes.xaxis.set_major_formatter(FuncFormatter(plain))
-    axes.set_ylabel("regret")
+    axes.set_ylabel("percentile")
     return Curves(axes, series)
 
 

@@ -12,6 +12,7 @@ import msgspec
 from analysis.figures.canvas import Plot
 from analysis.report.pictures import picture
 from analysis.report.templates import environment
+from analysis.statistics.percentiles import speed_up
 from analysis.statistics.proposals import Proposals
 from analysis.statistics.sequential import Bounds, Decision, Plan, Verdict
 from analysis.words import number, plural
@@ -31,7 +32,8 @@ class Account:
         candidate: The side that is tested, in words.
         plan: What was decided before.
         repetitions: Of each task, in all.
-        quality: About the differences of normalised regret; ``None`` where the proposals are identical.
+        quality: About the differences of percentiles among random searches; ``None`` where the proposals are identical.
+        percentiles: Their means over tasks, of the baseline and of the candidate; ``None`` likewise.
         costs: About ratios of costs, by what they are, such as ``seconds of ask and tell``.
         proposals: How far both sides propose the same, in words; may be empty.
         versions: Packages whose versions differ, with that of the baseline and that of the candidate.
@@ -44,6 +46,7 @@ class Account:
     plan: Plan
     repetitions: int
     quality: Decision | None
+    percentiles: tuple[float, float] | None = None
     costs: Mapping[str, Decision] = field(default_factory=dict)
     proposals: str = ""
     versions: Mapping[str, tuple[str, str]] = field(default_factory=dict)
@@ -68,10 +71,12 @@ def sentence(account: Account) -> str:
         bounds, margin = account.quality.overall, number(account.quality.margin, 3)
         tasks = plural(len(account.quality.tasks), "task")
         text += (
-            f"{_SAID[bounds.verdict].format(baseline=baseline, margin=margin)}. {after.capitalize()} the mean "
-            f"normalised regret over {tasks} differs by {number(bounds.estimate, 2)}, and by "
+            f"{_SAID[bounds.verdict].format(baseline=baseline, margin=margin)}. {after.capitalize()} its mean "
+            f"percentile among random searches on {tasks} differs by {number(bounds.estimate, 2)}, and by "
             f"{number(bounds.low, 2)} to {number(bounds.high, 2)} as far as is known."
         )
+        if account.percentiles is not None:
+            text += f" {_worth(*account.percentiles)}"
     dearer = [name for name, cost in account.costs.items() if cost.verdict is Verdict.WORSE]
     if dearer:
         ratios = [f"{name} × {number(account.costs[name].overall.estimate, 3)}" for name in dearer]
@@ -99,11 +104,20 @@ def proposals_in_words(proposals: Proposals) -> str:
     return f"{words}."
 
 
+def _worth(baseline: float, candidate: float) -> str:
+    """Say what both sides are worth in budgets of random search."""
+    one, other = (f"× {number(speed_up(value), 2)}" for value in (baseline, candidate))
+    return (
+        f"The candidate ends as random search would with {other} its budget (percentile {number(candidate, 2)}), the "
+        f"baseline with {one} ({number(baseline, 2)})."
+    )
+
+
 def rows(account: Account) -> list[tuple[str, ...]]:
     """Return the one table, as cells under `HEADER`."""
     result = []
     if account.quality is not None:
-        result += list(_rows(account.quality, "regret", "+"))
+        result += list(_rows(account.quality, "percentile", "+"))
     for name, cost in account.costs.items():
         result.append(_row(name, cost.overall, cost.margin, "× "))
     return result
@@ -125,7 +139,7 @@ def markdown(account: Account, figure: str = "") -> str:
         )
     parts += [_escaped(note) for note in _notes(account)]
     if figure:
-        parts.append(f"![Regret of both sides and the interval of its difference]({figure})")
+        parts.append(f"![Percentile of both sides and the interval of its difference]({figure})")
     return "\n\n".join(parts) + "\n"
 
 
@@ -180,8 +194,8 @@ def _notes(account: Account) -> Iterator[str]:
                 if account.quality and len(account.quality.tasks) > 1
                 else "."
             )
-            + " Normalised regret: 0 at a task's best known value, 1 at its reference. Costs are ratios, candidate to "
-            "baseline."
+            + " Percentile: the share of random searches with the same budget that end better. It stands as a "
+            "difference, candidate minus baseline; costs stand as ratios, candidate to baseline."
         )
 
 

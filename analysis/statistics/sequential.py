@@ -36,8 +36,8 @@ from scipy.optimize import brentq
 from analysis.errors import AnalysisError
 from analysis.statistics.bootstrap import Floats
 
-SHARES: Final = (0.1, 0.3, 0.9)
-"""Shares of the capital that are bet, a third of it on each: small ones for noisy differences, large ones for quiet."""
+SHARES: Final = (0.1, 0.2, 0.4, 0.8)
+"""Shares of the capital that are bet, a quarter on each: small ones for noisy differences, large ones for quiet."""
 
 LARGEST_RATIO: Final = 4.0
 """Costs that differ by more than this factor count as if they differed by it: an hour's hiccup is not to decide."""
@@ -60,8 +60,8 @@ class Plan:
 
     Attributes:
         looks: Repetitions of each task at each look, of all so far; rising.
-        margin: How much worse the mean normalised regret may get, inside (0, 1). By default about what random search
-            gains from a budget of 60 evaluations instead of 30 on the recordings that come with the project: .026.
+        margin: How much worse the mean percentile among random searches may get, inside (0, 1). By default what random
+            search loses with a budget that is smaller by two elevenths: 1 / (1 + 9/11) = .55 instead of .5.
         cost_margin: By what factor a cost may grow, above 1 and below `LARGEST_RATIO`.
         level: Probability, at most, of the verdict "worse" where the candidate is not worse by more than the margin,
             and of "not worse" where it is: each over all looks, inside (0, 0.5).
@@ -71,7 +71,7 @@ class Plan:
     """
 
     looks: tuple[int, ...] = (10, 20, 40, 80, 160)
-    margin: float = 0.025
+    margin: float = 0.05
     cost_margin: float = 1.25
     level: float = 0.05
 
@@ -81,7 +81,7 @@ class Plan:
         if not (self.looks and rising and self.looks[0] >= 1):
             wrong.append(f"looks must be rising numbers of repetitions, at least 1 each, got {self.looks}")
         if not 0 < self.margin < 1:
-            wrong.append(f"the margin of normalised regret must lie inside (0, 1), got {self.margin}")
+            wrong.append(f"the margin of the percentile must lie inside (0, 1), got {self.margin}")
         if not 1 < self.cost_margin < LARGEST_RATIO:
             wrong.append(
                 f"the margin of a cost is a factor inside (1, {LARGEST_RATIO:g}), got {self.cost_margin}"
@@ -137,11 +137,11 @@ class Decision:
 
 
 def decide(differences: pd.DataFrame, plan: Plan, look: int) -> Decision:
-    """Return what is known of a candidate's normalised regret after a look.
+    """Return what is known of a candidate's percentile among random searches after a look.
 
     Args:
         differences: All so far, one row per task and repetition: ``task``, ``repetition`` and ``difference``, the
-            candidate's normalised regret minus the baseline's, within −1 and 1; above 0 the candidate is worse.
+            candidate's percentile minus the baseline's, within −1 and 1; above 0 the candidate is worse.
         plan: What was decided before.
         look: Its number, from 1 to ``len(plan.looks)``; every task has this look's repetitions.
 

@@ -3,57 +3,54 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Literal
 
 import numpy as np
 import pandas as pd
 
 from analysis.errors import AnalysisError
 from analysis.statistics.bootstrap import Floats, mean_interval
-from analysis.statistics.inputs import Inputs
 from analysis.statistics.overhead import search_seconds
-from analysis.statistics.scores import WORST, budget_of, regret_steps
-from analysis.statistics.steps import Steps, study_steps
+from analysis.statistics.percentiles import Yardstick
+from analysis.statistics.steps import COST_OF_UNIT, Steps, usable_studies
 from results.tables import SweepTables
 
 SIDES = ("baseline", "candidate")
 
-Measure = Literal["final", "anytime"]
-"""Regret at the end of the budget, or its mean over the budget."""
-
 FRACTIONS: Floats = np.linspace(0, 1, 101)[1:]
 """Of the budget, where curves are read."""
+
+ON_A_PAR = 0.5
+"""The percentile of a random search, on average."""
 
 ALL_TASKS = ""
 """In place of a task's name: the mean over all."""
 
 
-def regret_differences(
-    baseline: Inputs, candidate: Inputs, searcher: str, measure: Measure = "final"
+def percentile_differences(
+    baseline: SweepTables, candidate: SweepTables, searcher: str, sticks: Mapping[str, Yardstick]
 ) -> pd.DataFrame:
-    """Return a method's normalised regret on both sides, in pairs.
+    """Return a method's percentiles among random searches on both sides, in pairs.
 
-    By the objective (validation), which is what a method searches by; within 0, the best known value, and 1, the
-    task's reference.
+    By the best loss that it was told (validation), which is what a method searches by.
 
     Args:
         baseline: The sweep as one side ran it.
         candidate: As the other did.
         searcher: The method's label.
-        measure: At the end of the budget, or on average over it.
+        sticks: Of every task; see `analysis.statistics.percentiles.yardsticks`.
 
     Returns:
         One row per task and repetition: ``task``, ``repetition``, ``baseline``, ``candidate`` and ``difference``, the
         latter minus the former.
 
     Raises:
-        AnalysisError: A study finished on one side only, or on none, or a task declares no references.
+        AnalysisError: A study finished on one side only, or on none.
     """
 
-    def scores(inputs: Inputs) -> dict[tuple[str, int], float]:
+    def scores(tables: SweepTables) -> dict[tuple[str, int], float]:
         return {
-            (task, repetition): float(run.value[-1] if measure == "final" else run.average(end, WORST))
-            for task, repetition, run, end in _runs(inputs, searcher)
+            (task, repetition): float(sticks[task].percentile(run.value[-1]))
+            for task, repetition, run in _runs(tables, searcher)
         }
 
     pairs = _paired(scores(baseline), scores(candidate), searcher)
@@ -88,13 +85,18 @@ def second_ratios(baseline: SweepTables, candidate: SweepTables, searcher: str) 
     return pairs.assign(ratio=pairs["candidate"] / pairs["baseline"])
 
 
-def regret_curves(baseline: Inputs, candidate: Inputs, searcher: str) -> pd.DataFrame:
-    """Return both sides' mean normalised regret over the budget, by task and over all tasks.
+def percentile_curves(
+    baseline: SweepTables, candidate: SweepTables, searcher: str, sticks: Mapping[str, Yardstick]
+) -> pd.DataFrame:
+    """Return both sides' mean percentiles over the budget, by task and over all tasks.
+
+    At each fraction of it the other searches have had the same; before the first evaluation nobody has anything.
 
     Args:
         baseline: The sweep as one side ran it.
         candidate: As the other did.
         searcher: The method's label.
+        sticks: Of every task.
 
     Returns:
         Rows by side, task and cost: ``task`` (`ALL_TASKS` first), ``side``, ``cost`` (a fraction of the budget),
@@ -102,11 +104,12 @@ def regret_curves(baseline: Inputs, candidate: Inputs, searcher: str) -> pd.Data
         all tasks together for the mean over tasks).
     """
     frames = []
-    for side, inputs in zip(SIDES, (baseline, candidate), strict=True):
+    for side, sweep in zip(SIDES, (baseline, candidate), strict=True):
         values: dict[str, dict[int, Floats]] = {}
-        for task, repetition, run, end in _runs(inputs, searcher):
-            curve = run.at(FRACTIONS * end)
-            values.setdefault(task, {})[repetition] = np.where(np.isnan(curve), WORST, curve)
+        for task, repetition, run in _runs(sweep, searcher):
+            best = run.at(FRACTIONS * float(sweep.tasks.loc[task, "budget_amount"]))
+            curve = np.where(np.isnan(best), ON_A_PAR, sticks[task].percentile(best, FRACTIONS))
+            values.setdefault(task, {})[repetition] = curve
         tables = {task: np.stack([own[number] for number in sorted(own)]) for task, own in values.items()}
         for task, table in {ALL_TASKS: np.mean(list(tables.values()), axis=0), **tables}.items():
             estimate = mean_interval(table)
@@ -119,21 +122,15 @@ def regret_curves(baseline: Inputs, candidate: Inputs, searcher: str) -> pd.Data
     return pd.concat(frames, ignore_index=True)
 
 
-def _runs(inputs: Inputs, searcher: str) -> Iterator[tuple[str, int, Steps, float]]:
-    """Yield task, repetition, regret within 0 and 1 as steps, and the task's budget, of a method's finished studies."""
-    for task, facts in inputs.facts.items():
-        if facts.references is None:
-            raise AnalysisError(
-                f"task {task!r} declares no references, so its regret has no unit that a gate's margin could "
-                "be in; gate on recordings, or give the task a `regret`"
-            )
-        if task not in inputs.by_task:
-            continue
-        cost, end = budget_of(inputs, task)
-        runs = study_steps(inputs.by_task[task], task, cost, "validation", [searcher])
-        for (_, repetition), run in runs.items():
-            regret = regret_steps(run, facts.references)
-            yield task, repetition, Steps(regret.costs, np.maximum(regret.value, 0.0)), end
+def _runs(tables: SweepTables, searcher: str) -> Iterator[tuple[str, int, Steps]]:
+    """Yield task, repetition and the least loss so far over the budget's cost, of a method's finished studies."""
+    studies = usable_studies(tables)
+    wanted = studies.loc[studies["searcher"] == searcher, "study"]
+    rows = tables.trials[tables.trials["study"].isin(wanted)].sort_values("step")
+    for (task, repetition), own in rows.groupby(["task", "repetition"], sort=True):
+        cost = COST_OF_UNIT[str(tables.tasks.loc[task, "budget_unit"])]
+        costs, losses = (own[name].to_numpy(dtype=float) for name in (cost, "loss"))
+        yield str(task), int(repetition), Steps(costs, np.minimum.accumulate(losses))
 
 
 def _paired(
