@@ -182,7 +182,7 @@ def _on_recordings(method: str) -> dict[str, Any]:
         except DerbyError as error:
             reasons.append(str(error))
         else:
-            size = made.tasks[name].space.size
+            size = made.tasks[name].space.size()
             if size is None or size >= ROOM * FULL_EVALUATIONS:
                 fitting.append(name)
     if not fitting:
