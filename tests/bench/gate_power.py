@@ -1,10 +1,10 @@
 """How often a gate is wrong, and how many repetitions it takes: gates of pools of recorded studies.
 
 Run ``python tests/bench/gate_power.py record POOL.npz``, then ``python tests/bench/gate_power.py simulate POOL.npz``.
-The first searches the recordings that come with the project, many times each, with Optuna's TPE, with other seeds,
-and with it made worse on purpose: some of its asks answered at random. It takes ten minutes. The second draws gates
-from the pool: pairs of repetitions, task by task, which are independent because their seeds are. Beside what the gate
-does stands what an interval by t would, at the level divided by the number of looks.
+The first searches the tasks that a gate has by default, many times each, with Optuna's TPE, with it made worse on
+purpose (some of its asks answered at random), and with random search, by which all are measured. It takes some ten
+minutes. The second draws gates from the pool: pairs of repetitions, task by task, which are independent because their
+seeds are.
 """
 
 from __future__ import annotations
@@ -15,19 +15,20 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
-from scipy import stats
+from scipy.optimize import brentq
 
-from analysis.statistics.sequential import Plan, Verdict, decide
+from analysis.statistics.percentiles import Yardstick, speed_up
+from analysis.statistics.sequential import Plan, Verdict, upper_bound
 from harness import registry
 from harness.keys import StudyKey
 from harness.searcher import Searcher, SearcherOptions, Suggestion
+from harness.side import FULL_EVALUATIONS, TABLES
+from harness.task import Task
 from harness.trial import Budget, Problem
 from searchers.optuna import OptunaTPE
 
-EVALUATIONS = 30
-RECORDINGS = ("fashion_mlp-small", "mnist_mlp-small", "mnist_mlp_design-small")
+RECORDINGS = ("fashion_mlp-small", "mnist_net-small-dense-split")
 
 
 class Crippled(Searcher):
@@ -60,108 +61,114 @@ class Crippled(Searcher):
             self._inner._tell(suggestion, loss)
 
 
-SIDES: Mapping[str, tuple[type[Searcher], Mapping[str, object], int, int]] = {
-    "tpe": (OptunaTPE, {}, 0, EVALUATIONS),
-    "tpe, other seeds": (OptunaTPE, {}, 1, EVALUATIONS),
-    "10 % random": (Crippled, {"share": 0.1}, 0, EVALUATIONS),
-    "20 % random": (Crippled, {"share": 0.2}, 0, EVALUATIONS),
-    "50 % random": (Crippled, {"share": 0.5}, 0, EVALUATIONS),
-    "random": (registry.searcher("random"), {}, 0, EVALUATIONS),
-    "random, twice as long": (registry.searcher("random"), {}, 0, 2 * EVALUATIONS),
+SIDES: Mapping[str, tuple[type[Searcher], Mapping[str, object]]] = {
+    "random": (registry.searcher("random"), {}),
+    "tpe": (OptunaTPE, {}),
+    "10 % random": (Crippled, {"share": 0.1}),
+    "20 % random": (Crippled, {"share": 0.2}),
+    "50 % random": (Crippled, {"share": 0.5}),
 }
-"""By name: the method, its settings, a number that changes its seeds, and evaluations."""
+"""By name: the method, and its settings."""
 
 
-def regrets(side: str, recording: str, repetition: int) -> NDArray[np.float64]:
-    """Return the regret after every evaluation of a study's best validation value so far, within 0 and 1."""
-    method, settings, other, evaluations = SIDES[side]
-    task = registry.task("replay")(recording=recording)
-    budget = Budget("evaluations", evaluations)
+def tasks() -> list[Task]:
+    """Return what a gate has by default."""
+    recordings = [registry.task("replay")(recording=name) for name in RECORDINGS]
+    pairs = (name.split("/") for name in TABLES)
+    return [*recordings, *(registry.task(name)(dataset=dataset) for name, dataset in pairs)]
+
+
+def losses(side: str, task: Task, repetition: int) -> list[float]:
+    """Return what a study's evaluations were told as."""
+    method, settings = SIDES[side]
+    budget = Budget("evaluations", FULL_EVALUATIONS)
     key = StudyKey(task.key, method.name, settings, budget, 1, repetition, root_seed=0)
     problem = Problem(task.space, task.fidelity, task.objective)
-    searcher = method(problem, seed=key.search_seed ^ other, budget=budget, **settings)
-    losses = []
-    while len(losses) < evaluations and (proposal := searcher.ask()) is not None:
-        evaluation = task.evaluate(proposal.config, epochs=proposal.epochs, seed=key.training_seed, data={})
+    searcher = method(problem, seed=key.search_seed, budget=budget, **settings)
+    data, told = task.load(), []
+    for _ in range(FULL_EVALUATIONS):
+        proposal = searcher.ask()
+        assert proposal is not None  # no space is so small
+        evaluation = task.evaluate(proposal.config, epochs=proposal.epochs, seed=key.training_seed, data=data)
         searcher.tell(proposal, evaluation)
-        losses.append(task.objective.loss(evaluation))
-    best, reference = (task.objective.sign * value for value in (task.regret.best, task.regret.reference))
-    return np.clip((np.minimum.accumulate(losses) - best) / (reference - best), 0, 1)
+        told.append(task.objective.loss(evaluation))
+    return told
 
 
-def record(path: Path, repetitions: int, recordings: tuple[str, ...]) -> None:
-    """Search the recordings so many times with each of the sides, and keep the regrets."""
+def record(path: Path, repetitions: int) -> None:
+    """Search the tasks so many times with each of the sides, and keep the losses: (tasks, repetitions, evaluations)."""
     pool = {}
     for side in SIDES:
         began = time.perf_counter()
-        curves = [[regrets(side, name, number) for number in range(repetitions)] for name in recordings]
-        pool[side] = np.array(curves)
-        np.savez_compressed(path, **pool)
-        final = pool[side][:, :, -1]
-        print(
-            f"{side:22} {time.perf_counter() - began:6.0f} s, final regret by task: {final.mean(axis=1).round(4)}"
+        pool[side] = np.array(
+            [[losses(side, task, number) for number in range(repetitions)] for task in tasks()]
         )
+        np.savez_compressed(path, **pool)
+        print(f"{side:16} {time.perf_counter() - began:6.0f} s")
 
 
-def differences(pool: Mapping[str, NDArray[np.float64]]) -> dict[str, NDArray[np.float64]]:
-    """Return by case the differences of final regret from TPE's, of shape (tasks, repetitions)."""
-    final = {side: curves[:, :, -1] for side, curves in pool.items()}
-    own = {side: final[side] - final["tpe"] for side in SIDES if side not in ("tpe", "random, twice as long")}
+def percentiles(pool: Mapping[str, NDArray[np.float64]]) -> dict[str, NDArray[np.float64]]:
+    """Return by side the percentiles of its studies, of shape (tasks, repetitions)."""
+    sticks = [Yardstick(np.sort(own, axis=None), float(own.shape[-1])) for own in pool["random"]]
+    return {
+        side: np.stack([stick.percentile(own.min(axis=-1)) for stick, own in zip(sticks, all_, strict=True)])
+        for side, all_ in pool.items()
+    }
+
+
+def differences(found: Mapping[str, NDArray[np.float64]]) -> dict[str, NDArray[np.float64]]:
+    """Return by case the differences from TPE's percentiles, of shape (tasks, repetitions)."""
+    tpe = found["tpe"]
+    same = np.roll(tpe, 1, axis=1) - tpe
+    cases = {"tpe, other seeds": same}
+    for side in ("10 % random", "20 % random", "50 % random", "random"):
+        pairs = min(tpe.shape[1], found[side].shape[1])
+        cases[side] = found[side][:, :pairs] - tpe[:, :pairs]
     # As it is, but that some of its studies fail: most of the mean is then in few repetitions.
-    draws = np.random.default_rng(1).random(final["tpe"].shape)
+    draws = np.random.default_rng(1).random(tpe.shape)
     for percent in (3, 10, 30):
-        failed = np.where(draws < percent / 100, 1.0, final["tpe, other seeds"])
-        own[f"tpe, {percent} % failing"] = failed - final["tpe"]
-    at = own["tpe, other seeds"] + Plan().margin - own["tpe, other seeds"].mean()
-    return {**own, "worse by the margin": np.clip(at, -1, 1)}
+        cases[f"tpe, {percent} % failing"] = np.where(draws < percent / 100, 1.0, same + tpe) - tpe
+    margin = Plan().margin
+
+    def beyond(shift: float) -> float:
+        return float(np.clip(same + shift, -1, 1).mean()) - margin
+
+    cases["shifted to the margin"] = np.clip(same + brentq(beyond, 0, 1), -1, 1)
+    return cases
 
 
-def gate(values: NDArray[np.float64], plan: Plan) -> tuple[Verdict, int, Verdict]:
-    """Return a gate's verdict, its repetitions, and the verdict of intervals by t."""
-    frames = [
-        pd.DataFrame({"task": str(task), "repetition": np.arange(own.size), "difference": own})
-        for task, own in enumerate(values)
-    ]
-    rows = pd.concat(frames, ignore_index=True)
-    verdict, used, by_t = None, 0, None
-    for look, size in enumerate(plan.looks, start=1):
-        if verdict is None:
-            verdict, used = decide(rows[rows["repetition"] < size], plan, look).verdict, size
-        if by_t is None:
-            by_t = t_verdict(values[:, :size].mean(axis=0), plan)
-    return verdict or Verdict.UNDECIDED, used, by_t or Verdict.UNDECIDED
-
-
-def t_verdict(means: NDArray[np.float64], plan: Plan) -> Verdict | None:
-    """Return what an interval by t of means over tasks says at a look."""
-    size = means.size
-    half = stats.t.ppf(1 - plan.level / len(plan.looks), size - 1) * means.std(ddof=1) / np.sqrt(size)
-    if means.mean() - half > plan.margin:
-        return Verdict.WORSE
-    return Verdict.NOT_WORSE if means.mean() + half < plan.margin else None
+def gate(values: NDArray[np.float64], plan: Plan) -> tuple[Verdict, int]:
+    """Return a gate's verdict on differences of shape (tasks, repetitions), and its repetitions; see `decide`."""
+    for size in plan.looks:
+        seen = values[:, :size].ravel()
+        if upper_bound(seen, plan.level) < plan.margin:
+            return Verdict.NOT_WORSE, size
+        if -upper_bound(-seen, plan.level) > plan.margin:
+            return Verdict.WORSE, size
+    return Verdict.UNDECIDED, plan.looks[-1]
 
 
 def simulate(path: Path, gates: int, plan: Plan) -> None:
     """Draw gates from a pool and print their verdicts in per cent."""
     with np.load(path) as file:
-        pool = dict(file)
-    twice = pool["random, twice as long"]
-    print(
-        f"gain of random search's second half: {(twice[:, :, EVALUATIONS - 1] - twice[:, :, -1]).mean():.4f}"
-    )
-    print(
-        f"{'case':22} {'difference':>10} {'worse':>6} {'not':>6} {'?':>6} {'repetitions':>11}   by t: worse, not"
-    )
-    for case, own in differences(pool).items():
-        random = np.random.default_rng(0)
-        drawn = random.integers(own.shape[1], size=(gates, own.shape[0], plan.looks[-1]))
-        results = [gate(np.take_along_axis(own, places, axis=1), plan) for places in drawn]
-        share = {verdict: 100 * np.mean([result[0] is verdict for result in results]) for verdict in Verdict}
-        by_t = {verdict: 100 * np.mean([result[2] is verdict for result in results]) for verdict in Verdict}
+        found = percentiles(dict(file))
+    for side, own in found.items():
         print(
-            f"{case:22} {own.mean():10.4f} {share[Verdict.WORSE]:6.1f} {share[Verdict.NOT_WORSE]:6.1f} "
-            f"{share[Verdict.UNDECIDED]:6.1f} {np.mean([result[1] for result in results]):11.0f}   "
-            f"{by_t[Verdict.WORSE]:11.1f} {by_t[Verdict.NOT_WORSE]:5.1f}"
+            f"{side:22} percentile {own.mean():.3f}, worth x {speed_up(own.mean()):.2f}; {own.mean(axis=1).round(2)}"
+        )
+    print(f"{'case':22} {'difference':>10} {'sd':>5} {'worse':>6} {'not':>6} {'?':>6} {'repetitions':>11}")
+    for case, own in differences(found).items():
+        random = np.random.default_rng(0)
+        results = []
+        for _ in range(gates):
+            places = random.integers(own.shape[1], size=(own.shape[0], plan.looks[-1]))
+            results.append(gate(np.take_along_axis(own, places, axis=1), plan))
+        share = {verdict: 100 * np.mean([result[0] is verdict for result in results]) for verdict in Verdict}
+        print(
+            f"{case:22} {own.mean():10.4f} {own.std():5.2f} {share[Verdict.WORSE]:6.1f} "
+            f"{share[Verdict.NOT_WORSE]:6.1f} {share[Verdict.UNDECIDED]:6.1f} "
+            f"{np.mean([result[1] for result in results]):11.0f}",
+            flush=True,
         )
 
 
@@ -172,12 +179,12 @@ def main() -> None:
     )
     parser.add_argument("action", choices=("record", "simulate"))
     parser.add_argument("pool", type=Path)
-    parser.add_argument("--repetitions", type=int, default=300)
-    parser.add_argument("--gates", type=int, default=400)
+    parser.add_argument("--repetitions", type=int, default=200)
+    parser.add_argument("--gates", type=int, default=200)
     parser.add_argument("--margin", type=float, default=Plan().margin)
     arguments = parser.parse_args()
     if arguments.action == "record":
-        record(arguments.pool, arguments.repetitions, RECORDINGS)
+        record(arguments.pool, arguments.repetitions)
     else:
         simulate(arguments.pool, arguments.gates, Plan(margin=arguments.margin))
 
