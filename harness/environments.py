@@ -27,6 +27,9 @@ from harness.machine import installed
 from harness.provenance import now
 from results.layout import make_folder, write_atomically
 
+LEAST_PYTHON: Final = (3, 11)
+"""The oldest Python that runs this project."""
+
 
 @dataclass(frozen=True, slots=True)
 class Wish:
@@ -123,7 +126,7 @@ def made(wish: Wish, cache: Path) -> Environment:
 
     Raises:
         SweepError: There is no such interpreter, repository or revision.
-        SideError: It cannot be built.
+        SideError: It cannot be built, or its Python is too old.
         WriteError: The cache cannot be written.
     """
     python, words = running(), ["the running environment"]
@@ -144,6 +147,18 @@ def _interpreter(path: Path) -> Path:
     found = shutil.which(path)
     if found is None:
         raise SweepError(f"{path} is no interpreter; give the path of one, such as old/bin/python")
+    asked = "import sys; print(*sys.version_info[:2])"
+    try:
+        # A user's own command line: what to start is for them to say.
+        done = subprocess.run([found, "-c", asked], capture_output=True, text=True, check=True)  # noqa: S603
+        version = tuple(map(int, done.stdout.split()))
+    except (OSError, ValueError, subprocess.CalledProcessError) as error:
+        raise SweepError(f"{path} is no Python interpreter: {error}") from error
+    if version < LEAST_PYTHON:
+        raise SideError(
+            f"{path} is Python {'.'.join(map(str, version))}; this project, which runs in it, needs "
+            f"{'.'.join(map(str, LEAST_PYTHON))} or later"
+        )
     return Path(found).absolute()  # not what a link leads to: an environment's python is one
 
 

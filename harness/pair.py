@@ -94,9 +94,7 @@ def describe_sides(sweep: str, environments: Mapping[str, Environment], rooms: P
         ended = run_both(starts)
         for side, start in starts.items():
             if ended[side] != ENDED:
-                raise SideError(
-                    f"the {side}, {start.environment.words}, cannot be tested: {_tail(start.log)}"
-                )
+                raise SideError(f"the {side}, {start.environment.words}, cannot be tested: {_why(start.log)}")
         found = {side: msgspec.json.decode(file.read_bytes(), type=Described) for side, file in files.items()}
     refused = {side: about.refused for side, about in found.items() if about.refused}
     if len(set(refused.values())) == 1 and len(refused) == len(found):
@@ -214,6 +212,17 @@ def _failed(folder: Path, name: str) -> Iterator[str]:
     for run in Layout(folder).runs(name)[-1:]:
         if run.counts is not None:
             yield from (f"{study}: {message}" for study, message in run.counts.failed.items())
+
+
+def _why(log: Path) -> str:
+    """Return why an interpreter could not even say what it has."""
+    text = _tail(log)
+    last = text.splitlines()[-1]
+    if not last.startswith("ModuleNotFoundError"):
+        return text
+    return (
+        f"{last}; install there what this project needs (`pip install hpo-derby`), and the method's library"
+    )
 
 
 def _tail(log: Path) -> str:

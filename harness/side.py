@@ -53,6 +53,9 @@ RANDOM: Final = "random"
 RANDOM_SEARCHES: Final = 32
 """Repetitions of it: a configuration of the sample is one of 32 budgets, whatever a budget pays for."""
 
+OTHERS_SECONDS: Final = 30.0
+"""How long a process waits for another one that has its folder."""
+
 FULL_EVALUATIONS: Final = 30
 """Budget of a study where only a method is named, in evaluations at full fidelity."""
 
@@ -318,22 +321,29 @@ def main() -> int:
             Path(out).write_bytes(msgspec.json.encode(described))
             return ENDED
         case ["run", sweep, folder, repetitions]:
-            return _run_declared(sweep, lambda: run(Path(sweep), Path(folder), int(repetitions)))
+            return _alone(sweep, folder, lambda: run(Path(sweep), Path(folder), int(repetitions)))
         case [command, sweep, folder] if command == RANDOM:
-            return _run_declared(sweep, lambda: run_random(Path(sweep), Path(folder)))
+            return _alone(sweep, folder, lambda: run_random(Path(sweep), Path(folder)))
     raise SystemExit("expected: describe SWEEP OUT, run SWEEP FOLDER REPETITIONS, or random SWEEP FOLDER")
 
 
-def _run_declared(sweep: str, job: Callable[[], int]) -> int:
-    """Do what a command is to do in the sweep's arithmetic, and return an exit code."""
+def _alone(sweep: str, folder: str, job: Callable[[], int]) -> int:
+    """Do what a command is to do in the sweep's arithmetic, as the folder's only process, and return an exit code."""
+    from filelock import FileLock, Timeout
+
     from harness.arithmetic import declared_in
 
     declare(declared_in(Path(sweep)))
     try:
-        return job()
+        # The side of a gate that was killed takes a moment to end.
+        with FileLock(f"{folder}.lock", timeout=OTHERS_SECONDS):
+            return job()
     except DerbyError as error:
-        print(error, file=sys.stderr)  # noqa: T201 - the edge
-        return REFUSED
+        said = str(error)
+    except Timeout:
+        said = f"another gate is writing to {folder}: wait for it, stop it, or give another folder with --results"
+    print(said, file=sys.stderr)  # noqa: T201 - the edge
+    return REFUSED
 
 
 if __name__ == "__main__":

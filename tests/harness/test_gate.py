@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
+import site
 import subprocess
 import sys
 import time
+import venv
 import zipfile
 from pathlib import Path
 
@@ -18,6 +21,7 @@ from analysis.statistics.sequential import Plan
 from harness.environments import Wish, made
 from harness.errors import SideError, SweepError
 from harness.gate import looks_of
+from results.tables import read_tables
 
 PLUGIN = """
 from harness.searcher import Searcher, Suggestion
@@ -110,13 +114,42 @@ def test_a_broken_side_gives_no_verdict(place):
     assert "worse" not in done.stdout
 
 
+SIDES = ("--baseline-revision", "optimum", "--candidate-revision", "corner", "--no-costs")
+
+
+def record(results: Path, repetitions: int) -> dict[str, list[tuple[object, ...]]]:
+    """Return what was proposed and found in the first repetitions, by the gate's folders."""
+    (folder,) = (results / "gates").iterdir()
+    return {
+        name: list(
+            trials[trials["repetition"] < repetitions]
+            .sort_values(["repetition", "step"])[["repetition", "step", "config", "value"]]
+            .itertuples(index=False, name=None)
+        )
+        for name in ("baseline", "candidate", "random")
+        if (trials := read_tables(folder / name, "pointed-on-branin").trials) is not None
+    }
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(place):
+    """Return what a gate of a worse candidate finds that nothing interrupts: its account and its record."""
+    found, results = place / "uninterrupted.json", place / "uninterrupted"
+    common = (place / "sweep.yaml", "--repository", place / "plugin", "--results", results, *SIDES)
+    done = derby("gate", *common, "--looks", "4,8", "--json", found, PYTHONPATH=str(place / "plugin"))
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "\nworse: " in done.stdout
+    assert "they part first in repetition 0, proposal 1, at x1: 3.14159" in done.stdout
+    return json.loads(found.read_text()), record(results, 8)
+
+
 @pytest.mark.slow
-def test_a_worse_candidate_fails_wherever_it_was_interrupted(place):
-    """It is interrupted, goes on, fails; with a smaller plan nothing is known, and nothing is run anew."""
-    sides = ("--baseline-revision", "optimum", "--candidate-revision", "corner", "--no-costs")
-    sweep, repository, results = (str(place / name) for name in ("sweep.yaml", "plugin", "interrupted"))
-    common = (sweep, "--repository", repository, "--results", results, *sides)
-    command = [sys.executable, "-m", "harness.cli", "gate", *common, "--looks", "1000"]
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_gate_goes_on_wherever_it_was_interrupted(place, uninterrupted, number):
+    """It is interrupted or killed, and goes on at once: the verdict and the record are those of one that was not."""
+    results, found = place / f"ended by {number.name}", place / f"{number.name}.json"
+    common = (place / "sweep.yaml", "--repository", place / "plugin", "--results", results, *SIDES)
+    command = [sys.executable, "-m", "harness.cli", "gate", *map(str, common), "--looks", "1000"]
     environment = {**os.environ, "PYTHONPATH": str(place / "plugin")}
     process = subprocess.Popen(
         command,
@@ -129,32 +162,102 @@ def test_a_worse_candidate_fails_wherever_it_was_interrupted(place):
     )
     measured = "gates/*/*/measured.jsonl"
     deadline = time.monotonic() + 120
-    while (
-        len(list(Path(results).glob(measured))) < 2 and process.poll() is None and time.monotonic() < deadline
-    ):
+    while len(list(results.glob(measured))) < 2 and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     try:
         out, _ = process.communicate(timeout=60)
     finally:
         process.kill()  # its sides end with it
-    assert process.returncode == 130, out
-    assert f"To go on: derby gate {sweep}" in out
-    before = {path: path.read_bytes() for path in Path(results).glob(measured)}
+    if number is signal.SIGKILL:
+        assert process.returncode == -number
+    else:
+        assert process.returncode == 130, out
+        assert "To go on: derby gate " in out
+    before = {path: path.read_bytes() for path in results.glob(measured)}
     assert len(before) == 2
 
     python_path = {"PYTHONPATH": environment["PYTHONPATH"]}
-    done = derby("gate", *common, "--looks", "4,8", **python_path)
+    done = derby("gate", *common, "--looks", "4,8", "--json", found, **python_path)
     assert done.returncode == 1, done.stdout + done.stderr
-    assert "\nworse: " in done.stdout
-    assert "they part first in repetition 0, proposal 1, at x1: 3.14159" in done.stdout
-    after = {path: path.read_bytes() for path in Path(results).glob(measured)}
-    assert all(after[path].startswith(content) for path, content in before.items())
+    account, expected = json.loads(found.read_text()), uninterrupted[0]
+    for part in ("outcome", "sentence", "repetitions", "quality", "percentiles", "proposals"):
+        assert account[part] == expected[part]
+    assert record(results, 8) == uninterrupted[1]
+    after = {path: path.read_bytes() for path in results.glob(measured)}
+    kept = {path: content[: content.rfind(b"\n") + 1] for path, content in before.items()}
+    assert all(after[path].startswith(content) for path, content in kept.items())
 
-    undecided = derby("gate", *common, "--looks", "1", **python_path)
-    assert undecided.returncode == 125
-    assert "\nundecided: " in undecided.stdout
-    assert {path: path.read_bytes() for path in Path(results).glob(measured)} == after
+    if number is signal.SIGINT:  # with a smaller plan nothing is known, and nothing is run anew
+        undecided = derby("gate", *common, "--looks", "1", **python_path)
+        assert undecided.returncode == 125
+        assert "\nundecided: " in undecided.stdout
+        assert {path: path.read_bytes() for path in results.glob(measured)} == after
+
+
+@pytest.mark.slow
+def test_another_interpreter_is_a_side_as_it_is(place, tmp_path):
+    """One that has all that is needed runs; one without it is told apart from a method that is worse."""
+    for name in ("other", "bare"):
+        venv.create(tmp_path / name, symlinks=True)
+    (packages,) = (tmp_path / "other").glob("lib/python*/site-packages")
+    seen = [*(path for path in site.getsitepackages()), place / "plugin"]
+    (packages / "seen.pth").write_text(
+        "".join(f"import site; site.addsitedir({str(path)!r})\n" for path in seen)
+    )
+    done = gate(place, "--baseline", str(tmp_path / "other" / "bin" / "python"), "--no-costs")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"baseline: {tmp_path / 'other' / 'bin' / 'python'}; " in done.stdout
+    assert "All 12 proposals are identical" in done.stdout
+
+    done = gate(place, "--baseline", str(tmp_path / "bare" / "bin" / "python"))
+    assert done.returncode == 125
+    assert "bare/bin/python, cannot be tested: ModuleNotFoundError: No module named " in done.stderr
+    assert "install there what this project needs" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_what_is_no_python_or_an_old_one_is_no_side(tmp_path):
+    def program(name: str, text: str) -> Path:
+        path = tmp_path / name
+        path.write_text(f"#!/bin/sh\n{text}\n")
+        path.chmod(0o755)
+        return path
+
+    with pytest.raises(SweepError, match="ruby is no Python interpreter"):
+        made(Wish(python=program("ruby", "exit 1")), tmp_path)
+    with pytest.raises(SideError, match=r"old is Python 3\.8; this project, which runs in it, needs 3\.11"):
+        made(Wish(python=program("old", "echo 3 8")), tmp_path)
+
+
+@pytest.mark.slow
+def test_git_bisect_finds_the_revision_that_made_it_worse(place, tmp_path):
+    repository = tmp_path / "bisected"
+    shutil.copytree(place / "plugin", repository)
+
+    def git(*arguments: str) -> str:
+        who = ("-c", "user.name=Nobody", "-c", "user.email=nobody@example.org")
+        environment = {**os.environ, "PYTHONPATH": str(repository)}
+        done = subprocess.run(
+            ["git", "-C", repository, *who, *arguments],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    for tag, ask in (("good", OPTIMUM), ("worse", CORNER), ("later", CORNER + "  # as before")):
+        (repository / "pointed_plugin.py").write_text(PLUGIN.format(ask=ask))
+        git("commit", "--all", "--allow-empty", "-m", tag)
+        git("tag", tag)
+    git("bisect", "start", "later", "good")
+    plan = ("--no-costs", "--looks", "8", "--results", str(tmp_path / "results"))
+    sweep = str(place / "sweep.yaml")
+    run = (sys.executable, "-m", "harness.cli", "gate", sweep, "--baseline-revision", "good", *plan)
+    said = git("bisect", "run", *run)
+    assert f"{git('rev-parse', 'worse').strip()} is the first bad commit" in said
 
 
 def test_what_is_wrong_on_both_sides_is_an_error_of_use(place):
