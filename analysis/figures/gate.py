@@ -65,7 +65,7 @@ def gate_figure(curves: pd.DataFrame, decision: Decision, searcher: str) -> Plot
         grid[-1, 1].set_xlabel("difference")
         handles = [Line2D([], [], color=LOOKS[side].color, linestyle=LOOKS[side].linestyle) for side in SIDES]
         handles.append(Line2D([], [], color="#999999", linewidth=0.6))
-        figure.legend(handles, [*SIDES, _RANDOM], loc="outside lower center", ncols=3)
+        figure.legend(handles, [*SIDES, _RANDOM], loc="outside lower center", ncols=3, columnspacing=1.2)
         figure.suptitle(shortened(title, 46))
         settle(figure)
     return Plot(

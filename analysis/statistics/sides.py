@@ -90,7 +90,7 @@ def percentile_curves(
 ) -> pd.DataFrame:
     """Return both sides' mean percentiles over the budget, by task and over all tasks.
 
-    At each fraction of it the other searches have had the same; before the first evaluation nobody has anything.
+    After each evaluation the other searches have had as much of it; before the first one nobody has anything.
 
     Args:
         baseline: The sweep as one side ran it.
@@ -107,9 +107,12 @@ def percentile_curves(
     for side, sweep in zip(SIDES, (baseline, candidate), strict=True):
         values: dict[str, dict[int, Floats]] = {}
         for task, repetition, run in _runs(sweep, searcher):
-            best = run.at(FRACTIONS * float(sweep.tasks.loc[task, "budget_amount"]))
-            curve = np.where(np.isnan(best), ON_A_PAR, sticks[task].percentile(best, FRACTIONS))
-            values.setdefault(task, {})[repetition] = curve
+            end = float(sweep.tasks["budget_amount"].loc[task])
+            spent = np.append(np.minimum(run.costs, end), end) / end
+            curve = Steps(spent, sticks[task].percentile(np.append(run.value, run.value[-1]), spent)).at(
+                FRACTIONS
+            )
+            values.setdefault(task, {})[repetition] = np.where(np.isnan(curve), ON_A_PAR, curve)
         tables = {task: np.stack([own[number] for number in sorted(own)]) for task, own in values.items()}
         for task, table in {ALL_TASKS: np.mean(list(tables.values()), axis=0), **tables}.items():
             estimate = mean_interval(table)
@@ -127,10 +130,11 @@ def _runs(tables: SweepTables, searcher: str) -> Iterator[tuple[str, int, Steps]
     studies = usable_studies(tables)
     wanted = studies.loc[studies["searcher"] == searcher, "study"]
     rows = tables.trials[tables.trials["study"].isin(wanted)].sort_values("step")
-    for (task, repetition), own in rows.groupby(["task", "repetition"], sort=True):
-        cost = COST_OF_UNIT[str(tables.tasks.loc[task, "budget_unit"])]
+    for _, own in rows.groupby(["task", "repetition"], sort=True):
+        task, repetition = str(own["task"].iloc[0]), int(own["repetition"].iloc[0])
+        cost = COST_OF_UNIT[str(tables.tasks["budget_unit"].loc[task])]
         costs, losses = (own[name].to_numpy(dtype=float) for name in (cost, "loss"))
-        yield str(task), int(repetition), Steps(costs, np.minimum.accumulate(losses))
+        yield task, repetition, Steps(costs, np.minimum.accumulate(losses))
 
 
 def _paired(

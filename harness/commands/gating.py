@@ -68,7 +68,7 @@ def gate(
         ),
     ] = None,
     margin: Annotated[
-        float | None, typer.Option(help="By how much mean normalised regret may get worse; 0.025 by default.")
+        float | None, typer.Option(help="By how much the mean percentile may get worse; 0.05 by default.")
     ] = None,
     cost_margin: Annotated[
         float | None,

@@ -134,6 +134,12 @@ def differences(found: Mapping[str, NDArray[np.float64]]) -> dict[str, NDArray[n
         return float(np.clip(same + shift, -1, 1).mean()) - margin
 
     cases["shifted to the margin"] = np.clip(same + brentq(beyond, 0, 1), -1, 1)
+    # As many failures as make the margin: what decides is in few repetitions.
+    order = np.argsort(draws, axis=None)
+    gain = np.cumsum((1 - same - tpe).ravel()[order]) / same.size
+    failed = np.zeros(same.size, dtype=bool)
+    failed[order[: int(np.searchsorted(gain, margin - same.mean()))]] = True
+    cases["failing to the margin"] = np.where(failed.reshape(same.shape), 1 - tpe, same)
     return cases
 
 

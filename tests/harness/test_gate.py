@@ -329,8 +329,8 @@ def test_a_revision_or_interpreter_that_is_not_there_is_named(place, tmp_path):
 def test_the_help_says_the_plan():
     told, plan = " ".join(derby("gate", "--help").stdout.replace("│", " ").split()), Plan()
     assert f"{','.join(map(str, plan.looks))} by default" in told
-    for value in (plan.margin, plan.cost_margin, plan.level):
-        assert f"; {value:g} by default" in told
+    for about, value in (("get worse", plan.margin), ("grow", plan.cost_margin), ("each way", plan.level)):
+        assert f"{about}; {value:g} by default" in told
 
 
 def test_looks_are_numbers():

@@ -99,6 +99,26 @@ def test_at_the_margin_either_verdict_is_as_rare_as_the_level_says(draw, tasks):
     assert sum(one is Verdict.WORSE for one in found) < 7
 
 
+def searches(random, worth):
+    """Percentiles of searches on eight tasks, each worth a random search with so many times the budget."""
+    return 1 - (1 - random.random((8, Plan().looks[-1]))) ** (1 / worth)
+
+
+@pytest.mark.parametrize(
+    ("worth", "fewest", "found"),
+    [
+        (3, 12, Verdict.NOT_WORSE),  # the same method with other seeds: percentile 0.25
+        (1, 12, Verdict.WORSE),  # random search in its place: 0.5
+        (1.8, 11, Verdict.WORSE),  # between them: 0.36
+        (7 / 3, 10, Verdict.UNDECIDED),  # worse by the margin: 0.3
+    ],
+)
+def test_a_gate_by_default_tells_a_method_from_a_worse_one(worth, fewest, found):
+    random = np.random.default_rng(0)
+    verdicts = [verdict(searches(random, worth) - searches(random, 3), Plan()) for _ in range(12)]
+    assert verdicts.count(found) >= fewest
+
+
 def test_a_cost_is_judged_by_its_factor():
     random = np.random.default_rng(0)
     noise = np.exp(0.1 * random.standard_normal((3, 40)))
