@@ -226,8 +226,8 @@ def prepared(
     """Build what is missing of both sides, and ask each what the sweep is there.
 
     Args:
-        sweep: A sweep file, or the name of a method: all shipped recordings, and some public tables, that it can
-            search, then.
+        sweep: A sweep file, or the name of a method: the shipped recordings that leave room for a search, and some
+            public tables, then, as far as it can search them.
         baseline: Where the method is known to be good.
         candidate: Where it is to be tested.
         plan: When to look, and what to tolerate.

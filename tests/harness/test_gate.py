@@ -16,8 +16,10 @@ from pathlib import Path
 
 import pytest
 from command import derby
+from filelock import FileLock
 
 from analysis.statistics.sequential import Plan
+from harness import side
 from harness.environments import Wish, made
 from harness.errors import SideError, SweepError
 from harness.gate import looks_of
@@ -274,6 +276,15 @@ def test_two_equal_sides_are_refused(tmp_path):
     done = derby("gate", "random", "--results", tmp_path)
     assert done.returncode == 2
     assert "baseline and candidate are the same environment" in done.stderr
+
+
+def test_a_side_that_another_gate_runs_is_refused(place, monkeypatch, capsys):
+    monkeypatch.setattr(side, "OTHERS_SECONDS", 0.1)
+    sweep, folder = str(place / "sweep.yaml"), str(place / "taken")
+    with FileLock(f"{folder}.lock"):
+        assert side._alone(sweep, folder, lambda: side.ENDED) == side.REFUSED
+    assert f"another gate is writing to {folder}: wait for it" in capsys.readouterr().err
+    assert side._alone(sweep, folder, lambda: side.ENDED) == side.ENDED
 
 
 def wheel(folder: Path, version: str) -> Path:
