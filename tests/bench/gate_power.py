@@ -6,8 +6,13 @@ purpose (some of its asks answered at random), and with random search, by which 
 minutes. The second draws gates from the pool: pairs of repetitions, task by task, which are independent because their
 seeds are.
 """
+# ruff: noqa: E402 - what computes is declared before anything loads it
 
 from __future__ import annotations
+
+from harness.arithmetic import declare
+
+declare()
 
 import argparse
 import time
