@@ -163,6 +163,7 @@ class Style:
         formats: Files of each figure.
         order: Methods that come first in legends.
         looks: Looks of methods that have others than `looks` would give them.
+        note: What every caption ends with: what is left out by choice.
     """
 
     width: float | None = None
@@ -173,6 +174,7 @@ class Style:
     formats: tuple[str, ...] = ("pdf", "svg", "png")
     order: tuple[str, ...] = ()
     looks: Mapping[str, Look] = field(default_factory=dict)
+    note: str = ""
 
     @property
     def fitted(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -69,12 +69,7 @@ def draw_critical_difference(
         axes.set_xlim(0, width)
         axes.set_ylim(height, 0)
         axes.set_axis_off()
-        if style.current().titles:
-            size = style.scaled(9)
-            shown = shortened(title, int(width * 14 / style.scaled(1.0)))
-            text = axes.text(width / 2, style.scaled(0.13), shown, ha="center", va="center", fontsize=size)
-            if style.current().fitted:
-                fitting.cut(text, 0.98 * figure.bbox.width)
+        _title(axes, title, width)
         if difference is not None:
             begin, end, y = across(low), across(low) + across(low + difference) - across(low), top - _SCALE
             end = min(end, width - 0.05)
@@ -108,31 +103,52 @@ def draw_critical_difference(
                 va="center",
                 fontsize=size,
             )
-        for bar, level in zip(bars, levels, strict=True):
-            y = top + 0.12 + 0.1 * level
-            inside = [name for name in names if ranks[bar[0]] <= ranks[name] <= ranks[bar[-1]]]
-            for first, second in itertools.pairwise(bar):
-                between = inside[inside.index(first) + 1 : inside.index(second)]
-                axes.plot(
-                    [across(ranks[first]), across(ranks[second])],
-                    [y, y],
-                    color="black",
-                    linewidth=1.0 if between else 2.2,
-                    linestyle=(0, (1.5, 1.5)) if between else "-",
-                    solid_capstyle="round",
-                    zorder=5,
-                )
-            axes.plot(
-                [across(ranks[name]) for name in bar],
-                [y] * len(bar),
-                color="black",
-                linestyle="",
-                marker="o",
-                markersize=3,
-                zorder=6,
-            )
+        _bars(axes, ranks, bars, levels, across, top)
         figure.draw_without_rendering()
     return figure
+
+
+def _title(axes: Axes, title: str, width: float) -> None:
+    if not style.current().titles:
+        return
+    shown = shortened(title, int(width * 14 / style.scaled(1.0)))
+    text = axes.text(width / 2, style.scaled(0.13), shown, ha="center", va="center", fontsize=style.scaled(9))
+    if style.current().fitted:
+        fitting.cut(text, 0.98 * axes.bbox.width)
+
+
+def _bars(
+    axes: Axes,
+    ranks: Mapping[str, float],
+    bars: Sequence[Sequence[str]],
+    levels: Sequence[int],
+    across: Callable[[float], float],
+    top: float,
+) -> None:
+    """Draw the bars below the axis at ``top``, each at its level."""
+    for bar, level in zip(bars, levels, strict=True):
+        y = top + 0.12 + 0.1 * level
+        inside = [name for name in ranks if ranks[bar[0]] <= ranks[name] <= ranks[bar[-1]]]
+        for first, second in itertools.pairwise(bar):
+            between = inside[inside.index(first) + 1 : inside.index(second)]
+            axes.plot(
+                [across(ranks[first]), across(ranks[second])],
+                [y, y],
+                color="black",
+                linewidth=1.0 if between else 2.2,
+                linestyle=(0, (1.5, 1.5)) if between else "-",
+                solid_capstyle="round",
+                zorder=5,
+            )
+        axes.plot(
+            [across(ranks[name]) for name in bar],
+            [y] * len(bar),
+            color="black",
+            linestyle="",
+            marker="o",
+            markersize=3,
+            zorder=6,
+        )
 
 
 def _labels(axes: Axes, names: Sequence[str], room: float) -> tuple[list[str], float]:
