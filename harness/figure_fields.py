@@ -130,11 +130,15 @@ class FiguresSpec(_Model):
         for name in self.model_fields_set:
             value = getattr(self, name)
             fields[name] = {**fields.get(name, {}), **value} if isinstance(value, dict) else value
-        return FiguresSpec(**fields)
+        return FiguresSpec.model_validate(fields)
 
     def as_json(self) -> dict[str, Any]:
         """Return the fields that were given, as a style file would have them."""
         return self.model_dump(exclude_unset=True, exclude_none=True)
+
+
+DEFAULTS: Final = FiguresSpec.model_validate({})
+"""Everything is shown, as the project draws it."""
 
 
 def inches(length: str | float) -> float:
@@ -248,7 +252,7 @@ def recorded(sweep: str) -> FiguresSpec:
     """
     read = document.read(sweep)
     block = read.value.get("figures") if isinstance(read.value, dict) and not read.problems else None
-    return parse(block, "figures of the sweep file") if block is not None else FiguresSpec()
+    return parse(block, "figures of the sweep file") if block is not None else DEFAULTS
 
 
 def _of_document(read: document.Document, origin: str) -> FiguresSpec:

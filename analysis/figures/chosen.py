@@ -28,12 +28,18 @@ class Chosen:
     Attributes:
         tables: What is left of the sweep, under the names chosen.
         style: How it is drawn.
+        names: Name of every task, by its label in the sweep.
         notices: What a reader of the report must know of the choice, in sentences; none where nothing is left out.
     """
 
     tables: SweepTables
     style: Style
+    names: Mapping[str, str]
     notices: Sequence[str] = ()
+
+    def task(self, label: str | None) -> str | None:
+        """Return the name under which a task is shown, from its label in the sweep or that name."""
+        return None if label is None else self.names.get(label, label)
 
 
 def choose(tables: SweepTables, spec: FiguresSpec, origin: str = "figures") -> Chosen:
@@ -83,10 +89,10 @@ def choose(tables: SweepTables, spec: FiguresSpec, origin: str = "figures") -> C
         note=_note(left, left_tasks),
     )
     if not left and not left_tasks and not spec.labels:
-        return Chosen(tables, chosen)
+        return Chosen(tables, chosen, new_tasks)
     provenance, lost = _provenance(tables.provenance, new, new_tasks, left, left_tasks)
     kept = _selected(tables, shown, shown_tasks, new, new_tasks, provenance)
-    return Chosen(kept, chosen, [text for text in (_notice(left, left_tasks), lost) if text])
+    return Chosen(kept, chosen, new_tasks, [text for text in (_notice(left, left_tasks), lost) if text])
 
 
 def _kept(spec: FiguresSpec, only: Sequence[str] | None, names: Sequence[str]) -> list[str]:

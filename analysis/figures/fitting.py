@@ -5,18 +5,20 @@ The default sizes were chosen so that texts fit, and nothing here touches a figu
 
 from __future__ import annotations
 
+import functools
 import itertools
 import textwrap
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.axis import Axis
+from matplotlib.axis import Axis, XAxis
 from matplotlib.category import StrCategoryFormatter
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import LayoutEngine
 from matplotlib.text import Text
-from matplotlib.ticker import FixedFormatter, FixedLocator, Formatter, NullFormatter
+from matplotlib.ticker import FixedFormatter, FixedLocator, Formatter, FuncFormatter, NullFormatter
 
 from analysis import style
 
@@ -46,7 +48,7 @@ def use_comma(figure: Figure) -> None:
     for axes in _panels(figure):
         for axis in (axes.xaxis, axes.yaxis):
             formatter = axis.get_major_formatter()
-            if not isinstance(formatter, (FixedFormatter, StrCategoryFormatter, NullFormatter, _Comma)):
+            if not _writes_names(formatter) and not isinstance(formatter, (NullFormatter, _Comma)):
                 axis.set_major_formatter(_Comma(formatter))
 
 
@@ -56,7 +58,7 @@ class _Comma(Formatter):
     def __init__(self, inner: Formatter) -> None:
         self._inner = inner
 
-    def set_axis(self, axis: Axis | None) -> None:
+    def set_axis(self, axis: Any) -> None:
         self._inner.set_axis(axis)
 
     def set_locs(self, locs: list[float]) -> None:
@@ -67,6 +69,12 @@ class _Comma(Formatter):
 
     def get_offset(self) -> str:
         return style.numeral(self._inner.get_offset())
+
+
+def _writes_names(formatter: Formatter) -> bool:
+    """Whether an axis has names at its ticks, in whichever way they were set, and no numbers."""
+    by_place = isinstance(formatter, FuncFormatter) and isinstance(formatter.func, functools.partial)
+    return by_place or isinstance(formatter, (FixedFormatter, StrCategoryFormatter))
 
 
 def _panels(figure: Figure) -> list[Axes]:
@@ -134,7 +142,7 @@ def _fit_ticks(axis: Axis) -> bool:
     labels = _tick_labels(axis)
     if len(labels) < 2 or not _touching(labels, axis):
         return False
-    if isinstance(axis.get_major_formatter(), (FixedFormatter, StrCategoryFormatter)):
+    if _writes_names(axis.get_major_formatter()):
         return _shrink_or_turn(axis)
     places = sorted(float(tick.get_loc()) for tick in axis.get_major_ticks())
     low, high = sorted(axis.get_view_interval())
@@ -157,10 +165,14 @@ def _shrink_or_turn(axis: Axis) -> bool:
                 label.set_fontsize(smaller)
             if not _touching(_tick_labels(axis), axis):
                 return True
-    if axis.axis_name == "x":
+    if _is_across(axis):
         for label in ticks:
             label.set(fontsize=size, rotation=40, ha="right", rotation_mode="anchor")
     return True
+
+
+def _is_across(axis: Axis) -> bool:
+    return isinstance(axis, XAxis)
 
 
 def _tick_labels(axis: Axis) -> list[Text]:
@@ -178,9 +190,9 @@ def _touching(labels: Sequence[Text], axis: Axis) -> bool:
     if any(label.get_rotation() for label in labels):
         return False
     gap = _GAP * axis.figure.dpi / 72
-    begin, end = ("x0", "x1") if axis.axis_name == "x" else ("y0", "y1")
+    begin, end = ("x0", "x1") if _is_across(axis) else ("y0", "y1")
     # Above each other, lines may lie close: their boxes have room for accents.
-    gap = gap if axis.axis_name == "x" else 0.0
+    gap = gap if _is_across(axis) else 0.0
     boxes = sorted(
         (label.get_window_extent() for label in labels), key=lambda box: float(getattr(box, begin))
     )

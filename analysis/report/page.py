@@ -45,7 +45,7 @@ from analysis.style import Style
 from analysis.words import few_tasks, listed
 from harness import document
 from harness.errors import MissingLibraryError
-from harness.figure_fields import FiguresSpec
+from harness.figure_fields import DEFAULTS, FiguresSpec
 from results.tables import SweepTables
 
 STYLE = "figures.yaml"
@@ -102,7 +102,7 @@ def build(
         MissingLibraryError: It would not be ``complete``.
         SweepError: ``figures`` names what the sweep does not have.
     """
-    spec = figures or FiguresSpec()
+    spec = figures or DEFAULTS
     chosen = choose(tables, spec)
     # So many small matrices that the threads of a product would mostly wait for each other.
     with threadpool_limits(limits=1), style.using(chosen.style):
