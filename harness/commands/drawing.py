@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import csv
+import shlex
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -83,10 +83,16 @@ def chosen(
 
 
 def _listed(text: str | None) -> list[str] | None:
-    """Return what commas part; a name that holds one stands in double quotes."""
+    """Return what commas part; what stands in double quotes may hold one."""
     if text is None:
         return None
-    return [name.strip() for name in next(csv.reader([text], skipinitialspace=True), []) if name.strip()]
+    lexer = shlex.shlex(text, posix=True)
+    lexer.whitespace, lexer.whitespace_split, lexer.commenters = ",", True, ""
+    lexer.quotes, lexer.escape = '"', ""
+    try:
+        return [name.strip() for name in lexer if name.strip()]
+    except ValueError as error:
+        raise SweepError(f"expected names with commas between them, got {text!r}: {error}") from error
 
 
 def _pairs(text: str | None) -> dict[str, str] | None:

@@ -51,7 +51,10 @@ def test_other_names_order_and_looks_change_no_number(tables):
 def test_methods_keep_their_looks_whatever_is_left_out_and_however_they_are_called(tables):
     every = style.looks(set(tables.studies["searcher"]))
     made = chosen(
-        tables, only=["grid", "skopt_gp"], labels={"grid": "random"}, looks={"skopt_gp": {"marker": "h"}}
+        tables,
+        only=["grid", "skopt_gp"],
+        labels={"grid": "random", "random": "grid"},
+        looks={"skopt_gp": {"marker": "h"}},
     )
     with style.using(made.style):
         looks = style.looks(set(made.tables.studies["searcher"]))
