@@ -182,7 +182,11 @@ def test_what_was_drawn_with_is_published_and_verified_with(small):
     (published / "figures.yaml").write_text("width: 7in\n")
     done = derby("verify", "small", cwd=root)
     assert done.returncode == 1
-    assert "figures.yaml: differs" in done.stdout
+    assert "figures.yaml" in done.stdout
+    (published / "figures.yaml").write_text("width: [7in\n")
+    done = derby("verify", "small", cwd=root)
+    assert done.returncode == 3
+    assert "restore the published folder from a copy" in done.stderr
     small("report", "small", "--only", "random,optuna_tpe,hyperopt_tpe")
     assert "By choice this report" not in (root / "results/local/sweeps/small/report/report.html").read_text()
 

@@ -25,16 +25,14 @@ name: long
 repetitions: 5
 budget: {{evaluations: 8}}
 reevaluate: 2
-tasks: [mixed, hartmann6]
+tasks: [mixed]
 searchers: [{", ".join(f"{{name: random, label: '{label[:40]}'}}" for label in LONG)}]
 """
 
 STYLES = [
     {"width": "3.3in"},
     {"width": "7in"},
-    {"width": "84mm", "font": "DejaVu Serif", "font_size": 10, "decimal": "comma"},
-    {"width": "2.5in", "titles": False},
-    {"font_size": 12},
+    {"width": "2.5in", "font": "DejaVu Serif", "font_size": 10, "decimal": "comma", "titles": False},
 ]
 
 
@@ -46,7 +44,7 @@ def troubles(tables, fields):
         inputs = prepare(made.tables)
         for name, kind in named.FIGURES.items():
             tasks = [None] if kind.of != "task" else []
-            tasks += list(inputs.facts)[:2] if kind.of != "all" else []
+            tasks += list(inputs.facts)[:1] if kind.of != "all" else []
             for task in tasks:
                 try:
                     figure = named.draw(inputs, name, task=task).plot.figure
@@ -63,7 +61,7 @@ def troubles(tables, fields):
 
 @pytest.mark.parametrize("fields", STYLES, ids=str)
 def test_no_texts_overlap_in_any_figure_of_eight_methods(fields, run_sweep):
-    many = large(8, 24, 3, 8)
+    many = large(8, 11, 2, 5)
     labels = dict(zip(sorted(set(many.studies["searcher"])), LONG, strict=True))
     over_tasks, wrong = troubles(many, {**fields, "labels": labels})
     assert not wrong
