@@ -236,7 +236,9 @@ def panel_height(columns: int = 1) -> float:
     return style.scaled(min(max(PANEL_HEIGHT, 0.42 * width / columns), 3.4))
 
 
-def add_legend(figure: Figure, data: pd.DataFrame, looks: Mapping[str, Look], *, marks: bool = False) -> None:
+def add_legend(
+    figure: Figure, data: pd.DataFrame, looks: Mapping[str, Look], *, marks: bool = False
+) -> float:
     """Add the legend below the panels, in as many columns as fit, and make the figure taller by it.
 
     Args:
@@ -244,6 +246,9 @@ def add_legend(figure: Figure, data: pd.DataFrame, looks: Mapping[str, Look], *,
         data: Rows of ``searcher``: those drawn.
         looks: At least theirs; those that stand back share one entry, such as ``22 others``.
         marks: Whether methods are drawn as marks only.
+
+    Returns:
+        By how much it is taller, in inches.
     """
     drawn = style.ordered(str(name) for name in data["searcher"])
     names = [name for name in drawn if looks[name] != style.QUIET]
@@ -275,7 +280,9 @@ def add_legend(figure: Figure, data: pd.DataFrame, looks: Mapping[str, Look], *,
         # Columns are about as wide as those just tried: no need to try every number.
         columns = max(min(columns - 1, int(figure.bbox.width * columns / width) + 1), 1)
     rows = math.ceil(len(labels) / columns)
-    figure.set_figheight(figure.get_figheight() + style.scaled(_LEGEND_ROW) * rows)
+    added = style.scaled(_LEGEND_ROW) * rows
+    figure.set_figheight(figure.get_figheight() + added)
+    return added
 
 
 def plain(value: float, _: object = None) -> str:

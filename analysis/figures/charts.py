@@ -127,12 +127,19 @@ FULL_CELLS = 14
 """Methods up to which a matrix names its columns and stars its numbers."""
 
 
+def is_full(methods: int) -> bool:
+    """Whether a matrix of so many methods names its columns and stars its numbers: where there is room for names."""
+    width = style.current().width
+    room = math.inf if width is None else (width - style.scaled(1.4)) / methods
+    return methods <= FULL_CELLS and room >= style.scaled(0.19)
+
+
 def draw_matrix(
     table: pd.DataFrame, title: str, row_label: str, column_label: str, *, marked: pd.DataFrame | None = None
 ) -> Figure:
     """Draw a square table of probabilities as shaded cells with their numbers in per cent.
 
-    With more than `FULL_CELLS` methods numbers are smaller, those marked have a dot in the corner instead of a star,
+    Where it is not `is_full` numbers are smaller, those marked have a dot in the corner instead of a star,
     and columns are numbered like the rows, whose names stand once.
 
     Args:
@@ -143,7 +150,7 @@ def draw_matrix(
         marked: Where it is true, the number has a star.
     """
     k = len(table)
-    full = k <= FULL_CELLS
+    full = is_full(k)
     height = (1.35 if full else 0.85) + (0.2 if full else 0.17) * max(k, 2)
     with style.applied():
         figure = blank(style.page_width() if k > 5 else style.column_width(), style.scaled(height))

@@ -15,6 +15,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from analysis import style, words
 from analysis.figures.canvas import (
+    PANEL_HEIGHT,
     Plot,
     add_legend,
     blank,
@@ -132,7 +133,10 @@ def slices_plot(tables: SweepTables, task: str, highlight: Collection[str] | Non
                 )
             )
         titled(figure, f"What was tried on {task}", 90)
-        add_legend(figure, sample.trials, looks, marks=True)
+        height = figure.get_figheight()
+        added = add_legend(figure, sample.trials, looks, marks=True)
+        # In this order, so that the size is to the last bit that of figures published before.
+        figure.set_figheight(height + (PANEL_HEIGHT + added) - PANEL_HEIGHT)
         settle(figure)
     data = pd.concat(parts, ignore_index=True)
     return Plot(

@@ -20,8 +20,6 @@ from matplotlib.layout_engine import LayoutEngine
 from matplotlib.text import Text
 from matplotlib.ticker import FixedFormatter, FixedLocator, Formatter, FuncFormatter, NullFormatter
 
-from analysis import style
-
 SMALLEST = 4.5
 """Points of the smallest text that anything is made to fit by."""
 
@@ -53,7 +51,7 @@ def use_comma(figure: Figure) -> None:
 
 
 class _Comma(Formatter):
-    """Numbers as another formatter writes them, with a decimal comma."""
+    """Numbers as another formatter writes them, with a decimal comma, also where they are drawn in no style."""
 
     def __init__(self, inner: Formatter) -> None:
         self._inner = inner
@@ -65,10 +63,10 @@ class _Comma(Formatter):
         self._inner.set_locs(locs)
 
     def __call__(self, x: float, pos: int | None = None) -> str:
-        return style.numeral(self._inner(x, pos))
+        return self._inner(x, pos).replace(".", ",")
 
     def get_offset(self) -> str:
-        return style.numeral(self._inner.get_offset())
+        return self._inner.get_offset().replace(".", ",")
 
 
 def _writes_names(formatter: Formatter) -> bool:
