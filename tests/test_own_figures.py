@@ -91,7 +91,7 @@ def test_the_examples_of_both_pages_run(folder):
     style = folder / "german.yaml"
     done = derby("figure", "paper", "scores", "--style", style, "--out", "g.png", cwd=folder)
     assert done.returncode == 0, done.stderr
-    assert imread(folder / "g.png").shape[1] == round(84 / 25.4 * 220)
+    assert imread(folder / "g.png").shape[1] == int(84 / 25.4 * 220)
 
 
 def test_the_page_lists_every_figure_function_and_field():
