@@ -18,7 +18,8 @@ from analysis.statistics.comparison import Comparison, compare
 from analysis.statistics.inputs import Inputs, prepare
 from harness.errors import SweepError, nearest
 from harness.figure_fields import FiguresSpec, parse, recorded
-from results.merge import merged, read_source, source_names
+from results.merge import merged, read_source
+from results.sources import source_names
 from results.tables import SweepTables
 
 
