@@ -1,4 +1,8 @@
-"""The look of every figure: one frozen colour, dash and marker per method, sizes, fonts and fixed metadata."""
+"""The look of every figure: one frozen colour, dash and marker per method, sizes, fonts and fixed metadata.
+
+What a user chooses in its place is a `Style`, in force inside `using`: drawing functions ask here for widths, sizes and
+looks, and none is handed a style.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,8 @@ import shutil
 import tempfile
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
@@ -19,15 +24,17 @@ import matplotlib as mpl
 from fontTools import subset  # type: ignore[import-untyped]
 from matplotlib import font_manager
 
+from harness.figure_fields import DASHES
+
 Dash = tuple[float, ...]
 """Lengths of marks and gaps in line widths; empty is solid."""
 
-SOLID: Final[Dash] = ()
-DASHED: Final[Dash] = (3.5, 1.8)
-DOTTED: Final[Dash] = (1.2, 1.2)
-DASH_DOT: Final[Dash] = (5.0, 1.5, 1.2, 1.5)
-LONG: Final[Dash] = (7.0, 3.0)
-DASH_DOT_DOT: Final[Dash] = (5.0, 1.5, 1.2, 1.5, 1.2, 1.5)
+SOLID: Final[Dash] = DASHES["solid"]
+DASHED: Final[Dash] = DASHES["dashed"]
+DOTTED: Final[Dash] = DASHES["dotted"]
+DASH_DOT: Final[Dash] = DASHES["dash-dot"]
+LONG: Final[Dash] = DASHES["long"]
+DASH_DOT_DOT: Final[Dash] = DASHES["dash-dot-dot"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,14 +102,18 @@ def look(name: str) -> Look:
 
 
 def looks(names: Iterable[str]) -> dict[str, Look]:
-    """Return the looks of the methods of one sweep, all different.
+    """Return the looks of the methods of one sweep: those of the style, or all different.
 
     Each is that of `look`, so it is the same in every figure and sweep, except where two unnamed
     methods chose the same entry (about 1 in 200 pairs): the later name then takes the next free one.
     """
+    chosen = current().looks
     result: dict[str, Look] = {}
     taken: set[Look] = set()
     for name in ordered(names):
+        if name in chosen:
+            result[name] = chosen[name]
+            continue
         entry, position = look(name), _position(name)
         while entry in taken:
             position = (position + 1) % len(_REMAINDER)
@@ -118,9 +129,12 @@ def highlighted(looks: Mapping[str, Look], names: Collection[str]) -> dict[str, 
 
 
 def ordered(names: Iterable[str]) -> list[str]:
-    """Return distinct names in the order of legends: the fixed entries as listed, then the rest by name."""
+    """Return distinct names in the order of legends: those of the style, then the fixed entries, the rest by name."""
+    first = {name: index for index, name in enumerate(current().order)}
     known = {name: index for index, name in enumerate(LOOKS)}
-    return sorted(set(names), key=lambda name: (known.get(name, len(known)), name))
+    return sorted(
+        set(names), key=lambda name: (first.get(name, len(first)), known.get(name, len(known)), name)
+    )
 
 
 def _position(name: str) -> int:
@@ -131,6 +145,96 @@ def _position(name: str) -> int:
 COLUMN_WIDTH: Final = 3.3
 PAGE_WIDTH: Final = 6.9
 """Final widths in inches: one column, and the page, of a two-column paper."""
+
+TEXT: Final = 8.0
+"""Points of titles and axes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """What a user chooses of the figures' look; the default is the project's own.
+
+    Attributes:
+        width: Of every figure in inches; ``None``: `COLUMN_WIDTH` or `PAGE_WIDTH`, each figure its own.
+        font: Family of texts; empty for `FONT`.
+        size: Points of titles and axes; all other texts, and the room for them, are in proportion.
+        comma: Whether numbers have a decimal comma.
+        titles: Whether figures have their title in them.
+        formats: Files of each figure.
+        order: Methods that come first in legends.
+        looks: Looks of methods that have others than `looks` would give them.
+        note: What every caption ends with: what is left out by choice.
+    """
+
+    width: float | None = None
+    font: str = ""
+    size: float = TEXT
+    comma: bool = False
+    titles: bool = True
+    formats: tuple[str, ...] = ("pdf", "svg", "png")
+    order: tuple[str, ...] = ()
+    looks: Mapping[str, Look] = field(default_factory=dict)
+    note: str = ""
+
+    @property
+    def fitted(self) -> bool:
+        """Whether texts must be made to fit: the default sizes were chosen so that they do."""
+        return self.width is not None or self.size != TEXT or bool(self.font)
+
+
+_STYLE: ContextVar[Style] = ContextVar("style", default=Style())  # noqa: B039 - frozen
+
+
+def current() -> Style:
+    """Return the style in force."""
+    return _STYLE.get()
+
+
+@contextmanager
+def using(style: Style) -> Iterator[None]:
+    """Draw in a style inside this."""
+    token = _STYLE.set(style)
+    try:
+        yield
+    finally:
+        _STYLE.reset(token)
+
+
+LEAST_PANEL: Final = 2.2
+"""Inches of width that a panel needs: where there are fewer, panels lie below each other."""
+
+
+def column_width() -> float:
+    """Return the width of a figure that fits a column, in inches."""
+    return current().width or COLUMN_WIDTH
+
+
+def page_width() -> float:
+    """Return the width of a figure that fits a page, in inches."""
+    return current().width or PAGE_WIDTH
+
+
+def beside(panels: int, least: float = LEAST_PANEL) -> int:
+    """Return how many of some panels a figure of a page's width has beside each other.
+
+    Args:
+        panels: How many there are; all of them lie beside each other on a page of the default width.
+        least: Inches that each needs where another width was chosen.
+    """
+    width = current().width
+    return panels if width is None else max(1, min(panels, int(width / (least * scaled(1.0)))))
+
+
+def scaled(amount: float) -> float:
+    """Return a size of text in points, or the inches that lines of text take, in proportion to the texts' size."""
+    size = current().size
+    return amount if size == TEXT else amount * size / TEXT
+
+
+def numeral(text: str) -> str:
+    """Return the text of a number with the decimal sign of the style."""
+    return text.replace(".", ",") if current().comma else text
+
 
 PNG_DPI: Final = 220
 
@@ -217,10 +321,20 @@ def _fonts() -> tuple[str, ...]:
     return (name, FONT)
 
 
+def families() -> list[str]:
+    """Return the families of fonts that there are to choose from."""
+    return font_manager.get_font_names()
+
+
 @contextmanager
 def applied() -> Iterator[None]:
-    """Draw and save inside this: matplotlib's defaults and `RC`, whatever the user's own settings are."""
+    """Draw and save inside this: matplotlib's defaults, `RC` and the style, whatever the user's own settings are."""
+    chosen = current()
     with mpl.rc_context():
         mpl.rcdefaults()
-        mpl.rcParams.update({**RC, "font.family": list(_fonts())})
+        mpl.rcParams.update({**RC, "font.family": [*([chosen.font] if chosen.font else []), *_fonts()]})
+        if chosen.size != TEXT:
+            mpl.rcParams.update(
+                {key: scaled(RC[key]) for key in RC if key.endswith("size") and "marker" not in key}
+            )
         yield

@@ -211,6 +211,12 @@ def repetition_counts(counts: Mapping[str, int]) -> str:
     return "repetitions: " + ", ".join(f"{name} {count}" for name, count in counts.items())
 
 
+def sides(panels: int = 2) -> tuple[str, ...]:
+    """Return where the panels of a figure of a page's width are: beside each other, or below where it is narrow."""
+    ends = ("left", "right") if style.beside(panels) == panels else ("top", "bottom")
+    return ends if panels == 2 else (ends[0], "middle", ends[1])
+
+
 # What is missing, and what may not be compared.
 
 

@@ -11,7 +11,17 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from harness.arithmetic import declare
-from harness.commands import gating, listings, recordings, reports, reproduction, running, trying, watching
+from harness.commands import (
+    drawing,
+    gating,
+    listings,
+    recordings,
+    reports,
+    reproduction,
+    running,
+    trying,
+    watching,
+)
 from harness.commands.codes import NO_READER, NO_RECORD, UNUSABLE_INPUT
 from harness.errors import DerbyError, RecordError, refusal
 from harness.output import OutputLostError, guard
@@ -89,6 +99,7 @@ _COMMANDS: Final[dict[str, Callable[..., None]]] = {
     "status": running.status,
     "watch": watching.watch,
     "report": reports.report,
+    "figure": drawing.figure,
     "export": reports.export,
     "compare": reports.compare,
     "publish": reports.publish,

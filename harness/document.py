@@ -158,6 +158,17 @@ def named(char: str) -> str:
     return f"U+{ord(char):04X} ({unicodedata.name(char, kind).lower()})"
 
 
+def check_legible(label: str) -> None:
+    """Raise `ValueError` unless a label can be told from others by looking at it."""
+    char = invisible(label, allowed="")
+    if char:
+        raise ValueError(f"a label must be visible: it holds {named(char)}")
+    if blank(label):
+        raise ValueError("a label must be visible: it is blank")
+    if label != label.strip():
+        raise ValueError("a label must not begin or end with a space")
+
+
 def is_whole(value: object) -> bool:
     """Whether no part of a document's value is `Unreadable`."""
     if isinstance(value, dict):

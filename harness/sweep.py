@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ValidationError
 
-from harness import document, files, registry
+from harness import document, figure_fields, files, registry
 from harness.budgets import Budgeted, with_budget
 from harness.checks import check_task, folder_kept
 from harness.errors import (
@@ -23,6 +23,7 @@ from harness.errors import (
     said,
     shown,
 )
+from harness.figure_fields import FiguresSpec, LookSpec
 from harness.keys import StudyKey, TaskKey, derive_seed
 from harness.options import Options
 from harness.plan import Compare, Plan, StudyPlan, TaskPlan, study_label
@@ -35,7 +36,6 @@ from harness.sweep_fields import (
     SearcherSpec,
     SweepSpec,
     TaskSpec,
-    check_legible,
 )
 from harness.task import Task
 
@@ -237,7 +237,17 @@ def _check(
             "these out, or use splits: fixed",
         )
     searchers = _searchers(content, tasks, problems)
+    _check_figures(content, tasks, problems)
     return tasks, searchers, _compare(content, problems)
+
+
+def _check_figures(content: Content, tasks: Mapping[str, Budgeted], problems: _Problems) -> None:
+    """Refuse what the block of figures names and the sweep does not have, where all labels are known."""
+    if content.figures is None or len(tasks) < len(content.tasks):
+        return
+    labels = [_label(entry) for _, entry in content.searchers]
+    for place, message in figure_fields.unknown(content.figures, labels, list(tasks)):
+        problems.add(("figures", *place), message)
 
 
 def _looks(label: str) -> str:
@@ -263,7 +273,7 @@ def _tasks(content: Content, problems: _Problems) -> dict[str, Budgeted]:
             if not document.is_whole(options):
                 continue
             task = kind(**options)
-            check_legible(label := task.label)
+            document.check_legible(label := task.label)
         except ValidationError as error:
             problems.add_validation(error, (*place, "options"), kind.Options)
             continue
@@ -491,6 +501,8 @@ _NESTED: Mapping[str, type[BaseModel]] = {
     "tasks": TaskSpec,
     "searchers": SearcherSpec,
     "compare": CompareSpec,
+    "figures": FiguresSpec,
+    "looks": LookSpec,
 }
 
 

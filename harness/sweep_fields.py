@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from harness import document
 from harness.arithmetic import Arithmetic
+from harness.figure_fields import FiguresSpec
 from harness.keys import NAME
 from harness.plan import Splits
 
@@ -85,7 +86,7 @@ class SearcherSpec(_Model):
     @classmethod
     def _legible(cls, label: str | None) -> str | None:
         if label is not None:
-            check_legible(label)
+            document.check_legible(label)
         return label
 
     @model_validator(mode="before")
@@ -150,6 +151,10 @@ class SweepSpec(_Model):
         le=MOST_REEVALUATIONS,
         description="fresh seeds with which each study's winner is trained again",
     )
+    figures: FiguresSpec | None = Field(
+        None,
+        description="how figures are drawn; no study's identity knows it, and it may be changed at any time",
+    )
     tasks: list[TaskSpec] = Field(..., min_length=1, max_length=MOST_LISTED)
     searchers: list[SearcherSpec] = Field(..., min_length=1, max_length=MOST_LISTED)
 
@@ -165,6 +170,7 @@ class Content:
         workers: Virtual workers.
         splits: What the file says of them.
         compare: What is to be compared; ``None`` also where not all searchers are readable.
+        figures: How figures are drawn; ``None`` also where not all tasks and searchers are readable.
     """
 
     tasks: Sequence[tuple[int, TaskSpec]]
@@ -173,12 +179,13 @@ class Content:
     workers: int = 1
     splits: str = "fixed"
     compare: CompareSpec | None = None
+    figures: FiguresSpec | None = None
 
     @classmethod
     def of(cls, spec: SweepSpec) -> Content:
         """Return the content of a file whose fields are all valid."""
         tasks, searchers = list(enumerate(spec.tasks)), list(enumerate(spec.searchers))
-        return cls(tasks, searchers, spec.budget, spec.workers, spec.splits, spec.compare)
+        return cls(tasks, searchers, spec.budget, spec.workers, spec.splits, spec.compare, spec.figures)
 
     @classmethod
     def readable(cls, value: Any) -> Content:
@@ -189,8 +196,9 @@ class Content:
             _entries(SearcherSpec, fields.get("searchers")),
         )
         workers, splits = fields.get("workers"), fields.get("splits")
-        listed = fields.get("searchers")
+        listed, named = fields.get("searchers"), fields.get("tasks")
         all_readable = isinstance(listed, list) and 0 < len(searchers) == len(listed)
+        all_tasks = isinstance(named, list) and 0 < len(tasks) == len(named)
         return cls(
             tasks,
             searchers,
@@ -198,6 +206,7 @@ class Content:
             workers if type(workers) is int else 1,
             splits if isinstance(splits, str) else "fixed",
             _valid(CompareSpec, fields.get("compare")) if all_readable else None,
+            _valid(FiguresSpec, fields.get("figures")) if all_readable and all_tasks else None,
         )
 
 
@@ -218,14 +227,3 @@ def _entries(model: type[_Entry], value: Any) -> list[tuple[int, _Entry]]:
         return []
     read = ((i, _valid(model, entry)) for i, entry in enumerate(value))
     return [(i, entry) for i, entry in read if entry is not None]
-
-
-def check_legible(label: str) -> None:
-    """Raise `ValueError` unless a label can be told from others by looking at it."""
-    char = document.invisible(label, allowed="")
-    if char:
-        raise ValueError(f"a label must be visible: it holds {document.named(char)}")
-    if document.blank(label):
-        raise ValueError("a label must be visible: it is blank")
-    if label != label.strip():
-        raise ValueError("a label must not begin or end with a space")

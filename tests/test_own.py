@@ -90,9 +90,11 @@ def test_the_package_has_what_it_names_and_loads_nothing():
     import derby as package
 
     assert all(getattr(package, name) for name in package.__all__)
-    assert set(package.__all__) == set(package._HOME_OF)
+    assert set(package.__all__) == {*package._HOME_OF, *package._PARTS}
     with pytest.raises(AttributeError, match="no attribute 'Flot'"):
         _ = package.Flot
-    code = "import derby, sys; print(sorted({'numpy', 'harness', 'tensorflow'} & set(sys.modules)))"
+    code = (
+        "import derby, sys; print(sorted({'numpy', 'harness', 'analysis', 'tensorflow'} & set(sys.modules)))"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -33,9 +33,10 @@ def aggregate_scores(inputs: Inputs, comparison: Comparison) -> Plot | None:
     tasks = int(final["tasks"].iloc[0])
     data = pd.concat([final.assign(score="final regret"), anytime.assign(score="anytime")], ignore_index=True)
     order = [str(name) for name in final["searcher"]]
+    one, other = words.sides()
     caption = joined(
-        "Interquartile mean over runs of the normalised regret of final incumbents (left) and of the anytime score, "
-        "the mean regret over the whole budget (right). Smaller is better.",
+        f"Interquartile mean over runs of the normalised regret of final incumbents ({one}) and of the anytime score, "
+        f"the mean regret over the whole budget ({other}). Smaller is better.",
         f"{words.extent(comparison)}: {int(final['runs'].iloc[0])} runs per method on the {plural(tasks, 'task')} "
         "shown.",
         runs_uncertainty(data, comparison, "Whiskers"),

@@ -8,6 +8,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -16,15 +17,14 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from analysis import style
+from analysis.figures import fitting
 from analysis.spreadsheets import write_csv
 from analysis.statistics.bootstrap import Floats
 from analysis.style import Look
 from results.tables import SweepTables
 
-FORMATS = ("pdf", "svg", "png")
-
 PANEL_HEIGHT = 2.2
-"""Of panels with curves, in inches."""
+"""Of panels with curves, in inches, at the default width."""
 
 _LEGEND_ROW = 0.15
 
@@ -90,7 +90,7 @@ class Plot:
 
 
 def save(plot: Plot, folder: Path, stem: str) -> dict[str, Path]:
-    """Write a figure as PDF, SVG and PNG, and its numbers as CSV; the same plot gives the same bytes.
+    """Write a figure in the formats of the style, and its numbers as CSV; the same plot gives the same bytes.
 
     Single repetitions or tasks that it shows are a CSV of their own, ``STEM_units.csv``.
 
@@ -103,15 +103,21 @@ def save(plot: Plot, folder: Path, stem: str) -> dict[str, Path]:
         Paths by format; ``units`` is the CSV of single repetitions or tasks, where there is one.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    paths = {ending: folder / f"{stem}.{ending}" for ending in (*FORMATS, "csv")}
-    with style.applied():
-        for ending in FORMATS:
-            plot.figure.savefig(paths[ending], dpi=style.PNG_DPI, **style.SAVING[ending])
+    formats = style.current().formats
+    paths = {ending: folder / f"{stem}.{ending}" for ending in (*formats, "csv")}
+    for ending in formats:
+        write_drawing(plot.figure, paths[ending], ending)
     write_csv(plot.data, paths["csv"])
     if plot.units is not None and not plot.units.empty:
         paths["units"] = folder / f"{stem}_units.csv"
         write_csv(plot.units, paths["units"])
     return paths
+
+
+def write_drawing(figure: Figure, target: Path | IO[bytes], ending: str) -> None:
+    """Write a drawing in one of the formats of `analysis.style.SAVING`, without a time of creation."""
+    with style.applied():
+        figure.savefig(target, format=ending, dpi=style.PNG_DPI, **style.SAVING[ending])
 
 
 def file_names(labels: Iterable[str]) -> dict[str, str]:
@@ -199,28 +205,54 @@ def blank(width: float, height: float) -> Figure:
     return figure
 
 
+def titled(figure: Figure, title: str, most: int | None = None) -> None:
+    """Give a figure its title, cut to its width or to ``most`` characters; none where the style has none."""
+    if style.current().titles:
+        if most is None or style.current().fitted:
+            most = int(figure.get_figwidth() * 14 / style.scaled(1.0))
+        figure.suptitle(shortened(title, most))
+
+
 def settle(figure: Figure) -> None:
     """Lay a figure out once, for all formats: saving it does not move anything any more."""
+    if style.current().comma:
+        fitting.use_comma(figure)
     if engine := figure.get_layout_engine():
         engine.execute(figure)
+        if style.current().fitted:
+            fitting.fit(figure, engine)
     figure.set_layout_engine(None)
 
 
+def panel_height(columns: int = 1) -> float:
+    """Return the height of panels with curves in inches: more than usual where they were chosen to be wide.
+
+    Args:
+        columns: How many lie beside each other.
+    """
+    width = style.current().width
+    if width is None:
+        return PANEL_HEIGHT
+    return style.scaled(min(max(PANEL_HEIGHT, 0.42 * width / columns), 3.4))
+
+
 def add_legend(
-    figure: Figure, data: pd.DataFrame, looks: Mapping[str, Look], *, rows: int = 1, marks: bool = False
-) -> None:
+    figure: Figure, data: pd.DataFrame, looks: Mapping[str, Look], *, marks: bool = False
+) -> float:
     """Add the legend below the panels, in as many columns as fit, and make the figure taller by it.
 
     Args:
-        figure: With panels of `PANEL_HEIGHT`.
+        figure: With its panels.
         data: Rows of ``searcher``: those drawn.
         looks: At least theirs; those that stand back share one entry, such as ``22 others``.
-        rows: Rows of panels.
         marks: Whether methods are drawn as marks only.
+
+    Returns:
+        By how much it is taller, in inches.
     """
     drawn = style.ordered(str(name) for name in data["searcher"])
     names = [name for name in drawn if looks[name] != style.QUIET]
-    labels = [shortened(name, 26) for name in names]
+    labels = shortened_apart(names, 26)
     shown = [looks[name] for name in names]
     if others := len(drawn) - len(names):
         labels.append("1 other" if others == 1 else f"{others} others")
@@ -247,7 +279,10 @@ def add_legend(
         legend.remove()
         # Columns are about as wide as those just tried: no need to try every number.
         columns = max(min(columns - 1, int(figure.bbox.width * columns / width) + 1), 1)
-    figure.set_figheight(rows * PANEL_HEIGHT + _LEGEND_ROW * math.ceil(len(labels) / columns))
+    rows = math.ceil(len(labels) / columns)
+    added = style.scaled(_LEGEND_ROW) * rows
+    figure.set_figheight(figure.get_figheight() + added)
+    return added
 
 
 def plain(value: float, _: object = None) -> str:

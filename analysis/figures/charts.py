@@ -17,7 +17,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
 from analysis import style
-from analysis.figures.canvas import blank, plain, settle, shortened
+from analysis.figures.canvas import blank, plain, settle, shortened_apart, titled
 from analysis.style import Look
 
 _ROW = 0.19
@@ -63,11 +63,13 @@ def draw_forest(
         title: Of the figure.
         looks: At least those of the methods drawn.
     """
-    width = style.PAGE_WIDTH if len(panels) > 1 else style.COLUMN_WIDTH
-    titled = any(panel.title for panel in panels)
+    count = len(panels)
+    columns = style.beside(count) if style.beside(count) == count else 1
+    headed = any(panel.title for panel in panels)
+    height = style.scaled(0.75 + 0.15 * headed + _ROW * max(len(order), 2))
     with style.applied():
-        figure = blank(width, 0.75 + 0.15 * titled + _ROW * max(len(order), 2))
-        axes = list(np.ravel(figure.subplots(1, len(panels), sharey=True)))
+        figure = blank(style.page_width() if count > 1 else style.column_width(), height * count / columns)
+        axes = list(np.ravel(figure.subplots(count // columns, columns, sharey=columns > 1)))
         for panel, own in zip(panels, axes, strict=True):
             rows = {str(row["searcher"]): row for row in panel.data.to_dict("records")}
             if panel.log:
@@ -114,8 +116,9 @@ def draw_forest(
                 own.set_title(panel.title)
             own.grid(visible=False, axis="y")
             _value_ticks(own, log=panel.log)
-        _names(axes[0], order)
-        figure.suptitle(shortened(title, int(width * 14)))
+        for own in axes[: count // columns]:
+            _names(own, order)
+        titled(figure, title)
         settle(figure)
     return figure
 
@@ -124,12 +127,19 @@ FULL_CELLS = 14
 """Methods up to which a matrix names its columns and stars its numbers."""
 
 
+def is_full(methods: int) -> bool:
+    """Whether a matrix of so many methods names its columns and stars its numbers: where there is room for names."""
+    width = style.current().width
+    room = math.inf if width is None else (width - style.scaled(1.4)) / methods
+    return methods <= FULL_CELLS and room >= style.scaled(0.19)
+
+
 def draw_matrix(
     table: pd.DataFrame, title: str, row_label: str, column_label: str, *, marked: pd.DataFrame | None = None
 ) -> Figure:
     """Draw a square table of probabilities as shaded cells with their numbers in per cent.
 
-    With more than `FULL_CELLS` methods numbers are smaller, those marked have a dot in the corner instead of a star,
+    Where it is not `is_full` numbers are smaller, those marked have a dot in the corner instead of a star,
     and columns are numbered like the rows, whose names stand once.
 
     Args:
@@ -140,10 +150,10 @@ def draw_matrix(
         marked: Where it is true, the number has a star.
     """
     k = len(table)
-    full = k <= FULL_CELLS
-    width = style.PAGE_WIDTH if k > 5 else style.COLUMN_WIDTH
+    full = is_full(k)
+    height = (1.35 if full else 0.85) + (0.2 if full else 0.17) * max(k, 2)
     with style.applied():
-        figure = blank(width, (1.35 if full else 0.85) + (0.2 if full else 0.17) * max(k, 2))
+        figure = blank(style.page_width() if k > 5 else style.column_width(), style.scaled(height))
         axes = figure.subplots()
         values = table.to_numpy(dtype=float)
         axes.imshow(values, cmap=_SHADES, vmin=0, vmax=1, aspect="auto")
@@ -156,7 +166,7 @@ def draw_matrix(
                     f"{100 * value:.0f}{'*' if star and full else ''}",
                     ha="center",
                     va="center",
-                    fontsize=7 if full else 5.5,
+                    fontsize=style.scaled(7 if full else 5.5),
                     color="white" if value > 0.62 else "black",
                 )
         if marked is not None and not full:
@@ -172,17 +182,18 @@ def draw_matrix(
             )
         axes.grid(visible=False)
         if full:
-            columns = [shortened(str(name), 16) for name in table.columns]
+            columns = shortened_apart([str(name) for name in table.columns], 16)
             axes.set_xticks(range(k), columns, rotation=40, ha="right")
-            axes.set_yticks(range(k), [shortened(str(name), _NAME) for name in table.index])
+            axes.set_yticks(range(k), shortened_apart([str(name) for name in table.index], _NAME))
         else:
-            axes.set_xticks(range(k), [f"{place + 1}" for place in range(k)], fontsize=6)
-            rows = [f"{shortened(str(name), _NAME)}  {place + 1}" for place, name in enumerate(table.index)]
-            axes.set_yticks(range(k), rows, fontsize=6)
+            axes.set_xticks(range(k), [f"{place + 1}" for place in range(k)], fontsize=style.scaled(6))
+            names = shortened_apart([str(name) for name in table.index], _NAME)
+            rows = [f"{name}  {place + 1}" for place, name in enumerate(names)]
+            axes.set_yticks(range(k), rows, fontsize=style.scaled(6))
         axes.tick_params(length=0)
         axes.set_xlabel(column_label)
         axes.set_ylabel(row_label)
-        figure.suptitle(shortened(title, int(width * 14)))
+        titled(figure, title)
         settle(figure)
     return figure
 
@@ -201,7 +212,7 @@ def draw_shares(data: pd.DataFrame, labels: Sequence[str], title: str, value_lab
         value_label: Of the horizontal axis.
     """
     with style.applied():
-        figure = blank(style.COLUMN_WIDTH, 0.95 + _ROW * max(len(data), 2))
+        figure = blank(style.column_width(), style.scaled(0.95 + _ROW * max(len(data), 2)))
         axes = figure.subplots()
         left = np.zeros(len(data))
         for label, color, hatch in zip(labels, SHARE_COLORS, ("", "", "////"), strict=True):
@@ -226,7 +237,7 @@ def draw_shares(data: pd.DataFrame, labels: Sequence[str], title: str, value_lab
             for color, hatch in zip(SHARE_COLORS, ("", "", "////"), strict=True)
         ]
         figure.legend(handles, labels, loc="outside lower center", ncols=3, handlelength=1.6, columnspacing=1)
-        figure.suptitle(shortened(title, 46))
+        titled(figure, title)
         settle(figure)
     return figure
 
@@ -245,7 +256,7 @@ def draw_dots(
         looks: At least those of the methods drawn.
     """
     with style.applied():
-        figure = blank(style.COLUMN_WIDTH, 0.95 + 1.15 * _ROW * max(len(order), 2))
+        figure = blank(style.column_width(), style.scaled(0.95 + 1.15 * _ROW * max(len(order), 2)))
         axes = figure.subplots()
         axes.set_xscale("log")
         axes.axvline(1.0, color="#555555", linewidth=0.8, zorder=1.5)
@@ -295,7 +306,7 @@ def draw_dots(
         ]
         labels = ["a task", "a task, at most", "median"]
         figure.legend(handles, labels, loc="outside lower center", ncols=3, handlelength=1.2, columnspacing=1)
-        figure.suptitle(shortened(title, 46))
+        titled(figure, title)
         settle(figure)
     return figure
 
@@ -303,7 +314,7 @@ def draw_dots(
 def _names(axes: Axes, order: Sequence[str]) -> None:
     """Name the rows, the first on top."""
     axes.yaxis.set_major_locator(FixedLocator(list(range(len(order)))))
-    axes.set_yticklabels([shortened(name, _NAME) for name in order])
+    axes.set_yticklabels(shortened_apart(order, _NAME))
     axes.tick_params(axis="y", length=0)
     axes.set_ylim(max(len(order), 2) - 0.4, -0.6)
 

@@ -14,7 +14,17 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
 from analysis import style
-from analysis.figures.canvas import PANEL_HEIGHT, Curves, Series, add_legend, blank, plain, settle, shortened
+from analysis.figures.canvas import (
+    Curves,
+    Series,
+    add_legend,
+    blank,
+    panel_height,
+    plain,
+    settle,
+    shortened,
+    titled,
+)
 from analysis.statistics.tasks import Measure
 from analysis.style import Look
 
@@ -139,7 +149,7 @@ def draw_convergence(
                 axes.yaxis.set_major_formatter(FuncFormatter(plain))
                 axes.set_xlim(end / 2, end * 1.015)
                 axes.set_ylim(low - margin, high + margin)
-        add_legend(figure, data, looks, rows=len(rows))
+        add_legend(figure, data, looks)
         settle(figure)
     return figure, curves
 
@@ -217,7 +227,7 @@ def draw_lines(
         units: Single repetitions or tasks to draw: rows of searcher, unit, cost, value.
     """
     with style.applied():
-        figure = blank(style.COLUMN_WIDTH, PANEL_HEIGHT)
+        figure = blank(style.column_width(), panel_height())
         axes = figure.subplots()
         curves = draw_steps(axes, data, looks, floor=floor, units=units)
         cost_axis(axes, data, cost_label)
@@ -233,20 +243,23 @@ def draw_lines(
             axes.set_ylim(0, 1.02)
             # Fixed, so that the layout does not change the labels that it makes room for.
             axes.yaxis.set_major_locator(FixedLocator([0.0, 0.2, 0.4, 0.6, 0.8, 1.0]))
-        figure.suptitle(shortened(title, int(style.COLUMN_WIDTH * 14)))
+        titled(figure, title)
         add_legend(figure, data, looks)
         settle(figure)
     return figure, curves
 
 
 def _panels(title: str, titles: Sequence[str], rows: int = 1) -> tuple[Figure, list[list[Axes]]]:
-    """Return a figure at its final width with rows of one panel per title."""
-    width = style.PAGE_WIDTH if len(titles) > 1 else style.COLUMN_WIDTH
-    figure = blank(width, rows * PANEL_HEIGHT)
-    panels: list[list[Axes]] = [list(row) for row in figure.subplots(rows, len(titles), squeeze=False)]
+    """Return a figure at its final width with rows of one panel per title; below each other where it is narrow."""
+    count = len(titles)
+    width = style.page_width() if count > 1 else style.column_width()
+    columns = style.beside(count) if style.beside(count) == count else 1
+    figure = blank(width, rows * count / columns * panel_height(columns))
+    every = list(figure.subplots(rows * count // columns, columns, squeeze=False).flat)
+    panels: list[list[Axes]] = [every[row * count : (row + 1) * count] for row in range(rows)]
     for panel, axes in zip(titles, panels[0], strict=True):
         axes.set_title(panel)
-    figure.suptitle(shortened(title, int(width * 14)))
+    titled(figure, title)
     return figure, panels
 
 

@@ -177,7 +177,7 @@ def improvement_matrix(inputs: Inputs, comparison: Comparison) -> Plot:
     caption = joined(
         "Probability of improvement, in per cent: how often a run of the row's method ends better than a run of the "
         "column's on the same task, ties counting half, averaged over tasks; methods by mean rank.",
-        f"{'A star' if len(order) <= charts.FULL_CELLS else 'A dot'} marks pairs that differ by Wilcoxon's signed-rank "
+        f"{'A star' if charts.is_full(len(order)) else 'A dot'} marks pairs that differ by Wilcoxon's signed-rank "
         f"test over tasks with Holm's correction at {ALPHA:g}."
         if not comparison.few
         else "",

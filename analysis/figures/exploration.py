@@ -11,7 +11,6 @@ import pandas as pd
 import seaborn
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
-from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from analysis import style, words
@@ -26,11 +25,11 @@ from analysis.figures.canvas import (
     shortened,
     shortened_apart,
     standing_back,
+    titled,
 )
 from analysis.statistics.bootstrap import Floats
 from analysis.statistics.parameters import Parameter, Tried, as_text, importance, tried
 from analysis.statistics.tasks import task_facts
-from analysis.style import Look
 from analysis.words import joined, listed, plural
 from harness.errors import MissingLibraryError
 from results.tables import SweepTables
@@ -46,7 +45,7 @@ def importance_plot(tables: SweepTables, task: str) -> Plot | None:
         return None
     facts, top = task_facts(tables, task), float(data["top"].iloc[0])
     with style.applied():
-        figure = blank(style.COLUMN_WIDTH, 0.75 + 0.2 * len(data))
+        figure = blank(style.column_width(), style.scaled(0.75 + 0.2 * len(data)))
         axes = figure.subplots()
         axes.barh(
             [shortened(str(n), 22) for n in data["parameter"]],
@@ -55,12 +54,14 @@ def importance_plot(tables: SweepTables, task: str) -> Plot | None:
             height=0.6,
         )
         for place, share in enumerate(data["importance"]):
-            axes.text(share + 0.01, place, f"{share:.2f}", va="center", fontsize=7)
+            axes.text(
+                share + 0.01, place, style.numeral(f"{share:.2f}"), va="center", fontsize=style.scaled(7)
+            )
         axes.invert_yaxis()
         axes.set_xlim(0, min(1.18 * float(data["importance"].max()) + 0.05, 1.2))
         axes.set_xlabel("importance (shares)")
         axes.grid(visible=False, axis="y")
-        figure.suptitle(shortened(f"Parameters of {task}", 46))
+        titled(figure, f"Parameters of {task}")
         settle(figure)
     shares = ", ".join(f"{r.parameter} {r.importance:.2f}" for r in data.itertuples())
     partial = [f"{r.parameter} in {r.trials}" for r in data.itertuples() if r.trials < data["trials"].max()]
@@ -90,7 +91,7 @@ def slices_plot(tables: SweepTables, task: str, highlight: Collection[str] | Non
     sample = tried(tables, task, limit=SHOWN)
     if not sample.parameters:
         return None
-    columns = min(3, len(sample.parameters))
+    columns = style.beside(min(3, len(sample.parameters)), 1.6)
     rows = math.ceil(len(sample.parameters) / columns)
     metric = sample.facts.metrics["validation"]
     looks = leading(tables, _by_best(sample), highlight)
@@ -100,7 +101,9 @@ def slices_plot(tables: SweepTables, task: str, highlight: Collection[str] | Non
     low, high, cut = _value_range(shown, sample.facts.sign)
     parts = []
     with style.applied():
-        figure = blank(style.PAGE_WIDTH if columns > 1 else style.COLUMN_WIDTH, 0.4 + 1.55 * rows)
+        figure = blank(
+            style.page_width() if columns > 1 else style.column_width(), style.scaled(0.4 + 1.55 * rows)
+        )
         panels: list[Axes] = list(np.ravel(figure.subplots(rows, columns, sharey=True, squeeze=False)))
         for unused in panels[len(sample.parameters) :]:
             unused.set_visible(False)
@@ -129,8 +132,11 @@ def slices_plot(tables: SweepTables, task: str, highlight: Collection[str] | Non
                     parameter=parameter.name, tried=[_cell(c.get(parameter.name)) for c in sample.configs]
                 )
             )
-        figure.suptitle(shortened(f"What was tried on {task}", 90))
-        _add_legend_below(figure, sample.trials, looks)
+        titled(figure, f"What was tried on {task}", 90)
+        height = figure.get_figheight()
+        added = add_legend(figure, sample.trials, looks, marks=True)
+        # In this order, so that the size is to the last bit that of figures published before.
+        figure.set_figheight(height + (PANEL_HEIGHT + added) - PANEL_HEIGHT)
         settle(figure)
     data = pd.concat(parts, ignore_index=True)
     return Plot(
@@ -171,10 +177,10 @@ def coordinates_plot(tables: SweepTables, task: str, highlight: Collection[str] 
     units = [p.unit(p.positions([c.get(p.name) for c in sample.configs])) for p in sample.parameters]
     lines = np.column_stack([*units, 1 - rank])
     labels = [p.name for p in sample.parameters] + [facts.metrics["validation"]]
-    columns = 2 if len(names) > 1 else 1
+    columns = style.beside(2 if len(names) > 1 else 1)
     rows = math.ceil(len(names) / columns)
     with style.applied():
-        figure = blank(style.PAGE_WIDTH, 0.55 + 1.75 * rows)
+        figure = blank(style.page_width(), style.scaled(0.55 + 1.75 * rows))
         panels: list[Axes] = list(np.ravel(figure.subplots(rows, columns, squeeze=False)))
         for unused in panels[len(names) :]:
             unused.set_visible(False)
@@ -193,7 +199,9 @@ def coordinates_plot(tables: SweepTables, task: str, highlight: Collection[str] 
             axes.set_title(shortened(name, 40))
             axes.xaxis.set_major_locator(FixedLocator(range(len(labels))))
             size = 14 if len(labels) < 6 else 8
-            ticks = axes.set_xticklabels([shortened(label, size) for label in labels], fontsize=6)
+            ticks = axes.set_xticklabels(
+                [shortened(label, size) for label in labels], fontsize=style.scaled(6)
+            )
             ticks[0].set_horizontalalignment("left")
             ticks[-1].set_horizontalalignment("right")
             axes.yaxis.set_major_locator(NullLocator())
@@ -203,7 +211,7 @@ def coordinates_plot(tables: SweepTables, task: str, highlight: Collection[str] 
             for text, height in (("worst", 0.0), ("best", 1.0)):
                 _axis_value(axes, len(labels) - 1, height, text)
             seaborn.despine(ax=axes, left=True)
-        figure.suptitle(shortened(f"Configurations tried on {task}", 90))
+        titled(figure, f"Configurations tried on {task}", 90)
         settle(figure)
     data = sample.trials[["task", "searcher", "repetition", "step", "value"]].assign(
         rank=rank,
@@ -278,7 +286,7 @@ def _axis_values(axes: Axes, place: int, parameter: Parameter) -> None:
     for value in sorted({low, float(f"{middle:.1g}"), high}):
         if low <= value <= high:
             height = float(parameter.unit(np.array([value]))[0])
-            _axis_value(axes, place, height, plain(float(f"{value:.2g}")))
+            _axis_value(axes, place, height, style.numeral(plain(float(f"{value:.2g}"))))
 
 
 def _axis_value(axes: Axes, place: int, height: float, text: str) -> None:
@@ -290,7 +298,7 @@ def _axis_value(axes: Axes, place: int, height: float, text: str) -> None:
         textcoords="offset points",
         ha="right" if last else "left",
         va="center",
-        fontsize=5,
+        fontsize=style.scaled(5),
         zorder=4,
         bbox={"boxstyle": "square,pad=0.08", "facecolor": "white", "edgecolor": "none", "alpha": 0.8},
     )
@@ -309,19 +317,12 @@ def _range_words(parameter: Parameter) -> str:
     return f"{plain(parameter.low)} to {plain(parameter.high)}{' (log)' if parameter.log else ''}"
 
 
-def _add_legend_below(figure: Figure, data: pd.DataFrame, looks: Mapping[str, Look]) -> None:
-    """Add the legend of methods, and keep the panels' height."""
-    height = figure.get_figheight()
-    add_legend(figure, data, looks, marks=True)
-    figure.set_figheight(height + figure.get_figheight() - PANEL_HEIGHT)
-
-
 def _parameter_axis(axes: Axes, parameter: Parameter) -> None:
     axes.set_xlabel(shortened(parameter.name, 28))
     if parameter.choices:
         axes.xaxis.set_major_locator(FixedLocator(range(len(parameter.choices))))
         labels = shortened_apart(parameter.choices, min(10, max(5, 36 // len(parameter.choices))))
-        axes.set_xticklabels(labels, fontsize=6 if sum(map(len, labels)) > 18 else 7)
+        axes.set_xticklabels(labels, fontsize=style.scaled(6 if sum(map(len, labels)) > 18 else 7))
         axes.set_xlim(-0.5, len(parameter.choices) - 0.5)
         return
     if parameter.log:

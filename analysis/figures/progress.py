@@ -272,10 +272,11 @@ def _incumbent(facts: TaskFacts) -> str:
             f"Shown is the objective ({metric}) of the incumbent, the best finished evaluation so far; nothing is held "
             "out for a test."
         )
+    one, other = words.sides()
     return (
-        f"Left: the validation value ({metric}) of the incumbent, the finished evaluation with the best one so far; "
-        f"right: the test value ({facts.metrics['test']}) of that same evaluation, selected by validation, so that it "
-        "can get worse again."
+        f"{one.capitalize()}: the validation value ({metric}) of the incumbent, the finished evaluation with the best "
+        f"one so far; {other}: the test value ({facts.metrics['test']}) of that same evaluation, selected by "
+        "validation, so that it can get worse again."
     )
 
 
@@ -284,16 +285,23 @@ def _value_axis_words(data: pd.DataFrame, values: ValueAxis, two: bool) -> str:
     return joined(
         "The value axis is cut: the beginning of some lines lies outside." if values.cut else "",
         "The value axis is logarithmic." if values.log else "",
-        f"{'Below' if two else 'Right'}: the last half of the cost apart, on the range of its means."
+        f"{_late_place(two)}: the last half of the cost apart, on the range of its means."
         if end_hidden(data, values)
         else "",
     )
 
 
+def _late_place(two: bool) -> str:
+    """Return where the last half of the cost is drawn apart."""
+    stacked = words.sides() != ("left", "right")
+    return "Below" if two or stacked else "Right"
+
+
 def _ranked(methods: int, test: bool) -> str:
     """Return the sentence on what is ranked."""
+    one, other = words.sides()
     by = (
-        "their incumbents' validation values (left) and by the test values of these same incumbents (right)"
+        f"their incumbents' validation values ({one}) and by the test values of these same incumbents ({other})"
         if test
         else "their incumbents' validation values"
     )
@@ -321,7 +329,7 @@ def _test_panel(tested: int, count: int) -> str:
     """Return the sentence on a right panel of fewer tasks; empty where both have all, or there is none."""
     if tested in (0, count):
         return ""
-    panel = f"The right panel is over the {plural(tested, 'task')} that have a test set"
+    panel = f"The {words.sides()[1]} panel is over the {plural(tested, 'task')} that have a test set"
     if tested == 1:
         return f"{panel}, without an interval."
     if tested < FEWEST_UNITS <= count:

@@ -13,15 +13,16 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 
 from analysis import style, words
 from analysis.figures.canvas import (
-    PANEL_HEIGHT,
     Plot,
     add_legend,
     blank,
     leading,
+    panel_height,
     plain,
     settle,
     shortened,
     standing_back,
+    titled,
 )
 from analysis.figures.curves import log_ticks
 from analysis.statistics.comparison import Comparison
@@ -125,7 +126,7 @@ def _draw(
     """Draw means with whiskers or single units in both directions, and the front as a step line."""
     means = found.means
     with style.applied():
-        figure = blank(style.COLUMN_WIDTH, PANEL_HEIGHT)
+        figure = blank(style.column_width(), panel_height())
         axes = figure.subplots()
         if _is_log(means):
             axes.set_xscale("log")
@@ -151,7 +152,7 @@ def _draw(
         axes.set_ylabel(label)
         _seconds_ticks(axes, log=_is_log(means))
         add_legend(figure, means, looks, marks=True)
-        figure.suptitle(shortened(title, 46))
+        titled(figure, title)
         settle(figure)
     return figure
 

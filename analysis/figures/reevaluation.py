@@ -16,10 +16,10 @@ from analysis.statistics.reevaluation import mean_reevaluation, reevaluation
 from analysis.words import joined, plural
 
 _WHAT = (
-    "each run's final incumbent as the search saw it (left), trained again with {seeds} that no search used, which is "
-    "charged to nobody (middle), and by how much the former was better (right). Above 0 it was lucky: the best of many "
-    "values that vary with the seed is best by chance, too. Luck with the validation examples is not in it, where "
-    "these are the same"
+    "each run's final incumbent as the search saw it ({left}), trained again with {seeds} that no search used, which "
+    "is charged to nobody ({middle}), and by how much the former was better ({right}). Above 0 it was lucky: the best "
+    "of many values that vary with the seed is best by chance, too. Luck with the validation examples is not in it, "
+    "where these are the same"
 )
 
 
@@ -55,8 +55,7 @@ def luck_over_tasks(inputs: Inputs, comparison: Comparison) -> Plot | None:
     if not order:
         return None
     caption = joined(
-        f"Winners re-evaluated, in units of normalised regret: {_WHAT.format(seeds=_seeds(inputs))}. Methods by mean "
-        "rank.",
+        f"Winners re-evaluated, in units of normalised regret: {_what(inputs)}. Methods by mean rank.",
         f"Dots: mean over repetitions, then over {plural(len(means['luck']), 'task')}.",
         f"Whiskers: {words.INTERVAL}, resampling tasks ({RESAMPLES} resamples)."
         if len(means["luck"]) > 1
@@ -79,7 +78,7 @@ def luck_on_task(inputs: Inputs, task: str) -> Plot | None:
     counts = {str(s): int(r) for s, r in zip(data["searcher"], data["repetitions"], strict=True)}
     metric = facts.metrics["validation"]
     caption = joined(
-        f"Winners re-evaluated on {task} ({metric}): {_WHAT.format(seeds=_seeds(inputs))}.",
+        f"Winners re-evaluated on {task} ({metric}): {_what(inputs)}.",
         f"Dots: mean over finished repetitions with a winner ({words.repetition_counts(counts)}, 1 task).",
         f"Whiskers: {words.INTERVAL}, resampling repetitions ({RESAMPLES} resamples)."
         if max(counts.values()) > 1
@@ -114,8 +113,10 @@ def _panel(label: str, data: pd.DataFrame, name: str, line: float | None = None)
     return Panel(label, data[["searcher", *ends]].rename(columns=ends), line)
 
 
-def _seeds(inputs: Inputs) -> str:
-    return plural(int(inputs.tables.reevaluations["number"].max()), "fresh seed")
+def _what(inputs: Inputs) -> str:
+    left, middle, right = words.sides(3)
+    seeds = plural(int(inputs.tables.reevaluations["number"].max()), "fresh seed")
+    return _WHAT.format(seeds=seeds, left=left, middle=middle, right=right)
 
 
 def _failures(inputs: Inputs, tasks: Sequence[str], searchers: Sequence[str]) -> str:

@@ -15,6 +15,7 @@ from types import MappingProxyType
 import numpy as np
 import pandas as pd
 
+from analysis import style
 from analysis.spreadsheets import write_csv
 from analysis.statistics import moments
 from analysis.statistics.comparison import Comparison, comparable, compare, ranking
@@ -239,6 +240,7 @@ def ranking_table(inputs: Inputs, comparison: Comparison) -> Table:
         few_tasks(comparison),
         left_out(list(comparison.left_out)),
         short(inputs.tables, list(comparison.scores), comparison.searchers),
+        style.current().note,
     )
     return Table(
         "Final ranking", "ranking", caption, data, table_environment(header, rows, caption, "ranking")
@@ -304,6 +306,7 @@ def results_table(inputs: Inputs, comparison: Comparison) -> Table:
         "A dash: a repetition without a success.",
         left_out(list(comparison.left_out)),
         short(inputs.tables, list(comparison.scores), comparison.searchers),
+        style.current().note,
     )
     rows = [[escape(name), *(cells[name][task] for task in tasks)] for name in names]
     return Table(
@@ -330,10 +333,11 @@ def running_time_table(inputs: Inputs) -> Table | None:
         ]
         rows.append([escape(str(task)), escape(str(searcher)), *cells])
     label = cost_label(inputs.tables, inputs.primary, inputs.facts)
-    caption = (
+    caption = joined(
         f"Expected running time in {label} to targets of normalised regret: what all finished runs spent, divided by "
         "how many reached the target (in brackets: successes of runs), by the validation objective. A failed run "
-        "contributes its own cost."
+        "contributes its own cost.",
+        style.current().note,
     )
     header = ["Task", "Method", *(f"{t:g}" for t in targets)]
     return Table(
@@ -352,7 +356,10 @@ def failure_table(inputs: Inputs) -> Table:
         [escape(str(row["searcher"])), *(str(row[s]) for s in STATUSES), in_latex(100 * row["share"], 2)]
         for row in data.to_dict("records")
     ]
-    caption = "How the evaluations of each method ended, unfinished studies included, and the share that failed in %."
+    caption = joined(
+        "How the evaluations of each method ended, unfinished studies included, and the share that failed in %.",
+        style.current().note,
+    )
     header = ["Method", *STATUSES, "failed %"]
     return Table("Failures", "failures", caption, data, table_environment(header, rows, caption, "failures"))
 
@@ -371,7 +378,7 @@ def completeness_table(inputs: Inputs) -> Table:
             for name in searchers
         ]
         rows.append([escape(str(task)), *cells])
-    caption = "Finished of planned repetitions. A dash: not planned."
+    caption = joined("Finished of planned repetitions. A dash: not planned.", style.current().note)
     return Table(
         "Completeness",
         "completeness",

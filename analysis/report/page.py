@@ -17,6 +17,7 @@ from threadpoolctl import threadpool_limits
 from analysis import style, words
 from analysis.figures import catalogue, exploration
 from analysis.figures.canvas import file_names
+from analysis.figures.chosen import Chosen, choose
 from analysis.report import latex, templates
 from analysis.report.pictures import Picture, picture
 from analysis.report.rows import (
@@ -40,9 +41,15 @@ from analysis.statistics.curves import final_results
 from analysis.statistics.inputs import Inputs, prepare
 from analysis.statistics.ranks import SIGNIFICANT_DIGITS
 from analysis.statistics.steps import unusable_studies, usable_studies
+from analysis.style import Style
 from analysis.words import few_tasks, listed
+from harness import document
 from harness.errors import MissingLibraryError
+from harness.figure_fields import DEFAULTS, FiguresSpec
 from results.tables import SweepTables
+
+STYLE = "figures.yaml"
+"""What was chosen of the figures, as a style file: of a report that was drawn with anything but the defaults."""
 
 MANY_TASKS = 8
 """With more tasks, the figures of each are over the budget's cost and total seconds only."""
@@ -66,7 +73,14 @@ class Lacking:
     reason: str
 
 
-def build(tables: SweepTables, folder: Path, *, processes: int = 1, complete: bool = False) -> Path:
+def build(
+    tables: SweepTables,
+    folder: Path,
+    *,
+    processes: int = 1,
+    complete: bool = False,
+    figures: FiguresSpec | None = None,
+) -> Path:
     """Write the report of a sweep: ``report.html``, ``figures/``, ``tables/`` and ``trials/`` in a folder.
 
     The page needs nothing else to be read; its links lead to the figures as PDF, SVG, PNG and CSV, to
@@ -78,6 +92,7 @@ def build(tables: SweepTables, folder: Path, *, processes: int = 1, complete: bo
         processes: How many processes draw; with more than one, a script that calls this needs the usual
             ``if __name__ == "__main__":``.
         complete: Refuse to leave out a figure because its library is not installed; else the page says what it lacks.
+        figures: What is shown and how it is drawn; kept beside the page as `STYLE` where it is given.
 
     Returns:
         Path of ``report.html``.
@@ -85,13 +100,20 @@ def build(tables: SweepTables, folder: Path, *, processes: int = 1, complete: bo
     Raises:
         AnalysisError: Nothing was told yet, or two studies share a (task, searcher, repetition).
         MissingLibraryError: It would not be ``complete``.
+        SweepError: ``figures`` names what the sweep does not have.
     """
+    spec = figures or DEFAULTS
+    chosen = choose(tables, spec)
     # So many small matrices that the threads of a product would mostly wait for each other.
-    with threadpool_limits(limits=1):
-        return _build(tables, folder, processes, complete)
+    with threadpool_limits(limits=1), style.using(chosen.style):
+        page = _build(chosen, folder, processes, complete)
+    if spec.as_json():
+        (folder / STYLE).write_text(document.write(spec.as_json()), encoding="utf-8", newline="\n")
+    return page
 
 
-def _build(tables: SweepTables, folder: Path, processes: int, complete: bool) -> Path:
+def _build(chosen: Chosen, folder: Path, processes: int, complete: bool) -> Path:
+    tables = chosen.tables
     inputs = prepare(tables)
     comparison = compare(inputs) if comparable(inputs) else None
     results = final_results(tables, inputs.best)
@@ -127,6 +149,7 @@ def _build(tables: SweepTables, folder: Path, processes: int, complete: bool) ->
         name=tables.name,
         summary=summary(inputs, comparison),
         notices=[
+            *chosen.notices,
             *notices(inputs),
             *(
                 f"Left out on {listed(tasks)}: {reason} and draw the report again."
@@ -196,7 +219,9 @@ def _drawn(
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(processes - 1, mp_context=context) as pool:
         jobs = {
-            task: pool.submit(_draw_task, _slim(each.of_task(task)), comparison, folder, task)
+            task: pool.submit(
+                _draw_task, style.current(), _slim(each.of_task(task)), comparison, folder, task
+            )
             for task in tasks
         }
         yield from draw(inputs, comparison, folder)
@@ -216,9 +241,9 @@ def _slim(inputs: Inputs) -> Inputs:
 
 
 def _draw_task(
-    inputs: Inputs, comparison: Comparison | None, folder: Path, task: str
+    chosen: Style, inputs: Inputs, comparison: Comparison | None, folder: Path, task: str
 ) -> list[Placed | Lacking]:
-    with threadpool_limits(limits=1):
+    with threadpool_limits(limits=1), style.using(chosen):
         return list(draw(inputs, comparison, folder, task))
 
 

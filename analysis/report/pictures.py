@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 from PIL import Image
 
 from analysis import style
-from analysis.figures.canvas import Curves, Plot, Series, save
+from analysis.figures.canvas import Curves, Plot, Series, save, write_drawing
 from analysis.statistics.bootstrap import Floats
+from analysis.words import joined
 
 COLORS = 128
 """Colours of an embedded image; the PNG to download has them all."""
@@ -62,14 +64,14 @@ class Picture:
 def picture(plot: Plot, folder: Path, stem: str) -> Picture:
     """Save a figure under ``figures/`` in a report's folder, and return it for the page."""
     paths = save(plot, folder / "figures", stem)
-    with Image.open(paths["png"]) as image:
+    with Image.open(paths.get("png") or _png(plot.figure)) as image:
         width, height = image.size
         embedded = _embedded(image)
     panels = hover(plot)
     return Picture(
         id=stem,
         title=plot.title,
-        caption=plot.caption,
+        caption=joined(plot.caption, style.current().note),
         details=plot.details,
         alt=plot.alt,
         image=f"data:image/png;base64,{base64.b64encode(embedded).decode()}",
@@ -81,6 +83,14 @@ def picture(plot: Plot, folder: Path, stem: str) -> Picture:
         },
         hover=script_json(panels) if panels else "",
     )
+
+
+def _png(figure: Figure) -> io.BytesIO:
+    """Return a figure as PNG, which is not among the files that were asked for."""
+    buffer = io.BytesIO()
+    write_drawing(figure, buffer, "png")
+    buffer.seek(0)
+    return buffer
 
 
 def _embedded(image: Image.Image) -> bytes:

@@ -10,6 +10,7 @@ import typer
 
 from harness.commands import completion
 from harness.commands.codes import SOME_FAILED
+from harness.commands.drawing import Formats, Labels, Only, Order, StyleFile, Tasks, Width, chosen
 from harness.commands.options import (
     DEFAULT_PUBLISHED,
     DEFAULT_RESULTS,
@@ -20,11 +21,18 @@ from harness.commands.options import (
     sweep_name,
 )
 from harness.commands.terminal import say
-from harness.errors import SweepError
+from harness.errors import RecordError, SweepError
 
 
 def report(
     sweep: SweepName,
+    only: Only = None,
+    tasks: Tasks = None,
+    labels: Labels = None,
+    order: Order = None,
+    width: Width = None,
+    formats: Formats = None,
+    style: StyleFile = None,
     results: Results = DEFAULT_RESULTS,
     out: Out = None,
 ) -> None:
@@ -35,8 +43,10 @@ def report(
     from results.tables import read_tables
 
     tables = read_tables(results, name)
+    text = str(tables.provenance.get("sweep", ""))
+    figures = chosen(sweep, text, style, only, tasks, labels, order, width, formats)
     with replacing(target) as draft:
-        page = build(tables, draft, processes=cores())
+        page = build(tables, draft, processes=cores(), figures=figures)
     say(f"report: {target.resolve() / page.name}")
 
 
@@ -62,6 +72,13 @@ def compare(
     folders: Annotated[
         list[Path], typer.Argument(metavar="FOLDER FOLDER...", help="Results folders, or sweeps in them.")
     ],
+    only: Only = None,
+    tasks: Tasks = None,
+    labels: Labels = None,
+    order: Order = None,
+    width: Width = None,
+    formats: Formats = None,
+    style: StyleFile = None,
     out: Annotated[Path | None, typer.Option(help="Folder to write.")] = None,
 ) -> None:
     """Report on several results folders together: two clusters, or two versions of a library."""
@@ -77,6 +94,7 @@ def compare(
         source_of(folder)
     target = out or DEFAULT_RESULTS / "compared" / "-".join(name.replace("/", "-") for name in names)
     check_replaceable(target)
+    figures = chosen("", "", style, only, tasks, labels, order, width, formats)
 
     from analysis.report.page import build
     from results.merge import merged, read_source
@@ -85,7 +103,7 @@ def compare(
     for note in tables.provenance["merged"]:
         say(f"note: {note}")
     with replacing(target) as draft:
-        page = build(tables, draft, processes=cores())
+        page = build(tables, draft, processes=cores(), figures=figures)
     say(f"report: {target.resolve() / page.name}")
 
 
@@ -98,6 +116,13 @@ def publish(
     replace: Annotated[
         bool, typer.Option("--replace", help="Replace what is published by that name.")
     ] = False,
+    only: Only = None,
+    tasks: Tasks = None,
+    labels: Labels = None,
+    order: Order = None,
+    width: Width = None,
+    formats: Formats = None,
+    style: StyleFile = None,
     published: Published = DEFAULT_PUBLISHED,
 ) -> None:
     """Freeze a finished sweep: tables as Parquet, sweep file, report, figures, and a manifest of digests."""
@@ -110,12 +135,17 @@ def publish(
 
     import functools
 
+    from analysis.figures.chosen import choose
     from analysis.report.page import build
     from results.published import publish as freeze
     from results.tables import read_tables
 
-    draw = functools.partial(build, processes=cores(), complete=True)
-    folder = freeze(read_tables(results, own), published, name or own, draw, replace=replace)
+    tables = read_tables(results, own)
+    text = str(tables.provenance.get("sweep", ""))
+    figures = chosen(sweep, text, style, only, tasks, labels, order, width, formats)
+    choose(tables, figures)  # before anything is written
+    draw = functools.partial(build, processes=cores(), complete=True, figures=figures)
+    folder = freeze(tables, published, name or own, draw, replace=replace)
     say(f"published: {folder.resolve()}")
 
 
@@ -132,11 +162,17 @@ def verify(
 
     import functools
 
-    from analysis.report.page import build
+    from analysis.report.page import STYLE, build
+    from harness.figure_fields import load_style
     from results.published import verify as check
 
-    checked = check(published, name, functools.partial(build, processes=cores(), complete=True))
     folder = published / name
+    try:
+        figures = load_style(folder / STYLE) if (folder / STYLE).is_file() else None
+    except SweepError as error:
+        raise RecordError(f"{error}; restore the published folder from a copy") from error
+    draw = functools.partial(build, processes=cores(), complete=True, figures=figures)
+    checked = check(published, name, draw)
     for problem in checked.changed:
         say(f"not as published: {problem}", style="red")
     for problem in checked.redrawn:
