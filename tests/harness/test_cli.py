@@ -279,6 +279,7 @@ REFUSED = [
     ("gate nope.yaml --baseline-with optuna==4.6", 2),
     ("reproduce S9", 2),
     ("status nope", 3),
+    ("watch nope", 3),
     ("report nope", 3),
     ("export nope", 3),
     ("compare nope neither", 3),
