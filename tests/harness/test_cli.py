@@ -279,7 +279,6 @@ REFUSED = [
     ("gate nope.yaml --baseline-with optuna==4.6", 2),
     ("reproduce S9", 2),
     ("status nope", 3),
-    ("watch nope", 3),
     ("report nope", 3),
     ("export nope", 3),
     ("compare nope neither", 3),
@@ -314,6 +313,7 @@ def test_a_wrong_name_is_refused_before_anything_heavy_is_loaded_and_leaves_noth
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
+        timeout=300,
         check=True,
     )
     for (line, code), (ended, said, heavy) in zip(REFUSED, json.loads(done.stdout), strict=True):
@@ -323,7 +323,8 @@ def test_a_wrong_name_is_refused_before_anything_heavy_is_loaded_and_leaves_noth
 
 
 def test_every_command_that_takes_a_name_is_among_these():
-    assert {line.split()[0] for line, _ in REFUSED} == set(get_command(app).commands)
+    # A page may be opened before its sweep begins.
+    assert {line.split()[0] for line, _ in REFUSED} == set(get_command(app).commands) - {"watch"}
 
 
 def test_the_version_names_project_revision_and_python():
