@@ -432,7 +432,10 @@ class RecordWriter:
     def _leave_no_trace(self) -> None:
         """Remove what this made of the folder, unless anything else is in it."""
         root = self.layout.root
-        if {*root.iterdir(), *(root / "studies").iterdir()} - set(self._new):
+        try:
+            if {*root.iterdir(), *(root / "studies").iterdir()} - set(self._new):
+                return
+        except OSError:  # it is gone, or cannot be read: there is nothing to tidy
             return
         for path in self._new:
             with contextlib.suppress(OSError):
