@@ -446,6 +446,10 @@ def test_what_the_system_refuses_is_said_in_words(sweep, tmp_path, arguments, co
 
 def test_a_refusal_of_the_system_has_words_whatever_its_number():
     assert refusal(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))) == "the disk is full"
-    assert refusal(PermissionError(errno.EACCES, "x", "/root/y")) == "there is no permission"
+    assert (
+        refusal(PermissionError(errno.EACCES, os.strerror(errno.EACCES), "/root/y"))
+        == "there is no permission"
+    )
     assert refusal(OSError(errno.ETXTBSY, "Text file busy")) == "Text file busy"
+    assert refusal(OSError(errno.EIO, "the disk is failing")) == "the disk is failing"
     assert refusal(OSError("odd")) == "OSError: odd"
