@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import errno
 import itertools
+import os
 from collections.abc import Iterable, Sequence
 
 
@@ -130,7 +131,7 @@ def refusal(error: Exception) -> str:
     """Return in words why the operating system refused something, without number and path; of others what they say."""
     if not isinstance(error, OSError):
         return said(error)
-    if error.errno in _SYSTEM:
+    if error.errno in _SYSTEM and error.strerror == os.strerror(error.errno):  # and no words of our own
         return _SYSTEM[error.errno]
     return error.strerror or said(error)
 

@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType, TracebackType
@@ -22,6 +22,7 @@ from harness.display import Display
 from harness.driver import Driver, OnMismatch
 from harness.errors import Interruption, RecordError, SweepError, nearest
 from harness.executors.serial import SerialExecutor
+from harness.output import Aside, say_at_once
 from harness.progress import Progress
 from harness.provenance import Counts, now, provenance
 from results.folders import remove_file_drafts
@@ -98,6 +99,9 @@ _EXECUTORS: Mapping[str, Callable[[Placement, int, Arithmetic], Executor]] = {"s
 """Executors by name, each loaded when it is used."""
 
 
+LIBRARIES = "libraries.log"
+"""What libraries write to standard error while a live display is shown; among the logs of the sweep's studies."""
+
 INTERRUPTED = 130
 """Exit code of a run that was stopped: 128 and the number of the signal that Ctrl-C sends."""
 
@@ -153,8 +157,7 @@ class _Interruption:
         if self._asked:
             os._exit(INTERRUPTED)
         self._asked = True
-        with suppress(OSError):  # print may be interrupted in the middle, and nobody may read it
-            os.write(2, b"\nstopping; once more to exit at once\n")
+        say_at_once(b"\nstopping; once more to exit at once\n")  # print may be interrupted in the middle
         if self._breakable:
             raise Interruption
 
@@ -216,9 +219,13 @@ def launch(
             sources=list(sources),
         )
         _print_notes(console, [list(belated(results, plan, about))])
-        writer.write_sources(sweep.name, sources)
-        writer.write_sweep(sweep.name, sweep.text, plan)
-        writer.write_run(sweep.name, about)
+
+        def begin() -> None:
+            """Record what is run; once it can be, since a run that is refused leaves no trace."""
+            writer.write_sources(sweep.name, sources)
+            writer.write_sweep(sweep.name, sweep.text, plan)
+            writer.write_run(sweep.name, about)
+
         progress = Progress(
             len(sweep.studies),
             _expected_evaluations(sweep),
@@ -239,7 +246,24 @@ def launch(
             inspect=inspect,
             on_inspection=on_inspection,
         )
-        interrupted = bool(driver.unfinished) and not _drive(driver, placement, sweep, display, interruption)
+        interrupted = False
+        if driver.unfinished:
+            aside = Aside(active=console.is_terminal and os.isatty(2))
+
+            def begin_with_log() -> None:
+                begin()
+                aside.keep_in(Layout(results).sweep(sweep.name) / "logs" / LIBRARIES)
+
+            try:
+                with aside:
+                    interrupted = not _drive(driver, placement, sweep, display, interruption, begin_with_log)
+            finally:
+                if aside.kept is not None:
+                    _print_notes(console, [[f"what libraries said meanwhile is in {aside.kept}"]])
+        else:
+            begin()
+        if interrupted and not writer.recorded:
+            raise InterruptedRunError("interrupted before it began; nothing is recorded")
         ended = {"ended": now(), "counts": _counts(progress), "data": driver.data_digests}
         writer.write_run(sweep.name, msgspec.structs.replace(about, **ended))
     if interrupted:
@@ -280,13 +304,19 @@ def _too_late() -> list[str]:
 
 
 def _drive(
-    driver: Driver, placement: Placement, sweep: Sweep, display: Display, interruption: _Interruption
+    driver: Driver,
+    placement: Placement,
+    sweep: Sweep,
+    display: Display,
+    interruption: _Interruption,
+    begin: Callable[[], None],
 ) -> bool:
-    """Run what is unfinished; return whether it ran to its end."""
+    """Run what is unfinished, and call ``begin`` once it can be; return whether it ran to its end."""
     try:
         executor = interruption.breaking(lambda: placement.start(sweep.spec.threads, sweep.spec.arithmetic))
         interruption.listen()
         try:
+            begin()
             with display.shown():
                 driver.run(executor, lambda: interruption.breaking(executor.wait))
         finally:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
-from typing import Any, TextIO, TypeVar
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self, TextIO, TypeVar
 
-from harness.errors import refusal
+from harness.errors import DerbyError, refusal
 
 T = TypeVar("T")
 
@@ -87,3 +90,82 @@ def may_be_lost() -> Iterator[None]:
         yield
     finally:
         stream.tolerant = False
+
+
+class Aside:
+    """Keeps standard error, at the level of the file descriptor, out of a live display: in a file.
+
+    Libraries write there from C++ and from processes of their own, which no stream of Python sees. Until there is a
+    place for it, what comes is held back; where an error ends that, other than one with a message for people, all of
+    it is passed on, for it may say why.
+
+    Args:
+        active: Whether to do anything: there is a display, and standard error is where it is.
+    """
+
+    def __init__(self, *, active: bool) -> None:
+        self._active = active
+        self._original = -1
+        self._file: IO[bytes] | None = None
+        self._path: Path | None = None
+        self._before = 0
+
+    def __enter__(self) -> Self:
+        if self._active:
+            self._original = os.dup(2)
+            self._into(tempfile.TemporaryFile())
+            _last_words.append(self._original)
+        return self
+
+    def keep_in(self, path: Path) -> None:
+        """Keep it in a file, which is appended to, from now on; and what has come so far."""
+        if self._file is None or self._path is not None:
+            return
+        held = self._file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("ab")
+        self._before = file.tell()
+        held.seek(0)
+        file.write(held.read())
+        file.flush()
+        self._into(file)
+        self._path = path
+        held.close()
+
+    @property
+    def kept(self) -> Path | None:
+        """The file, where anything was written to it."""
+        if self._path is None or self._path.stat().st_size == self._before:
+            return None
+        return self._path
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._file is None:
+            return
+        with contextlib.suppress(OSError, ValueError):
+            sys.stderr.flush()
+        _last_words.remove(self._original)
+        os.dup2(self._original, 2)
+        os.close(self._original)
+        if self._path is None and error is not None and not isinstance(error, DerbyError | KeyboardInterrupt):
+            self._file.seek(0)
+            os.write(2, self._file.read())
+        elif self._path is not None and self._path.stat().st_size == self._before == 0:
+            self._path.unlink()
+        self._file.close()
+
+    def _into(self, file: IO[bytes]) -> None:
+        self._file = file
+        os.dup2(file.fileno(), 2)
+
+
+_last_words: list[int] = []
+"""Where standard error went before it was put aside."""
+
+
+def say_at_once(text: bytes) -> None:
+    """Write to standard error, also where that is put aside, and whatever else is being printed."""
+    with contextlib.suppress(OSError):
+        os.write(_last_words[-1] if _last_words else 2, text)

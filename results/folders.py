@@ -76,6 +76,7 @@ def draft_of(target: Path) -> Iterator[Path]:
         WriteError: It cannot be written; what was there before stands.
     """
     _check_place(target)
+    new = [path for path in target.parents if not os.path.lexists(path)]
     make_folder(target.parent)
     draft, aside = _beside(target, _DRAFT), _beside(target, _ASIDE)
     try:
@@ -92,6 +93,9 @@ def draft_of(target: Path) -> Iterator[Path]:
         ) from error
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+        for path in new:  # empty where it failed
+            with contextlib.suppress(OSError):
+                path.rmdir()
     if aside.exists():
         _delete(aside, draft)
 

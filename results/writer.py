@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import secrets
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -235,6 +237,11 @@ class RecordWriter:
         self.run = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
         self.notes: list[str] = []
         """What loading found and mended, for people."""
+        own = (root / "driver.lock", root / "driver.json", root / "studies", root, *root.parents)
+        self._new = [path for path in own if not os.path.lexists(path)]
+        """What this makes of the folder itself, innermost first: a run that is refused takes it away again."""
+        self._recorded = False
+        """Whether anything was written besides."""
         make_folder(root / "studies")
         # A status command holds the lock for an instant to see whether it is free: hence not zero.
         self._lock = FileLock(root / "driver.lock", timeout=0.5)
@@ -256,6 +263,11 @@ class RecordWriter:
         self._journals: list[StudyJournal] = []
         self._machines: set[str] = set()
         self._synced = time.monotonic()
+
+    @property
+    def recorded(self) -> bool:
+        """Whether a sweep has been recorded."""
+        return self._recorded
 
     # Evaluations.
 
@@ -366,6 +378,7 @@ class RecordWriter:
 
     def write_sweep(self, name: str, text: str, plan: Plan) -> None:
         """Record a sweep file as run and its plan."""
+        self._recorded = True
         folder = self.layout.sweep(checked_name("sweep", name))
         write_atomically(folder / "sweep.yaml", text)
         write_atomically(folder / "plan.json", document(plan))
@@ -412,7 +425,24 @@ class RecordWriter:
             for journal in self._journals:
                 journal.close()
         finally:
+            if not self._recorded:
+                self._leave_no_trace()
             self._lock.release()
+
+    def _leave_no_trace(self) -> None:
+        """Remove what this made of the folder, unless anything else is in it."""
+        root = self.layout.root
+        try:
+            if {*root.iterdir(), *(root / "studies").iterdir()} - set(self._new):
+                return
+        except OSError:  # it is gone, or cannot be read: there is nothing to tidy
+            return
+        for path in self._new:
+            with contextlib.suppress(OSError):
+                if path.is_dir():
+                    path.rmdir()
+                else:
+                    path.unlink()  # who waits for the lock sees that its file is gone, and takes a new one
 
     def __enter__(self) -> Self:
         return self

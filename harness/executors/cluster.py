@@ -12,7 +12,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import ray
-from ray._private import ray_constants
+from ray._private import ray_constants, services
+from ray._private.authentication.authentication_token_setup import (
+    AUTH_MODE_ENV_VAR,
+    maybe_enable_token_auth_if_token_available,
+)
+from ray._raylet import AuthenticationTokenLoader  # type: ignore[attr-defined]
 
 from harness.arithmetic import Arithmetic, variables
 from harness.errors import DerbyError
@@ -33,11 +38,11 @@ def connect(address: str | None, arithmetic: Arithmetic) -> bool:
     """
     if ray.is_initialized():
         return False
+    # "Token authentication is enabled": nothing to act on.
+    logging.getLogger("ray._private.authentication").setLevel(logging.ERROR)
     if address is not None:
         check_answers(address)
-    else:
-        # "Token authentication is enabled": nothing to act on for a cluster that ends with the driver.
-        logging.getLogger("ray._private.authentication").setLevel(logging.ERROR)
+        show_token(address)
     try:
         with _on_loopback() if address is None else contextlib.nullcontext():
             ray.init(
@@ -87,6 +92,69 @@ def check_answers(address: str) -> None:
             f"cannot reach Ray at {address}: {error}; expected host:port of a running head node, such as "
             "`ray start --head` prints, or auto"
         ) from error
+
+
+def show_token(address: str) -> None:
+    """Let this process show Ray's token to a cluster that asks for one, as `ray start --head` makes it where it can.
+
+    Ray itself shows it only where ``RAY_AUTH_MODE=token`` says so, and otherwise tries for twenty seconds and says that
+    it failed to connect. Where it cannot be found out whether a token is asked for, nothing is done.
+
+    Raises:
+        DerbyError: The cluster asks for a token, and there is none here, or another.
+    """
+    head = _head_of(address)
+    if head is None or _takes(head, None) is not False:
+        return
+    mode = os.environ.get(AUTH_MODE_ENV_VAR)
+    if mode is not None and mode.lower() != "token":
+        raise DerbyError(
+            f"the Ray cluster at {address} asks for a token, and {AUTH_MODE_ENV_VAR}={mode} says to show none: unset "
+            f"it, or set {AUTH_MODE_ENV_VAR}=token"
+        )
+    loader = AuthenticationTokenLoader.instance()
+    if not loader.has_token(ignore_auth_mode=True):
+        raise DerbyError(
+            f"the Ray cluster at {address} asks for a token, and there is none here: copy ~/.ray/auth_token from its "
+            "head node to ~/.ray/auth_token, or set RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH"
+        )
+    if _takes(head, loader.get_raw_token(ignore_auth_mode=True)) is False:
+        raise DerbyError(
+            f"the Ray cluster at {address} does not take the token that is here, in RAY_AUTH_TOKEN, in the file that "
+            "RAY_AUTH_TOKEN_PATH names, or in ~/.ray/auth_token: copy that of its head node"
+        )
+    maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
+
+
+def _head_of(address: str) -> str | None:
+    """Return ``host:port`` of a cluster's head; ``None`` where that is not known, or is a Ray client's server."""
+    if address == "auto":
+        try:
+            found: str | None = services.get_ray_address_from_environment("auto", None)
+        except (ConnectionError, RuntimeError, ValueError):
+            return None
+        return found
+    return None if "//" in address else address
+
+
+def _takes(head: str, token: str | None) -> bool | None:
+    """Tell whether a head answers who shows a token, or none; ``None`` where it cannot be told."""
+    try:
+        import grpc
+    except ImportError:
+        return None
+    shown = () if token is None else (("authorization", f"Bearer {token}"),)
+    with grpc.insecure_channel(head) as channel:
+        ask = channel.unary_unary(_CLUSTER_ID, request_serializer=bytes, response_deserializer=bytes)
+        try:
+            ask(b"", timeout=CONNECT_SECONDS, metadata=shown)
+        except grpc.RpcError as error:
+            return False if error.code() is grpc.StatusCode.UNAUTHENTICATED else None
+    return True
+
+
+_CLUSTER_ID = "/ray.rpc.NodeInfoGcsService/GetClusterId"
+"""What Ray itself asks a head for first."""
 
 
 def living_nodes() -> dict[str, Mapping[str, float]]:

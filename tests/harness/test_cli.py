@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.metadata
 import json
 import os
@@ -18,7 +19,7 @@ from records import study_records
 from typer.main import get_command
 
 from harness.cli import app
-from harness.errors import nearest
+from harness.errors import RecordError, nearest, refusal
 
 ROOT = Path(__file__).resolve().parents[2]
 DERBY = [sys.executable, "-m", "harness.cli"]
@@ -312,6 +313,7 @@ def test_a_wrong_name_is_refused_before_anything_heavy_is_loaded_and_leaves_noth
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
+        timeout=300,
         check=True,
     )
     for (line, code), (ended, said, heavy) in zip(REFUSED, json.loads(done.stdout), strict=True):
@@ -321,7 +323,8 @@ def test_a_wrong_name_is_refused_before_anything_heavy_is_loaded_and_leaves_noth
 
 
 def test_every_command_that_takes_a_name_is_among_these():
-    assert {line.split()[0] for line, _ in REFUSED} == set(get_command(app).commands)
+    # A page may be opened before its sweep begins.
+    assert {line.split()[0] for line, _ in REFUSED} == set(get_command(app).commands) - {"watch"}
 
 
 def test_the_version_names_project_revision_and_python():
@@ -371,3 +374,82 @@ def test_a_shell_completes_commands_tasks_searchers_sweeps_and_files(tmp_path):
         (("verify", "nothing"), []),
     ):
         assert completed(*words, cwd=tmp_path) == offered, words
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--evaluators", "2"],
+        ["--sync-to", "results/relative"],
+        ["--sync-to", "{tmp}/not/mounted"],
+        pytest.param(
+            ["--executor", "ray", "--address", "127.0.0.1:1"], marks=[pytest.mark.ray, pytest.mark.slow]
+        ),
+    ],
+)
+def test_a_run_that_is_refused_leaves_no_trace(sweep, tmp_path, options):
+    options = [option.format(tmp=tmp_path) for option in options]
+    refused = derby("run", sweep, "--results", tmp_path / "new" / "results", *options)
+    assert refused.returncode in (2, 3), refused.stdout
+    assert refused.stderr.startswith("derby: ")
+    assert list(tmp_path.iterdir()) == [sweep]
+
+    kept = tmp_path / "kept"
+    assert derby("run", sweep, "--results", kept).returncode == 0
+    before = {path: path.read_bytes() for path in kept.rglob("*") if path.is_file()}
+    sweep.write_text(SWEEP.replace("repetitions: 2", "repetitions: 3"))
+    refused = derby("run", sweep, "--results", kept, *options)
+    assert refused.returncode in (2, 3)
+    after = {path: path.read_bytes() for path in kept.rglob("*") if path.is_file()}
+    assert {path.name for path in before if before[path] != after.get(path)} <= {"driver.json"}
+    assert after.keys() == before.keys()
+
+
+def test_a_report_that_fails_leaves_no_folders(sweep, tmp_path, monkeypatch):
+    assert derby("run", sweep, "--results", tmp_path / "results").returncode == 0
+    import analysis.report.page
+
+    def fails(*_, **__):
+        raise RecordError("made to fail")
+
+    monkeypatch.setattr(analysis.report.page, "build", fails)
+    assert (
+        derby("report", "cli", "--results", tmp_path / "results", "--out", tmp_path / "a/b/c").returncode == 3
+    )
+    assert not (tmp_path / "a").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["plan", "{tmp}"], 2, "it is a folder, and a file was expected"),
+        (["plan", "{tmp}/none.yaml"], 2, "there is no such file or folder; a path is relative to"),
+        (["plan", "{tmp}/file/s.yaml"], 2, "a part of this path is a file"),
+        (["plan", "{tmp}/" + "n" * 300 + ".yaml"], 2, "a name in this path is too long"),
+        (["run", "{sweep}", "--results", "{tmp}/file"], 3, "a part of this path is a file"),
+        (["run", "{sweep}", "--results", "{tmp}/file/x"], 3, "a part of this path is a file"),
+        (["run", "{sweep}", "--results", "{tmp}/" + "n" * 300], 3, "a name in this path is too long"),
+        (["run", "{sweep}", "--results", "/proc/none"], 3, "there is no such file or folder"),
+        (["report", "cli", "--results", "{tmp}/file"], 3, "file"),
+        (["tasks", "{tmp}/none.py:x"], 2, "there is no such file or folder"),
+        (["compare", "{tmp}/" + "n" * 300, "{tmp}"], 3, "a name in this path is too long"),
+        (["certify", "n" * 300], 3, "a name in this path is too long"),
+    ],
+)
+def test_what_the_system_refuses_is_said_in_words(sweep, tmp_path, arguments, code, words):
+    (tmp_path / "file").write_text("")
+    done = derby(*(argument.format(tmp=tmp_path, sweep=sweep) for argument in arguments))
+    assert (done.returncode, words in done.stderr) == (code, True), done.stderr
+    assert "Errno" not in done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "sweep.yaml"]
+
+
+def test_a_refusal_of_the_system_has_words_whatever_its_number():
+    assert refusal(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))) == "the disk is full"
+    assert (
+        refusal(PermissionError(errno.EACCES, os.strerror(errno.EACCES), "/root/y"))
+        == "there is no permission"
+    )
+    assert refusal(OSError(errno.ETXTBSY, "Text file busy")) == "Text file busy"
+    assert refusal(OSError(errno.EIO, "the disk is failing")) == "the disk is failing"
+    assert refusal(OSError("odd")) == "OSError: odd"

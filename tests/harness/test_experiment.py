@@ -37,7 +37,7 @@ def test_contradictions_are_refused(wrong):
 
 
 def test_every_report_is_declared():
-    assert {"S0", "S1", "S2", "S3", "S4"} <= set(reproduce.reports())
+    assert {"S0", "S1", "S2", "S3", "S4"} <= set(registry.reports())
     published = {(e.report, e.label): dict(e.published) for _, e in DECLARED}
     assert published["S1", "SGD with momentum"] == {"test_accuracy": "0.89", "test_macro_f1": "0.90"}
     assert published["S2", "rmsprop_l1_dropout"] == {"test_accuracy": "0.8226", "test_loss": "1.49"}
@@ -50,7 +50,7 @@ def test_every_report_is_declared():
     assert all(not figures for (report, _), figures in published.items() if report == "S3")
 
 
-@pytest.mark.parametrize("report", sorted(reproduce.reports()))
+@pytest.mark.parametrize("report", sorted(registry.reports()))
 @pytest.mark.parametrize("variant", ["full", "tiny"])
 def test_every_declared_experiment_can_be_run(report, variant):
     prepared = reproduce.prepare(report, reproduce.Setting(variant, repetitions=2))

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from analysis.reproduction import page, published
 from harness import registry, reproduce
 from harness.cli import app
+from harness.commands.options import task_options
 from harness.entries import Setting
 from harness.errors import DerbyError, SweepError, UnknownNameError
 from harness.experiment import Experiment, Search
@@ -215,7 +216,7 @@ def bowl(monkeypatch):
 
 
 def test_a_plugins_report_is_collected_and_compared(bowl, tmp_path):
-    assert set(reproduce.reports()) == {"T1", "T2"}
+    assert set(registry.reports()) == {"T1", "T2"}
     _, done = go(tmp_path, "T1", Setting(repetitions=4), pictures=False)
     frame = published.side_by_side(done.lines).set_index("experiment")
     verdicts = frame["inside"].to_dict()
@@ -356,9 +357,9 @@ def test_unknown_names_are_refused_with_the_nearest():
     with pytest.raises(DerbyError, match="variant"):
         reproduce.prepare("S1", Setting("huge"))
     with pytest.raises(DerbyError, match="NAME=VALUE"):
-        reproduce.parse_options(["shuffle"])
-    assert reproduce.parse_options(["a=1", "b=none", "c=false"]) == {"a": 1, "b": "none", "c": False}
-    assert reproduce.parse_options(["a=1e-4", "b=no", "c="]) == {"a": 1e-4, "b": "no", "c": None}
+        task_options(["shuffle"])
+    assert task_options(["a=1", "b=none", "c=false"]) == {"a": 1, "b": "none", "c": False}
+    assert task_options(["a=1e-4", "b=no", "c="]) == {"a": 1e-4, "b": "no", "c": None}
     for given, words in (
         ("a=017", "a number with leading zeros"),
         ("a=.inf", "a number must be finite"),
@@ -366,7 +367,7 @@ def test_unknown_names_are_refused_with_the_nearest():
         ("a=!!int x", "tags are not allowed"),
     ):
         with pytest.raises(DerbyError, match=words) as caught:
-            reproduce.parse_options([given])
+            task_options([given])
         assert str(caught.value).startswith(f"--option '{given}': ")
 
 

@@ -241,7 +241,7 @@ def test_what_is_published_verifies_until_it_is_changed(folders, tmp_path):
     trials.to_parquet(folder / "trials.parquet")
     changed = derby("verify", "release-1", *arguments, cwd=tmp_path)
     assert changed.returncode == 1
-    assert "trials.parquet: differs between what is in the manifest" in changed.stdout
+    assert "not as published: trials.parquet was changed" in changed.stdout
     said = re.search(r"slices_\w+\.csv: drawn again from the tables, it says (\S+) for (\S+)", changed.stdout)
     assert said, changed.stdout
     assert float(said[2]) - float(said[1]) == pytest.approx(50)
