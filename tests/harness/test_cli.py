@@ -280,6 +280,7 @@ REFUSED = [
     ("reproduce S9", 2),
     ("status nope", 3),
     ("report nope", 3),
+    ("figure nope rank", 3),
     ("export nope", 3),
     ("compare nope neither", 3),
     ("publish nope", 3),
