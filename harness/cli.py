@@ -11,7 +11,17 @@ from typing import TYPE_CHECKING, Final
 import typer
 
 from harness.arithmetic import declare
-from harness.commands import gating, listings, recordings, reports, reproduction, running, trying, watching
+from harness.commands import (
+    gating,
+    importing,
+    listings,
+    recordings,
+    reports,
+    reproduction,
+    running,
+    trying,
+    watching,
+)
 from harness.commands.codes import NO_READER, NO_RECORD, UNUSABLE_INPUT
 from harness.errors import DerbyError, RecordError
 from harness.output import OutputLostError, guard
@@ -64,6 +74,7 @@ _COMMANDS: Final[dict[str, Callable[..., None]]] = {
     "certify": recordings.certify,
     "gate": gating.gate,
     "reproduce": reproduction.reproduce,
+    "import": importing.import_,
     "status": running.status,
     "watch": watching.watch,
     "report": reports.report,

@@ -14,6 +14,7 @@ import pandas as pd
 
 from harness.errors import RecordError
 from results.folders import settle
+from results.imports.origin import combined
 from results.layout import Layout
 from results.tables import SweepTables, read_exported, read_tables
 
@@ -291,4 +292,5 @@ def _provenance(sources: Mapping[str, SweepTables], notes: list[str], labels: se
         "runs": [{"folder": name, **run} for name, value in about.items() for run in value.get("runs") or []],
         "compare": _compare(about, labels),
         "merged": notes,
+        **combined(about),
     }

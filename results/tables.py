@@ -29,6 +29,7 @@ from harness.trial import Status
 from results import plans, reevaluation_table
 from results.columns import EPOCHS, STUDIES, TABLES, TASKS, TRIALS
 from results.documents import converted, read_json, read_machine, read_text
+from results.imports import origin
 from results.journal import RESTORE
 from results.layout import Layout, make_folder, write_atomically
 from results.reading import StudyRecord, read_evaluations, read_study
@@ -46,7 +47,8 @@ class SweepTables:
         studies: One row per planned study.
         tasks: One row per task, indexed by label.
         provenance: The sweep as it ran: ``sweep`` (the sweep file's content), ``revision``, ``versions``, ``machines``
-            (list of descriptions), ``data`` (task label to data digest), ``runs``, ``compare``; see `results.plans`.
+            (list of descriptions), ``data`` (task label to data digest), ``runs``, ``compare``; see `results.plans`. Of
+            results from elsewhere also ``imported``; see `results.imports.origin`.
         read_epochs: Returns the table of epochs; see `epochs`.
         reevaluations: One row per fresh seed of each finished study's winner, where the sweep re-evaluates.
     """
@@ -70,8 +72,13 @@ class SweepTables:
         return plans.looks(self.provenance)
 
     @property
+    def imported(self) -> origin.Imported | None:
+        """What was run elsewhere; ``None`` where all was run here."""
+        return origin.imported(self.provenance)
+
+    @property
     def epochs(self) -> pd.DataFrame:
-        """One row per epoch of every row of ``trials`` as it was recorded.
+        """One row per epoch of every row of ``trials`` as it was recorded; of imported results, those that are known.
 
         Read when it is first asked for: curves are most of a record, and few analyses need them.
         """
@@ -198,6 +205,7 @@ class _Provenance(msgspec.Struct):
     runs: list[plans.RunSeen] = []
     compare: Compare | None = None
     merged: list[str] = []
+    imported: origin.Imported | None = None
 
 
 @contextlib.contextmanager

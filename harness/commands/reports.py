@@ -27,15 +27,13 @@ def report(
     results: Results = DEFAULT_RESULTS,
     out: Out = None,
 ) -> None:
-    """Draw a sweep's figures and write its report page."""
+    """Draw a sweep's figures and write its report page; also of an import, or of a folder."""
     from analysis.report.page import build
     from results.folders import replacing
-    from results.layout import Layout
-    from results.tables import read_tables
+    from results.sources import read
 
-    name = sweep_name(sweep)
-    tables = read_tables(results, name)
-    target = out or Layout(results).sweep(name) / "report"
+    tables, folder = read(sweep_name(sweep), results)
+    target = out or folder / "report"
     with replacing(target) as draft:
         page = build(tables, draft, processes=cores())
     say(f"report: {target.resolve() / page.name}")
@@ -48,13 +46,11 @@ def export(
 ) -> None:
     """Write a sweep's tables as Parquet."""
     from results.folders import replacing
-    from results.layout import Layout
+    from results.sources import read
     from results.tables import export as write
-    from results.tables import read_tables
 
-    name = sweep_name(sweep)
-    tables = read_tables(results, name)
-    target = out or Layout(results).sweep(name) / "export"
+    tables, folder = read(sweep_name(sweep), results)
+    target = out or folder / "export"
     with replacing(target) as draft:
         written = write(tables, draft)
     for path in written:
@@ -102,11 +98,11 @@ def publish(
 
     from analysis.report.page import build
     from results.published import publish as freeze
-    from results.tables import read_tables
+    from results.sources import read
 
-    own = sweep_name(sweep)
+    tables, _ = read(sweep_name(sweep), results)
     draw = functools.partial(build, processes=cores(), complete=True)
-    folder = freeze(read_tables(results, own), published, name or own, draw, replace=replace)
+    folder = freeze(tables, published, name or tables.name, draw, replace=replace)
     say(f"published: {folder.resolve()}")
 
 
