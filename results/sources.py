@@ -25,7 +25,9 @@ def found(given: str, results: Path) -> Path:
     sweep, imported = Layout(results).sweep(given), folder_of(results, checked_name("import", given))
     is_sweep, is_import = os.path.lexists(sweep / "plan.json"), os.path.lexists(imported / PROVENANCE)
     if is_sweep and is_import:
-        raise RecordError(f"a sweep and an import are called {given!r}: give the folder, {sweep} or {imported}")
+        raise RecordError(
+            f"a sweep and an import are called {given!r}: give the folder, {sweep} or {imported}"
+        )
     if is_import:
         return imported
     if is_sweep or not (Path(given) / PROVENANCE).exists():
@@ -53,8 +55,8 @@ def read(given: str, results: Path) -> tuple[SweepTables, Path]:
     if not os.path.lexists(folder / "plan.json"):
         names = sorted({*layout.sweep_names(), *import_names(results)})
         raise RecordError(
-            f"no sweep called {given!r} in {results}, and no import; {nearest(given, names)}. Run it first, or give the "
-            "folder it was run into with --results"
+            f"no sweep called {given!r} in {results}, and no import; {nearest(given, names)}. Run it first, or give "
+            "the folder it was run into with --results"
         )
     return read_tables(results, given), folder
 

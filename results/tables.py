@@ -77,6 +77,12 @@ class SweepTables:
         return origin.imported(self.provenance)
 
     @property
+    def paired(self) -> bool:
+        """Whether methods share their seeds within a repetition, so that it compares them in pairs."""
+        about = self.imported
+        return about is None or about.paired
+
+    @property
     def epochs(self) -> pd.DataFrame:
         """One row per epoch of every row of ``trials`` as it was recorded; of imported results, those that are known.
 

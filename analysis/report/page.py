@@ -40,8 +40,10 @@ from analysis.statistics.curves import final_results
 from analysis.statistics.inputs import Inputs, prepare
 from analysis.statistics.ranks import SIGNIFICANT_DIGITS
 from analysis.statistics.steps import unusable_studies, usable_studies
+from analysis.wording import wording
 from analysis.words import few_tasks, listed
 from harness.errors import MissingLibraryError
+from results.imports import origin
 from results.tables import SweepTables
 
 MANY_TASKS = 8
@@ -166,6 +168,9 @@ def _build(tables: SweepTables, folder: Path, processes: int, complete: bool) ->
         tables=sorted(frames),
         printed=printed,
         fewest=FEWEST_UNITS,
+        said=wording(paired=tables.paired),
+        paired_runs=tables.paired,
+        imported=tables.imported,
         interval=f"{LEVEL * 100:g} %",
         resamples=RESAMPLES,
         digits=SIGNIFICANT_DIGITS,
@@ -211,7 +216,8 @@ def _drawn(
 
 def _slim(inputs: Inputs) -> Inputs:
     """Return inputs without what no figure needs and what cannot be sent to another process."""
-    tables = dataclasses.replace(inputs.tables, provenance={}, read_epochs=pd.DataFrame)
+    kept = {key: value for key, value in inputs.tables.provenance.items() if key == origin.KEY}
+    tables = dataclasses.replace(inputs.tables, provenance=kept, read_epochs=pd.DataFrame)
     return dataclasses.replace(inputs, tables=tables)
 
 

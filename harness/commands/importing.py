@@ -46,13 +46,12 @@ def import_(
             metavar="[TASK=]min|max", help="Whether smaller or larger values are better; may be repeated."
         ),
     ] = None,
-    metric: Annotated[
-        str, typer.Option(metavar="KEY", help="What the source calls the objective.")
-    ] = "",
+    metric: Annotated[str, typer.Option(metavar="KEY", help="What the source calls the objective.")] = "",
     test: Annotated[
         str,
         typer.Option(
-            metavar="KEY", help="What it calls the test value: a column, a user attribute (Optuna), a result, a metric."
+            metavar="KEY",
+            help="What it calls the test value: a column, a user attribute (Optuna), a result, a metric.",
         ),
     ] = "",
     column: Annotated[
@@ -73,10 +72,12 @@ def import_(
         typer.Option(help="In its place: a CSV file with the columns name, task, method, repetition."),
     ] = None,
     best: Annotated[
-        list[str] | None, typer.Option(metavar="[TASK=]NUMBER", help="Value where regret is 0; may be repeated.")
+        list[str] | None,
+        typer.Option(metavar="[TASK=]NUMBER", help="Value where regret is 0; may be repeated."),
     ] = None,
     reference: Annotated[
-        list[str] | None, typer.Option(metavar="[TASK=]NUMBER", help="Value where regret is 1; may be repeated.")
+        list[str] | None,
+        typer.Option(metavar="[TASK=]NUMBER", help="Value where regret is 1; may be repeated."),
     ] = None,
     budget: Annotated[
         str | None,
@@ -88,13 +89,16 @@ def import_(
     paired: Annotated[
         bool,
         typer.Option(
-            "--paired", help="Runs of different methods with the same repetition share their seeds or data splits."
+            "--paired",
+            help="Runs of different methods with the same repetition share their seeds or data splits.",
         ),
     ] = False,
     baseline: Annotated[
         str, typer.Option(metavar="METHOD", help="The method that is random search, if it is not called so.")
     ] = "",
-    kind: Annotated[KindName | None, typer.Option(help="What the sources are; recognised by default.")] = None,
+    kind: Annotated[
+        KindName | None, typer.Option(help="What the sources are; recognised by default.")
+    ] = None,
     report: Annotated[bool, typer.Option("--report", help="Draw the report, too.")] = False,
     results: Results = DEFAULT_RESULTS,
 ) -> None:

@@ -114,7 +114,9 @@ def _check_labels(rows: pd.DataFrame, problems: Problems) -> None:
                 problems.add(f"{place}, {field} {text[:80]!r}: {error}")
             else:
                 if len(text) > most:
-                    problems.add(f"{place}, {field} {text[:80]!r}: expected up to {most} characters, got {len(text)}")
+                    problems.add(
+                        f"{place}, {field} {text[:80]!r}: expected up to {most} characters, got {len(text)}"
+                    )
 
 
 def _check_steps(rows: pd.DataFrame, problems: Problems) -> None:
@@ -125,7 +127,9 @@ def _check_steps(rows: pd.DataFrame, problems: Problems) -> None:
         "each step of a run must be there once (is the column of the repetition missing?)",
         [
             f"{where}, {method} on {task}, repetition {repetition}, step {step}"
-            for where, task, method, repetition, step in twice[["where", *run, "step"]].itertuples(index=False)
+            for where, task, method, repetition, step in twice[["where", *run, "step"]].itertuples(
+                index=False
+            )
         ],
     )
     unknown = rows[rows.duplicated([*run, "trial"]) & (rows["epochs"] == 0)]
@@ -135,9 +139,7 @@ def _check_steps(rows: pd.DataFrame, problems: Problems) -> None:
     )
 
 
-def _facts(
-    rows: pd.DataFrame, parts: Sequence[Runs], said: Said, problems: Problems
-) -> dict[str, Facts]:
+def _facts(rows: pd.DataFrame, parts: Sequence[Runs], said: Said, problems: Problems) -> dict[str, Facts]:
     """Return what is known of each task, from its sources and from whoever imports them."""
     labels = [str(task) for task in sorted(set(rows["task"]))]
     for task in sorted(set(said.facts) - {"", *labels}):
@@ -153,7 +155,9 @@ def _facts(
             if len(known) > 1 and not stated:
                 problems.add(f"task {task!r}: the sources say different things of its {field.name}: {known}")
             if field.name == "direction" and stated and known and stated != known:
-                problems.add(f"task {task!r}: its source says that its direction is {known[0]}, not {stated[0]}")
+                problems.add(
+                    f"task {task!r}: its source says that its direction is {known[0]}, not {stated[0]}"
+                )
             own[field.name] = next(iter([*stated, *known]), field.default)
         facts = Facts(**own)
         if not facts.direction:
@@ -172,7 +176,9 @@ def _check_references(task: str, facts: Facts, problems: Problems) -> None:
         return
     if best is None or reference is None:
         lacking = "best" if best is None else "reference"
-        problems.add(f"task {task!r}: regret needs both a best and a reference value; its {lacking} is not said")
+        problems.add(
+            f"task {task!r}: regret needs both a best and a reference value; its {lacking} is not said"
+        )
     elif not (math.isfinite(best) and math.isfinite(reference)) or (
         facts.direction and not (best < reference if facts.direction == "min" else best > reference)
     ):
@@ -194,10 +200,14 @@ def _repetitions(rows: pd.DataFrame, *, paired: bool) -> np.ndarray[Any, np.dtyp
     labels = rows["repetition"].to_numpy(dtype=object)
     groups = np.zeros(len(rows), dtype=np.int64) if paired else keys
     numbers = {
-        group: {label: place for place, label in enumerate(sorted(set(labels[groups == group]), key=_natural))}
+        group: {
+            label: place for place, label in enumerate(sorted(set(labels[groups == group]), key=_natural))
+        }
         for group in np.unique(groups).tolist()
     }
-    return np.array([numbers[group][label] for group, label in zip(groups.tolist(), labels, strict=True)], dtype=np.int64)
+    return np.array(
+        [numbers[group][label] for group, label in zip(groups.tolist(), labels, strict=True)], dtype=np.int64
+    )
 
 
 def _gaps(rows: pd.DataFrame) -> list[str]:
@@ -221,7 +231,9 @@ def _with_costs(rows: pd.DataFrame) -> pd.DataFrame:
     before = reached.cummax().groupby([rows[key] for key in (*RUN, "trial")], sort=False).shift(fill_value=0)
     charged = (counted - before).clip(lower=0)
     runs = rows.groupby(RUN, sort=False)
-    train = rows.groupby(RUN, sort=False)["seconds"].transform(lambda own: np.cumsum(own.to_numpy(dtype=float)))
+    train = rows.groupby(RUN, sort=False)["seconds"].transform(
+        lambda own: np.cumsum(own.to_numpy(dtype=float))
+    )
     return rows.assign(
         epochs=counted,
         evaluations=runs.cumcount() + 1,
@@ -241,7 +253,8 @@ def _budgets(rows: pd.DataFrame, said: Budget | None) -> dict[str, Budget]:
     """
     if said is not None:
         return {str(task): said for task in sorted(set(rows["task"]))}
-    unit: Unit = "evaluations" if rows.loc[rows["status"] == "ok", "epochs"].nunique() <= 1 else "epochs"
+    epochs = rows.loc[rows["status"] == "ok", "epochs"]
+    unit: Unit = "epochs" if (epochs != epochs.max()).any() else "evaluations"
     longest = rows.groupby("task", sort=True)[_SPENT[unit]].max()
     return {str(task): Budget(unit, int(most)) for task, most in longest.items()}
 
@@ -260,7 +273,11 @@ def _within(
         [f"{row.method} on {row.task}, repetition {row.repetition}" for row in empty.itertuples()],
     )
     beyond = int((~kept).sum())
-    words = [f"Left out, because they are beyond the budget: {beyond} of {len(rows)} evaluations."] if beyond else []
+    words = (
+        [f"Left out, because they are beyond the budget: {beyond} of {len(rows)} evaluations."]
+        if beyond
+        else []
+    )
     return rows[kept].reset_index(drop=True), words
 
 
@@ -289,7 +306,9 @@ def _timed(rows: pd.DataFrame) -> list[str]:
     unknown = int(rows["seconds"].isna().sum())
     if unknown in (0, len(rows)):
         return []
-    return [f"Seconds are not known of {unknown} of {len(rows)} evaluations, so that nothing is drawn over them."]
+    return [
+        f"Seconds are not known of {unknown} of {len(rows)} evaluations, so that nothing is drawn over them."
+    ]
 
 
 def _tasks(
@@ -299,7 +318,11 @@ def _tasks(
     full = rows.groupby("task")["epochs"].max()
     made = {}
     for task, own in facts.items():
-        worst = (ok.loc[task, "max"] if own.direction == "min" else ok.loc[task, "min"]) if task in ok.index else 0.0
+        worst = (
+            (ok.loc[task, "max"] if own.direction == "min" else ok.loc[task, "min"])
+            if task in ok.index
+            else 0.0
+        )
         made[task] = {
             "name": task,
             "source": source,
@@ -353,9 +376,7 @@ def _trials(rows: pd.DataFrame, tasks: pd.DataFrame) -> pd.DataFrame:
         machine="",
         ask_seconds=unknown,
         tell_seconds=unknown,
-        evaluation=[
-            digest([study, int(step)]) for study, step in zip(rows["study"], steps, strict=True)
-        ],
+        evaluation=[digest([study, int(step)]) for study, step in zip(rows["study"], steps, strict=True)],
     )
     return frame[list(TRIALS)].astype({name: column.dtype for name, column in TRIALS.items()})
 
@@ -408,8 +429,18 @@ def _in_words(name: str, about: Imported, said: Said, facts: Mapping[str, Facts]
         task: {key: value for key, value in dataclasses.asdict(own).items() if value not in ("", None)}
         for task, own in facts.items()
     }
-    budget = f"{amount_in_words(said.budget.amount)} {said.budget.unit}" if said.budget else "that of the longest run"
+    budget = (
+        f"{amount_in_words(said.budget.amount)} {said.budget.unit}"
+        if said.budget
+        else "that of the longest run"
+    )
     text = document.write(
-        {"name": name, "sources": list(about.sources), "paired": said.paired, "budget": budget, "tasks": tasks}
+        {
+            "name": name,
+            "sources": list(about.sources),
+            "paired": said.paired,
+            "budget": budget,
+            "tasks": tasks,
+        }
     )
     return f"# Imported: none of this was run by HPO Derby.\n{text}"

@@ -80,7 +80,9 @@ def read_projects(folder: Path, reading: Reading) -> Runs:
     if left_out:
         notes.append(f"Left out: {left_out} trials of {folder} that have not ended.")
     if not any(row["epochs"] for row in rows):
-        notes.append("Keras Tuner keeps neither seconds nor epochs of trials: every evaluation counts one epoch.")
+        notes.append(
+            "Keras Tuner keeps neither seconds nor epochs of trials: every evaluation counts one epoch."
+        )
     return Runs(frame(rows), str(folder), facts, pd.DataFrame(curves) if curves else None, tuple(notes))
 
 
@@ -125,7 +127,9 @@ class _Project:
             name
             for name in self.metrics
             if all(
-                _best(trial, name) == trial.get("score") for trial in self.trials if _finite(trial.get("score"))
+                _best(trial, name) == trial.get("score")
+                for trial in self.trials
+                if _finite(trial.get("score"))
             )
         ]
         if len(fitting) != 1:
@@ -154,7 +158,9 @@ class _Project:
             "test": _at(trial, test, step) if ok and test else math.nan,
             "seconds": math.nan,
             "epochs": int(epochs) if isinstance(epochs, int) and epochs > 0 else 0,
-            "config": config_json({name: value for name, value in values.items() if not name.startswith("tuner/")}),
+            "config": config_json(
+                {name: value for name, value in values.items() if not name.startswith("tuner/")}
+            ),
         }
 
     def _first_of(self, name: str) -> str:

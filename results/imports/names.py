@@ -44,7 +44,9 @@ class Naming:
         mapping = self._reading.mapping
         if mapping is not None:
             for name in sorted(set(mapping) - set(names)):
-                problems.add(f"the mapping names the {self._what} {name!r}, which is not there; {nearest(name, names)}")
+                problems.add(
+                    f"the mapping names the {self._what} {name!r}, which is not there; {nearest(name, names)}"
+                )
             return {name: mapping[name] for name in names if name in mapping}
         if self._reading.task and self._reading.method and not self._reading.pattern:
             return {name: (self._reading.task, self._reading.method, name) for name in names}
@@ -69,7 +71,12 @@ class Naming:
         def read(parts: list[str], rest: str, values: dict[str, str]) -> None:
             if not parts:
                 if not rest:
-                    whole = {"task": self._reading.task, "method": self._reading.method, "repetition": "0", **values}
+                    whole = {
+                        "task": self._reading.task,
+                        "method": self._reading.method,
+                        "repetition": "0",
+                        **values,
+                    }
                     found.add((whole["task"], whole["method"], whole["repetition"]))
                 return
             part, *later = parts

@@ -60,15 +60,16 @@ def read_storage(source: str, reading: Reading) -> Runs:
                 problems.add("it holds no study")
             problems.check()
             trials = {
-                name: storage.get_all_trials(studies[name]._study_id, deepcopy=False)  # noqa: SLF001
-                for name in identities
+                name: storage.get_all_trials(studies[name]._study_id, deepcopy=False) for name in identities
             }
     except (OSError, sqlite3.Error) as error:
         raise RecordError(f"cannot read {shown}: {error}; expected an Optuna storage") from error
     except Exception as error:
         if type(error).__module__.split(".")[0] not in ("optuna", "sqlalchemy", "json", "builtins"):
             raise
-        raise RecordError(f"cannot read {shown}: {_masked(said(error), source)}; expected an Optuna storage") from error
+        raise RecordError(
+            f"cannot read {shown}: {_masked(said(error), source)}; expected an Optuna storage"
+        ) from error
     rows: list[dict[str, Any]] = []
     curves: list[dict[str, Any]] = []
     facts: dict[str, Facts] = {}
@@ -76,12 +77,16 @@ def read_storage(source: str, reading: Reading) -> Runs:
     for name, (task, method, repetition) in identities.items():
         directions = studies[name].directions
         if len(directions) != 1:
-            problems.add(f"study {name!r}: expected one objective, got {len(directions)}; leave it out with --mapping")
+            problems.add(
+                f"study {name!r}: expected one objective, got {len(directions)}; leave it out with --mapping"
+            )
             continue
         direction = "min" if directions[0] is optuna.study.StudyDirection.MINIMIZE else "max"
         known = facts.get(task)
         if known is not None and known.direction != direction:
-            problems.add(f"study {name!r}: its direction is {direction}, and that of others on {task!r} is not")
+            problems.add(
+                f"study {name!r}: its direction is {direction}, and that of others on {task!r} is not"
+            )
         metric = reading.metric or _metric(studies[name]) or "value"
         facts[task] = Facts(direction=direction, metric=metric, test_metric=reading.test)
         ended = [trial for trial in trials[name] if trial.state.is_finished()]
@@ -105,7 +110,9 @@ def read_storage(source: str, reading: Reading) -> Runs:
     problems.check()
     notes = [f"Left out: {open_trials} trials of {shown} that have not ended."] if open_trials else []
     if any(row["epochs"] for row in rows):
-        notes.append("A pruned trial counts as an evaluation with its last reported value; steps reported are epochs.")
+        notes.append(
+            "A pruned trial counts as an evaluation with its last reported value; steps reported are epochs."
+        )
     return Runs(frame(rows), shown, facts, pd.DataFrame(curves) if curves else None, tuple(notes))
 
 
@@ -195,7 +202,7 @@ def _curve(trial: Any, first: int, row: int, metric: str) -> list[dict[str, Any]
 
 def _evaluation(trial: Any, first: int, most: int, test: str, optuna: Any) -> dict[str, Any]:
     state = trial.state
-    value = math.nan if not trial.values else float(trial.values[0])
+    value = math.nan if trial.value is None else float(trial.value)
     if state is optuna.trial.TrialState.PRUNED:
         reported = trial.intermediate_values
         value = float(reported[max(reported)]) if reported else math.nan
@@ -216,5 +223,7 @@ def _evaluation(trial: Any, first: int, most: int, test: str, optuna: Any) -> di
         "test": float(attribute) if tested else math.nan,  # type: ignore[arg-type]
         "seconds": trial.duration.total_seconds() if trial.duration is not None else math.nan,
         "epochs": max(reached, 0),
-        "config": config_json({name: "None" if value is None else value for name, value in trial.params.items()}),
+        "config": config_json(
+            {name: "None" if value is None else value for name, value in trial.params.items()}
+        ),
     }

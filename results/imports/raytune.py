@@ -20,8 +20,23 @@ RESULTS, PARAMETERS, ERROR = "result.json", "params.json", "error.txt"
 
 _OWN = frozenset(
     {
-        *("timestamp", "training_iteration", "time_this_iter_s", "time_total_s", "pid", "node_ip", "hostname"),
-        *("time_since_restore", "iterations_since_restore", "done", "trial_id", "date", "checkpoint_dir_name"),
+        *(
+            "timestamp",
+            "training_iteration",
+            "time_this_iter_s",
+            "time_total_s",
+            "pid",
+            "node_ip",
+            "hostname",
+        ),
+        *(
+            "time_since_restore",
+            "iterations_since_restore",
+            "done",
+            "trial_id",
+            "date",
+            "checkpoint_dir_name",
+        ),
     }
 )
 """What Ray Tune adds to every result, and is no metric."""
@@ -47,10 +62,16 @@ def read_experiments(folder: Path, reading: Reading) -> Runs:
         ForeignResultsError: An experiment cannot be used; every problem is named.
     """
     problems = Problems(str(folder))
-    experiments = named_folders(folder, {path.parent.parent for path in folder.rglob(f"*/{RESULTS}")}, "experiment")
+    experiments = named_folders(
+        folder, {path.parent.parent for path in folder.rglob(f"*/{RESULTS}")}, "experiment"
+    )
     identities = Naming(reading, "experiment").of(list(experiments), problems)
     read = {
-        name: [_Trial(path, problems) for path in sorted(experiments[name].iterdir()) if (path / PARAMETERS).is_file()]
+        name: [
+            _Trial(path, problems)
+            for path in sorted(experiments[name].iterdir())
+            if (path / PARAMETERS).is_file()
+        ]
         for name in identities
     }
     problems.check()
@@ -67,7 +88,13 @@ def read_experiments(folder: Path, reading: Reading) -> Runs:
             curves += trial.curve(len(rows))
             rows.append(
                 {
-                    **{"task": task, "method": method, "repetition": repetition, "step": step, "trial": step - 1},
+                    **{
+                        "task": task,
+                        "method": method,
+                        "repetition": repetition,
+                        "step": step,
+                        "trial": step - 1,
+                    },
                     **trial.evaluation(metric, reading.test),
                     "where": f"experiment {name!r}, trial {trial.name}",
                 }
@@ -112,12 +139,16 @@ class _Trial:
                 return
             iteration = result.get("training_iteration") if isinstance(result, dict) else None
             if not isinstance(iteration, int) or isinstance(iteration, bool) or not 0 < iteration < 1 << 53:
-                problems.add(f"{folder / RESULTS}, line {number}: expected a result with a training_iteration")
+                problems.add(
+                    f"{folder / RESULTS}, line {number}: expected a result with a training_iteration"
+                )
                 return
             # Restored from a checkpoint, a trial reports some iterations again.
             while self.results and self.results[-1]["training_iteration"] >= iteration:
                 self.results.pop()
-            self.results.append({key: value for key, value in flat(result).items() if not key.startswith("config/")})
+            self.results.append(
+                {key: value for key, value in flat(result).items() if not key.startswith("config/")}
+            )
 
     @property
     def ended(self) -> float:
@@ -128,7 +159,9 @@ class _Trial:
         """Return what became of it."""
         last = self.results[-1] if self.results else {}
         value = number(last.get(metric))
-        status = "crashed" if self.failed or metric not in last else "ok" if math.isfinite(value) else "diverged"
+        status = (
+            "crashed" if self.failed or metric not in last else "ok" if math.isfinite(value) else "diverged"
+        )
         tested = number(last.get(test)) if test and status == "ok" else math.nan
         return {
             "status": status,
@@ -187,7 +220,7 @@ def _metric(read: Mapping[str, list[_Trial]], reading: Reading, problems: Proble
     if len(keys) == 1:
         return keys[0]
     problems.add(
-        f"which result is the objective is not known; say it with --metric, one of: {', '.join(keys) or 'none reported'}"
+        f"which result is the objective is not known; say it with --metric, one of: {', '.join(keys) or 'none'}"
     )
     return ""
 
@@ -196,4 +229,3 @@ def _check_key(option: str, key: str, read: Mapping[str, list[_Trial]], problems
     keys = _keys(read)
     if key not in keys:
         problems.add(f"--{option} {key}: no result holds it; {nearest(key, keys)}")
-

@@ -87,7 +87,9 @@ def import_results(
     if not given:
         raise ForeignResultsError("expected one or more sources to import, got none")
     if budget is not None and budget.unit == "cost":
-        raise ForeignResultsError("expected a budget of evaluations or epochs: what an epoch costs is not known elsewhere")
+        raise ForeignResultsError(
+            "expected a budget of evaluations or epochs: what an epoch costs is not known elsewhere"
+        )
     twice = sorted({each for each in given if given.count(each) > 1})
     if twice:
         raise ForeignResultsError(f"{', '.join(twice)} is given twice; give each source once")
@@ -124,7 +126,7 @@ def kind_of(source: str) -> Kind:
 
 def default_name(source: str) -> str:
     """Return what an import is called by default: its source's own name, as far as a name may hold it."""
-    last = re.split(r"[\\/]", source.split("?")[0].rstrip("/\\"))[-1]
+    last = re.split(r"[\\/]", source.split("?", maxsplit=1)[0].rstrip("/\\"))[-1]
     cleaned = re.sub(r"[^A-Za-z0-9._-]+", "-", last.rpartition(".")[0] or last).strip("._-")[:80]
     return cleaned if re.fullmatch(NAME, cleaned) else "imported"
 
@@ -141,7 +143,9 @@ def _read(source: str, kind: Kind, reading: Reading) -> Runs:
     if kind == "table":
         return read_rows(path, reading)
     if not path.is_dir():
-        raise RecordError(f"{source} is no folder; expected one with {'experiments' if kind == 'raytune' else 'projects'}")
+        raise RecordError(
+            f"{source} is no folder; expected one with {'experiments' if kind == 'raytune' else 'projects'}"
+        )
     return (kerastuner.read_projects if kind == "kerastuner" else raytune.read_experiments)(path, reading)
 
 

@@ -1,4 +1,4 @@
-"""Results from a file of rows: CSV or Parquet, one row for each evaluation; `COLUMNS` says which columns it may have."""
+"""Results from a file of rows: CSV or Parquet, one row for each evaluation, with the columns of `COLUMNS`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ COLUMNS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "task": "label of the task; may be said with `--task` instead",
         "method": "label of the method, up to 40 characters; may be called `searcher`, or said with `--method` instead",
-        "repetition": "number or name of the run among those of its task and method; one run where the column is absent",
+        "repetition": "number or name of the run among those of its task and method; one run where absent",
         "step": "order of the run's evaluations: whole numbers, each once; the order of the rows where absent",
         "value": "the objective that the method was told (of a validation set, say); empty where the evaluation failed",
         "test": "the same configuration's value on a test set; empty where it failed",
@@ -52,9 +52,13 @@ _CLOSE = 0.84
 
 _STATUS: Final[Mapping[str, str]] = MappingProxyType(
     {
-        **dict.fromkeys(("ok", "complete", "completed", "success", "finished", "done", "terminated", "pruned"), "ok"),
+        **dict.fromkeys(
+            ("ok", "complete", "completed", "success", "finished", "done", "terminated", "pruned"), "ok"
+        ),
         **dict.fromkeys(("diverged", "nan"), "diverged"),
-        **dict.fromkeys(("crashed", "fail", "failed", "error", "errored", "invalid", "infeasible"), "crashed"),
+        **dict.fromkeys(
+            ("crashed", "fail", "failed", "error", "errored", "invalid", "infeasible"), "crashed"
+        ),
         **dict.fromkeys(("timeout", "timed out"), "timeout"),
     }
 )
@@ -88,7 +92,9 @@ def read_rows(path: Path, reading: Reading) -> Runs:
     else:
         given, first = _csv(path, content, problems), 2
     problems.check()
-    return _Table(given, first, reading, problems).runs(path.name if path.is_absolute() else str(path), hashlib.sha256(content).hexdigest())
+    return _Table(given, first, reading, problems).runs(
+        path.name if path.is_absolute() else str(path), hashlib.sha256(content).hexdigest()
+    )
 
 
 def _csv(path: Path, content: bytes, problems: Problems) -> dict[str, Texts]:
@@ -120,7 +126,9 @@ def _csv(path: Path, content: bytes, problems: Problems) -> dict[str, Texts]:
         raise ForeignResultsError(f"{path}, line {lines.line_num}: {error}; mend the quotes there") from error
     twice = sorted({name for name in header if header.count(name) > 1})
     if twice:
-        problems.add(f"row 1: the columns {', '.join(map(repr, twice))} are there twice; rename or drop one of each")
+        problems.add(
+            f"row 1: the columns {', '.join(map(repr, twice))} are there twice; rename or drop one of each"
+        )
     columns = list(zip(*rows, strict=True)) or [()] * len(header)
     return {
         name: np.array([cell.strip() for cell in cells], dtype=object)
@@ -138,7 +146,9 @@ def _parquet(path: Path, content: bytes) -> dict[str, Texts]:
         columns = {name: table.column(name).to_pylist() for name in dict.fromkeys(table.column_names)}
     except (OSError, ValueError, KeyError, pa.ArrowException) as error:
         raise RecordError(f"cannot read {path}: {error}; expected a Parquet file of rows") from error
-    return {name: np.array([_text(value) for value in values], dtype=object) for name, values in columns.items()}
+    return {
+        name: np.array([_text(value) for value in values], dtype=object) for name, values in columns.items()
+    }
 
 
 def _text(value: Any) -> str:
@@ -175,7 +185,9 @@ class _Table:
             self._problems.check()
         made: dict[str, Any] = {"where": np.char.add("row ", self._numbers.astype(str))}
         for field, said in (("task", self._reading.task), ("method", self._reading.method)):
-            made[field] = self._labels(field, texts[field]) if field in texts else np.full(self._size, said, object)
+            made[field] = (
+                self._labels(field, texts[field]) if field in texts else np.full(self._size, said, object)
+            )
         made["repetition"] = self._labels("repetition", texts["repetition"]) if "repetition" in texts else "0"
         rows = pd.DataFrame(made)
         keys = ["task", "method", "repetition"]
@@ -201,14 +213,23 @@ class _Table:
         found: dict[str, str] = {}
         for field, column in named.items():
             if field not in COLUMNS:
-                self._problems.add(f"--column {field}={column}: there is no {field!r}; {_nearest(field, COLUMNS)}")
+                self._problems.add(
+                    f"--column {field}={column}: there is no {field!r}; {_nearest(field, COLUMNS)}"
+                )
             elif column not in given:
-                self._problems.add(f"--column {field}={column}: the file has no {column!r}; {_nearest(column, given)}")
+                self._problems.add(
+                    f"--column {field}={column}: the file has no {column!r}; {_nearest(column, given)}"
+                )
             else:
                 found[field] = column
         for field in COLUMNS:
             for column in (field, _ALIASES.get(field, "")):
-                if field not in found and field not in named and column in given and column not in named.values():
+                if (
+                    field not in found
+                    and field not in named
+                    and column in given
+                    and column not in named.values()
+                ):
                     found[field] = column
         for field, column in (("value", reading.metric), ("test", reading.test)):
             if column and field not in found and column in given:
@@ -222,11 +243,14 @@ class _Table:
             if field not in found and not said and field not in named:
                 self._problems.add(
                     f"there is no column {field!r}, and none is named with --column {field}=COLUMN"
-                    f"{f' or said with --{field}' if field != 'value' else ''}; its columns: {', '.join(given) or 'none'}"
+                    f"{f' or said with --{field}' if field != 'value' else ''}; its columns: "
+                    f"{', '.join(given) or 'none'}"
                 )
         for column in given:
             if column not in self._used:
-                close = difflib.get_close_matches(column.lower(), [f for f in COLUMNS if f not in found], 1, _CLOSE)
+                close = difflib.get_close_matches(
+                    column.lower(), [f for f in COLUMNS if f not in found], 1, _CLOSE
+                )
                 if close:
                     self._problems.add(
                         f"column {column!r} is not known; if it is {close[0]!r}, say --column {close[0]}={column}, "
@@ -250,9 +274,7 @@ class _Table:
         numbers = np.full(len(texts), math.nan)
         bad = np.zeros(len(texts), dtype=bool)
         for index, text in enumerate(texts.tolist()):
-            if _NUMBER.fullmatch(text):
-                numbers[index] = float(text)
-            elif text.lower() in _NOT_FINITE:
+            if _NUMBER.fullmatch(text) or text.lower() in _NOT_FINITE:
                 numbers[index] = float(text)
             elif text:
                 bad[index] = True
@@ -269,7 +291,9 @@ class _Table:
         self._problems.rows(
             f"column {field!r}: expected a whole number from {low}{also}", self._named(wrong, texts)
         )
-        return np.where(np.isfinite(numbers) & ~wrong, numbers, 0 if empty is None else empty).astype(np.int64)
+        return np.where(np.isfinite(numbers) & ~wrong, numbers, 0 if empty is None else empty).astype(
+            np.int64
+        )
 
     def _seconds(self, texts: Texts) -> NDArray[np.float64]:
         numbers, bad = self._parsed("seconds", texts)
@@ -331,7 +355,8 @@ class _Table:
             result.append(config_json(config))
         if bad.any():
             self._problems.rows(
-                "column 'config': expected a JSON object such as {\"lr\": 0.01}", self._named(bad, texts["config"])
+                "column 'config': expected a JSON object such as {\"lr\": 0.01}",
+                self._named(bad, texts["config"]),
             )
         return result
 
@@ -356,7 +381,9 @@ class _Table:
             for field in ("best", "reference"):
                 if field in own:
                     if not _NUMBER.fullmatch(own[field]):
-                        self._problems.add(f"column {field!r}: expected a number for {task!r}, got {own[field]!r}")
+                        self._problems.add(
+                            f"column {field!r}: expected a number for {task!r}, got {own[field]!r}"
+                        )
                     own[field] = float(own[field]) if _NUMBER.fullmatch(own[field]) else None
             if own.get("direction", "min") not in ("min", "max"):
                 self._problems.add(
@@ -400,5 +427,3 @@ def _plain(value: Any) -> int | float | bool | str:
     if isinstance(value, bool | int | str) or (isinstance(value, float) and math.isfinite(value)):
         return value
     return str(value) if isinstance(value, float) else json.dumps(value, default=str, sort_keys=True)
-
-
