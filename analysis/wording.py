@@ -40,9 +40,9 @@ PAIRED: Final = Wording(
     over="repetitions",
     why="Within a repetition all methods train with the same seeds, so that the differences are paired.",
     rule="Rank: within each repetition of a task, averaged over repetitions, then over tasks.",
-    within="Repetitions share their seeds, so that they are paired. A: probability that the method is better (Vargha and "
-    "Delaney); p: signed-rank test with Holm's correction over the comparisons of all tasks; detectable: the true mean "
-    "difference found with a power of 0.8.",
+    within="Repetitions share their seeds, so that they are paired. A: probability that the method is better (Vargha "
+    "and Delaney); p: signed-rank test with Holm's correction over the comparisons of all tasks; detectable: the true "
+    "mean difference found with a power of 0.8.",
 )
 
 INDEPENDENT: Final = Wording(
@@ -53,8 +53,8 @@ INDEPENDENT: Final = Wording(
     test="the rank-sum test (Wilcoxon, Mann and Whitney)",
     over="runs",
     why="These runs share no seeds, so that they are not paired: every run is compared with every run of the control.",
-    rule="Rank: among all runs of a task, which share no seeds: the mean over all ways to take one run of every method, "
-    "then over tasks.",
+    rule="Rank: among all runs of a task, which share no seeds: the mean over all ways to take one run of every "
+    "method, then over tasks.",
     within="These runs share no seeds, so that they are not paired. Wins, ties and losses: over all pairs of runs. A: "
     "probability that the method is better (Vargha and Delaney); p: rank-sum test (Wilcoxon, Mann and Whitney) with "
     "Holm's correction over the comparisons of all tasks; detectable: the true mean difference found with a power of "

@@ -240,7 +240,7 @@ def ranking_table(inputs: Inputs, comparison: Comparison) -> Table:
         f"Against {leader}: share of {how.unit} won, ties counting half, mean over tasks; effect, the matched-pairs "
         "rank-biserial correlation over tasks (negative: worse)"
         + (
-            "; p of Wilcoxon's signed-rank test over tasks, on the {how.won}, with Holm's "
+            f"; p of Wilcoxon's signed-rank test over tasks, on the {how.won}, with Holm's "
             f"correction over all {plural(len(standing.pairs), 'pair')}"
             if tested
             else ""

@@ -382,8 +382,8 @@ def import_notices(inputs: Inputs) -> list[str]:
         "That runs with the same repetition share their seeds or data splits is said by whoever imported them; methods "
         "are compared in such pairs."
         if about.paired
-        else "The seeds of these runs are not known, so that runs of different methods are independent: each is compared "
-        "with all runs of the others, never in pairs, which takes more repetitions to show a difference."
+        else "The seeds of these runs are not known, so that runs of different methods are independent: each is "
+        "compared with all runs of the others, never in pairs, which takes more repetitions to show a difference."
     )
     return [
         f"Imported from {about.words}: nothing of this was run by HPO Derby, which can neither repeat it nor vouch for "

@@ -318,18 +318,14 @@ def _tasks(
     full = rows.groupby("task")["epochs"].max()
     made = {}
     for task, own in facts.items():
-        worst = (
-            (ok.loc[task, "max"] if own.direction == "min" else ok.loc[task, "min"])
-            if task in ok.index
-            else 0.0
-        )
+        seen = ok["max" if own.direction == "min" else "min"].get(task, 0.0)
         made[task] = {
             "name": task,
             "source": source,
             "metric": own.metric,
             "test_metric": own.test_metric or None,
             "direction": own.direction,
-            "failure": float(worst),
+            "failure": float(seen),
             "full_epochs": int(full[task]),
             "budget_unit": budgets[task].unit,
             "budget_amount": float(budgets[task].amount),

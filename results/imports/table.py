@@ -175,7 +175,7 @@ class _Table:
     def runs(self, name: str, digest: str) -> Runs:
         """Return the evaluations, or raise with everything wrong."""
         columns = self._columns()
-        facts_columns = {field: columns.pop(field) for field in _FACTS if field in columns}
+        facts_columns: dict[str, str] = {field: columns.pop(field) for field in _FACTS if field in columns}
         self._problems.check()
         texts = {field: self._given[column][self._filled] for field, column in columns.items()}
         self._numbers = self._numbers[self._filled]
