@@ -184,10 +184,12 @@ def _refuse_differences(sources: Mapping[str, SweepTables]) -> None:
 
 def _protocol(tables: SweepTables, task: str) -> dict[str, Any]:
     """Return what must agree on a task: its facts, its data, and the fields of its studies' keys."""
+    # Of imported results nobody says what a failure counts: it is the worst value that there is.
+    left_out = {"source", "group", "replayed", *(["failure"] if tables.imported is not None else [])}
     fields: dict[str, Any] = {
         str(column): None if pd.isna(value) else getattr(value, "item", lambda value=value: value)()
         for column, value in tables.tasks.loc[task].items()
-        if column not in ("source", "group", "replayed")
+        if column not in left_out
     }
     digest = (tables.provenance.get("data") or {}).get(task)
     if digest is not None:

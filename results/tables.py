@@ -128,7 +128,7 @@ def read_tables(root: Path, name: str) -> SweepTables:
         name=name,
         trials=trials,
         studies=studies,
-        tasks=_with_none(tasks),
+        tasks=with_none(tasks),
         provenance=_provenance(layout, plan, sorted(machines - {""})),
         read_epochs=functools.cache(
             _no_collection()(functools.partial(_epochs, layout, trials, tasks[["name", "metric"]]))
@@ -192,7 +192,7 @@ def read_exported(folder: Path) -> SweepTables:
         name=str(provenance.pop("name", folder.name)),
         trials=read("trials"),
         studies=read("studies"),
-        tasks=_with_none(read("tasks")),
+        tasks=with_none(read("tasks")),
         provenance=provenance,
         read_epochs=functools.cache(lambda: read("epochs")),
         reevaluations=read("reevaluations"),
@@ -317,7 +317,7 @@ def _typed(frame: pd.DataFrame, types: Mapping[str, str]) -> pd.DataFrame:
     return frame[list(types)].astype(dict(types))
 
 
-def _with_none(tasks: pd.DataFrame) -> pd.DataFrame:
+def with_none(tasks: pd.DataFrame) -> pd.DataFrame:
     """Return the tasks with ``None`` where there is no test companion, and NaN where there is no regret."""
     test = tasks["test_metric"].astype(object)
     scale = tasks[["regret_best", "regret_reference"]].astype(float)

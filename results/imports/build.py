@@ -23,7 +23,7 @@ from results import reevaluation_table
 from results.columns import EPOCHS, STUDIES, TASKS, TRIALS
 from results.imports.origin import KEY, SHORTER, Imported
 from results.imports.runs import Facts, Problems, Runs, Said
-from results.tables import SweepTables
+from results.tables import SweepTables, with_none
 
 RUN: Final = ["task", "method", "number"]
 """What names a run: its repetition is a number then, from 0 on."""
@@ -340,7 +340,7 @@ def _tasks(
             "replayed": "",
         }
     table = pd.DataFrame.from_dict(made, orient="index")[list(TASKS)].rename_axis("task")
-    return table.astype({name: column.dtype for name, column in TASKS.items()})
+    return with_none(table.astype({name: column.dtype for name, column in TASKS.items()}))
 
 
 def _studies_of(rows: pd.DataFrame) -> pd.Series:
