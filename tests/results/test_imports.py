@@ -136,7 +136,11 @@ def test_epochs_are_charged_once_and_decide_the_budget_where_they_differ(tmp_pat
     text = f"{HEADER},epochs,trial\nt,a,0,1,0.9,3,0\nt,a,0,2,0.8,9,0\nt,a,0,3,0.7,3,1\nt,b,0,1,0.7,9,0\n"
     tables = imported(tmp_path, text)
     assert tables.trials["spent_epochs"].tolist() == [3, 9, 12, 9]
-    assert tables.tasks.loc["t", ["budget_unit", "budget_amount", "full_epochs"]].tolist() == ["epochs", 12.0, 9]
+    assert tables.tasks.loc["t", ["budget_unit", "budget_amount", "full_epochs"]].tolist() == [
+        "epochs",
+        12.0,
+        9,
+    ]
     studies = tables.studies.set_index("searcher")
     assert studies["reason"].to_dict() == {"a": "budget", "b": "shorter"}
 
@@ -216,11 +220,19 @@ BAD = [
     ("quad,tpe,0,1,0.9", "quad,tpe,,1,0.9", ["row 2", "'repetition' must not be empty"]),
     ("quad,tpe,0,1,0.9", "quad,tpe,0,1", ["row 2: expected 5 values", "got 4"]),
     ("quad,tpe,0,1,0.9", "quad,tpe,0,1,0.9,7", ["row 2: expected 5 values", "got 6"]),
-    ("quad,tpe,0,2,0.5", "quad,tpe,0,1,0.5", ["row 2, tpe on quad, repetition 0, step 1", "row 3", "be there once"]),
+    (
+        "quad,tpe,0,2,0.5",
+        "quad,tpe,0,1,0.5",
+        ["row 2, tpe on quad, repetition 0, step 1", "row 3", "be there once"],
+    ),
     ("quad,tpe,0,1,0.9", f"quad,{'x' * 41},0,1,0.9", ["row 2", "up to 40 characters, got 41"]),
     ("quad,tpe,0,1,0.9", "quad,t\u200bpe,0,1,0.9", ["row 2", "must be visible"]),
     ("quad,tpe,0,1,0.9", 'quad,"tpe,0,1,0.9', ["line"]),
-    (HEADER, "task,method,repetition,step,values", ["no column 'value'", "'values' is not known", "--column"]),
+    (
+        HEADER,
+        "task,method,repetition,step,values",
+        ["no column 'value'", "'values' is not known", "--column"],
+    ),
     (HEADER, "task,method,repetition,value,value", ["'value' are there twice"]),
     (HEADER, "name,algo,repetition,step,value", ["no column 'task'", "--task", "no column 'method'"]),
 ]
@@ -273,7 +285,10 @@ def test_all_problems_are_told_at_once_and_many_alike_are_counted(tmp_path):
     [
         ({"direction": ""}, "say --direction min or --direction max"),
         ({"direction": "up"}, "expected min or max, got 'up'"),
-        ({"direction": {"other": "min"}}, "something is said of the task 'other', and there is none; tasks: quad"),
+        (
+            {"direction": {"other": "min"}},
+            "something is said of the task 'other', and there is none; tasks: quad",
+        ),
         ({"best": 1.0, "reference": 0.5}, "expected a best value that is better than the reference"),
         ({"best": math.inf, "reference": 1.0}, "finite"),
         ({"baseline": "grid"}, "expected one of the methods random, tpe, got 'grid'"),
