@@ -45,6 +45,13 @@ COLUMNS: Final[Mapping[str, str]] = MappingProxyType(
 )
 """Columns of a file of rows, with their meaning. ``value`` is required, and what says task and method."""
 
+
+def as_markdown() -> str:
+    """Return the columns of a file of rows as a table of Markdown."""
+    rows = [f"| `{name}` | {meaning} |" for name, meaning in COLUMNS.items()]
+    return "\n".join(["| column | meaning |", "| --- | --- |", *rows])
+
+
 _ALIASES: Final = {"method": "searcher"}
 _PARAMETERS: Final = ("config.", "params_")
 _CLOSE = 0.84
