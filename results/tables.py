@@ -137,7 +137,7 @@ def read_tables(root: Path, name: str) -> SweepTables:
     )
 
 
-def export(tables: SweepTables, folder: Path) -> list[Path]:
+def export(tables: SweepTables, folder: str | Path) -> list[Path]:
     """Write the tables as Parquet files, and the provenance as JSON; `read_exported` reads them back.
 
     Returns:
@@ -146,6 +146,7 @@ def export(tables: SweepTables, folder: Path) -> list[Path]:
     Raises:
         WriteError: The folder cannot be written.
     """
+    folder = Path(folder)
     make_folder(folder)
     written = []
     for name in TABLES:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -43,15 +43,22 @@ _OWN = frozenset(
 
 
 def is_folder(folder: Path) -> bool:
-    """Whether there are results of a trial in a folder, however deep."""
-    return next(folder.rglob(f"*/{RESULTS}"), None) is not None
+    """Whether there is a trial with results or an error in a folder, however deep."""
+    return next(_trials_in(folder), None) is not None
+
+
+def _trials_in(folder: Path) -> Iterator[Path]:
+    for path in folder.rglob(f"*/{PARAMETERS}"):
+        if (path.parent / RESULTS).exists() or (path.parent / ERROR).exists():
+            yield path.parent
 
 
 def read_experiments(folder: Path, reading: Reading) -> Runs:
     """Read experiment folders: ``folder`` itself, or those in it.
 
     A trial is one evaluation, at its last reported iteration; iterations are epochs. Trials are in the order in which
-    they reported last. A trial with an error failed, whatever it had reported.
+    they reported last. A trial with an error failed, whatever it had reported; one that was still running counts with
+    what it had.
 
     Args:
         folder: One experiment, or a folder with some, however deep.
@@ -62,9 +69,7 @@ def read_experiments(folder: Path, reading: Reading) -> Runs:
         ForeignResultsError: An experiment cannot be used; every problem is named.
     """
     problems = Problems(str(folder))
-    experiments = named_folders(
-        folder, {path.parent.parent for path in folder.rglob(f"*/{RESULTS}")}, "experiment"
-    )
+    experiments = named_folders(folder, {path.parent for path in _trials_in(folder)}, "experiment")
     identities = Naming(reading, "experiment").of(list(experiments), problems)
     read = {
         name: [
@@ -75,6 +80,11 @@ def read_experiments(folder: Path, reading: Reading) -> Runs:
         for name in identities
     }
     problems.check()
+    begun = {
+        name: [trial for trial in trials if trial.results or trial.failed] for name, trials in read.items()
+    }
+    left_out = sum(map(len, read.values())) - sum(map(len, begun.values()))
+    read = begun
     metric = _metric(read, reading, problems)
     if reading.test:
         _check_key("test", reading.test, read, problems)
@@ -101,6 +111,8 @@ def read_experiments(folder: Path, reading: Reading) -> Runs:
             )
     torn = sum(trial.torn for trials in read.values() for trial in trials)
     notes = ["A trial counts as an evaluation with the last value that it reported; iterations are epochs."]
+    if left_out:
+        notes.append(f"Left out: {left_out} trials of {folder} that have reported nothing yet.")
     if torn:
         notes.append(f"The last line of {torn} result files was cut off, and is left out.")
     table = pd.DataFrame(curves) if curves else None
