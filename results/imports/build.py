@@ -67,6 +67,7 @@ def tables_of(name: str, parts: Sequence[Runs], said: Said) -> SweepTables:
     rows = rows.assign(number=_repetitions(rows, paired=said.paired))
     rows = rows.sort_values([*RUN, "step"], kind="stable", ignore_index=True)
     notes = [*dict.fromkeys(note for part in parts for note in part.notes), *_gaps(rows)]
+    notes += _counted(rows)
     rows = _with_costs(rows)
     budgets = _budgets(rows, said.budget)
     rows, cut = _within(rows, budgets, problems)
@@ -222,6 +223,16 @@ def _gaps(rows: pd.DataFrame) -> list[str]:
         f"Steps are missing in {len(gaps)} of {len(steps)} runs ({'; '.join(names)}{more}): evaluations are counted by "
         "what is there, so that these runs cost less than they did."
     ]
+
+
+def _counted(rows: pd.DataFrame) -> list[str]:
+    """Return the sentence on evaluations whose epochs are not known; nothing where all are."""
+    unknown = int((rows["epochs"] == 0).sum())
+    if not unknown:
+        return []
+    if unknown == len(rows):
+        return ["Epochs are not known: an evaluation counts one."]
+    return [f"Epochs are not known of {unknown} of {len(rows)} evaluations, which count one each."]
 
 
 def _with_costs(rows: pd.DataFrame) -> pd.DataFrame:

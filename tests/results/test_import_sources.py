@@ -187,6 +187,7 @@ def experiment(tmp_path):
     trial("f_1", [{"loss": 0.7, "timestamp": 110, "eval": {"test": 0.8}}])
     trial("f_2", [{"loss": 0.1, "timestamp": 130, "eval": {"test": 0.2}}], error=True)
     trial("f_3", [{"loss": float("nan"), "timestamp": 140}])
+    trial("f_4", [])  # that waits for its turn
     return folder
 
 
@@ -198,6 +199,7 @@ def test_experiments_are_read_trial_by_trial(experiment):
     assert tables.trials["seconds"].tolist() == [0.5, 1.5, 0.5, 0.5]
     assert tables.trials["test"].tolist()[:2] == [0.8, 0.6]
     assert json.loads(tables.trials["config"][0]) == {"lr": 0.1, "net/units": 8}
+    assert any("Left out: 1 trials" in note for note in tables.imported.notes)
     curve = tables.epochs[tables.epochs["step"] == 2]
     assert curve["loss"].tolist() == [0.9, 0.5]
     assert import_results(experiment, metric="loss", direction="min").studies["searcher"].tolist() == ["asha"]
@@ -234,26 +236,25 @@ def test_what_cannot_be_read_of_an_experiment_is_named(experiment, tmp_path):
         import_results(tmp_path / "empty", kind="raytune")
 
 
-def train(config):
-    from ray import tune
-
-    for epoch in range(2):
-        if config["x"] > 1 and epoch == 1:
-            raise ValueError("a bug of theirs")
-        tune.report({"loss": config["x"] + 1 / (epoch + 1)})
-
-
 @pytest.mark.ray
 @pytest.mark.slow
 def test_ray_tune_writes_what_is_read(tmp_path):
     import ray
     from ray import tune
 
+    def train(config):  # in here, so that it travels to workers that cannot import this file
+        from ray import tune
+
+        for epoch in range(2):
+            if config["x"] > 1 and epoch == int(config["x"]) - 2:
+                raise ValueError("a bug of theirs")
+            tune.report({"loss": config["x"] + 1 / (epoch + 1)})
+
     ray.init(num_cpus=1, include_dashboard=False, logging_level="ERROR")
     try:
         tune.Tuner(
             train,
-            param_space={"x": tune.grid_search([0.25, 2.0])},
+            param_space={"x": tune.grid_search([0.25, 2.0, 3.0])},
             run_config=tune.RunConfig(name="line-grid-0", storage_path=str(tmp_path), verbose=0),
         ).fit()
     finally:
@@ -262,9 +263,9 @@ def test_ray_tune_writes_what_is_read(tmp_path):
     tables = import_results(tmp_path, direction="min", metric="loss")
     assert tables.studies[["task", "searcher"]].to_numpy().tolist() == [["line", "grid"]]
     rows = tables.trials.set_index("config")
-    good, bad = rows.loc['{"x": 0.25}'], rows.loc['{"x": 2.0}']
-    assert good[["status", "value", "epochs"]].tolist() == ["ok", 0.75, 2]
-    assert bad[["status", "epochs"]].tolist() == ["crashed", 1]
+    assert rows.loc['{"x": 0.25}', ["status", "value", "epochs"]].tolist() == ["ok", 0.75, 2]
+    assert rows.loc['{"x": 2.0}', "status"] == "crashed"  # before it reported anything
+    assert rows.loc['{"x": 3.0}', ["status", "epochs"]].tolist() == ["crashed", 1]
     assert tables.epochs["loss"].notna().all()
 
 
