@@ -79,10 +79,6 @@ def read_projects(folder: Path, reading: Reading) -> Runs:
     notes = ["An evaluation's value is the score that Keras Tuner gave the trial: that of its best epoch."]
     if left_out:
         notes.append(f"Left out: {left_out} trials of {folder} that have not ended.")
-    if not any(row["epochs"] for row in rows):
-        notes.append(
-            "Keras Tuner keeps neither seconds nor epochs of trials: every evaluation counts one epoch."
-        )
     return Runs(frame(rows), str(folder), facts, pd.DataFrame(curves) if curves else None, tuple(notes))
 
 

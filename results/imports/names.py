@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -103,10 +104,12 @@ def _parts(pattern: str) -> list[str]:
     parts = [part for part in re.split(r"(\{[^{}]*\}|\*)", pattern) if part]
     fields = [part for part in parts if part.startswith("{")]
     unknown = [part for part in fields if part not in _FIELD]
-    if unknown or not fields or len(set(fields)) < len(fields):
+    free = [part in _FIELD or part == "*" for part in parts]
+    adjacent = any(first and second for first, second in itertools.pairwise(free))
+    if unknown or not fields or adjacent or len(set(fields)) < len(fields):
         raise ForeignResultsError(
-            f"--pattern: expected text with {{task}}, {{method}} and {{repetition}}, each at most once, and * for what "
-            f"does not matter, got {pattern!r}"
+            f"--pattern: expected {{task}}, {{method}} and {{repetition}}, each at most once, and * for what does not "
+            f"matter, with text between them, got {pattern!r}"
         )
     return parts
 

@@ -115,8 +115,12 @@ def test_studies_are_named_by_a_pattern_a_mapping_or_all_alike(database, tmp_pat
     ("said", "message"),
     [
         ({"pattern": "{task}/{method}"}, "study 'quad-random-0' does not fit the pattern '{task}/{method}'"),
-        ({"pattern": "{task}{method}-{repetition}"}, "fits in"),
-        ({"pattern": "{name}"}, "--pattern: expected text with {task}, {method} and {repetition}"),
+        (
+            {"pattern": "{task}-*", "method": "m"},
+            "fits in 2 ways the pattern '{task}-*': as {'task': 'quad', ",
+        ),
+        ({"pattern": "{task}{method}"}, "with text between them"),
+        ({"pattern": "{name}"}, "--pattern: expected {task}, {method} and {repetition}, each at most once"),
         ({"pattern": "{task}-{method}-*"}, "each step of a run must be there once"),
         (
             {"mapping": {"quad": ("a", "b", "0")}},
@@ -305,7 +309,7 @@ def test_keras_tuner_writes_what_is_read(tmp_path):
     assert first["value"] == pytest.approx(x + 0.25)  # the mean over its two executions
     assert first["test"] == pytest.approx(x + 1.5)
     assert tables.tasks.loc["quad", ["metric", "direction"]].tolist() == ["val_loss", "min"]
-    assert any("keeps neither seconds nor epochs" in note for note in tables.imported.notes)
+    assert "Epochs are not known: an evaluation counts one." in tables.imported.notes
 
 
 def trial_of(number, score, values, status="COMPLETED", step=1):

@@ -174,7 +174,8 @@ def test_test_values_are_used_only_where_every_success_has_one(tmp_path):
 
 
 def test_steps_may_begin_anywhere_and_gaps_are_said(tmp_path):
-    assert imported(tmp_path, f"{HEADER}\nt,a,0,0,1\nt,a,0,1,2\n").imported.notes == ()
+    text = f"{HEADER}\nt,a,0,0,1\nt,a,0,1,2\n"
+    assert imported(tmp_path, text).imported.notes == ("Epochs are not known: an evaluation counts one.",)
     tables = imported(tmp_path, f"{HEADER}\nt,a,0,1,1\nt,a,0,5,2\n")
     assert tables.trials["step"].tolist() == [1, 2]
     assert "Steps are missing in 1 of 1 runs" in tables.imported.notes[0]
