@@ -46,7 +46,7 @@ def read_source(path: Path) -> SweepTables:
         raise RecordError(f"{path} holds {len(names)} sweeps; give the folder of one of them: {choices}")
     raise RecordError(
         f"{path} holds no sweep: expected a results folder (with sweeps/ in it), the folder of one sweep in it, or "
-        "tables written by `derby export` or `derby publish`"
+        "tables written by `derby export`, `derby publish` or `derby import`"
     )
 
 

@@ -9,6 +9,7 @@ from harness.errors import RecordError, nearest
 from results.imports.sources import folder_of
 from results.layout import Layout, checked_name
 from results.merge import read_source
+from results.published import MANIFEST
 from results.tables import SweepTables, read_exported, read_tables
 
 PROVENANCE = "provenance.json"
@@ -48,7 +49,9 @@ def read(given: str, results: Path) -> tuple[SweepTables, Path]:
     """
     folder = found(given, results)
     if "/" in given or os.sep in given:
-        return read_source(folder), folder
+        tables = read_source(folder)
+        own = Layout(folder).sweep(tables.name) if (folder / "sweeps").is_dir() else folder
+        return tables, own
     if (folder / PROVENANCE).exists():
         return read_exported(folder), folder
     layout = Layout(results)
@@ -59,6 +62,24 @@ def read(given: str, results: Path) -> tuple[SweepTables, Path]:
             "the folder it was run into with --results"
         )
     return read_tables(results, given), folder
+
+
+def place_of(folder: Path, part: str, out: Path | None) -> Path:
+    """Return the folder that a report or an export is written to: ``out``, or that part of what was read.
+
+    Args:
+        folder: What `read` returned.
+        part: ``report`` or ``export``.
+        out: Where it shall go, if that is said.
+
+    Raises:
+        RecordError: It would be in a published folder, which does not change.
+    """
+    if out is None and os.path.lexists(folder / MANIFEST):
+        raise RecordError(
+            f"{folder} is published, and does not change: say with --out where the {part} is to go"
+        )
+    return folder / part if out is None else out
 
 
 def import_names(results: Path) -> list[str]:

@@ -30,10 +30,10 @@ def report(
     """Draw a sweep's figures and write its report page; also of an import, or of a folder."""
     from analysis.report.page import build
     from results.folders import replacing
-    from results.sources import read
+    from results.sources import place_of, read
 
     tables, folder = read(sweep_name(sweep), results)
-    target = out or folder / "report"
+    target = place_of(folder, "report", out)
     with replacing(target) as draft:
         page = build(tables, draft, processes=cores())
     say(f"report: {target.resolve() / page.name}")
@@ -46,11 +46,11 @@ def export(
 ) -> None:
     """Write a sweep's tables as Parquet."""
     from results.folders import replacing
-    from results.sources import read
+    from results.sources import place_of, read
     from results.tables import export as write
 
     tables, folder = read(sweep_name(sweep), results)
-    target = out or folder / "export"
+    target = place_of(folder, "export", out)
     with replacing(target) as draft:
         written = write(tables, draft)
     for path in written:

@@ -241,8 +241,11 @@ class _Table:
         for field, column in (("value", reading.metric), ("test", reading.test)):
             if column and field not in found and column in given:
                 found[field] = column
-            elif column and field == "test" and column not in given and column not in found.values():
-                self._problems.add(f"--test {column}: the file has no such column; {_nearest(column, given)}")
+            elif column and field not in found:
+                option = {"value": "metric"}.get(field, field)
+                self._problems.add(
+                    f"--{option} {column}: the file has no such column; {_nearest(column, given)}"
+                )
         self._used |= set(found.values())
         self._used |= {column for column in given if column.startswith(_PARAMETERS)}
         for field in ("task", "method", "value"):
@@ -414,7 +417,7 @@ def _nearest(name: str, valid: Sequence[str] | Mapping[str, object]) -> str:
 
 def _scalar(text: str) -> int | float | bool | str:
     """Return a parameter's value: a number or truth value where the text is one."""
-    if _WHOLE.fullmatch(text) and abs(int(text)) <= _MOST_WHOLE:
+    if len(text) < 20 and _WHOLE.fullmatch(text) and abs(int(text)) <= _MOST_WHOLE:
         return int(text)
     if _NUMBER.fullmatch(text) and math.isfinite(float(text)):
         return float(text)

@@ -117,6 +117,12 @@ def test_names_of_sweeps_and_imports_are_told_apart(tmp_path, run_sweep):
     both = derby("export", "runs", "--results", root)
     assert "a sweep and an import are called 'runs'" in both.stderr
     assert derby("export", root / "imported" / "runs", "--out", tmp_path / "x").returncode == 0
+    assert derby("export", f"{root}/").returncode == 0  # a results folder with one sweep
+    assert (root / "sweeps" / "runs" / "export" / "trials.parquet").exists()
+    (tmp_path / "x" / "manifest.json").write_text("{}")
+    published = derby("export", tmp_path / "x")
+    assert "is published, and does not change: say with --out where the export is to go" in published.stderr
+    assert not (tmp_path / "x" / "export").exists()
 
 
 def test_a_folder_of_something_else_is_left_as_it_is(tmp_path):

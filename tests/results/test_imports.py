@@ -107,6 +107,8 @@ def test_configurations_are_json_with_numbers_as_numbers(tmp_path):
     text = f"{HEADER},config.lr,params_units,config.act\nt,a,0,1,1,1e-3,16,relu\nt,a,0,2,2,0.001,,True\n"
     configs = [json.loads(text) for text in imported(tmp_path, text).trials["config"]]
     assert configs == [{"act": "relu", "lr": 0.001, "units": 16}, {"act": True, "lr": 0.001}]
+    digits = f"{HEADER},config.lr\nt,a,0,1,1,{'9' * 5000}\n"
+    assert json.loads(imported(tmp_path, digits).trials["config"][0]) == {"lr": "9" * 5000}
     whole = csv_of([{"task": "t", "method": "a", "value": 1, "config": '{"b": [1, 2], "a": null, "c": 0.5}'}])
     assert imported(tmp_path, whole).trials["config"].tolist() == ['{"b": "[1, 2]", "c": 0.5}']
 
@@ -296,6 +298,10 @@ def test_all_problems_are_told_at_once_and_many_alike_are_counted(tmp_path):
         ({"columns": {"value": "loss"}}, "--column value=loss: the file has no 'loss'"),
         ({"columns": {"colour": "value"}}, "there is no 'colour'"),
         ({"test": "nothing"}, "--test nothing: the file has no such column"),
+        (
+            {"columns": {"step": "value"}, "metric": "valu"},
+            "--metric valu: the file has no such column; did you mean",
+        ),
         ({"budget": Budget("cost", 3.0, 1.0)}, "expected a budget of evaluations or epochs"),
     ],
 )
