@@ -225,7 +225,9 @@ def mean_ranks(ranks: TaskRanks, measure: Measure) -> pd.DataFrame:
         Rows by searcher and cost: measure, searcher, cost, mean, low, high, repetitions.
     """
     frame = _estimate(ranks.searchers, ranks.steps, measure)
-    return frame.assign(repetitions=len(ranks.repetitions))
+    # Ends from ranks of runs that are not paired may lie beyond what a rank can be.
+    ends = {name: frame[name].clip(1, len(ranks.searchers)) for name in ("low", "high")}
+    return frame.assign(**ends, repetitions=len(ranks.repetitions))
 
 
 def same_costs(tasks: Sequence[TaskRanks]) -> bool:

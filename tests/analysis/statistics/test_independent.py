@@ -141,8 +141,25 @@ def test_the_number_of_a_run_plays_no_part(order):
         ranks = task_ranks(
             inputs.best, task_facts(tables, "t0"), blocks, "evaluations", "validation", paired=tables.paired
         )
-        means = mean_ranks(ranks, "validation").set_index("searcher")["mean"]
-        assert means.to_dict() == pytest.approx(first.final.ranks_on("t0"))
+        found = mean_ranks(ranks, "validation").set_index("searcher")
+        assert found["mean"].to_dict() == pytest.approx(first.final.ranks_on("t0"))
+
+
+def test_no_interval_of_a_rank_leaves_what_ranks_can_be():
+    rows = synthetic_sweeps.told_of({"a": lambda t, r: r / 9, "b": lambda t, r: (r + 2) / 9}, 1, 6)
+    tables = synthetic_sweeps.tables_of(rows, {"t0": TASK}, provenance={"imported": {"sources": ["x"]}})
+    ranks = task_ranks(
+        prepare(tables).best,
+        task_facts(tables, "t0"),
+        complete_blocks(tables, "t0"),
+        "evaluations",
+        "validation",
+        paired=tables.paired,
+    )
+    ends = mean_ranks(ranks, "validation")[["low", "high"]].to_numpy()
+    assert np.isfinite(ends).all()
+    assert (ends >= 1).all()
+    assert (ends <= 2).all()
 
 
 def test_paired_runs_are_compared_in_pairs_where_it_is_said():
