@@ -146,7 +146,7 @@ def test_the_number_of_a_run_plays_no_part(order):
 
 
 def test_no_interval_of_a_rank_leaves_what_ranks_can_be():
-    rows = synthetic_sweeps.told_of({"a": lambda t, r: r / 9, "b": lambda t, r: (r + 2) / 9}, 1, 6)
+    rows = synthetic_sweeps.told_of({"a": lambda t, r: r / 9, "b": lambda t, r: (r + 4) / 9}, 1, 6)
     tables = synthetic_sweeps.tables_of(rows, {"t0": TASK}, provenance={"imported": {"sources": ["x"]}})
     ranks = task_ranks(
         prepare(tables).best,
