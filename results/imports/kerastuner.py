@@ -13,7 +13,7 @@ import pandas as pd
 from harness.errors import nearest
 from results.imports.folders import named_folders
 from results.imports.names import Naming
-from results.imports.runs import Facts, Problems, Reading, Runs, frame
+from results.imports.runs import Facts, Problems, Reading, Runs, curve_column, frame
 from results.imports.table import config_json
 
 ORACLE, TRIAL = "oracle.json", "trial.json"
@@ -232,5 +232,5 @@ def _curve(trial: Mapping[str, Any], row: int, epochs: int) -> list[dict[str, An
     for metric in trial["metrics"]["metrics"]:
         for step, value in _observed(trial, metric).items():
             if 0 <= step < epochs:
-                by_epoch.setdefault(step + 1, {"row": row, "epoch": step + 1})[metric] = value
+                by_epoch.setdefault(step + 1, {"row": row, "epoch": step + 1})[curve_column(metric)] = value
     return [by_epoch[epoch] for epoch in sorted(by_epoch)]

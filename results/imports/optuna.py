@@ -13,7 +13,7 @@ import pandas as pd
 from harness.errors import RecordError, said
 from harness.machine import require_libraries
 from results.imports.names import Naming
-from results.imports.runs import Facts, Problems, Reading, Runs, frame
+from results.imports.runs import Facts, Problems, Reading, Runs, curve_column, frame
 from results.imports.table import config_json
 
 _SQLITE: Final = b"SQLite format 3\0"
@@ -194,7 +194,7 @@ def _epochs(trial: Any, first: int) -> int:
 def _curve(trial: Any, first: int, row: int, metric: str) -> list[dict[str, Any]]:
     shift = 1 if first == 0 else 0
     return [
-        {"row": row, "epoch": step + shift, metric: float(value)}
+        {"row": row, "epoch": step + shift, curve_column(metric): float(value)}
         for step, value in sorted(trial.intermediate_values.items())
         if step + shift > 0
     ]

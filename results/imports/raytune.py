@@ -13,7 +13,7 @@ import pandas as pd
 from harness.errors import nearest
 from results.imports.folders import named_folders
 from results.imports.names import Naming
-from results.imports.runs import Facts, Problems, Reading, Runs, frame
+from results.imports.runs import Facts, Problems, Reading, Runs, curve_column, frame
 from results.imports.table import config_json
 
 RESULTS, PARAMETERS, ERROR = "result.json", "params.json", "error.txt"
@@ -191,7 +191,7 @@ class _Trial:
                 "row": row,
                 "epoch": result["training_iteration"],
                 "seconds": number(result.get("time_this_iter_s")),
-                **{key: float(value) for key, value in result.items() if is_metric(key, value)},
+                **{curve_column(key): float(value) for key, value in result.items() if is_metric(key, value)},
             }
             for result in self.results
         ]

@@ -146,6 +146,14 @@ class Problems:
         )
 
 
+_TAKEN: Final = frozenset({"row", "study", "step", "epoch", "seconds", "part", "at", "order"})
+
+
+def curve_column(metric: str) -> str:
+    """Return the column of a metric in `Runs.curves`: its name, told apart from what has a meaning of its own there."""
+    return f"metric {metric}" if metric in _TAKEN else metric
+
+
 def frame(rows: Sequence[Mapping[str, object]]) -> pd.DataFrame:
     """Return rows as a table with the columns and types of `ROWS`."""
     return pd.DataFrame(list(rows), columns=list(ROWS)).astype(dict(ROWS))

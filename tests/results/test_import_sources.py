@@ -221,6 +221,18 @@ def test_iterations_that_were_repeated_after_a_restart_count_once(experiment):
     assert any("last line of 1 result files was cut off" in note for note in tables.imported.notes)
 
 
+def test_metrics_may_be_called_as_columns_are(experiment):
+    path = experiment / "f_1" / "result.json"
+    path.write_text(json.dumps({**RESULT, "loss": 0.7, "epoch": 7, "step": 8, "seconds": 9, "row": 1}) + "\n")
+    tables = import_results(experiment, metric="loss", direction="min")
+    row = tables.epochs[tables.epochs["metric epoch"].notna()].iloc[0]
+    assert row[
+        ["epoch", "metric epoch", "metric step", "seconds", "metric seconds", "metric row"]
+    ].tolist() == [
+        *(1, 7.0, 8.0, 0.5, 9.0, 1.0),
+    ]
+
+
 def test_what_cannot_be_read_of_an_experiment_is_named(experiment, tmp_path):
     def refused(**said):
         with pytest.raises(ForeignResultsError) as caught:
