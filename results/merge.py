@@ -161,6 +161,13 @@ def _refuse_differences(sources: Mapping[str, SweepTables]) -> None:
     problems: list[str] = []
     names = list(sources)
     for (a, one), (b, other) in itertools.combinations(sources.items(), 2):
+        if (one.imported is None) != (other.imported is None):
+            ours, theirs = (a, b) if one.imported is None else (b, a)
+            problems.append(
+                f"{theirs} was imported, so that nobody knows whether its tasks, data and budgets are those of {ours}; if "
+                f"you do, export {ours} and import its trials.parquet together with the source of {theirs}"
+            )
+            continue
         for name, tables, against in ((a, one, other), (b, other, one)):
             only = sorted(set(tables.tasks.index) - set(against.tasks.index))
             if only:

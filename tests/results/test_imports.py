@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 
@@ -210,6 +211,13 @@ def test_imports_of_the_same_protocol_merge_and_stay_independent(tmp_path):
     assert set(both.studies["searcher"]) == {"random", "tpe"}
     assert both.imported is not None
     assert not both.paired
+
+
+def test_an_import_is_not_compared_with_a_sweep_as_if_it_were_one(tmp_path):
+    there = imported(tmp_path, RUNS)
+    here = dataclasses.replace(there, provenance={})
+    with pytest.raises(RecordError, match=r"there was imported, .* import its trials.parquet together"):
+        merged({"here": here, "there": there})
 
 
 BAD = [
