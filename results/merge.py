@@ -164,8 +164,9 @@ def _refuse_differences(sources: Mapping[str, SweepTables]) -> None:
         if (one.imported is None) != (other.imported is None):
             ours, theirs = (a, b) if one.imported is None else (b, a)
             problems.append(
-                f"{theirs} was imported, so that it is not known whether its tasks, data and budgets are those of {ours}; "
-                f"if you know it, export {ours} and import its trials.parquet together with the source of {theirs}"
+                f"{theirs} was imported, so that it is not known whether its tasks, data and budgets are those of "
+                f"{ours}; if you know it, export {ours} and import its trials.parquet together with the source of "
+                f"{theirs}"
             )
             continue
         for name, tables, against in ((a, one, other), (b, other, one)):
