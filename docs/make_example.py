@@ -60,14 +60,14 @@ def main() -> None:
     first = next(iter(comparison.scores))
     within = [
         [
-            str(row["task"]),
             str(row["first"]),
-            f"{number(row['difference'], 2)} {interval(row['low'], row['high'], 2)}",
+            f"{number(row['difference'], 2)} {interval(row['low'], row['high'], 2)}".strip(),
             f"{row['wins']} / {row['ties']} / {row['losses']}",
             number(row["a"], 2),
             number(row["p_holm"], 2),
         ]
         for row in comparison.within.to_dict("records")
+        if row["task"] == first
     ]
     repetitions = tables.studies["repetition"].nunique()
     failed = failures_by_method(failures_of(tables))
@@ -93,7 +93,6 @@ def main() -> None:
         ),
         table(
             [
-                "task",
                 "method",
                 f"loss minus that of {comparison.control}",
                 "wins / ties / losses",
@@ -123,7 +122,7 @@ def main() -> None:
             f"Mean best validation and test value on {first} over {inputs.primary}",
         ),
         picture(
-            report, f"rank_all-tasks_{inputs.primary}", f"Mean rank over both tasks over {inputs.primary}"
+            report, f"rank_all-tasks_{inputs.primary}", f"Mean rank over all tasks over {inputs.primary}"
         ),
         "## What was tried",
         wrapped(

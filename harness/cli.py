@@ -6,7 +6,7 @@ Everything but the command line's own library is imported where it is used: ``de
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -23,7 +23,7 @@ from harness.commands import (
     watching,
 )
 from harness.commands.codes import NO_READER, NO_RECORD, UNUSABLE_INPUT
-from harness.errors import DerbyError, RecordError
+from harness.errors import DerbyError, RecordError, refusal
 from harness.output import OutputLostError, guard
 
 if TYPE_CHECKING:
@@ -33,13 +33,31 @@ app = typer.Typer(
     name="derby",
     help="Race hyperparameter-optimisation methods over real training tasks.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 
 
+def _say_version(asked: bool) -> None:
+    if not asked:
+        return
+    from harness.commands.terminal import say
+    from harness.provenance import version_in_words
+
+    say(version_in_words())
+    raise typer.Exit
+
+
 @app.callback()
-def _before_every_command(context: typer.Context) -> None:
+def _before_every_command(
+    context: typer.Context,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_say_version, is_eager=True, help="Say which version this is, and exit."
+        ),
+    ] = False,
+) -> None:
+    del version  # its callback has said it
     if context.invoked_subcommand != "run":  # which has a sweep file to ask
         declare()  # before anything loads numpy
 
@@ -56,6 +74,10 @@ def main() -> None:
     except DerbyError as error:
         print(f"derby: {error}", file=sys.stderr)  # noqa: T201 - the edge
         sys.exit(NO_RECORD if isinstance(error, RecordError) else UNUSABLE_INPUT)
+    except OSError as error:  # of a file that no room of the project asks for in words of its own
+        place = f"{error.filename}: " if error.filename is not None else ""
+        print(f"derby: {place}{refusal(error)}", file=sys.stderr)  # noqa: T201 - the edge
+        sys.exit(NO_RECORD)
     except OutputLostError as lost:
         if lost.closed:
             sys.exit(NO_READER)
@@ -68,7 +90,7 @@ _COMMANDS: Final[dict[str, Callable[..., None]]] = {
     "searchers": listings.searchers,
     "plan": running.plan,
     "profile": trying.profile,
-    "try": trying.try_task,
+    "try": trying.try_one,
     "run": running.run,
     "record": recordings.record,
     "certify": recordings.certify,

@@ -8,7 +8,6 @@ replays each unfinished study through a fresh searcher against its journal, and 
 
 from __future__ import annotations
 
-import time
 from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -34,10 +33,11 @@ from harness.history import cannot_take
 from harness.host import Step, Stepped
 from harness.keys import EvaluationKey
 from harness.machine import Description, InUse, Machine, versions
-from harness.progress import Best, Progress
+from harness.progress import Progress
 from harness.reevaluation import Reevaluation, reevaluations
 from harness.schedule import EpochTimes, next_to_begin, next_to_submit
 from harness.sweep import PlannedStudy, Sweep
+from harness.tally import Tally
 from harness.task import Inspection, Task, checked_data, data_digest, read_only
 from harness.trial import Curve, Evaluation, Proposal, Status, amount_in_words, in_unit, unit_in_words
 from results.logs import StudyLogs
@@ -68,6 +68,12 @@ class _Active:
     """Evaluations it has not been handed yet, by the number of their proposal."""
     proposals: dict[int, Proposal] = field(default_factory=dict)
     """Proposals that have not been told."""
+    costs: dict[int, float] = field(default_factory=dict)
+    """What an epoch of each of these costs."""
+    replayed: int = 0
+    """Evaluations that it has yet to be told again, since it was told them before."""
+    untold: frozenset[int] = frozenset()
+    """Of the proposals that it repeats, those that had not been told."""
     known: dict[int, Evaluation] = field(default_factory=dict)
     """What was on record of those that its host evaluated itself."""
     charged: Counter[int] = field(default_factory=Counter)
@@ -128,6 +134,7 @@ class Driver:
         self._sweep = sweep
         self._writer = writer
         self._progress = progress
+        self._tally = Tally(sweep, progress)
         self._tick = tick
         self._on_data = on_data
         self._on_mismatch = on_mismatch
@@ -201,9 +208,9 @@ class Driver:
         for plan in self._sweep.studies:
             record = read_study(self._writer.layout.study(plan.key.id))
             last = record.events[-1] if record.events else None
+            self._tally.found(plan, record.told, record.answered, ended=isinstance(last, Done))
             if isinstance(last, Done):
                 self._progress.complete += 1
-                self._progress.told_before += last.evaluations
                 self._note_short(plan, last)
                 self._progress.reevaluated_before += self._plan_again(plan, record)
             else:
@@ -267,6 +274,8 @@ class Driver:
         try:
             kind = registry.searcher(plan.key.searcher, plan.key.searcher_file)
             libraries = versions(["hpo-derby", "numpy", "scipy", *kind.libraries.values()]) | kind.origin()
+            if restart:
+                self._tally.restarted(plan, read_study(self._writer.layout.study(plan.key.id)).told)
             journal = self._writer.journal(plan.key, libraries, restart=restart)
             if task.cheap:
                 self._load_data(task, plan)
@@ -276,7 +285,14 @@ class Driver:
         except BaseException as error:  # noqa: BLE001 - the boundary: a bug fails its study, not the sweep
             self._fail_for(plan, journal, Bug.of(error))
             return
-        active = _Active(plan, task, journal, deaths, epochs_left=self._epochs(plan))
+        told = {event.number for event in journal.recorded if isinstance(event, Told)}
+        asked = {event.number for event in journal.recorded if isinstance(event, Asked)}
+        active = _Active(
+            *(plan, task, journal, deaths),
+            replayed=len(told),
+            untold=frozenset(asked - told),
+            epochs_left=self._epochs(plan),
+        )
         self._active[plan.key.id] = active
         budget = f"{amount_in_words(plan.key.budget.amount)} {self._unit(plan)}"
         self._log(
@@ -370,8 +386,9 @@ class Driver:
         match event:
             case Asked():
                 number, proposal = event.number, event.proposal
+                repeated = active.journal.replaying and number not in active.untold
                 active.journal.record(event)
-                active.proposals[number] = proposal
+                active.proposals[number], active.costs[number] = proposal, event.cost
                 progress.search_seconds += event.ask_seconds
                 if logged:
                     config = dict(proposal.config)
@@ -380,7 +397,7 @@ class Driver:
                     )
                 if number in stepped.recorded:
                     self._alive.add(plan.task)
-                    progress.reused += 1
+                    progress.reused += not repeated
                 elif number in stepped.evaluated:
                     self._take_own(active, event, stepped.evaluated[number])
                 elif not active.task.cheap:  # whose host evaluates it, or says why it could not
@@ -395,13 +412,19 @@ class Driver:
                 active.charged[proposal.trial] += event.epochs
                 active.epochs_left -= event.epochs
                 active.journal.record(event)
-                self._count(active, event)
+                cost = active.costs.pop(event.number)
+                progress.search_seconds += event.tell_seconds
+                if active.replayed:
+                    active.replayed -= 1  # it was counted when it was told first
+                else:
+                    self._tally.told(plan, event, cost)
                 if logged:
                     self._log(
                         plan, "told", f"trial {proposal.trial}: {event.status.value}, loss {event.loss:g}"
                     )
             case Done():
                 active.journal.record(event)
+                self._tally.ended(plan)
                 self._note_short(plan, event)
                 self._log(
                     plan, "done", f"{event.reason}: {event.evaluations} evaluations, {event.epochs} epochs"
@@ -455,6 +478,7 @@ class Driver:
         for planned in (self._planned, self._planned_cheap):
             for plan in [plan for plan in planned if plan.task == task]:
                 planned.remove(plan)
+                self._tally.ended(plan)
                 self._log(plan, "failed", f"not begun: {failures[0].message}")
                 self._progress.failed[plan.label] = failures[0].message
 
@@ -466,19 +490,8 @@ class Driver:
                 journal.fail(bug.message, bug.details)
             self._writer.close_journal(journal)
         self._log(plan, "failed", f"{bug.message}\n{bug.details}")
+        self._tally.ended(plan)
         self._progress.failed[plan.label] = bug.message
-
-    def _count(self, active: _Active, told: Told) -> None:
-        progress = self._progress
-        progress.told += 1
-        progress.paced_from = progress.paced_from or time.monotonic()
-        progress.search_seconds += told.tell_seconds
-        progress.statuses[told.status.value] += 1
-        if told.status is Status.OK and told.value is not None:
-            best = progress.best.get(active.plan.task)
-            if best is None or told.loss < best.loss:
-                metric = active.task.objective.metric
-                progress.best[active.plan.task] = Best(metric, told.value, told.loss, active.plan.searcher)
 
     # Evaluations.
 
@@ -663,7 +676,7 @@ class Driver:
 
     def _count_again(self, plan: PlannedStudy, again: Reevaluation, evaluation: Evaluation) -> None:
         self._progress.reevaluated += 1
-        self._progress.paced_from = self._progress.paced_from or time.monotonic()
+        self._progress.begin_pace()
         seed = f"seed {again.key.seed} ({again.number})"
         self._log(
             plan, "again", f"the winner, {dict(again.key.config)}, with {seed}: {evaluation.status.value}"

@@ -21,7 +21,7 @@ from typing import Final
 from filelock import FileLock
 
 from derby.rooms import ROOMS
-from harness.errors import SideError, SweepError
+from harness.errors import SideError, SweepError, refusal
 from harness.keys import digest
 from harness.machine import installed
 from harness.provenance import now
@@ -54,6 +54,15 @@ class Wish:
                 f"({', '.join(self.requirements)}): give one of them; packages are installed beside the running "
                 "environment"
             )
+
+
+def check_different(baseline: Wish, candidate: Wish) -> None:
+    """Raise `SweepError` where both sides of a gate are one environment."""
+    if baseline == candidate:
+        raise SweepError(
+            "baseline and candidate are the same environment; give one of them another, such as "
+            "--baseline-with 'optuna==4.6', --baseline old/bin/python or --baseline-revision HEAD~1"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,7 +258,7 @@ def _git(repository: Path, *arguments: str) -> str:
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - no shell
     except OSError as error:
-        raise SweepError(f"a revision was given, and git cannot be run: {error}") from error
+        raise SweepError(f"a revision was given, and git cannot be run: {refusal(error)}") from error
     if done.returncode:
         said = done.stderr.strip() or "there is no such revision"
         raise SweepError(f"{repository.absolute()}, {arguments[-1]}: {said}")

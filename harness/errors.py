@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+import errno
+import itertools
+from collections.abc import Iterable, Sequence
 
 
 class DerbyError(Exception):
@@ -78,11 +80,63 @@ class Interruption(KeyboardInterrupt):
 
 
 def nearest(name: str, valid: Iterable[str]) -> str:
-    """Return a hint that ends an error message: the nearest valid name, then all of them."""
+    """Return a hint that ends an error message: the nearest valid name, then all of them.
+
+    Of names about as near, the nearest is the one that begins like what was given.
+    """
     names = sorted(valid)
-    close = difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
-    hint = f"did you mean {close[0]!r}? " if close else ""
+    close = _closest(str(name), names)
+    hint = f"did you mean {close!r}? " if close is not None else ""
     return f"{hint}valid: {', '.join(names) if names else 'none'}"
+
+
+_SIMILAR = 0.5
+"""From which similarity on, 1 being equal, a name may be meant."""
+
+
+def _closest(name: str, names: Sequence[str]) -> str | None:
+    given = name.casefold()
+
+    def nearness(other: str) -> float:
+        folded = other.casefold()
+        alike = difflib.SequenceMatcher(None, folded, given).ratio()
+        begun = sum(itertools.accumulate(map(str.__eq__, folded, given), min))
+        whole = len(given) > 1 and given in folded  # a part of the name
+        return alike + begun / max(len(given), 1) if alike >= _SIMILAR or whole else 0.0
+
+    best = max(names, key=nearness, default="")
+    return best if best and nearness(best) else None
+
+
+_SYSTEM = {
+    errno.ENOENT: "there is no such file or folder",
+    errno.EISDIR: "it is a folder, and a file was expected",
+    errno.ENOTDIR: "a part of this path is a file, and a folder was expected",
+    errno.EEXIST: "there is something of that name already",
+    errno.EACCES: "there is no permission",
+    errno.EPERM: "there is no permission",
+    errno.EROFS: "the file system is read-only",
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the quota of disk space is used up",
+    errno.EFBIG: "the file would be too large",
+    errno.ENAMETOOLONG: "a name in this path is too long",
+    errno.ELOOP: "its links lead in a circle",
+    errno.EMFILE: "too many files are open",
+    errno.ENFILE: "too many files are open",
+    errno.ENOTEMPTY: "the folder is not empty",
+    errno.EXDEV: "it would have to move to another disk",
+    errno.EIO: "its disk reports an error",
+}
+"""What the operating system refuses by, in words; others as it says them."""
+
+
+def refusal(error: Exception) -> str:
+    """Return in words why the operating system refused something, without number and path; of others what they say."""
+    if not isinstance(error, OSError):
+        return said(error)
+    if error.errno in _SYSTEM:
+        return _SYSTEM[error.errno]
+    return error.strerror or said(error)
 
 
 MESSAGE_CHARACTERS = 10_000

@@ -8,7 +8,6 @@ evaluations elsewhere is given the files' contents, never their paths.
 from __future__ import annotations
 
 import ast
-import hashlib
 import importlib.util
 import inspect
 import linecache
@@ -23,8 +22,8 @@ from types import ModuleType
 from typing import Final, TypeVar
 
 from derby.rooms import ROOMS
-from harness.errors import DerbyError, Interruption, UnknownNameError, nearest, said
-from harness.keys import NAME
+from harness.errors import DerbyError, Interruption, UnknownNameError, nearest, refusal, said
+from harness.keys import NAME, text_digest
 from harness.searcher import Searcher
 from harness.task import Task
 
@@ -63,7 +62,7 @@ class Source:
     @property
     def origin(self) -> str:
         """The file's name and digest, by which it takes part in identities."""
-        return f"{Path(self.path).name} {hashlib.sha256(self.text.encode()).hexdigest()[:16]}"
+        return f"{Path(self.path).name} {text_digest(self.text)}"
 
 
 _sources: Final[dict[str, Source]] = {}
@@ -73,6 +72,11 @@ _modules: Final[dict[str, ModuleType]] = {}
 def sources() -> tuple[Source, ...]:
     """Return the files that this process has used."""
     return tuple(_sources.values())
+
+
+def source_named(origin: str) -> Source | None:
+    """Return the file of an origin; ``None`` where this process has used none of it."""
+    return _sources.get(origin)
 
 
 def origin_of(kind: type[Searcher]) -> str:
@@ -109,7 +113,7 @@ def read(path: Path) -> Source:
         raise DerbyError(f"{path} is not UTF-8: {said(error)}; save it as UTF-8") from error
     except OSError as error:
         raise DerbyError(
-            f"cannot read {path}: {said(error)}; a path is relative to the folder that derby runs in, {Path.cwd()}"
+            f"cannot read {path}: {refusal(error)}; a path is relative to the folder that derby runs in, {Path.cwd()}"
         ) from error
     if len(content) > MOST_BYTES:
         raise DerbyError(

@@ -32,7 +32,7 @@ from analysis.statistics.proposals import Proposals, compared
 from analysis.statistics.sequential import Decision, Plan, Verdict, decide, decide_cost
 from analysis.statistics.sides import SIDES, regret_curves, regret_differences, second_ratios
 from harness import document
-from harness.environments import Environment, Wish, made, rooms
+from harness.environments import Environment, Wish, check_different, made, rooms
 from harness.errors import SideError, SweepError
 from harness.keys import digest
 from harness.launch import InterruptedRunError
@@ -279,11 +279,7 @@ def prepared(
         SideError: One side cannot be tested.
         WriteError: The folder cannot be written.
     """
-    if baseline == candidate:
-        raise SweepError(
-            "baseline and candidate are the same environment; give one of them another, such as "
-            "--baseline-with 'optuna==4.6', --baseline old/bin/python or --baseline-revision HEAD~1"
-        )
+    check_different(baseline, candidate)
     results = results.absolute()
     cache = results / "environments"
     environments = {"baseline": made(baseline, cache), "candidate": made(candidate, cache)}

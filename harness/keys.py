@@ -28,6 +28,11 @@ def canonical_json(value: object) -> str:
     return _encode(value)
 
 
+def text_digest(text: str) -> str:
+    """Return the digest of a text, of 16 digits."""
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
 def digest(value: object) -> str:
     """Return the first 16 hex digits of the SHA-256 of a value's canonical JSON."""
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:16]

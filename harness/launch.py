@@ -207,11 +207,16 @@ def launch(
             notes.append(mirror.notes)
             stack.enter_context(mirror)  # before the record is read: it fetches what is missing here
         _print_notes(console, [_other_data(results, sweep)])  # now, not in the end: it may be a mistake
-        plan = sweep.as_plan()
+        plan, sources = sweep.as_plan(), sweep.sources
         about = msgspec.structs.replace(
-            about, compare=plan.compare, repetitions=plan.repetitions, found=found_of(results, plan)
+            about,
+            compare=plan.compare,
+            repetitions=plan.repetitions,
+            found=found_of(results, plan),
+            sources=list(sources),
         )
         _print_notes(console, [list(belated(results, plan, about))])
+        writer.write_sources(sweep.name, sources)
         writer.write_sweep(sweep.name, sweep.text, plan)
         writer.write_run(sweep.name, about)
         progress = Progress(

@@ -8,6 +8,8 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any, TextIO, TypeVar
 
+from harness.errors import refusal
+
 T = TypeVar("T")
 
 
@@ -19,7 +21,7 @@ class OutputLostError(BaseException):
     """
 
     def __init__(self, error: OSError) -> None:
-        super().__init__(f"cannot write standard output: {error.strerror}")
+        super().__init__(f"cannot write standard output: {refusal(error)}")
         self.closed = isinstance(error, BrokenPipeError)
 
 

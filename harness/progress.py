@@ -14,6 +14,8 @@ from harness.events import Count, Seconds
 
 RATE_SECONDS = 60.0
 """The rate shown is that of the last so many seconds."""
+ROUNDING = 1e-6
+"""Full evaluations that are none: what sums of many small shares may leave."""
 PACE_SECONDS = 300.0
 """The time left is reckoned from the last so many seconds: steadier than the rate shown."""
 
@@ -77,7 +79,7 @@ class Snapshot(msgspec.Struct, frozen=True):
 
 @dataclass(slots=True)
 class Best:
-    """The best validation value seen on a task in this run."""
+    """The best validation value seen on a task, before this run and in it."""
 
     metric: str
     value: float
@@ -96,9 +98,9 @@ class Pace:
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
-        self._samples: deque[tuple[float, int]] = deque()
+        self._samples: deque[tuple[float, float]] = deque()
 
-    def sample(self, now: float, count: int) -> None:
+    def sample(self, now: float, count: float) -> None:
         """Note what the count is, about once a second."""
         samples = self._samples
         if samples and now - samples[-1][0] < 1.0:
@@ -108,7 +110,7 @@ class Pace:
         while len(samples) > 1 and samples[1][0] <= now - self._seconds:
             samples.popleft()
 
-    def per_second(self, now: float, count: int) -> float:
+    def per_second(self, now: float, count: float) -> float:
         """Return the growth per second; 0.0 before the first sample."""
         if not self._samples:
             return 0.0
@@ -126,14 +128,16 @@ class Progress:
         complete: Studies that were done before this run.
         done: Studies done in this run.
         failed: Label and message of the studies that failed in this run.
-        told: Evaluations told in this run.
-        told_before: Evaluations of the studies that were done before.
+        told: Evaluations told in this run; what a resumed study repeats was told before.
+        told_before: Evaluations that were on record as told when it began.
+        left: Evaluations to come, in full ones: what the budgets of the studies that have not ended still pay for.
+        worked: By how many of them this run has lessened that.
         reevaluations: Re-evaluations of winners planned; fewer once studies have ended without a success.
         reevaluated: Re-evaluations that this run brought.
         reevaluated_before: Those that were on record when it began.
         unreevaluated: Label and message of the re-evaluations that a bug ended in this run.
         trained: Evaluations trained in this run.
-        reused: Evaluations taken from the record.
+        reused: Evaluations taken from the record, but for those that a resumed study repeats.
         merged: Evaluations that several studies waited for and one training gave.
         waiting: Evaluations queued for an evaluator now.
         retried: Evaluations run again because their evaluator or node was lost.
@@ -144,11 +148,13 @@ class Progress:
         followed: Labels of the studies whose searchers were told recorded trials, since their replay departed.
         short: What was spent, the budget, and the name of their unit, by label, of the studies that ended with budget
             left, now or before.
-        statuses: Evaluations told by status.
+        statuses: Evaluations told by status, before this run and in it.
         train_seconds: Seconds of the trainings of this run.
         search_seconds: Seconds of ask and tell in this run.
-        best: Best value by task label.
-        paced_from: When the first evaluation was told, or brought again: starting up says nothing about the pace.
+        best: Best value by task label, before this run and in it.
+        paced_from: When the first evaluation was told, or brought again: starting up says nothing about the pace. When
+            the first that this run trained was told, once one was: nor does what comes from the record meanwhile.
+        paced_at: What had been worked, and brought again, by then.
     """
 
     studies: int
@@ -158,6 +164,8 @@ class Progress:
     failed: dict[str, str] = field(default_factory=dict)
     told: int = 0
     told_before: int = 0
+    left: float = 0.0
+    worked: float = 0.0
     reevaluations: int = 0
     reevaluated: int = 0
     reevaluated_before: int = 0
@@ -179,6 +187,8 @@ class Progress:
     best: dict[str, Best] = field(default_factory=dict)
     started: float = field(default_factory=time.monotonic)
     paced_from: float | None = None
+    paced_at: float = 0.0
+    _training_paced: bool = field(default=False, init=False, repr=False)
     _rate: Pace = field(default_factory=lambda: Pace(RATE_SECONDS), init=False, repr=False)
     _pace: Pace = field(default_factory=lambda: Pace(PACE_SECONDS), init=False, repr=False)
 
@@ -203,21 +213,32 @@ class Progress:
         return self.told + self.reevaluated
 
     @property
+    def _work(self) -> float:
+        """The same in full evaluations, of which it is reckoned how many are left."""
+        return self.worked + self.reevaluated
+
+    def begin_pace(self) -> None:
+        """Reckon the time left from now on, where this is the first evaluation, or the first since one was trained."""
+        if self.paced_from is None or (self.trained and not self._training_paced):
+            self.paced_from, self.paced_at = time.monotonic(), self._work
+            self._training_paced = self.trained > 0
+
+    @property
     def remaining(self) -> float | None:
         """Expected seconds to the end at the pace of late; ``None`` where there is no pace or no end to see."""
-        left = max(self.evaluations - self.told - self.told_before, 0)
-        left += max(self.reevaluations - self.reevaluated - self.reevaluated_before, 0)
-        if self.paced_from is None or self._made < 2 or left <= 0:
+        left = max(self.left, 0.0) + max(self.reevaluations - self.reevaluated - self.reevaluated_before, 0)
+        done = self._work - self.paced_at
+        if self.paced_from is None or done <= 0 or left <= ROUNDING:
             return None
         now = time.monotonic()
         paced = now - self.paced_from
-        lately = self._pace.per_second(now, self._made) if paced > PACE_SECONDS else 0.0
-        return left / (lately or (self._made - 1) / max(paced, 1e-9))
+        lately = self._pace.per_second(now, self._work) if paced > PACE_SECONDS else 0.0
+        return left / (lately or done / max(paced, 1e-9))
 
     def sample(self, now: float) -> None:
         """Note how far it is, for the rate; cheap, and to be called often."""
         self._rate.sample(now, self._made)
-        self._pace.sample(now, self._made)
+        self._pace.sample(now, self._work)
 
     def snapshot(self) -> Snapshot:
         """Return all of it, with the time."""

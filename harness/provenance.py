@@ -15,7 +15,7 @@ import msgspec
 
 from harness.arithmetic import in_use
 from harness.events import Count, Seconds
-from harness.machine import installed, processor
+from harness.machine import PROJECT, installed, processor
 from harness.plan import Compare
 
 _Amount = Annotated[float, msgspec.Meta(ge=0)]
@@ -77,6 +77,8 @@ class Run(msgspec.Struct, frozen=True, omit_defaults=True):
         compare: What was to be compared, as the sweep file said when it began.
         repetitions: Repetitions planned when it began.
         found: What was on record of the sweep when it began.
+        sources: Origins of the users' files that its tasks and searchers come from: ``my_task.py`` and its digest. What
+            they hold is recorded beside it; see `results.layout.Layout.source`.
     """
 
     started: str
@@ -96,6 +98,7 @@ class Run(msgspec.Struct, frozen=True, omit_defaults=True):
     compare: Compare | None = None
     repetitions: Count = 0
     found: Found | None = None
+    sources: list[str] = []
 
 
 def provenance(executor: str) -> Run:
@@ -118,6 +121,13 @@ def provenance(executor: str) -> Run:
 def now() -> str:
     """Return the time as ISO 8601 in UTC, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def version_in_words() -> str:
+    """Return version and revision of the project, and the version of Python."""
+    known, changed, _ = revision().partition("-modified")
+    of = "" if known == "none" else f" (revision {known[:12]}{', with changes since' if changed else ''})"
+    return f"HPO Derby {installed().get(PROJECT, 'not installed')}{of}, Python {platform.python_version()}"
 
 
 def revision() -> str:

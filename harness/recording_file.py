@@ -17,7 +17,7 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 
-from harness.errors import DataError, SpaceError, WriteError
+from harness.errors import DataError, SpaceError, WriteError, refusal
 from harness.keys import TaskKey, canonical_json
 from harness.keys import digest as check_of
 from harness.recording import ABSENT, FORMAT, KEPT, About, Recording, space_of
@@ -72,7 +72,7 @@ def save(recording: Recording, path: Path) -> None:
         load(draft)  # what cannot be read back replaces nothing
         draft.replace(path)
     except (OSError, DataError) as error:
-        raise WriteError(f"cannot write {path}: {error}; make room or mend the folder") from error
+        raise WriteError(f"cannot write {path}: {refusal(error)}; make room or mend the folder") from error
     finally:
         with contextlib.suppress(OSError):
             draft.unlink(missing_ok=True)

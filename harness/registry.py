@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from harness import files
 from harness.errors import DerbyError, Interruption, UnknownNameError, nearest, said, typed
+from harness.experiment import Experiment
 from harness.keys import NAME
 from harness.searcher import Searcher
 from harness.task import Task
@@ -72,6 +73,19 @@ def named_searcher(text: str) -> type[Searcher]:
     return _unlike(files.member(reference, Searcher), searchers(), text)  # type: ignore[type-abstract]
 
 
+def is_searcher(text: str) -> bool:
+    """Tell whether a name, or ``my_search.py:MySearch``, means a searcher; a name that nothing has means none.
+
+    Raises:
+        DerbyError: Its file cannot be read or run.
+    """
+    reference = files.Reference.of(text)
+    if reference is None:
+        return text not in tasks() and text in {*searchers(), *searchers().faults}
+    found = vars(files.module_of(files.read(reference.path))).get(reference.member)
+    return inspect.isclass(found) and issubclass(found, Searcher)
+
+
 def named_task(text: str, options: Mapping[str, Any]) -> tuple[type[Task], dict[str, Any]]:
     """Return the task class that ``name`` or ``name/variant`` means, and its options, that one among them.
 
@@ -91,6 +105,23 @@ def named_task(text: str, options: Mapping[str, Any]) -> tuple[type[Task], dict[
     if slash and kind.slash in options:
         raise DerbyError(f"the {kind.slash} is given twice: in the name and in the options")
     return kind, {kind.slash: value, **options} if slash else dict(options)
+
+
+def report(name: str) -> list[tuple[type[Task], Experiment]]:
+    """Return the experiments of a report. Raises `UnknownNameError` where no task declares any of it."""
+    known = reports()
+    if name not in known:
+        raise UnknownNameError(f"no task declares experiments of report {name!r}; {nearest(name, known)}")
+    return known[name]
+
+
+def reports() -> dict[str, list[tuple[type[Task], Experiment]]]:
+    """Return the experiments of every report that a registered task declares some of."""
+    found: dict[str, list[tuple[type[Task], Experiment]]] = {}
+    for kind in tasks().values():
+        for experiment in kind.experiments:
+            found.setdefault(experiment.report, []).append((kind, experiment))
+    return dict(sorted(found.items()))
 
 
 def _named(kind: str, name: str, found: Found[T]) -> type[T]:

@@ -15,18 +15,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from analysis.reproduction.published import Line, line_of, selected
-from harness import document, registry
+from harness import registry
 from harness.display import duration
 from harness.driver import OnMismatch
 from harness.entries import Entry, Setting, joined, options_of, sweep_of, with_given
-from harness.errors import DerbyError, UnknownNameError, nearest, shown
-from harness.experiment import Experiment
+from harness.errors import DerbyError, UnknownNameError, nearest
 from harness.keys import derive_seed
 from harness.launch import Placement, launch
 from harness.looks import first_look, inspections_of, known_beforehand
 from harness.progress import Progress
 from harness.sweep import Sweep
-from harness.task import Inspection, Task
+from harness.task import Inspection
 from results.inspections import save_inspection
 from results.summary import expected_cost
 from results.tables import SweepTables, read_tables
@@ -79,33 +78,6 @@ class Reproduced:
     notes: tuple[str, ...]
 
 
-def reports() -> dict[str, list[tuple[type[Task], Experiment]]]:
-    """Return the experiments of every report that a registered task declares some of."""
-    found: dict[str, list[tuple[type[Task], Experiment]]] = {}
-    for kind in registry.tasks().values():
-        for experiment in kind.experiments:
-            found.setdefault(experiment.report, []).append((kind, experiment))
-    return dict(sorted(found.items()))
-
-
-def parse_options(given: Sequence[str]) -> dict[str, Any]:
-    """Read ``name=value`` texts, the values as in a sweep file.
-
-    Raises:
-        DerbyError: A text has no ``=``, or its value is not valid.
-    """
-    options = {}
-    for text in given:
-        name, equals, value = text.partition("=")
-        if not (name and equals):
-            raise DerbyError(f"--option {text}: expected NAME=VALUE, such as images=folder")
-        read = document.read(value)
-        for problem in read.problems:
-            raise DerbyError(f"--option {shown(text)}: {problem.message}")
-        options[name] = read.value
-    return options
-
-
 def prepare(report: str, setting: Setting, only: Sequence[str] = ()) -> Reproduction:
     """Collect and check a report's experiments.
 
@@ -119,10 +91,8 @@ def prepare(report: str, setting: Setting, only: Sequence[str] = ()) -> Reproduc
         SweepError: An experiment cannot be run: no such variant, a missing library, a wrong declaration.
         DerbyError: Two experiments share a label.
     """
-    known = reports()
-    if report not in known:
-        raise UnknownNameError(f"no task declares experiments of report {report!r}; {nearest(report, known)}")
-    labels = [experiment.label for _, experiment in known[report]]
+    known = registry.report(report)
+    labels = [experiment.label for _, experiment in known]
     twice = {label for label in labels if labels.count(label) > 1}
     if twice:
         raise DerbyError(f"report {report}: two experiments are called {min(twice)!r}; rename one of them")
@@ -131,13 +101,13 @@ def prepare(report: str, setting: Setting, only: Sequence[str] = ()) -> Reproduc
             raise UnknownNameError(f"report {report} has no experiment {label!r}; {nearest(label, labels)}")
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", f"reproduce-{report}-{setting.variant}")[:80]
     for option in setting.options:
-        valid = sorted({name for kind, _ in known[report] for name in kind.Options.model_fields})
+        valid = sorted({name for kind, _ in known for name in kind.Options.model_fields})
         if option not in valid or option == "variant":
             raise UnknownNameError(
                 f"no task of report {report} has an option {option!r} to set here; {nearest(option, valid)}"
             )
     entries = []
-    for kind, experiment in known[report]:
+    for kind, experiment in known:
         if only and experiment.label not in only:
             continue
         given = {name: v for name, v in setting.options.items() if name in kind.Options.model_fields}
@@ -178,7 +148,7 @@ def overview() -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     """Return the reports that can be reproduced, as the header and the rows of a table."""
     rows: list[tuple[str, ...]] = [
         (report, experiment.label, kind.name, ", ".join(f"{m} {f}" for m, f in experiment.published.items()))
-        for report, declared in reports().items()
+        for report, declared in registry.reports().items()
         for kind, experiment in declared
     ]
     return ("report", "experiment", "task", "published"), rows

@@ -13,7 +13,16 @@ from pydantic import BaseModel, ValidationError
 from harness import document, files, registry
 from harness.budgets import Budgeted, with_budget
 from harness.checks import check_task, folder_kept
-from harness.errors import DerbyError, Interruption, SweepError, UnknownNameError, nearest, said, shown
+from harness.errors import (
+    DerbyError,
+    Interruption,
+    SweepError,
+    UnknownNameError,
+    nearest,
+    refusal,
+    said,
+    shown,
+)
 from harness.keys import StudyKey, TaskKey, derive_seed
 from harness.options import Options
 from harness.plan import Compare, Plan, StudyPlan, TaskPlan, study_label
@@ -22,6 +31,7 @@ from harness.sweep_fields import (
     MOST_STUDIES,
     BudgetSpec,
     CompareSpec,
+    Content,
     SearcherSpec,
     SweepSpec,
     TaskSpec,
@@ -79,6 +89,14 @@ class Sweep:
     def name(self) -> str:
         """The sweep's name."""
         return self.spec.name
+
+    @property
+    def sources(self) -> dict[str, str]:
+        """What the users' files hold that its tasks and searchers come from, by their origin, in its order."""
+        origins = [study.key.task.package for study in self.studies]
+        origins += [study.key.searcher_file for study in self.studies]
+        found = {origin: files.source_named(origin) for origin in dict.fromkeys(origins)}
+        return {origin: source.text for origin, source in found.items() if source is not None}
 
     def as_plan(self) -> Plan:
         """Return what the record keeps: the studies, and what analysis needs of the tasks."""
@@ -159,7 +177,9 @@ def _loaded(path: Path) -> document.Document:
     try:
         return document.load(path)
     except OSError as error:
-        raise SweepError(f"cannot read sweep file {path}: {error}") from error
+        raise SweepError(
+            f"cannot read sweep file {path}: {refusal(error)}; a path is relative to the folder that derby runs in"
+        ) from error
 
 
 def _read(read: document.Document, origin: str) -> tuple[Any, _Problems, str]:
@@ -185,26 +205,38 @@ def _spec(value: Any, problems: _Problems) -> SweepSpec:
 
 
 def _checked(value: Any, problems: _Problems, text: str) -> Sweep:
-    spec = _spec(value, problems)
+    try:
+        spec = SweepSpec.model_validate(value)
+    except ValidationError as error:
+        problems.add_validation(error, (), SweepSpec)
+        _check(Content.readable(value), problems)  # what it names may be wrong, too
+        problems.raise_if_any()
+        raise  # unreachable: a validation error always holds a problem
     number = spec.repetitions * len(spec.tasks) * len(spec.searchers)
     if number > MOST_STUDIES:
         product = f"{spec.repetitions} × {len(spec.tasks)} × {len(spec.searchers)} studies"
         problems.add(("repetitions",), f"{product} are more than the {MOST_STUDIES} of a sweep")
-        problems.raise_if_any()
-    tasks = _tasks(spec, problems)
+    tasks, searchers, compare = _check(Content.of(spec), problems)
+    problems.raise_if_any()
+    studies = _studies(spec, tasks, searchers)
+    return Sweep(spec, text, {label: own.task for label, own in tasks.items()}, studies, compare)
+
+
+def _check(
+    content: Content, problems: _Problems
+) -> tuple[dict[str, Budgeted], list[_Method], Compare | None]:
+    """Return the tasks, searchers and comparison of a sweep, and add what is wrong with them."""
+    tasks = _tasks(content, problems)
     unsplit = [label for label, own in tasks.items() if not own.task.draws_splits]
-    if spec.splits == "repetition" and unsplit:
+    if content.splits == "repetition" and unsplit:
         named = ", ".join(map(repr, unsplit))
         problems.add(
             ("splits",),
             f"no training/validation split can be drawn of {'task' if len(unsplit) == 1 else 'tasks'} {named}; leave "
             "these out, or use splits: fixed",
         )
-    searchers = _searchers(spec, tasks, problems)
-    compare = _compare(spec, problems)
-    problems.raise_if_any()
-    studies = _studies(spec, tasks, searchers)
-    return Sweep(spec, text, {label: own.task for label, own in tasks.items()}, studies, compare)
+    searchers = _searchers(content, tasks, problems)
+    return tasks, searchers, _compare(content, problems)
 
 
 def _looks(label: str) -> str:
@@ -212,10 +244,10 @@ def _looks(label: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", label).split())
 
 
-def _tasks(spec: SweepSpec, problems: _Problems) -> dict[str, Budgeted]:
+def _tasks(content: Content, problems: _Problems) -> dict[str, Budgeted]:
     """Build the tasks by label with their budgets."""
     tasks: dict[str, Budgeted] = {}
-    for i, entry in enumerate(spec.tasks):
+    for i, entry in content.tasks:
         place: document.FieldPath = ("tasks", i)
         try:
             kind, options = registry.named_task(entry.name, entry.options)
@@ -230,8 +262,7 @@ def _tasks(spec: SweepSpec, problems: _Problems) -> dict[str, Budgeted]:
             if not document.is_whole(options):
                 continue
             task = kind(**options)
-            label = task.label
-            check_legible(label)
+            check_legible(label := task.label)
         except ValidationError as error:
             problems.add_validation(error, (*place, "options"), kind.Options)
             continue
@@ -247,7 +278,8 @@ def _tasks(spec: SweepSpec, problems: _Problems) -> dict[str, Budgeted]:
             kind.require_libraries()
             with folder_kept():
                 check_task(task)
-            budgeted = with_budget(task, entry.budget or spec.budget)
+            budget = entry.budget or content.budget
+            budgeted = None if budget is None else with_budget(task, budget)
         except Interruption:
             raise
         except DerbyError as error:
@@ -262,15 +294,16 @@ def _tasks(spec: SweepSpec, problems: _Problems) -> dict[str, Budgeted]:
                 place,
                 f"task {label!r} is listed twice; of two files that call a task so, one needs another `name`",
             )
-        tasks[label] = budgeted
+        if budgeted is not None:
+            tasks[label] = budgeted
     return tasks
 
 
-def _searchers(spec: SweepSpec, tasks: Mapping[str, Budgeted], problems: _Problems) -> list[_Method]:
+def _searchers(content: Content, tasks: Mapping[str, Budgeted], problems: _Problems) -> list[_Method]:
     """Return the searchers, refusing what cannot work."""
     usable: list[_Method] = []
     labels: set[str] = set()
-    for i, entry in enumerate(spec.searchers):
+    for i, entry in content.searchers:
         place: document.FieldPath = ("searchers", i)
         try:
             kind = registry.named_searcher(entry.name)
@@ -297,7 +330,7 @@ def _searchers(spec: SweepSpec, tasks: Mapping[str, Budgeted], problems: _Proble
             kind.require_libraries()
         except DerbyError as error:
             problems.add(place, str(error))
-        if spec.workers > 1 and not kind.parallel:
+        if content.workers > 1 and not kind.parallel:
             problems.add(place, f"searcher {label!r} proposes one at a time; it needs workers: 1")
         for task_label, own in tasks.items():
             for reason in _obstacles(kind, own, settings):
@@ -341,12 +374,12 @@ def _studies(
     ]
 
 
-def _compare(spec: SweepSpec, problems: _Problems) -> Compare | None:
+def _compare(content: Content, problems: _Problems) -> Compare | None:
     """Return what is to be compared, its labels in the order of the searchers."""
-    given = spec.compare
+    given = content.compare
     if given is None:
         return None
-    labels = [_label(entry) for entry in spec.searchers]
+    labels = [_label(entry) for _, entry in content.searchers]
     named: dict[document.FieldPath, str] = {
         ("compare", field, i): label
         for field in ("methods", "against")

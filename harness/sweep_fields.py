@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Final, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from harness import document
 from harness.arithmetic import Arithmetic
@@ -150,6 +152,72 @@ class SweepSpec(_Model):
     )
     tasks: list[TaskSpec] = Field(..., min_length=1, max_length=MOST_LISTED)
     searchers: list[SearcherSpec] = Field(..., min_length=1, max_length=MOST_LISTED)
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What of a sweep file can be checked against what there is: all of it, or what is readable of it.
+
+    Attributes:
+        tasks: Tasks, each with its place in the list.
+        searchers: Searchers, each with its place in the list.
+        budget: The budget; ``None`` where it is not readable.
+        workers: Virtual workers.
+        splits: What the file says of them.
+        compare: What is to be compared; ``None`` also where not all searchers are readable.
+    """
+
+    tasks: Sequence[tuple[int, TaskSpec]]
+    searchers: Sequence[tuple[int, SearcherSpec]]
+    budget: BudgetSpec | None
+    workers: int = 1
+    splits: str = "fixed"
+    compare: CompareSpec | None = None
+
+    @classmethod
+    def of(cls, spec: SweepSpec) -> Content:
+        """Return the content of a file whose fields are all valid."""
+        tasks, searchers = list(enumerate(spec.tasks)), list(enumerate(spec.searchers))
+        return cls(tasks, searchers, spec.budget, spec.workers, spec.splits, spec.compare)
+
+    @classmethod
+    def readable(cls, value: Any) -> Content:
+        """Return what is valid of a file that has wrong fields."""
+        fields = value if isinstance(value, Mapping) else {}
+        tasks, searchers = (
+            _entries(TaskSpec, fields.get("tasks")),
+            _entries(SearcherSpec, fields.get("searchers")),
+        )
+        workers, splits = fields.get("workers"), fields.get("splits")
+        listed = fields.get("searchers")
+        all_readable = isinstance(listed, list) and 0 < len(searchers) == len(listed)
+        return cls(
+            tasks,
+            searchers,
+            _valid(BudgetSpec, fields.get("budget")),
+            workers if type(workers) is int else 1,
+            splits if isinstance(splits, str) else "fixed",
+            _valid(CompareSpec, fields.get("compare")) if all_readable else None,
+        )
+
+
+_Entry = TypeVar("_Entry", bound=BaseModel)
+
+
+def _valid(model: type[_Entry], value: Any) -> _Entry | None:
+    """Return what a value says; ``None`` where it is not valid, which has been said."""
+    try:
+        return model.model_validate(value)
+    except ValidationError:
+        return None
+
+
+def _entries(model: type[_Entry], value: Any) -> list[tuple[int, _Entry]]:
+    """Return the valid entries of a list, each with its place."""
+    if not isinstance(value, list) or len(value) > MOST_LISTED:
+        return []
+    read = ((i, _valid(model, entry)) for i, entry in enumerate(value))
+    return [(i, entry) for i, entry in read if entry is not None]
 
 
 def check_legible(label: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from harness.errors import RecordError
+from harness.errors import RecordError, refusal
 from harness.keys import digest
 from harness.machine import Description
 from harness.progress import Snapshot
@@ -103,7 +103,7 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         return _json_in(path)
     except FileNotFoundError as error:
-        raise RecordError(f"cannot read {path}: {error.strerror}") from error
+        raise RecordError(f"cannot read {path}: {refusal(error)}") from error
 
 
 def read_text(path: Path) -> str:

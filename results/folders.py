@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from harness.errors import RecordError, WriteError
+from harness.errors import RecordError, WriteError, refusal
 from results.layout import make_folder, write_atomically
 
 CONTENTS = ".derby-contents.json"
@@ -87,8 +87,8 @@ def draft_of(target: Path) -> Iterator[Path]:
         _swap(draft, target, aside)
     except OSError as error:
         raise WriteError(
-            f"cannot write {target}: {error}; what was there stands. Make room, or choose another folder (one in a "
-            "mounted volume, not the volume itself)"
+            f"cannot write {target}: {refusal(error)}; what was there stands. Make room, or choose another folder (one "
+            "in a mounted volume, not the volume itself)"
         ) from error
     finally:
         shutil.rmtree(draft, ignore_errors=True)
@@ -117,7 +117,7 @@ def _check_place(target: Path) -> None:
     try:
         here = Path.cwd()
     except OSError as error:
-        raise RecordError(f"the folder you are in is gone: {error.strerror}; go elsewhere") from error
+        raise RecordError(f"the folder you are in is gone: {refusal(error)}; go elsewhere") from error
     if target.resolve() in (here, *here.parents):
         raise RecordError(
             f"{target.resolve()} holds the folder you are in, and cannot be replaced from here; "
@@ -210,9 +210,17 @@ def _left(target: Path) -> Iterator[tuple[Path, str]]:
 
 def remove_file_drafts(root: Path) -> None:
     """Delete the drafts of files that killed processes left in a results folder; its driver's lock is to be held."""
-    for pattern in ("sweeps/*", "sweeps/*/runs", "machines", "studies", "evaluations/*", "inspections/*"):
+    for pattern in (
+        "sweeps/*",
+        "sweeps/*/runs",
+        "sweeps/*/sources",
+        "machines",
+        "studies",
+        "evaluations/*",
+        "inspections/*",
+    ):
         for path in root.glob(f"{pattern}/.*"):
-            match = re.fullmatch(r"\..+\.(?:json|jsonl|yaml|npz)\.(\d+)", path.name)
+            match = re.fullmatch(r"\..+\.(?:json|jsonl|yaml|npz|py)\.(\d+)", path.name)
             if match and path.is_file() and not _is_another(int(match[1])):
                 path.unlink(missing_ok=True)
 

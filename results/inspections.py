@@ -11,7 +11,7 @@ from typing import Final
 
 import numpy as np
 
-from harness.errors import WriteError
+from harness.errors import WriteError, refusal
 from harness.keys import EvaluationKey
 from harness.task import Inspection
 from harness.trial import ConfusionMatrix
@@ -67,7 +67,7 @@ def save_inspection(root: Path, key: EvaluationKey, epochs: int, inspection: Ins
         draft.replace(path)
     except OSError as error:
         draft.unlink(missing_ok=True)
-        raise WriteError(f"cannot write {path}: {error.strerror}; make room or mend the folder") from error
+        raise WriteError(f"cannot write {path}: {refusal(error)}; make room or mend the folder") from error
 
 
 def load_inspection(root: Path, key: EvaluationKey, epochs: int) -> Inspection | None:

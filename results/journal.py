@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
-from harness.errors import RecordError, WriteError
+from harness.errors import RecordError, WriteError, refusal
 
 _CHECK = b',"check":"%08x"}\n'
 _END = len(_CHECK % 0)
@@ -131,8 +131,7 @@ def files_in(folder: Path, pattern: str) -> list[Path]:
 
 
 def _unreadable(path: Path, error: OSError | ValueError) -> RecordError:
-    said = getattr(error, "strerror", None) or error
-    return RecordError(f"cannot read {path}: {said}; check what it is and its permissions")
+    return RecordError(f"cannot read {path}: {refusal(error)}; check what it is and its permissions")
 
 
 def torn_tail(path: Path) -> int:
@@ -229,7 +228,7 @@ class Appender:
             try:
                 os.fsync(self._file)
             except OSError as error:
-                raise WriteError(f"cannot sync {self.path} to disk: {error.strerror}") from error
+                raise WriteError(f"cannot sync {self.path} to disk: {refusal(error)}") from error
             self._dirty = False
 
     def close(self) -> None:
@@ -253,7 +252,7 @@ class Appender:
 
     def _failed(self, error: OSError) -> WriteError:
         return WriteError(
-            f"cannot write {self.path}: {error.strerror}. Everything recorded so far is safe; "
+            f"cannot write {self.path}: {refusal(error)}. Everything recorded so far is safe; "
             "make room or mend the folder, then run the same command again to go on"
         )
 

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.errors import RecordError, WriteError, nearest
+from harness.errors import RecordError, WriteError, nearest, refusal
 from harness.keys import NAME
 from harness.plan import Plan
 from harness.provenance import Run
@@ -27,11 +27,13 @@ class Layout:
         sweeps/<name>/sweep.yaml        the sweep file as run
         sweeps/<name>/plan.json         its studies, labels and what analysis needs of its tasks
         sweeps/<name>/runs/<run>.json   provenance of each run
+        sweeps/<name>/sources/<file>-<digest>.py  the users' files that its tasks and searchers came from
         sweeps/<name>/progress.json     how far its running driver last said to be; not part of the record
         sweeps/<name>/logs/<label>-<id>.log  what happened in a study, for people; not part of the record
         studies/<id>.jsonl              a study's events
         evaluations/<task>/<run>.jsonl  the evaluations a run trained, by key, shared by all studies
         machines/<id>.json              what numbers of a training depend on besides their key
+        imported/<name>/                tables of what was run elsewhere; not part of the record
         inspections/<task>/<id>-<n>.npz  networks looked into after n epochs, for pictures; not part of the record
         driver.lock, driver.json        who is writing
 
@@ -43,6 +45,10 @@ class Layout:
     def sweep(self, name: str) -> Path:
         """Folder of a sweep."""
         return self.root / "sweeps" / checked_name("sweep", name)
+
+    def source(self, name: str, origin: str) -> Path:
+        """A user's file that a sweep's tasks or searchers came from, by its `harness.files.Source.origin`."""
+        return self.sweep(name) / "sources" / source_name(origin)
 
     def progress(self, name: str) -> Path:
         """Heartbeat of a sweep's driver; says nothing once that driver is gone."""
@@ -71,6 +77,15 @@ class Layout:
     def inspection(self, task: str, evaluation_id: str, epochs: int) -> Path:
         """What was seen inside a network after so many epochs; can be made anew."""
         return self.root / "inspections" / checked_name("task", task) / f"{evaluation_id}-{epochs}.npz"
+
+    def imported(self, name: str) -> Path:
+        """Folder with the tables of an import; no part of the record."""
+        return self.root / "imported" / checked_name("import", name)
+
+    def import_names(self) -> list[str]:
+        """Names of the imports. Raises `RecordError` where the folder cannot be read."""
+        folders = files_in(self.root / "imported", "*")
+        return [folder.name for folder in folders if os.path.lexists(folder / "provenance.json")]
 
     def sweep_names(self) -> list[str]:
         """Names of the recorded sweeps. Raises `RecordError` where the folder cannot be read."""
@@ -103,6 +118,16 @@ class Layout:
         return runs
 
 
+def source_name(origin: str) -> str:
+    """Return what the copy of a user's file is called: its own name and its digest, or raise `RecordError`."""
+    found = re.fullmatch(rf"({NAME}) ([0-9a-f]{{16}})", origin)
+    if found is None or not found[1].endswith(".py"):
+        raise RecordError(
+            f"expected the name and the digest of a file, such as my_task.py and 16 digits, got {origin!r}"
+        )
+    return f"{found[1].removesuffix('.py')}-{found[2]}.py"
+
+
 def checked_name(kind: str, name: str) -> str:
     """Return a name that is safe as a file name, or raise `RecordError`."""
     if not re.fullmatch(NAME, name):
@@ -118,7 +143,7 @@ def make_folder(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise WriteError(f"cannot make folder {path}: {error.strerror}; mend it or use --results") from error
+        raise WriteError(f"cannot make folder {path}: {refusal(error)}; mend it or use --results") from error
 
 
 def write_atomically(path: Path, text: str, *, durable: bool = True) -> None:
@@ -143,4 +168,4 @@ def write_atomically(path: Path, text: str, *, durable: bool = True) -> None:
         draft.replace(path)
     except OSError as error:
         draft.unlink(missing_ok=True)
-        raise WriteError(f"cannot write {path}: {error.strerror}; make room or mend the folder") from error
+        raise WriteError(f"cannot write {path}: {refusal(error)}; make room or mend the folder") from error

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from harness.errors import WriteError
+from harness.errors import WriteError, refusal
 from results.journal import append_whole
 from results.layout import make_folder
 
@@ -99,6 +99,6 @@ def _append(path: Path, data: bytes) -> None:
             os.close(file)
     except OSError as error:
         raise WriteError(
-            f"cannot write the log {path}: {error.strerror}. Everything recorded so far is safe; "
+            f"cannot write the log {path}: {refusal(error)}. Everything recorded so far is safe; "
             "make room or mend the folder, then run the same command again to go on"
         ) from error

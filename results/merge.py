@@ -5,17 +5,15 @@ from __future__ import annotations
 import functools
 import itertools
 import json
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from harness.errors import RecordError
-from results.folders import settle
 from results.imports.origin import combined
-from results.layout import Layout
+from results.sources import Source, source_of
 from results.tables import SweepTables, read_exported, read_tables
 
 _STATES = ("done", "running", "failed", "missing")
@@ -31,49 +29,14 @@ def read_source(path: Path) -> SweepTables:
     Raises:
         RecordError: It is none of these, holds several sweeps, or is damaged.
     """
-    if not os.path.lexists(path):
-        settle(path)
-    if os.path.lexists(path / "provenance.json"):
-        return read_exported(path)
-    folder = _resolved(path)
-    if os.path.lexists(path / "plan.json") and folder.parent.name == "sweeps":
-        return read_tables(folder.parent.parent, folder.name)
-    names = Layout(path).sweep_names()
-    if len(names) == 1:
-        return read_tables(path, names[0])
-    if names:
-        choices = ", ".join(str(path / "sweeps" / name) for name in names)
-        raise RecordError(f"{path} holds {len(names)} sweeps; give the folder of one of them: {choices}")
-    raise RecordError(
-        f"{path} holds no sweep: expected a results folder (with sweeps/ in it), the folder of one sweep in it, or "
-        "tables written by `derby export`, `derby publish` or `derby import`"
-    )
+    return read(source_of(path))
 
 
-def _resolved(path: Path) -> Path:
-    try:
-        return path.resolve()
-    except (OSError, RuntimeError) as error:  # a link that leads to itself is a RuntimeError
-        raise RecordError(f"cannot read {path}: {error}; give another folder") from error
-
-
-def source_names(paths: Sequence[Path]) -> list[str]:
-    """Return a short, different name for each folder: its own, with as many parents as it takes.
-
-    Raises:
-        RecordError: A folder is given twice, or is a link that leads nowhere.
-    """
-    resolved = [_resolved(path) for path in paths]
-    # A sweep's folder is named after its results folder, which is what differs.
-    parts = [p.parts[:-2] if p.parent.name == "sweeps" else p.parts for p in resolved]
-    if len(set(resolved)) < len(resolved):
-        twice = next(path for path in resolved if resolved.count(path) > 1)
-        raise RecordError(f"{twice} is given twice; give each folder once")
-    for depth in range(1, max(len(part) for part in parts) + 1):
-        names = ["/".join(part[-depth:]) for part in parts]
-        if len(set(names)) == len(names):
-            return names
-    return [f"{'/'.join(part[-1:])}:{path.name}" for part, path in zip(parts, resolved, strict=True)]
+def read(source: Source) -> SweepTables:
+    """Read the tables of what `results.sources` found. Raises `RecordError` where they are damaged."""
+    if source.sweep is None:
+        return read_exported(source.folder)
+    return read_tables(source.folder, source.sweep)
 
 
 def merged(sources: Mapping[str, SweepTables]) -> SweepTables:
@@ -294,6 +257,9 @@ def _provenance(sources: Mapping[str, SweepTables], notes: list[str], labels: se
         for machine in value.get("machines") or []:
             machines.setdefault(json.dumps(machine, sort_keys=True), machine)
     return {
+        "sources": {
+            origin: text for value in about.values() for origin, text in (value.get("sources") or {}).items()
+        },
         "sweep": "\n".join(f"# {name}\n{value.get('sweep', '')}" for name, value in about.items()),
         "revision": {name: value.get("revision", "none") for name, value in about.items()},
         "versions": versions,

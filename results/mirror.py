@@ -21,7 +21,7 @@ from typing import IO, Self
 import pyarrow as pa
 from pyarrow import fs
 
-from harness.errors import RecordError
+from harness.errors import RecordError, refusal
 from harness.keys import NAME
 from results.journal import whole_lines
 from results.layout import make_folder
@@ -30,14 +30,17 @@ ROOMS = {
     "machines": ("*.json",),
     "evaluations": ("*/*.jsonl",),
     "studies": ("*",),
-    "sweeps": ("*/sweep.yaml", "*/plan.json", "*/runs/*.json"),
+    "sweeps": ("*/sources/*.py", "*/sweep.yaml", "*/plan.json", "*/runs/*.json"),
 }
 """What is copied, in the order in which it is: an evaluation names its machine, a study its evaluations, and the
 end of a run all of its studies."""
 
+SOURCE = r"[A-Za-z0-9][A-Za-z0-9._-]{0,78}-[0-9a-f]{16}\.py"
+"""Name of the copy of a user's file; see `results.layout.source_name`."""
+
 _RECORDED = re.compile(
     rf"machines/{NAME}\.json|evaluations/{NAME}/{NAME}\.jsonl|studies/{NAME}(\.jsonl|\.set-aside-{NAME})"
-    rf"|sweeps/{NAME}/(sweep\.yaml|plan\.json|runs/{NAME}\.json)"
+    rf"|sweeps/{NAME}/(sources/{SOURCE}|sweep\.yaml|plan\.json|runs/{NAME}\.json)"
 )
 """Nothing else is read from a copy or written to one: no draft, no lock, and no name that leaves the folder."""
 
@@ -395,7 +398,7 @@ class _Place:
 
     def words(self, error: BaseException, name: str = "") -> str:
         """Return an error in a line, without the keys of a URI."""
-        text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        text = refusal(error) if isinstance(error, OSError) and error.strerror else str(error)
         line = next(iter(text.replace(self._uri, self.shown).splitlines()), "") or type(error).__name__
         return f"{name}: {line[:300]}" if name else line[:300]
 

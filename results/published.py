@@ -5,24 +5,22 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from harness.arithmetic import in_use
-from harness.errors import RecordError, nearest
+from harness.errors import RecordError, shown
 from harness.machine import versions
 from results.agreement import disagreement
-from results.documents import read_json
-from results.folders import draft_of, settle
-from results.layout import checked_name, write_atomically
+from results.folders import draft_of
+from results.layout import source_name, write_atomically
+from results.publications import FORMAT, MANIFEST, folder_of, free_folder, manifest_of
 from results.reevaluations import MISSING
 from results.tables import SweepTables, export, read_exported
 
-MANIFEST = "manifest.json"
-FORMAT = 3
 DRAWN = ("figures", "tables")
 """Folders whose files are drawn from the Parquet tables, and drawn again to verify them."""
 
@@ -53,19 +51,7 @@ def publish(tables: SweepTables, root: Path, name: str, draw: Draw, *, replace: 
             folder, or the sweep is not finished.
         WriteError: It cannot be written; what was there before stands.
     """
-    target = folder_of(root, name)
-    settle(target)
-    if target.exists():
-        if not replace:
-            raise RecordError(
-                f"{target} exists already; published results do not change: choose another name with --as, or say "
-                "--replace"
-            )
-        if not _has_manifest(target):
-            raise RecordError(
-                f"{target} carries no {MANIFEST} of derby's, so it is nothing published, and is left as it is: choose "
-                "another name with --as, or another folder with --published"
-            )
+    target = free_folder(root, name, replace=replace)
     unfinished = tables.studies[tables.studies["state"] != "done"]
     if not unfinished.empty:
         counts = ", ".join(f"{count} {state}" for state, count in unfinished["state"].value_counts().items())
@@ -82,6 +68,8 @@ def publish(tables: SweepTables, root: Path, name: str, draw: Draw, *, replace: 
     with draft_of(target) as draft:
         export(tables, draft)
         (draft / "sweep.yaml").write_text(str(tables.provenance.get("sweep", "")), encoding="utf-8")
+        for origin, text in (tables.provenance.get("sources") or {}).items():
+            write_atomically(draft / "sources" / source_name(origin), text)
         # From the tables as they are read back, which is all that verifying has.
         draw(read_exported(draft), draft)
         manifest = {
@@ -102,14 +90,23 @@ class Verification:
     """What came of checking a published folder.
 
     Attributes:
-        problems: What differs, in words; none where the publication is true.
+        changed: Files that are others than the manifest says, in words; none where the publication is as it was.
+        redrawn: Files that are drawn otherwise from its tables than they were, in words; none where it is true.
+        since: What may be why these are, a sentence without its stop; empty where that is known.
         rounded: Files drawn again whose bytes differ, and whose numbers and pixels are equal to rounding.
         largest: The largest difference of their numbers, relative to the larger.
     """
 
-    problems: Sequence[str] = ()
-    rounded: Sequence[str] = ()
+    changed: tuple[str, ...] = ()
+    redrawn: tuple[str, ...] = ()
+    since: str = ""
+    rounded: tuple[str, ...] = ()
     largest: float = 0.0
+
+    @property
+    def true(self) -> bool:
+        """Whether it is as it was published, and drawn the same but for rounding."""
+        return not self.changed and not self.redrawn
 
 
 def verify(root: Path, name: str, draw: Draw) -> Verification:
@@ -127,79 +124,75 @@ def verify(root: Path, name: str, draw: Draw) -> Verification:
     Raises:
         RecordError: There is no such folder, or it has no usable manifest or tables.
     """
-    folder = folder_of(root, name)
-    settle(folder)
-    if not folder.is_dir():
-        published = [path.name for path in root.glob("[!.]*") if (path / MANIFEST).exists()]
-        raise RecordError(f"nothing published as {name!r} in {root}; {nearest(name, published)}")
-    manifest = read_json(folder / MANIFEST)
-    recorded = manifest.get("files")
-    if manifest.get("format") != FORMAT or not isinstance(recorded, dict):
-        raise RecordError(
-            f"{folder / MANIFEST}: expected a manifest of format {FORMAT} with files, got format "
-            f"{manifest.get('format')!r}; it was written by another version of the project"
-        )
+    manifest, folder = manifest_of(root, name), folder_of(root, name)
+    recorded = manifest["files"]
     found = _digests(folder)
-    problems = _changes(recorded, found, "in the manifest", "in the folder")
+    changes = _changes(recorded, found)
     kept = {path for path in found if _is_drawn(path)}
     rounded, largest = [], 0.0
     with tempfile.TemporaryDirectory() as scratch:
         draw(read_exported(folder), Path(scratch))
         drawn = {path for path in _digests(Path(scratch)) if _is_drawn(path)}
-        redrawn = [
-            f"{path}: only {'published' if path in kept else 'drawn again'}" for path in sorted(kept ^ drawn)
-        ]
+        redrawn = {
+            path: "is published, and not drawn from the tables"
+            if path in kept
+            else "is drawn from the tables, and was not published"
+            for path in sorted(kept ^ drawn)
+        }
         for path in sorted(kept & drawn):
             apart = disagreement(folder / path, Path(scratch) / path)
             if isinstance(apart, str):
-                redrawn.append(f"{path}: drawn again from the tables, {apart}")
+                redrawn[path] = f"is drawn otherwise from the tables: {apart}"
             elif (folder / path).read_bytes() != (Path(scratch) / path).read_bytes():
                 rounded.append(path)
                 largest = max(largest, apart)
-    if redrawn:
-        redrawn.append(_since(manifest))
-    return Verification([*problems, *redrawn], rounded, largest)
+    # What became of a file since, or of the tables, is reason enough.
+    redrawn = {path: words for path, words in redrawn.items() if path not in changes}
+    tables = any(not _is_drawn(path) and path.endswith((".parquet", ".json")) for path in changes)
+    return Verification(
+        tuple(f"{path} {words}" for path, words in changes.items()),
+        tuple(f"{path} {words}" for path, words in redrawn.items()),
+        _since(manifest) if redrawn and not tables else "",
+        tuple(rounded),
+        largest,
+    )
 
 
 def _since(manifest: Mapping[str, Any]) -> str:
-    """Say what of libraries and arithmetic is another than when a folder was published."""
+    """Say what of libraries and arithmetic is another than when a folder was published, and what follows."""
     then = {**(manifest.get("versions") or {}), "arithmetic": manifest.get("arithmetic")}
     now = {**versions(LIBRARIES), "arithmetic": json.loads(json.dumps(in_use()))}
-    changed = [f"{name} {then.get(name)} → {value}" for name, value in now.items() if then.get(name) != value]
-    return f"changed since: {', '.join(changed)}" if changed else "no library and no arithmetic changed since"
+    changed = [
+        f"{name} {_shortly(then.get(name))} → {_shortly(value)}"
+        for name, value in now.items()
+        if then.get(name) != value
+    ]
+    if changed:
+        return (
+            f"Since it was published these changed: {', '.join(changed)}. That may be why it is drawn otherwise; with "
+            f"what {MANIFEST} names it can be verified apart from that"
+        )
+    return (
+        "Libraries and arithmetic are those that it was published with: what draws figures here, fonts among it, is "
+        f"another than then, or the tables and {MANIFEST} were replaced together"
+    )
 
 
-def folder_of(root: Path, name: str) -> Path:
-    """Return the folder of a published name, or raise `RecordError` where it would lie outside ``root``."""
-    folder = root / checked_name("published", name)
-    if folder.resolve().parent != root.resolve():
-        raise RecordError(f"{folder} leads to {folder.resolve()}, outside {root}; remove the link")
-    return folder
-
-
-def _has_manifest(folder: Path) -> bool:
-    try:
-        manifest = read_json(folder / MANIFEST)
-    except RecordError:
-        return False
-    return isinstance(manifest.get("files"), dict) and {"format", "sweep", "published"} <= manifest.keys()
+def _shortly(value: object) -> str:
+    return "none" if value is None else shown(value) if isinstance(value, Mapping) else str(value)
 
 
 def _is_drawn(path: str) -> bool:
     return path.split("/", 1)[0] in DRAWN
 
 
-def _changes(before: Mapping[str, Any], after: Mapping[str, Any], here: str, there: str) -> list[str]:
-    """Return in words which files of two sets of digests differ."""
-    return [
-        f"{path}: only {here}"
-        if path not in after
-        else f"{path}: only {there}"
-        if path not in before
-        else f"{path}: differs between what is {here} and what is {there}"
+def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, str]:
+    """Return what became of the files whose digests are not the manifest's, in words, by path."""
+    return {
+        path: "is missing" if path not in after else "was added" if path not in before else "was changed"
         for path in sorted(before.keys() | after.keys())
         if before.get(path) != after.get(path)
-    ]
+    }
 
 
 def _digests(folder: Path) -> dict[str, str]:

@@ -13,7 +13,7 @@ from typing import IO, Any, Literal, NoReturn
 
 import msgspec
 
-from harness.errors import RecordError
+from harness.errors import RecordError, refusal
 from harness.events import Asked, Done, Told
 from harness.trial import Evaluation, Status, Unit, in_unit
 from results.journal import (
@@ -320,7 +320,7 @@ def read_evaluations(folder: Path) -> Iterator[Bunch]:
         try:
             file = open_file(path)
         except FileNotFoundError as error:  # a link that leads nowhere
-            raise RecordError(f"cannot read {path}: {error.strerror}; {RESTORE}") from error
+            raise RecordError(f"cannot read {path}: {refusal(error)}; {RESTORE}") from error
         with file:
             begin, number, torn = 0, 1, False
             while not torn and (data := _read_more(file, path)):
@@ -349,7 +349,7 @@ def _read_more(file: IO[bytes], path: Path) -> bytes:
     try:
         return file.read(_CHUNK) + file.readline()
     except OSError as error:
-        raise RecordError(f"cannot read {path}: {error.strerror}; check its disk") from error
+        raise RecordError(f"cannot read {path}: {refusal(error)}; check its disk") from error
 
 
 def _evaluations(data: bytes, path: Path, number: int) -> list[EvaluationLine]:
@@ -373,7 +373,7 @@ def read_evaluation(path: Path, offset: int) -> Evaluation:
             file.seek(offset)
             data = file.readline()
     except OSError as error:
-        raise RecordError(f"cannot read {path}: {error.strerror}; {RESTORE}") from error
+        raise RecordError(f"cannot read {path}: {refusal(error)}; {RESTORE}") from error
     if not is_sound(data, offset):
         refuse_line(data, path, None)
     (line,) = _evaluations(data, path, 1)

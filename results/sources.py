@@ -1,87 +1,160 @@
-"""What a command is given to read: a sweep's name, an import's name, or a folder; and where its report belongs."""
+"""What a name or a folder stands for, and where its report belongs; known before any table is read."""
 
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from harness.errors import RecordError, nearest
-from results.imports.sources import folder_of
-from results.layout import Layout, checked_name
-from results.merge import read_source
-from results.published import MANIFEST
-from results.tables import SweepTables, read_exported, read_tables
+from harness.errors import RecordError, nearest, refusal
+from harness.keys import NAME
+from results.folders import settle
+from results.layout import Layout
+from results.publications import MANIFEST
 
 PROVENANCE = "provenance.json"
+"""What exported and imported tables have beside them."""
 
 
-def found(given: str, results: Path) -> Path:
-    """Return the folder of a sweep or an import in a results folder, or of what a path leads to; reads no table.
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where the tables of a sweep are.
 
-    Raises:
-        RecordError: There is none, or a sweep and an import are both called so.
+    Attributes:
+        folder: A results folder, or a folder of exported tables.
+        sweep: The sweep in that results folder; ``None`` where the tables are exported or imported ones.
     """
-    if "/" in given or os.sep in given:
-        return Path(given)
-    sweep, imported = Layout(results).sweep(given), folder_of(results, checked_name("import", given))
-    is_sweep, is_import = os.path.lexists(sweep / "plan.json"), os.path.lexists(imported / PROVENANCE)
-    if is_sweep and is_import:
-        raise RecordError(
-            f"a sweep and an import are called {given!r}: give the folder, {sweep} or {imported}"
-        )
-    if is_import:
-        return imported
-    if is_sweep or not (Path(given) / PROVENANCE).exists():
-        return sweep
-    return Path(given)
+
+    folder: Path
+    sweep: str | None
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        return self.folder.resolve().name if self.sweep is None else self.sweep
+
+    def place(self, part: str, out: Path | None) -> Path:
+        """Return the folder that something is written to: ``out``, or a part of its own folder.
+
+        Args:
+            part: ``report`` or ``export``.
+            out: Where it shall go, if that is said.
+
+        Raises:
+            RecordError: It would be in a published folder, which does not change.
+        """
+        if out is not None:
+            return out
+        if self.sweep is not None:
+            return Layout(self.folder).sweep(self.sweep) / part
+        if os.path.lexists(self.folder / MANIFEST):
+            raise RecordError(
+                f"{self.folder} is published, and does not change: say with --out where the {part} is to go"
+            )
+        return self.folder / part
 
 
-def read(given: str, results: Path) -> tuple[SweepTables, Path]:
-    """Return the tables of what is given, and the folder that its report and exports belong in.
+def named(given: str, results: Path) -> Source:
+    """Return what a command is given: a sweep or an import in the results folder by its name, or else a folder.
 
     Args:
-        given: The name of a sweep or of an import in the results folder, or a path to a folder of either, to a results
-            folder with one sweep, or to exported tables.
+        given: The name, or a path that `source_of` takes.
         results: The results folder.
 
     Raises:
-        RecordError: There is nothing of that name, or it is damaged.
+        RecordError: There is no such thing, a sweep and an import are both called so, or a sweep's plan is damaged.
     """
-    folder = found(given, results)
     if "/" in given or os.sep in given:
-        tables = read_source(folder)
-        own = Layout(folder).sweep(tables.name) if (folder / "sweeps").is_dir() else folder
-        return tables, own
-    if (folder / PROVENANCE).exists():
-        return read_exported(folder), folder
+        return source_of(Path(given))
     layout = Layout(results)
-    if not os.path.lexists(folder / "plan.json"):
-        names = sorted({*layout.sweep_names(), *import_names(results)})
+    imported = layout.imported(given)
+    if not os.path.lexists(imported):
+        settle(imported)
+    is_sweep = os.path.lexists(layout.sweep(given) / "plan.json")
+    is_import = os.path.lexists(imported / PROVENANCE)
+    if is_sweep and is_import:
         raise RecordError(
-            f"no sweep called {given!r} in {results}, and no import; {nearest(given, names)}. Run it first, or give "
-            "the folder it was run into with --results"
+            f"a sweep and an import are called {given!r}: give the folder, {layout.sweep(given)} or {imported}"
         )
-    return read_tables(results, given), folder
+    if is_import:
+        return Source(imported, None)
+    if is_sweep:
+        layout.plan(given)
+        return Source(results, given)
+    if os.path.lexists(Path(given) / PROVENANCE):
+        return Source(Path(given), None)
+    names = sorted({*layout.sweep_names(), *layout.import_names()})
+    raise RecordError(
+        f"no sweep called {given!r} in {results}, and no import; {nearest(given, names)}. Run it first, or give the "
+        "folder it was run into with --results"
+    )
 
 
-def place_of(folder: Path, part: str, out: Path | None) -> Path:
-    """Return the folder that a report or an export is written to: ``out``, or that part of what was read.
+def check_there(sources: Sequence[str]) -> None:
+    """Raise `RecordError` where something that is to be imported is neither a file nor a folder nor an address."""
+    for source in sources:
+        if "://" not in source and not os.path.lexists(source):
+            raise RecordError(
+                f"there is no {source}; give a file, a folder, or the address of an Optuna storage"
+            )
 
-    Args:
-        folder: What `read` returned.
-        part: ``report`` or ``export``.
-        out: Where it shall go, if that is said.
+
+def import_name(source: str) -> str:
+    """Return what an import is called by default: its source's own name, as far as a name may hold it."""
+    last = re.split(r"[\\/]", source.split("?", maxsplit=1)[0].rstrip("/\\"))[-1]
+    cleaned = re.sub(r"[^A-Za-z0-9._-]+", "-", last.rpartition(".")[0] or last).strip("._-")[:80]
+    return cleaned if re.fullmatch(NAME, cleaned) else "imported"
+
+
+def source_of(path: Path) -> Source:
+    """Return what a path leads to: a results folder with one sweep, a sweep's folder in one, or exported tables.
 
     Raises:
-        RecordError: It would be in a published folder, which does not change.
+        RecordError: It is none of these, or holds several sweeps.
     """
-    if out is None and os.path.lexists(folder / MANIFEST):
-        raise RecordError(
-            f"{folder} is published, and does not change: say with --out where the {part} is to go"
-        )
-    return folder / part if out is None else out
+    if not os.path.lexists(path):
+        settle(path)
+    if os.path.lexists(path / PROVENANCE):
+        return Source(path, None)
+    folder = resolved(path)
+    if os.path.lexists(path / "plan.json") and folder.parent.name == "sweeps":
+        return Source(folder.parent.parent, folder.name)
+    names = Layout(path).sweep_names()
+    if len(names) == 1:
+        return Source(path, names[0])
+    if names:
+        choices = ", ".join(str(path / "sweeps" / name) for name in names)
+        raise RecordError(f"{path} holds {len(names)} sweeps; give the folder of one of them: {choices}")
+    raise RecordError(
+        f"{path} holds no sweep: expected a results folder (with sweeps/ in it), the folder of one sweep in it, or "
+        "tables written by `derby export`, `derby publish` or `derby import`"
+    )
 
 
-def import_names(results: Path) -> list[str]:
-    """Return the names of the imports in a results folder."""
-    return sorted(path.parent.name for path in (results / "imported").glob(f"*/{PROVENANCE}"))
+def resolved(path: Path) -> Path:
+    """Return a path without links; raise `RecordError` where they lead nowhere."""
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError) as error:  # a link that leads to itself is a RuntimeError
+        raise RecordError(f"cannot read {path}: {refusal(error)}; give another folder") from error
+
+
+def source_names(paths: Sequence[Path]) -> list[str]:
+    """Return a short, different name for each folder: its own, with as many parents as it takes.
+
+    Raises:
+        RecordError: A folder is given twice, or is a link that leads nowhere.
+    """
+    whole = [resolved(path) for path in paths]
+    # A sweep's folder is named after its results folder, which is what differs.
+    parts = [p.parts[:-2] if p.parent.name == "sweeps" else p.parts for p in whole]
+    if len(set(whole)) < len(whole):
+        twice = next(path for path in whole if whole.count(path) > 1)
+        raise RecordError(f"{twice} is given twice; give each folder once")
+    for depth in range(1, max(len(part) for part in parts) + 1):
+        names = ["/".join(part[-depth:]) for part in parts]
+        if len(set(names)) == len(names):
+            return names
+    return [f"{'/'.join(part[-1:])}:{path.name}" for part, path in zip(parts, whole, strict=True)]

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from harness.errors import RecordError
 from harness.events import Asked, Told
-from harness.keys import canonical_json
+from harness.keys import canonical_json, text_digest
 from harness.plan import Compare, Plan
 from harness.trial import Status
 from results import plans, reevaluation_table
@@ -211,6 +211,7 @@ class _Provenance(msgspec.Struct):
     data: dict[str, Any] = {}
     runs: list[plans.RunSeen] = []
     compare: Compare | None = None
+    sources: dict[str, str] = {}
     merged: list[str] = []
     imported: origin.Imported | None = None
 
@@ -464,4 +465,16 @@ def _provenance(layout: Layout, plan: Plan, machines: Sequence[str]) -> dict[str
         "data": {label: task.data for label, task in plan.tasks.items()},
         "runs": [{k: v for k, v in run.items() if k != "versions"} for run in described],
         "compare": msgspec.to_builtins(plan.compare),
+        "sources": {
+            origin: _source(layout.source(name, origin), origin)
+            for origin in (runs[-1].sources if runs else ())
+        },
     }
+
+
+def _source(path: Path, origin: str) -> str:
+    """Return what a user's file held, which its origin has a digest of."""
+    text = read_text(path)
+    if not origin.endswith(text_digest(text)):
+        raise RecordError(f"{path} was changed after it was written; {RESTORE}")
+    return text

@@ -14,7 +14,7 @@ from typing import Any, Self
 import msgspec
 from filelock import FileLock, Timeout
 
-from harness.errors import RecordError, ReplayMismatchError, WriteError
+from harness.errors import RecordError, ReplayMismatchError, WriteError, refusal
 from harness.events import Asked, Done, Event
 from harness.history import History
 from harness.keys import EvaluationKey, StudyKey
@@ -243,7 +243,7 @@ class RecordWriter:
         except Timeout:
             raise RecordError(f"{root} is being written by {holder_of(root)}; {_REFUSED}") from None
         except OSError as error:
-            raise RecordError(f"cannot lock results folder {root}: {error.strerror}") from error
+            raise RecordError(f"cannot lock results folder {root}: {refusal(error)}") from error
         try:
             since = datetime.now(UTC).isoformat(timespec="seconds")
             write_atomically(root / "driver.json", document(Holder(host, pid, sweep, since, self.run)))
@@ -348,7 +348,7 @@ class RecordWriter:
             except FileNotFoundError:
                 pass
             except OSError as error:
-                raise WriteError(f"cannot set {path} aside: {error.strerror}; mend the folder") from error
+                raise WriteError(f"cannot set {path} aside: {refusal(error)}; mend the folder") from error
         journal = StudyJournal(
             path, key, versions, lambda machine: read_machine(self.layout.machine(machine))
         )
@@ -369,6 +369,13 @@ class RecordWriter:
         folder = self.layout.sweep(checked_name("sweep", name))
         write_atomically(folder / "sweep.yaml", text)
         write_atomically(folder / "plan.json", document(plan))
+
+    def write_sources(self, name: str, sources: Mapping[str, str]) -> None:
+        """Record what the users' files hold that a sweep's tasks and searchers come from, by their origin."""
+        for origin, text in sources.items():
+            path = self.layout.source(name, origin)
+            if not path.exists():  # it is named by its content
+                write_atomically(path, text)
 
     def write_run(self, name: str, provenance: Run) -> None:
         """Record the provenance of this run; written anew as the run learns more."""

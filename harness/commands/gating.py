@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from harness.commands import completion
 from harness.commands.codes import DONE, NOT_KNOWN, SOME_FAILED
 from harness.commands.launching import while_running
-from harness.commands.options import DEFAULT_RESULTS, DataFolder, Results, use_data
+from harness.commands.options import DEFAULT_RESULTS, DataFolder, Results, sweep_name, use_data
 from harness.commands.terminal import new_console, say, table
 from harness.errors import RecordError, SideError
 
@@ -34,6 +35,7 @@ def gate(
         str,
         typer.Argument(
             metavar="SWEEP",
+            autocompletion=completion.methods,
             help="A method's name, for the project's recordings and some public tables, or a sweep file of one method.",
         ),
     ],
@@ -85,26 +87,30 @@ def gate(
     data: DataFolder = None,
 ) -> None:
     """Test whether a candidate's method searches worse than its baseline's: 0 no, 1 yes, 125 not known."""
-    from json import dumps
-
-    from analysis.report.gate import HEADER, as_json, rows, sentence, write_page
-    from analysis.report.gate import markdown as as_markdown
-    from analysis.statistics.sequential import Plan
-    from harness import gate as engine
-    from harness.environments import Wish
+    from harness.environments import Wish, check_different
     from results.folders import check_replaceable, replacing
-    from results.layout import write_atomically
 
     use_data(data)
     sides = (
         Wish(baseline, tuple(baseline_with or ()), baseline_revision, repository),
         Wish(candidate, tuple(candidate_with or ()), candidate_revision, repository),
     )
+    check_different(*sides)
+    sweep_name(sweep)  # reads it where it is a file; a method may be known to one of the sides only
+    if out is not None:
+        check_replaceable(out)
+
+    from json import dumps
+
+    from analysis.report.gate import HEADER, as_json, rows, sentence, write_page
+    from analysis.report.gate import markdown as as_markdown
+    from analysis.statistics.sequential import Plan
+    from harness import gate as engine
+    from results.layout import write_atomically
+
     chosen: dict[str, Any] = {"margin": margin, "cost_margin": cost_margin, "level": level}
     chosen["looks"] = None if looks is None else engine.looks_of(looks)
     plan = Plan(**{name: value for name, value in chosen.items() if value is not None})
-    if out is not None:
-        check_replaceable(out)  # before anything is run
     with _gated(), while_running():
         prepared = engine.prepared(sweep, *sides, plan, results, costs=costs)
         for line in engine.introduction(prepared):

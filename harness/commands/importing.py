@@ -104,16 +104,20 @@ def import_(
 ) -> None:
     """Make tables of what was run elsewhere, for `report`, `compare` and `publish`; see docs/import.md."""
     from results.folders import check_replaceable, replacing
-    from results.imports import sources as imports
-    from results.layout import Layout, checked_name
-    from results.tables import export
+    from results.layout import Layout
+    from results.sources import check_there, import_name
 
-    own = checked_name("import", name or imports.default_name(sources[0]))
-    target = imports.folder_of(results, own)
+    own = name or import_name(sources[0])
+    target = Layout(results).imported(own)
     if (Layout(results).sweep(own) / "plan.json").exists():
         raise RecordError(f"{results} holds a sweep called {own!r}; choose another name with --name")
     check_replaceable(target)
-    tables = imports.import_results(
+    check_there(sources)
+
+    from results.imports.sources import import_results
+    from results.tables import export
+
+    tables = import_results(
         sources,
         name=own,
         kind=None if kind is None else kind.value,

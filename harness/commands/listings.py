@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from harness.commands import completion
 from harness.commands.terminal import new_console, say, table
 
 if TYPE_CHECKING:
@@ -16,13 +17,18 @@ if TYPE_CHECKING:
     from harness.options import Options
 
 
-def tasks(name: Annotated[str | None, typer.Argument(help="Show one in full.")] = None) -> None:
+def tasks(
+    name: Annotated[
+        str | None, typer.Argument(help="Show one in full.", autocompletion=completion.tasks)
+    ] = None,
+) -> None:
     """List the tasks, or describe one."""
     from harness import registry
+    from harness.prose import condition_in_words, config_in_words, domain_in_words, first_line
     from harness.trial import unit_in_words
 
     if name is None:
-        rows = [(key, kind.group, _first_line(kind), kind.source) for key, kind in registry.tasks().items()]
+        rows = [(key, kind.group, first_line(kind), kind.source) for key, kind in registry.tasks().items()]
         table(("task", "group", "what it is", "source"), rows)
         _warn_of(registry.tasks().faults)
         return
@@ -33,22 +39,22 @@ def tasks(name: Annotated[str | None, typer.Argument(help="Show one in full.")] 
     about = [
         (
             parameter,
-            f"{domain}{_standing_for(task.levels.get(parameter, ()))}",
-            str(condition) if (condition := task.space.conditions.get(parameter)) else "",
+            f"{domain_in_words(domain)}{_standing_for(task.levels.get(parameter, ()))}",
+            condition_in_words(condition) if (condition := task.space.conditions.get(parameter)) else "",
         )
         for parameter, domain in task.space.parameters.items()
     ]
     console.print()
     table(("parameter", "domain", "active where"), about)
-    about = [(label, str(dict(config)), "") for label, config in task.space.references.items()]
-    if about:
+    references = [(label, config_in_words(config)) for label, config in task.space.references.items()]
+    if references:
         console.print()
-        table(("reference", "configuration", ""), about)
+        table(("reference", "configuration"), references)
     size = task.space.size()
     console.print(f"\nconfigurations: {'uncountable' if size is None else size}", highlight=False)
     if task.group:
         console.print(f"group: {task.group}", highlight=False)
-    console.print(f"objective: {task.objective.direction} {task.objective.metric}", highlight=False)
+    console.print(f"objective: {task.objective.direction}imise {task.objective.metric}", highlight=False)
     console.print(f"epochs: {task.fidelity.low} to {task.fidelity.high}", highlight=False)
     console.print(f"cost of an epoch: in {unit_in_words('cost', task.cost_unit)}", highlight=False)
     if task_class.slash == "recording":
@@ -58,25 +64,26 @@ def tasks(name: Annotated[str | None, typer.Argument(help="Show one in full.")] 
         table(certify.HEADER, certify.rows(certify.shipped()))
 
 
-def searchers(name: Annotated[str | None, typer.Argument(help="Show one in full.")] = None) -> None:
+def searchers(
+    name: Annotated[
+        str | None, typer.Argument(help="Show one in full.", autocompletion=completion.searchers)
+    ] = None,
+) -> None:
     """List the searchers, or describe one."""
     from harness import registry
+    from harness.prose import first_line
 
     if name is None:
         rows = []
         for key, kind in registry.searchers().items():
             flags = ("parallel", "conditional", "multi_fidelity")
             able = ", ".join(flag.replace("_", "-") for flag in flags if getattr(kind, flag))
-            rows.append((key, _first_line(kind), able))
+            rows.append((key, first_line(kind), able))
         table(("searcher", "what it is", "can"), rows)
         _warn_of(registry.searchers().faults)
         return
     kind = registry.named_searcher(name)
     _describe(new_console(), name, kind, kind.Settings)
-
-
-def _first_line(kind: type) -> str:
-    return (kind.__doc__ or "").strip().partition("\n")[0]
 
 
 def _warn_of(faults: Mapping[str, str]) -> None:
@@ -87,25 +94,29 @@ def _warn_of(faults: Mapping[str, str]) -> None:
 
 def _describe(console: Console, name: str, kind: type, options: type[Options]) -> None:
     """Print a class's docstring and its options."""
-    from harness.prose import rewrapped
+    from harness.prose import limits_in_words, rewrapped, unmarked, value_in_words
 
     console.print(name, style="bold")
     say(rewrapped(kind.__doc__ or "", min(console.width, 100)))
     fields = options.model_fields
     if not fields:
         return
-    schema: dict[str, Any] = options.model_json_schema()["properties"]
+    schema: dict[str, Any] = options.model_json_schema()
+    known = schema.get("$defs", {})
     rows = []
     for field, info in fields.items():
-        limits = {
-            k: v for k, v in schema[field].items() if k not in ("title", "description", "default", "$ref")
-        }
-        allowed = ", ".join(f"{k} {v}" for k, v in limits.items())
-        rows.append((field, repr(info.default), allowed, info.description or ""))
+        own = schema["properties"][field]
+        limits = limits_in_words({**known.get(str(own.get("$ref")).rpartition("/")[2], {}), **own})
+        default = (
+            "required" if info.is_required() else value_in_words(info.get_default(call_default_factory=True))
+        )
+        rows.append((field, default, limits, unmarked(info.description or "")))
     console.print()
     table(("option", "default", "allowed", "meaning"), rows)
 
 
 def _standing_for(levels: Sequence[object]) -> str:
     """Return what a parameter's whole numbers stand for, in words; nothing where for themselves."""
-    return f", which stand for {', '.join(map(str, levels))}" if levels else ""
+    from harness.prose import value_in_words
+
+    return f", which stand for {', '.join(map(value_in_words, levels))}" if levels else ""

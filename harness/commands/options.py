@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from harness.errors import SweepError
+from harness.commands import completion
+from harness.errors import DerbyError, SweepError, shown
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from harness.launch import Placement
 
 
@@ -31,7 +34,18 @@ class ExecutorName(StrEnum):
 
 
 SweepFile = Annotated[Path, typer.Argument(metavar="SWEEP", help="A sweep file (YAML).")]
-SweepName = Annotated[str, typer.Argument(metavar="SWEEP", help="A sweep's name, or its file.")]
+SweepName = Annotated[
+    str,
+    typer.Argument(metavar="SWEEP", help="A sweep's name, or its file.", autocompletion=completion.sweeps),
+]
+TaskName = Annotated[
+    str,
+    typer.Argument(
+        metavar="TASK",
+        help="A task: name, name/variant, or my_task.py:MyTask.",
+        autocompletion=completion.tasks,
+    ),
+]
 Results = Annotated[Path, typer.Option(envvar="DERBY_RESULTS", help="The results folder.")]
 Out = Annotated[Path | None, typer.Option(help="Folder to write; in the sweep's folder by default.")]
 Executors = Annotated[ExecutorName, typer.Option(help="Where evaluations run.")]
@@ -98,3 +112,34 @@ def sweep_name(given: str) -> str:
 
         return sweep_name(Path(given))
     return given
+
+
+def task_options(given: Sequence[str] | None) -> dict[str, Any]:
+    """Read ``name=value`` texts, the values as in a sweep file.
+
+    Raises:
+        DerbyError: A text has no ``=``, or its value is not valid.
+    """
+    from harness import document
+
+    options = {}
+    for text in given or ():
+        name, equals, value = text.partition("=")
+        if not (name and equals):
+            raise DerbyError(f"--option {text}: expected NAME=VALUE, such as images=folder")
+        read = document.read(value)
+        for problem in read.problems:
+            raise DerbyError(f"--option {shown(text)}: {problem.message}")
+        options[name] = read.value
+    return options
+
+
+def check_task(text: str) -> None:
+    """Check that there is a task that ``name`` or ``name/variant`` means, before anything heavy is loaded.
+
+    Raises:
+        DerbyError: There is none.
+    """
+    from harness import registry
+
+    registry.named_task(text, {})

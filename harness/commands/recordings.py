@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from harness.arithmetic import declare
+from harness.commands import completion
 from harness.commands.codes import DONE, SOME_FAILED
 from harness.commands.launching import launched
 from harness.commands.options import (
@@ -20,16 +21,17 @@ from harness.commands.options import (
     GpuShare,
     MemoryShare,
     Results,
+    TaskName,
+    check_task,
     placement_of,
+    task_options,
     use_data,
 )
 from harness.commands.terminal import say, table
 
 
 def record(
-    task: Annotated[
-        str, typer.Argument(metavar="TASK", help="A task: name, name/variant, or my_task.py:MyTask.")
-    ],
+    task: TaskName,
     option: Annotated[
         list[str] | None, typer.Option(help="NAME=VALUE: an option of the task; may be repeated.")
     ] = None,
@@ -60,12 +62,12 @@ def record(
 ) -> None:
     """Train a task's space once, and keep it in a file that is raced on for ever: see the task `replay`."""
     declare()  # before anything loads numpy
+    check_task(task)
     from harness import record as engine
     from harness.profile import task_named
     from harness.recording_file import save
-    from harness.reproduce import parse_options
 
-    options = parse_options(option or ())
+    options = task_options(option)
     use_data(data)
     if source:
         chosen, design = task_named(task, options), "as found"
@@ -105,7 +107,11 @@ def record(
 def certify(
     recording: Annotated[
         str,
-        typer.Argument(metavar="RECORDING", help="A file, or the name of one that comes with the project."),
+        typer.Argument(
+            metavar="RECORDING",
+            help="A file, or the name of one that comes with the project.",
+            autocompletion=completion.recordings,
+        ),
     ],
     configurations: Annotated[int, typer.Option(min=10, help="Fresh ones, trained for real.")] = 100,
     seeds: Annotated[int, typer.Option(min=1, help="Training seeds of each.")] = 2,
@@ -122,6 +128,10 @@ def certify(
 ) -> None:
     """Find out how far races on a recording agree with real training, and write it into the recording."""
     declare()  # before anything loads numpy
+    from harness import registry
+
+    use_data(data)
+    registry.task("replay")(recording=recording)  # says where there is none, before anything heavy is loaded
     from harness import certify as engine
     from harness.recording_file import save
 

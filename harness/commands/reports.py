@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from harness.commands import completion
 from harness.commands.codes import SOME_FAILED
 from harness.commands.options import (
     DEFAULT_PUBLISHED,
@@ -21,6 +22,9 @@ from harness.commands.options import (
 from harness.commands.terminal import say
 from harness.errors import SweepError
 
+if TYPE_CHECKING:
+    from results.sources import Source
+
 
 def report(
     sweep: SweepName,
@@ -28,12 +32,12 @@ def report(
     out: Out = None,
 ) -> None:
     """Draw a sweep's figures and write its report page; also of an import, or of a folder."""
+    source, target = _found(sweep, results, out, "report")
     from analysis.report.page import build
     from results.folders import replacing
-    from results.sources import place_of, read
+    from results.merge import read
 
-    tables, folder = read(sweep_name(sweep), results)
-    target = place_of(folder, "report", out)
+    tables = read(source)
     with replacing(target) as draft:
         page = build(tables, draft, processes=cores())
     say(f"report: {target.resolve() / page.name}")
@@ -45,12 +49,12 @@ def export(
     out: Out = None,
 ) -> None:
     """Write a sweep's tables as Parquet."""
+    source, target = _found(sweep, results, out, "export")
     from results.folders import replacing
-    from results.sources import place_of, read
+    from results.merge import read
     from results.tables import export as write
 
-    tables, folder = read(sweep_name(sweep), results)
-    target = place_of(folder, "export", out)
+    tables = read(source)
     with replacing(target) as draft:
         written = write(tables, draft)
     for path in written:
@@ -64,19 +68,25 @@ def compare(
     out: Annotated[Path | None, typer.Option(help="Folder to write.")] = None,
 ) -> None:
     """Report on several results folders together: two clusters, or two versions of a library."""
-    from analysis.report.page import build
-    from results.folders import replacing
-    from results.merge import merged, read_source, source_names
+    from results.folders import check_replaceable, replacing
+    from results.sources import source_names, source_of
 
     if len(folders) < 2:
         raise SweepError(
             f"expected two or more folders to compare, got {folders[0]}; for one use `derby report`"
         )
     names = source_names(folders)
+    for folder in folders:
+        source_of(folder)
+    target = out or DEFAULT_RESULTS / "compared" / "-".join(name.replace("/", "-") for name in names)
+    check_replaceable(target)
+
+    from analysis.report.page import build
+    from results.merge import merged, read_source
+
     tables = merged({name: read_source(folder) for name, folder in zip(names, folders, strict=True)})
     for note in tables.provenance["merged"]:
         say(f"note: {note}")
-    target = out or DEFAULT_RESULTS / "compared" / "-".join(name.replace("/", "-") for name in names)
     with replacing(target) as draft:
         page = build(tables, draft, processes=cores())
     say(f"report: {target.resolve() / page.name}")
@@ -94,37 +104,76 @@ def publish(
     published: Published = DEFAULT_PUBLISHED,
 ) -> None:
     """Freeze a finished sweep: tables as Parquet, sweep file, report, figures, and a manifest of digests."""
+    from results.publications import free_folder
+    from results.sources import named
+
+    source = named(sweep_name(sweep), results)
+    free_folder(published, name or source.name, replace=replace)
+
     import functools
 
     from analysis.report.page import build
+    from results.merge import read
     from results.published import publish as freeze
-    from results.sources import read
 
-    tables, _ = read(sweep_name(sweep), results)
     draw = functools.partial(build, processes=cores(), complete=True)
-    folder = freeze(tables, published, name or tables.name, draw, replace=replace)
+    folder = freeze(read(source), published, name or source.name, draw, replace=replace)
     say(f"published: {folder.resolve()}")
 
 
 def verify(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="What was published.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="What was published.", autocompletion=completion.published)
+    ],
     published: Published = DEFAULT_PUBLISHED,
 ) -> None:
     """Rebuild a published sweep's figures from its tables: 0 if identical or equal to rounding, 1 if one differs."""
+    from results.publications import manifest_of
+
+    manifest_of(published, name)
+
     import functools
 
     from analysis.report.page import build
     from results.published import verify as check
 
     checked = check(published, name, functools.partial(build, processes=cores(), complete=True))
-    for problem in checked.problems:
-        say(f"differs: {problem}", style="red")
-    if checked.problems:
-        raise typer.Exit(SOME_FAILED)
-    again = "is identical"
+    folder = published / name
+    for problem in checked.changed:
+        say(f"not as published: {problem}", style="red")
+    for problem in checked.redrawn:
+        say(f"not as its tables say: {problem}", style="red")
+    if checked.since:
+        say(f"{checked.since}.")
+    again = "identical"
     if checked.rounded:
-        again = f"is equal to rounding (largest {checked.largest:.0e}; {len(checked.rounded)} files)"
-    say(f"{published / name}: every file is as published, and every figure drawn again {again}")
+        again = f"equal to rounding (largest {checked.largest:.0e}; {len(checked.rounded)} files)"
+    if checked.true:
+        say(f"{folder}: every file is as published, and every figure drawn again is {again}")
+        return
+    kept = (
+        f"{_files(len(checked.changed))} not as published"
+        if checked.changed
+        else "every file is as published"
+    )
+    drawn = f"{_files(len(checked.redrawn))} not as its tables say" if checked.redrawn else ""
+    say("; ".join(part for part in (f"{folder}: {kept}", drawn) if part))
+    raise typer.Exit(SOME_FAILED)
+
+
+def _found(given: str, results: Path, out: Path | None, part: str) -> tuple[Source, Path]:
+    """Return what is given and the folder to write, checked before any library is loaded that draws."""
+    from results.folders import check_replaceable
+    from results.sources import named
+
+    source = named(sweep_name(given), results)
+    target = source.place(part, out)
+    check_replaceable(target)
+    return source, target
+
+
+def _files(number: int) -> str:
+    return "one file is" if number == 1 else f"{number} files are"
 
 
 def cores() -> int:

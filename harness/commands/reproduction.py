@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from harness.commands import completion
 from harness.commands.codes import DONE, SOME_FAILED
 from harness.commands.launching import while_running
 from harness.commands.options import (
@@ -23,6 +24,7 @@ from harness.commands.options import (
     Results,
     SyncTo,
     placement_of,
+    task_options,
     use_data,
 )
 from harness.commands.terminal import new_console, say, table
@@ -30,7 +32,10 @@ from harness.commands.terminal import new_console, say, table
 
 def reproduce(
     report: Annotated[
-        str | None, typer.Argument(help="The report, such as S1; lists them when left out.")
+        str | None,
+        typer.Argument(
+            help="The report, such as S1; lists them when left out.", autocompletion=completion.reports
+        ),
     ] = None,
     variant: Annotated[str, typer.Option(help="Size of its tasks: full, small or tiny.")] = "full",
     repetitions: Annotated[int, typer.Option(min=1, help="Seeded repetitions; one gives no interval.")] = 1,
@@ -59,6 +64,10 @@ def reproduce(
     on_mismatch: Mismatch = MismatchName.fail,
 ) -> None:
     """Run a source report's own experiments and set our figures beside the published ones."""
+    from harness import registry
+
+    if report is not None:
+        registry.report(report)  # says where there is none, before anything heavy is loaded
     from analysis.reproduction import page
     from analysis.reproduction.published import notes
     from harness import reproduce as engine
@@ -69,7 +78,7 @@ def reproduce(
     if report is None:
         table(*engine.overview())
         return
-    setting = Setting(variant, repetitions, seed, threads, engine.parse_options(option or ()))
+    setting = Setting(variant, repetitions, seed, threads, task_options(option))
     use_data(data)
     prepared = engine.prepare(report, setting, only or ())
     if plan:

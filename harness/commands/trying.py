@@ -1,20 +1,24 @@
-"""The commands that try a task out, and measure where its time goes."""
+"""The commands that try a task or a searcher out, and measure where a task's time goes."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from harness.commands import completion
 from harness.commands.codes import DONE, SOME_FAILED
-from harness.commands.options import DataFolder, use_data
+from harness.commands.options import DataFolder, TaskName, check_task, task_options, use_data
 from harness.commands.terminal import say, table
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from harness.tryout import Check
 
 
 def profile(
-    task: Annotated[
-        str, typer.Argument(metavar="TASK", help="A task: name, name/variant, or my_task.py:MyTask.")
-    ],
+    task: TaskName,
     option: Annotated[
         list[str] | None, typer.Option(help="NAME=VALUE: an option of the task; may be repeated.")
     ] = None,
@@ -33,11 +37,11 @@ def profile(
     data: DataFolder = None,
 ) -> None:
     """Show where the time of a task's evaluations goes, in seconds; records nothing."""
+    check_task(task)
     from harness import profile as engine
-    from harness.reproduce import parse_options
 
     use_data(data)
-    chosen = engine.task_named(task, parse_options(option or ()))
+    chosen = engine.task_named(task, task_options(option))
     point = engine.configuration(chosen, config, random)
     asked = chosen.fidelity.high if epochs is None else epochs
     done = engine.profile(chosen, point, epochs=asked, threads=threads, repeats=repeats, seed=seed)
@@ -47,46 +51,59 @@ def profile(
         say(f"\nthe evaluation is {done.evaluation.status.value}: {done.evaluation.message}", style="yellow")
 
 
-def try_task(
-    task: Annotated[
-        str, typer.Argument(metavar="TASK", help="A task: name, name/variant, or my_task.py:MyTask.")
+def try_one(
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME",
+            help="A task or searcher: name, name/variant, my_task.py:MyTask, my_search.py:MySearch.",
+            autocompletion=completion.tasks_and_searchers,
+        ),
     ],
     option: Annotated[
-        list[str] | None, typer.Option(help="NAME=VALUE: an option of the task; may be repeated.")
+        list[str] | None, typer.Option(help="NAME=VALUE: an option, or setting, of it; may be repeated.")
     ] = None,
-    randoms: Annotated[int, typer.Option(min=0, help="Random configurations besides the reference.")] = 3,
-    threads: Annotated[int, typer.Option(min=1, help="Threads of one evaluation.")] = 1,
+    randoms: Annotated[
+        int, typer.Option(min=0, help="Of a task: random configurations besides the reference.")
+    ] = 3,
+    threads: Annotated[int, typer.Option(min=1, help="Of a task: threads of one evaluation.")] = 1,
+    evaluations: Annotated[int, typer.Option(min=1, help="Of a searcher: evaluations of each search.")] = 20,
     data: DataFolder = None,
 ) -> None:
-    """Try a task out: a few evaluations, whether it keeps what tasks must, and how long a sweep takes; 1 if not."""
+    """Try a task or a searcher out: whether it keeps what it must, and how long it takes; 1 if it does not."""
+    from harness import registry
+
+    use_data(data)
+    options = task_options(option)
+    if registry.is_searcher(name):
+        _try_searcher(name, options, evaluations)
+    else:
+        check_task(name)
+        _try_task(name, options, threads, randoms)
+
+
+def _try_task(name: str, options: dict[str, Any], threads: int, randoms: int) -> None:
     from harness import tryout
     from harness.display import duration
     from harness.profile import task_named
-    from harness.reproduce import parse_options
+    from harness.prose import config_in_words
 
-    use_data(data)
-    chosen = task_named(task, parse_options(option or ()))
+    chosen = task_named(name, options)
     chosen.require_libraries()
     done = tryout.try_task(chosen, threads=threads, randoms=randoms)
     metric = chosen.objective.metric
     rows = [
         (
-            name,
-            str(dict(config)),
+            what,
+            config_in_words(config),
             evaluation.status.value,
-            f"{evaluation.curve[metric][-1]:.6g}",
+            f"{evaluation.curve[metric][-1]:.6g}" if evaluation.curve.epochs else "",
             duration(seconds),
         )
-        if evaluation.curve.epochs
-        else (name, str(dict(config)), evaluation.status.value, "", duration(seconds))
-        for name, config, evaluation, seconds in done.evaluations
+        for what, config, evaluation, seconds in done.evaluations
     ]
     table(("what", "configuration", "status", metric, "time"), rows)
-    say("")
-    marks = {True: ("yes", "green"), False: ("NO", "red"), None: ("?", "yellow")}
-    for check in done.checks:
-        mark, style = marks[check.good]
-        say(f"{mark:>3}  {check.what}{f': {check.words}' if check.words else ''}", style=style)
+    _say_checks(done.checks)
     if done.sweep_seconds is not None:
         searchers, repetitions, evaluations = tryout.EXAMPLE
         say(
@@ -94,3 +111,45 @@ def try_task(
             f"{duration(done.sweep_seconds)} of training, by as many evaluators as there are"
         )
     raise typer.Exit(DONE if done.good else SOME_FAILED)
+
+
+def _try_searcher(name: str, settings: dict[str, Any], evaluations: int) -> None:
+    from pydantic import ValidationError
+
+    from harness import registry, tryout_search
+    from harness.errors import DerbyError
+
+    kind = registry.named_searcher(name)
+    kind.require_libraries()
+    try:
+        kind.Settings.model_validate(settings)
+    except ValidationError as error:
+        wrong = "; ".join(
+            f"--option {'.'.join(map(str, each['loc']))}: {each['msg']}, got {each['input']!r}"
+            for each in error.errors()
+        )
+        raise DerbyError(f"searcher {name!r} does not take these settings: {wrong}") from error
+    done = tryout_search.try_searcher(kind, settings, steps=evaluations)
+    rows = [
+        (each.space, "", "", "", "", "", f"not searched: {each.words}")
+        if each.words
+        else (
+            each.space,
+            str(each.evaluations),
+            "" if each.best is None else f"{each.best:.3g}",
+            *(f"{1000 * seconds:.3g} ms" for seconds in (each.ask_seconds, each.tell_seconds, each.slowest)),
+            "",
+        )
+        for each in done.searches
+    ]
+    table(("space", "evaluations", "best loss", "an ask", "a tell", "the slowest", ""), rows)
+    _say_checks(done.checks)
+    raise typer.Exit(DONE if done.good else SOME_FAILED)
+
+
+def _say_checks(checks: Sequence[Check]) -> None:
+    say("")
+    marks = {True: ("yes", "green"), False: ("NO", "red"), None: ("?", "yellow")}
+    for check in checks:
+        mark, style = marks[check.good]
+        say(f"{mark:>3}  {check.what}{f': {check.words}' if check.words else ''}", style=style)

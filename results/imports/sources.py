@@ -1,22 +1,21 @@
-"""One function for all that can be imported, and where its tables are kept in a results folder."""
+"""One function for all that can be imported."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, Literal, get_args
 
 from harness.errors import ForeignResultsError, RecordError
-from harness.keys import NAME
 from harness.trial import Budget
 from results.imports import kerastuner, optuna, raytune
 from results.imports.build import tables_of
 from results.imports.names import read_mapping
 from results.imports.runs import Facts, Reading, Runs, Said
 from results.imports.table import read_rows
+from results.sources import check_there, import_name
 from results.tables import SweepTables
 
 Kind = Literal["table", "optuna", "raytune", "kerastuner"]
@@ -97,7 +96,7 @@ def import_results(
     reading = Reading(task, method, metric, test, dict(columns or {}), pattern, known)
     parts = [_read(source, kind or kind_of(source), reading) for source in given]
     said = Said(_said(direction, best, reference), budget, paired, baseline)
-    return tables_of(name or default_name(given[0]), parts, said)
+    return tables_of(name or import_name(given[0]), parts, said)
 
 
 def kind_of(source: str) -> Kind:
@@ -107,8 +106,7 @@ def kind_of(source: str) -> Kind:
         RecordError: It is not there, or is nothing that can be imported.
     """
     path = Path(source)
-    if "://" not in source and not path.exists():
-        raise RecordError(f"there is no {source}; give a file, a folder, or the address of an Optuna storage")
+    check_there([source])
     if optuna.is_storage(source):
         return "optuna"
     if path.is_dir():
@@ -122,18 +120,6 @@ def kind_of(source: str) -> Kind:
         f"{source} is nothing that can be imported: expected a CSV or Parquet file, an Optuna storage (SQLite, journal "
         "or address), or a folder with Ray Tune's experiments or Keras Tuner's projects; say with --kind which it is"
     )
-
-
-def default_name(source: str) -> str:
-    """Return what an import is called by default: its source's own name, as far as a name may hold it."""
-    last = re.split(r"[\\/]", source.split("?", maxsplit=1)[0].rstrip("/\\"))[-1]
-    cleaned = re.sub(r"[^A-Za-z0-9._-]+", "-", last.rpartition(".")[0] or last).strip("._-")[:80]
-    return cleaned if re.fullmatch(NAME, cleaned) else "imported"
-
-
-def folder_of(results: Path, name: str) -> Path:
-    """Return where the tables of an import are kept in a results folder."""
-    return results / "imported" / name
 
 
 def _read(source: str, kind: Kind, reading: Reading) -> Runs:

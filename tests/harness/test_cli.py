@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.metadata
+import json
 import os
 import re
 import resource
@@ -13,7 +15,12 @@ from pathlib import Path
 import pytest
 from command import derby
 from records import study_records
+from typer.main import get_command
 
+from harness.cli import app
+from harness.errors import nearest
+
+ROOT = Path(__file__).resolve().parents[2]
 DERBY = [sys.executable, "-m", "harness.cli"]
 
 SWEEP = """\
@@ -110,7 +117,10 @@ def test_searchers_and_tasks_are_described():
     assert {"mnist_mlp", "fashion_mlp", "branin"} <= set(re.findall(r"^\w+", listed.stdout, re.MULTILINE))
     one = derby("tasks", "fashion_mlp")
     assert "S1" in one.stdout
-    assert re.search(r"momentum\s+Float\(low=0.5, high=0.99", one.stdout)
+    assert re.search(r"lr\s+1e-4 … 1e-1, log", one.stdout)
+    assert re.search(r"momentum\s+0.5 … 0.99\s+optimizer is momentum", one.stdout)
+    assert re.search(r"epochs\s+null\s+whole, from 1; or null", one.stdout)
+    assert not re.search(r"`|\*Our|Choice\(|Float\(|anyOf", one.stdout)
     assert "optimizer" in one.stdout
 
 
@@ -157,7 +167,7 @@ def test_a_reader_that_leaves_ends_a_command_without_a_word(sweep, arguments):
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_output_that_cannot_be_written_is_a_message():
-    said = "derby: cannot write standard output: No space left on device\n"
+    said = "derby: cannot write standard output: the disk is full\n"
     assert unread("tasks", place="/dev/full") == (3, said)
 
 
@@ -233,3 +243,131 @@ def test_a_place_that_cannot_hold_a_copy_is_refused_before_anything_is_trained(s
     assert out.returncode == 3
     assert "cannot write to" in out.stderr
     assert not list((tmp_path / "results").rglob("*.jsonl"))
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("optuna", "optuna_gp"),  # cut short, though `random` shares more letters with some
+        ("rand", "random"),
+        ("tpe", "optuna_tpe"),
+        ("Optuna_TPE", "optuna_tpe"),
+        ("skopt_pg", "skopt_gp"),
+        ("gridd", "grid"),
+    ],
+)
+def test_the_name_that_was_meant_begins_like_the_one_given(given, meant):
+    names = ["grid", "hyperopt_tpe", "optuna_gp", "optuna_tpe", "random", "skopt_gp", "gpyopt_gp"]
+    assert nearest(given, names).startswith(f"did you mean {meant!r}? valid: ")
+
+
+def test_a_name_like_no_other_is_met_with_all_there_are():
+    assert nearest("zzz", ["grid", "random"]) == "valid: grid, random"
+
+
+REFUSED = [
+    ("tasks nope", 2),
+    ("searchers nope", 2),
+    ("plan nope.yaml", 2),
+    ("run nope.yaml", 2),
+    ("profile nope", 2),
+    ("try nope", 2),
+    ("record nope", 2),
+    ("certify nope", 2),
+    ("gate nope", 2),
+    ("gate nope.yaml --baseline-with optuna==4.6", 2),
+    ("reproduce S9", 2),
+    ("status nope", 3),
+    ("report nope", 3),
+    ("export nope", 3),
+    ("compare nope neither", 3),
+    ("publish nope", 3),
+    ("verify nope", 3),
+]
+"""What is asked for by a name that nothing has, and the exit code."""
+
+SAID_AT_ONCE = """\
+import contextlib, io, json, sys
+from harness.cli import main
+
+found = []
+for line in sys.argv[1:]:
+    sys.argv, code = ["derby", *line.split()], 0
+    with contextlib.redirect_stderr(io.StringIO()) as said:
+        try:
+            main()
+        except SystemExit as ended:
+            code = ended.code
+    heavy = {"pandas", "matplotlib", "seaborn", "statsmodels", "sklearn", "PIL", "tensorflow", "keras", "ray"}
+    found.append([code, said.getvalue(), sorted(heavy & set(sys.modules))])
+print(json.dumps(found))
+"""
+
+
+def test_a_wrong_name_is_refused_before_anything_heavy_is_loaded_and_leaves_nothing(tmp_path):
+    lines = [line for line, _ in REFUSED]
+    done = subprocess.run(
+        [sys.executable, "-c", SAID_AT_ONCE, *lines],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    for (line, code), (ended, said, heavy) in zip(REFUSED, json.loads(done.stdout), strict=True):
+        assert (line, ended, heavy) == (line, code, [])
+        assert said.startswith("derby: "), line
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_every_command_that_takes_a_name_is_among_these():
+    assert {line.split()[0] for line, _ in REFUSED} == set(get_command(app).commands)
+
+
+def test_the_version_names_project_revision_and_python():
+    said = derby("--version")
+    assert said.returncode == 0
+    version = re.escape(importlib.metadata.version("hpo-derby"))
+    revision = r"( \(revision [0-9a-f]{12}(, with changes since)?\))?"
+    assert re.fullmatch(rf"HPO Derby {version}{revision}, Python 3\.\d+\.\d+\n", said.stdout), said.stdout
+
+
+def completed(*words, cwd):
+    """Return what a shell is offered for the last of some words."""
+    done = subprocess.run(
+        [*DERBY[:1], "-c", "import sys; sys.argv[0] = 'derby'; from harness.cli import main; main()"],
+        cwd=cwd,
+        env={
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            "_DERBY_COMPLETE": "complete_bash",
+            "COMP_WORDS": " ".join(("derby", *words)),
+            "COMP_CWORD": str(len(words)),
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stderr == ""
+    return done.stdout.split()
+
+
+def test_a_shell_completes_commands_tasks_searchers_sweeps_and_files(tmp_path):
+    for sweep in ("results/local/sweeps/nightly", "elsewhere/sweeps/weekly"):
+        (tmp_path / sweep).mkdir(parents=True)
+        (tmp_path / sweep / "plan.json").write_text("{}")
+    (tmp_path / "night.yaml").write_text("")
+    (tmp_path / "mine.py").write_text("")
+    for words, offered in (
+        (("pub",), ["publish"]),
+        (("tasks", "bra"), ["branin"]),
+        (("tasks", "mi"), ["mine.py", "mixed"]),
+        (("searchers", "optuna_t"), ["optuna_tpe"]),
+        (("try", "gpyopt"), ["gpyopt_gp"]),
+        (("report", "night"), ["night.yaml", "nightly"]),
+        (("report", "--results", "elsewhere", "w"), ["weekly"]),
+        (("certify", "fashion"), ["fashion_mlp-small"]),
+        (("reproduce", "S1"), ["S1"]),
+        (("verify", "nothing"), []),
+    ):
+        assert completed(*words, cwd=tmp_path) == offered, words

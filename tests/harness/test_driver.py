@@ -222,6 +222,8 @@ def test_a_replay_that_differs_stops_that_study_and_keeps_its_journal(run_sweep,
 
     restarted = run_sweep(text, on_mismatch="restart")
     assert (restarted.failed, restarted.done) == ({}, 2)
+    assert restarted.told_before + restarted.told == restarted.statuses.total() == 4 * 8
+    assert restarted.left == 0
     assert {read_study(path).state for path in journals} == {"done"}
     aside = sorted((run_sweep.root / "studies").glob("*.set-aside-*"))
     assert sorted(path.read_text() for path in aside) == sorted(kept.values())
@@ -389,3 +391,58 @@ def test_the_shortest_first_evaluation_is_what_a_search_begins_with(plugin):
             least = kind.least_epochs(problem, budget, kind.Settings(**settings))
             first = kind(problem, seed=0, budget=budget, **settings).ask()
             assert first.epochs == least, (name, high)
+
+
+def cut(root, study, lines):
+    """Leave the first lines of a study's journal."""
+    path = Layout(root).study(study)
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:lines]))
+
+
+@pytest.mark.parametrize(
+    ("budget", "task", "searcher"),
+    [
+        ("evaluations: 8", "branin", "random"),
+        ("cost: 8", "branin", "random"),
+        ("full: 8", "replay/fashion_mlp-small", "optuna_hyperband"),
+    ],
+)
+def test_what_is_shown_after_a_resume_is_of_the_whole_record(run_sweep, budget, task, searcher):
+    """Best values, evaluations, statuses and what is left: also those of finished studies and of what is repeated."""
+    text = f"{{name: seen, repetitions: 3, budget: {{{budget}}}, tasks: [{task}], searchers: [{searcher}]}}"
+    whole = run_sweep(text)
+    assert whole.left == pytest.approx(0, abs=1e-6)
+    assert whole.worked > 0
+    studies = [planned.study for planned in Layout(run_sweep.root).plan("seen").studies]
+    cut(run_sweep.root, studies[1], 8)
+    Layout(run_sweep.root).study(studies[2]).unlink()
+
+    sweep = parse_sweep(text, "sweep.yaml")
+    resumed = Progress(len(sweep.studies), 0)
+    with RecordWriter(run_sweep.root, sweep="seen", host="here", pid=1) as writer:
+        driver = Driver(sweep, writer, resumed)
+        shown = {study: read_study(Layout(run_sweep.root).study(study)).told for study in studies}
+        assert resumed.told_before == sum(map(len, shown.values())) > len(shown[studies[0]])
+        assert resumed.best[sweep.studies[0].task].loss == min(
+            told.loss for each in shown.values() for told in each if told.status == "ok"
+        )
+        assert 8 < resumed.left < 16
+        driver.run(SerialExecutor(1))
+    assert resumed.told_before + resumed.told == whole.told
+    assert resumed.statuses == whole.statuses
+    assert resumed.reused == resumed.told  # what a study repeats is neither told again nor reused
+    assert resumed.left == pytest.approx(0, abs=1e-6)
+    (label,) = whole.best
+    assert (resumed.best[label].value, resumed.best[label].searcher) == (
+        whole.best[label].value,
+        whole.best[label].searcher,
+    )
+
+
+def test_a_study_that_ends_early_leaves_nothing_to_wait_for(run_sweep):
+    progress = run_sweep(
+        "{name: few, repetitions: 1, budget: {evaluations: 5000}, tasks: [branin], "
+        "searchers: [{name: grid, settings: {resolution: 3}}]}"
+    )
+    assert progress.told == 9
+    assert progress.left == 0

@@ -198,7 +198,7 @@ def test_what_a_file_imports_is_what_it_needs():
 
 def test_both_commands_describe_a_member_of_a_file(write):
     write("mine.py", FUNCTION.replace("NAME", "None") + SEARCHER)
-    assert "objective: max value" in derby("tasks", "mine.py:value").stdout
+    assert "objective: maximise value" in derby("tasks", "mine.py:value").stdout
     assert derby("searchers", "mine.py:Mine").returncode == 0
     with pytest.raises(UnknownNameError):
         registry.named_searcher("mine.py:value")
@@ -237,3 +237,44 @@ def test_a_task_that_works_sometimes_is_not_given_up(write):
     done = derby("run", "sweep.yaml")
     assert 2 < len([line for line in done.stdout.splitlines() if line.startswith("failed: ")]) < 20
     assert "studies more" not in done.stdout
+
+
+def test_what_a_file_held_is_recorded_exported_and_published(write, tmp_path):
+    text = FUNCTION.replace("NAME", "None") + SEARCHER
+    write("mine.py", text)
+    write("sweep.yaml", sweep(searchers="mine.py:Mine"))
+    assert derby("run", "sweep.yaml").returncode == 0
+    folder = tmp_path / "results/local/sweeps/s/sources"
+    (kept,) = folder.iterdir()
+    assert re.fullmatch(r"mine-[0-9a-f]{16}\.py", kept.name)
+    assert kept.read_text() == text
+    write("mine.py", text + "# later\n")  # what was run is not what is there now
+    assert derby("publish", "s").returncode == 0
+    published = tmp_path / "results/published/s"
+    assert (published / "sources" / kept.name).read_text() == text
+    assert f"sources/{kept.name}" in json.loads((published / "manifest.json").read_text())["files"]
+    assert list(json.loads((published / "provenance.json").read_text())["sources"].values()) == [text]
+
+    assert derby("run", "sweep.yaml").returncode == 0
+    assert len(list(folder.iterdir())) == 2  # the former stays: what it gave is on record
+    assert derby("export", "s").returncode == 0
+    about = json.loads((tmp_path / "results/local/sweeps/s/export/provenance.json").read_text())
+    assert list(about["sources"].values()) == [text + "# later\n"]
+    (now,) = [path for path in folder.iterdir() if path != kept]
+    now.write_text("# another\n")
+    refused = derby("export", "s")
+    assert refused.returncode == 3
+    assert f"{now.relative_to(tmp_path)} was changed after it was written" in refused.stderr
+
+
+def test_a_copy_of_the_record_has_the_files(write, tmp_path):
+    write("mine.py", FUNCTION.replace("NAME", "None"))
+    write("sweep.yaml", sweep())
+    assert derby("run", "sweep.yaml", "--sync-to", tmp_path / "copy").returncode == 0
+    assert len(list((tmp_path / "copy/sweeps/s/sources").iterdir())) == 1
+
+
+def test_a_sweep_without_files_records_none(write, tmp_path):
+    write("sweep.yaml", sweep("branin"))
+    assert derby("run", "sweep.yaml").returncode == 0
+    assert not (tmp_path / "results/local/sweeps/s/sources").exists()

@@ -15,7 +15,7 @@ from harness.progress import Best, Pace, Progress, Snapshot
 
 def progress() -> Progress:
     made = Progress(
-        studies=8, evaluations=100, complete=2, done=1, told=11, told_before=20, trained=7, reused=4
+        studies=8, evaluations=100, complete=2, done=1, told=11, told_before=20, left=69, trained=7, reused=4
     )
     made.statuses.update(ok=10, diverged=1)
     made.failed["grid on a, repetition 0"] = "a bug"
@@ -29,6 +29,7 @@ def big() -> Progress:
     made = Progress(
         studies=7200, evaluations=1000800, complete=1200, done=612, told=186432, told_before=166800
     )
+    made.left, made.worked = 1000800.0 - 186432 - 166800, 186432.0
     made.trained, made.reused, made.merged, made.waiting, made.retried = 150211, 24310, 11911, 412, 17
     made.evaluators_busy, made.evaluators_idle, made.evaluators_starting, made.lost = 58, 4, 2, 6
     made.statuses.update(ok=181500, diverged=4031, crashed=21, timeout=880)
@@ -63,15 +64,37 @@ def clock(monkeypatch):
 # Rate and time left.
 
 
+def work(made: Progress, evaluations: int) -> None:
+    """Count full evaluations as told."""
+    for _ in range(evaluations):
+        made.told += 1
+        made.worked += 1
+        made.left -= 1
+        made.begin_pace()
+
+
 def test_time_left_is_paced_from_the_first_evaluation():
-    made = Progress(studies=1, evaluations=31)
+    made = Progress(studies=1, evaluations=31, left=31)
     assert made.remaining is None
     made.started -= 1000  # a long start-up
-    made.told = 1
-    made.paced_from = time.monotonic() - 20
+    work(made, 1)
     assert made.remaining is None
-    made.told = 11
-    assert 39 < made.remaining < 45
+    made.paced_from -= 20
+    work(made, 10)
+    assert 39 < made.remaining < 41
+
+
+def test_what_came_from_the_record_before_anything_was_trained_says_nothing_of_the_pace():
+    made = Progress(studies=1, evaluations=1031, left=1031)
+    work(made, 1000)  # at once
+    assert made.remaining < 1
+    made.trained = 1
+    work(made, 1)
+    assert made.remaining is None
+    made.paced_from -= 20
+    made.trained = 11
+    work(made, 10)
+    assert 39 < made.remaining < 41
 
 
 def test_the_rate_is_that_of_the_last_minute_and_decays_when_nothing_happens(clock):
@@ -91,10 +114,10 @@ def test_the_rate_is_that_of_the_last_minute_and_decays_when_nothing_happens(clo
 
 
 def test_the_time_left_forgets_a_burst_from_the_record(clock):
-    made = Progress(studies=1, evaluations=10_000, paced_from=1000.0)
-    made.told = 8000
+    made = Progress(studies=1, evaluations=10_000, left=10_000, trained=1)
+    work(made, 8000)
     for _ in range(1000):
-        made.told += 1
+        work(made, 1)
         made.sample(clock[0])
         clock[0] += 1
     assert made.remaining == pytest.approx(1000, rel=0.05)  # at one a second, not at the nine since the start
@@ -110,9 +133,11 @@ def test_a_pace_keeps_few_samples_however_often_it_is_sampled():
 
 def test_an_end_in_sight_that_was_passed_is_no_time_left():
     made = progress()
-    made.paced_from = time.monotonic() - 20
+    work(made, 2)
     assert made.remaining is not None
     made.told = 90  # more than planned, as a budget in epochs allows
+    assert made.remaining is not None
+    work(made, 67)
     assert made.remaining is None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -225,6 +226,7 @@ def test_what_cannot_be_read_hides_nothing_else():
         parse_sweep(text + "workers: 0\n", "s.yaml")
     assert [line.partition(": ")[0] for line in str(caught.value).splitlines()] == [
         "s.yaml, line 2, seed",
+        "s.yaml, line 11, searchers[0].name",
         "s.yaml, line 14, searchers[1].settings.resolution",
         "s.yaml, line 15, workers",
     ]
@@ -388,3 +390,60 @@ budget: {{evaluations: 2}}
 tasks: {}
 searchers: [random]
 """
+
+
+def test_wrong_fields_hide_no_unknown_names():
+    text = """\
+name: all
+repetitions: 0
+budget: {evaluations: 5}
+tasks: [branni, {name: mixed, optoins: {}}, {name: branin, options: {nope: 1}}]
+searchers: [ramdom, {name: grid, settings: {resolution: -1}}]
+nope: 1
+"""
+    with pytest.raises(SweepError) as refused:
+        parse_sweep(text, "s.yaml")
+    message = str(refused.value)
+    for line, field, words in (
+        (2, "repetitions", "greater than or equal to 1"),
+        (4, "tasks[0].name", "no task is called 'branni'; did you mean 'branin'?"),
+        (4, "tasks[1].optoins", "unknown field; did you mean 'options'?"),
+        (4, "tasks[2].options.nope", "unknown field"),
+        (5, "searchers[0].name", "no searcher is called 'ramdom'; did you mean 'random'?"),
+        (5, "searchers[1].settings.resolution", "greater than or equal to 1"),
+        (6, "nope", "unknown field"),
+    ):
+        assert re.search(rf"^s.yaml, line {line}, {re.escape(field)}: .*{re.escape(words)}", message, re.M), (
+            field
+        )
+    assert len(message.splitlines()) == 7  # each once
+
+
+@pytest.mark.parametrize(
+    "field",
+    ["budget: {evaluations: -6}", "budget: 5", "workers: many", "tasks: 3", "searchers: {}", "compare: 7"],
+)
+def test_what_is_readable_is_checked_whatever_else_is_not(field):
+    fields = {
+        "name": "some",
+        "repetitions": "1",
+        "budget": "{evaluations: 5}",
+        "tasks": "[branni]",
+        "searchers": "[ramdom]",
+    }
+    name, _, wrong = field.partition(": ")
+    fields[name] = wrong
+    with pytest.raises(SweepError) as refused:
+        parse_sweep("\n".join(f"{key}: {value}" for key, value in fields.items()), "s.yaml")
+    message = str(refused.value)
+    assert f", {name}" in message
+    assert ("'branni'" in message) == (name != "tasks")
+    assert ("'ramdom'" in message) == (name != "searchers")
+
+
+def test_a_method_cannot_search_a_task_is_said_beside_a_wrong_field():
+    text = "{name: a b, repetitions: 1, budget: {evaluations: 5}, tasks: [mixed], searchers: [optuna_cmaes]}"
+    with pytest.raises(SweepError) as refused:
+        parse_sweep(text, "s.yaml")
+    assert "name: " in str(refused.value)
+    assert "searcher 'optuna_cmaes' cannot search task 'mixed'" in str(refused.value)

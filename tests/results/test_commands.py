@@ -79,10 +79,12 @@ def driver(root, *, sweep="small"):
 
 def beat(writer, *, ago=0.0):
     """Leave a heartbeat as a driver's display does, as of some seconds ago."""
-    progress = Progress(studies=2, evaluations=8, told=3, trained=2, reused=1, merged=4, retried=5)
+    progress = Progress(
+        studies=2, evaluations=8, told=3, left=5, worked=3, trained=2, reused=1, merged=4, retried=5
+    )
     progress.evaluators_busy, progress.evaluators_idle, progress.evaluators_starting = 7, 6, 3
     progress.search_seconds, progress.train_seconds = 12.0, 185.0
-    progress.paced_from = time.monotonic() - 2
+    progress.paced_from, progress.paced_at = time.monotonic() - 2, 1
 
     def write(snapshot):
         at = datetime.now(UTC) - timedelta(seconds=ago)

@@ -13,8 +13,9 @@ from import_files import HEADER, RUNS, csv_of, written
 from harness.errors import ForeignResultsError, RecordError
 from harness.trial import Budget
 from results import columns
-from results.imports.sources import default_name, import_results
+from results.imports.sources import import_results
 from results.merge import merged
+from results.sources import import_name
 from results.tables import export, read_exported
 
 
@@ -354,4 +355,4 @@ def test_files_that_are_none_are_refused(tmp_path):
     ],
 )
 def test_an_import_is_called_after_its_source(source, name):
-    assert default_name(source) == name
+    assert import_name(source) == name

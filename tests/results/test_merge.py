@@ -9,7 +9,8 @@ import pytest
 from records import lines_of, rewrite
 
 from harness.errors import RecordError
-from results.merge import merged, read_source, source_names
+from results.merge import merged, read_source
+from results.sources import source_names
 from results.tables import export, read_tables
 
 SWEEP = """\

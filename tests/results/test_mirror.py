@@ -332,7 +332,7 @@ def test_two_runs_that_copy_to_one_place_are_told(here, there):
         ("s3://bucket/x?no_such_option=1", "cannot reach s3://bucket.*; check that the bucket exists"),
         (
             "{tmp}/no/such/folder",
-            "No such file or directory; check that the folder's disk or share is mounted",
+            "there is no such file or folder; check that the folder's disk or share is mounted",
         ),
         ("{tmp}/file", "cannot write to .*; check that the folder's disk"),
         ("/proc", "cannot write to /proc: .*; check that the folder's disk"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 
 import pandas as pd
@@ -47,7 +48,7 @@ def folder(tables, root):
 
 
 def test_what_was_published_verifies(folder, root):
-    assert verify(root, "first", draw) == Verification([], [])
+    assert verify(root, "first", draw) == Verification()
     manifest = json.loads((folder / "manifest.json").read_text())
     tables = {f"{name}.parquet" for name in ("trials", "epochs", "studies", "tasks", "reevaluations")}
     names = {*tables, "provenance.json"}
@@ -57,24 +58,39 @@ def test_what_was_published_verifies(folder, root):
     assert [path.name for path in root.iterdir()] == ["first"]  # no draft is left
 
 
-def test_a_changed_figure_is_named(folder, root):
+def test_a_changed_figure_is_named_once(folder, root):
     (folder / "figures" / "best.svg").write_text("painted over")
-    assert verify(root, "first", draw).problems == [
-        "figures/best.svg: differs between what is in the manifest and what is in the folder",
-        "figures/best.svg: drawn again from the tables, its text differs",
-        "no library and no arithmetic changed since",
-    ]
+    found = verify(root, "first", draw)
+    assert (found.changed, found.redrawn, found.since) == (("figures/best.svg was changed",), (), "")
+    assert not found.true
+
+
+def test_a_figure_that_the_tables_do_not_give_is_named_though_nothing_else_changed(folder, root):
+    def otherwise(tables, target):
+        draw(tables, target)
+        (target / "figures" / "best.svg").write_text("<svg><text>other</text></svg>")
+
+    found = verify(root, "first", otherwise)
+    assert found.changed == ()
+    (only,) = found.redrawn
+    assert only.startswith("figures/best.svg is drawn otherwise from the tables: ")
+    assert found.since.startswith("Libraries and arithmetic are those that it was published with: what draws")
 
 
 def test_changed_data_are_named_even_with_a_mended_manifest(folder, root):
     path = folder / "trials.parquet"
     frame = pd.read_parquet(path)
     frame.assign(value=frame["value"] - 1).to_parquet(path)
-    problems = verify(root, "first", draw).problems
-    assert problems[:1] == [
-        "trials.parquet: differs between what is in the manifest and what is in the folder"
-    ]
-    assert any("best.svg: drawn again from the tables, it says" in problem for problem in problems)
+    found = verify(root, "first", draw)
+    assert found.changed == ("trials.parquet was changed",)
+    assert any("best.svg is drawn otherwise from the tables: it says" in each for each in found.redrawn)
+    assert found.since == ""  # the tables are why
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["files"]["trials.parquet"] = hashlib.sha256(path.read_bytes()).hexdigest()
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    mended = verify(root, "first", draw)
+    assert (mended.changed, mended.redrawn) == ((), found.redrawn)
+    assert "were replaced together" in mended.since
 
 
 def test_rounding_is_no_difference(folder, root):
@@ -83,23 +99,20 @@ def test_rounding_is_no_difference(folder, root):
         (target / "tables" / "final.csv").write_text(f"{len(tables.trials) * (1 + 1e-15)!r}")
 
     assert verify(root, "first", elsewhere) == Verification(
-        [], ["tables/final.csv"], pytest.approx(1e-15, rel=0.2)
+        rounded=("tables/final.csv",), largest=pytest.approx(1e-15, rel=0.2)
     )
 
     def further(tables, target):
         draw(tables, target)
         (target / "tables" / "final.csv").write_text(f"{len(tables.trials) * (1 + 1e-8)!r}")
 
-    assert any("it says 8.00000008 for 8" in problem for problem in verify(root, "first", further).problems)
+    assert any("it says 8.00000008 for 8" in problem for problem in verify(root, "first", further).redrawn)
 
 
 def test_files_that_come_and_go_are_named(folder, root):
     (folder / "figures" / "new.svg").write_text("")
     (folder / "report.html").unlink()
-    problems = verify(root, "first", draw).problems
-    assert "figures/new.svg: only in the folder" in problems
-    assert "report.html: only in the manifest" in problems
-    assert "figures/new.svg: only published" in problems
+    assert verify(root, "first", draw).changed == ("figures/new.svg was added", "report.html is missing")
 
 
 def test_another_library_is_named(folder, root):
@@ -107,9 +120,14 @@ def test_another_library_is_named(folder, root):
     manifest = json.loads(path.read_text())
     manifest["versions"]["matplotlib"] = "0.1"
     path.write_text(json.dumps(manifest))
-    assert verify(root, "first", draw) == Verification([], [])
-    (folder / "figures" / "best.svg").write_text("x")
-    assert verify(root, "first", draw).problems[-1].startswith("changed since: matplotlib 0.1 → ")
+    assert verify(root, "first", draw) == Verification()
+
+    def otherwise(tables, target):
+        draw(tables, target)
+        (target / "figures" / "best.svg").write_text("x")
+
+    since = verify(root, "first", otherwise).since
+    assert since.startswith("Since it was published these changed: matplotlib 0.1 → ")
 
 
 @pytest.mark.parametrize("name", ["../x", "..", "a/b", "/etc", ".hidden", ""])
@@ -138,7 +156,7 @@ def test_a_taken_name_is_kept_unless_told_otherwise(tables, folder, root):
     (folder / "stale").write_text("")
     publish(tables, root, "first", draw, replace=True)
     assert not (folder / "stale").exists()
-    assert verify(root, "first", draw) == Verification([], [])
+    assert verify(root, "first", draw) == Verification()
 
 
 def test_a_record_is_never_replaced(run_sweep, tables):
@@ -168,13 +186,13 @@ def test_a_failure_leaves_what_is_published(tables, folder, root):
 
     with pytest.raises(RuntimeError, match="no ink"):
         publish(tables, root, "first", fail, replace=True)
-    assert verify(root, "first", draw) == Verification([], [])
+    assert verify(root, "first", draw) == Verification()
     assert [path.name for path in root.iterdir()] == ["first"]
 
 
 def test_what_a_kill_put_aside_is_found_again(folder, root):
     folder.rename(root / f".first.aside-{2**22 + 1}-{_host()}")
-    assert verify(root, "first", draw) == Verification([], [])
+    assert verify(root, "first", draw) == Verification()
 
 
 def test_an_unfinished_sweep_is_refused(run_sweep, tables, root):

@@ -273,7 +273,7 @@ def test_what_is_no_file_is_named_at_once(tmp_path, make, place, monkeypatch):
 def test_what_may_not_be_read_is_named(tmp_path):
     path = tmp_path / "a.jsonl"
     path.touch(0o000)
-    with pytest.raises(RecordError, match=r"cannot read .*a.jsonl: Permission denied"):
+    with pytest.raises(RecordError, match=r"cannot read .*a.jsonl: there is no permission"):
         read_study(path)
 
 

@@ -57,7 +57,7 @@ def test_options_are_the_tables(kind):
 def test_the_command_line_says_what_indices_stand_for():
     said = " ".join(derby("tasks", "hpolib_fcnet").stdout.split())
     assert "n_units_1_index Int(low=0, high=5, log=False), which stand for 16, 32, 64, 128, 256, 512 " in said
-    assert "Choice(values=('cosine', 'const')) n_units" in said
+    assert "{cosine, const} n_units" in said
     assert "Spearman" not in said
 
 
