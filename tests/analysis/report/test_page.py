@@ -309,16 +309,18 @@ def test_the_mean_rank_of_every_table_is_the_same(page, folder):
 
 def test_another_process_gives_the_same_bytes_and_loads_no_training_library(folder, tmp_path):
     code = (
-        "import sys; sys.path[:0] = sys.argv[1:4]; from pathlib import Path; import test_page;\n"
+        "import sys; sys.path[:0] = sys.argv[2:]; from pathlib import Path; import test_page;\n"
         "if __name__ == '__main__':\n"
-        "    test_page.build_differently(Path(sys.argv[4]))\n"
+        "    test_page.build_differently(Path(sys.argv[1]))\n"
         "    heavy = {'tensorflow', 'keras', 'ray', 'torch', 'tasks', 'searchers'}\n"
         "    loaded = heavy & set(sys.modules)\n"
         "    sys.exit(f'loaded: {loaded}' if loaded else 0)\n"
     )
     script = tmp_path / "elsewhere.py"
     script.write_text(code)
-    arguments = [str(ROOT), *map(str, Path(__file__).parents[:2]), str(tmp_path / "out")]
+    # What pytest has on the path here: the project, and the folders of the tests' own modules.
+    folders = [ROOT, *Path(__file__).parents[:2], ROOT / "tests" / "support"]
+    arguments = [str(tmp_path / "out"), *map(str, folders)]
     done = subprocess.run(
         [sys.executable, str(script), *arguments],
         capture_output=True,
