@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Hashable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -231,8 +231,32 @@ def absent_studies(rows: pd.DataFrame) -> list[str]:
     ]
 
 
-def short(tables: SweepTables, tasks: Collection[str], searchers: Collection[str] | None = None) -> str:
-    """Return the sentence that names who ended with budget left on some tasks; empty where none did."""
+MOST_NAMED: Final = 6
+"""Things of one kind that a caption names; of more it names the first."""
+
+
+def some(items: Sequence[str]) -> str:
+    """Return items as a caption names them: all of a few, of many the first and how many more there are."""
+    if len(items) <= MOST_NAMED:
+        return "; ".join(items)
+    return "; ".join([*items[:MOST_NAMED], f"and {len(items) - MOST_NAMED} more, which the report names"])
+
+
+def short(
+    tables: SweepTables,
+    tasks: Collection[str],
+    searchers: Collection[str] | None = None,
+    *,
+    name: Callable[[Sequence[str]], str] = some,
+) -> str:
+    """Return the sentence that names who ended with budget left on some tasks; empty where none did.
+
+    Args:
+        tables: The sweep.
+        tasks: Labels of the tasks.
+        searchers: Only these methods; all when ``None``.
+        name: How many are named; for a caption, `some`.
+    """
     table = ended_short(tables)
     named = [
         f"{row['searcher']} on {row['task']} ({_spent(row)})"
@@ -242,7 +266,7 @@ def short(tables: SweepTables, tasks: Collection[str], searchers: Collection[str
     if not named:
         return ""
     why = "with nothing more to propose" if tables.imported is None else "and held at their last values"
-    return f"Ended short of the budget, {why}: {'; '.join(named)}."
+    return f"Ended short of the budget, {why}: {name(named)}."
 
 
 def _spent(row: Mapping[Hashable, Any]) -> str:
@@ -260,7 +284,7 @@ def caveats(tables: SweepTables, facts: TaskFacts, searchers: Collection[str] | 
 
 def left_out(items: Sequence[str]) -> str:
     """Return the sentence that names what a figure lacks; empty when it lacks nothing."""
-    return f"Left out: {'; '.join(items)}." if items else ""
+    return f"Left out: {some(items)}." if items else ""
 
 
 def mark(facts: TaskFacts) -> str:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, Literal
 
+import numpy as np
+
 from analysis import style
 from analysis.errors import AnalysisError
 from analysis.figures import (
@@ -271,9 +273,9 @@ def draw(inputs: Inputs, name: str, *, task: str | None = None, over: str | None
         if len(tasks) > 1:
             raise AnalysisError(f"figure {name!r} is of one task; say which: {', '.join(tasks)}")
         task = tasks[0]
-    cost = inputs.primary if over is None else OVER[over]
-    comparison = compare(inputs) if comparable(inputs) else None
     own = inputs if task is None else inputs.of_task(task)
+    cost = inputs.primary if over is None else _cost(own, name, over)
+    comparison = compare(inputs) if comparable(inputs) else None
     plot = kind.draw(Wanted(own, comparison, task or "", cost))
     if plot is None:
         where = "" if task is None else f" on {task}"
@@ -281,3 +283,25 @@ def draw(inputs: Inputs, name: str, *, task: str | None = None, over: str | None
     parts = [name, *([file_names(tasks)[task]] if task is not None else []), *([cost] if kind.over else [])]
     caption = joined(plot.caption, style.current().note)
     return Drawn(dataclasses.replace(plot, caption=caption), "_".join(parts))
+
+
+def _cost(inputs: Inputs, name: str, over: str) -> str:
+    """Return the column of a cost that was asked for; raise `AnalysisError` where the results do not have it.
+
+    Of imported results the seconds are those of the evaluations alone, and how runs were parallel is not known.
+    """
+    unknown = {VIRTUAL_TIME} if inputs.tables.imported is not None else set()
+    known = [
+        cost
+        for cost in (*COSTS, SPENT_COST, VIRTUAL_TIME)
+        if cost not in unknown and np.isfinite(inputs.best[cost].to_numpy(dtype=float)).all()
+    ]
+    cost = OVER[over]
+    if over == "seconds" and cost not in known:
+        cost = "train_seconds"
+    if cost not in known:
+        raise AnalysisError(
+            f"figure {name!r} has nothing to show over {over!r}, which these results do not have; they have "
+            f"{listed(known)}"
+        )
+    return cost

@@ -191,6 +191,11 @@ def _p(value: float) -> str:
     return r"\textless{}0.001" if value < 0.001 else f"{value:.2g}"
 
 
+def _mark(inputs: Inputs) -> str:
+    """Return the mark of imported results; every table ends with it."""
+    return IMPORT_MARK if inputs.tables.imported is not None else ""
+
+
 def ranking_table(inputs: Inputs, comparison: Comparison) -> Table:
     """Return the final ranking as a table."""
     data = ranking(comparison)
@@ -255,7 +260,7 @@ def ranking_table(inputs: Inputs, comparison: Comparison) -> Table:
         left_out(list(comparison.left_out)),
         short(inputs.tables, list(comparison.scores), comparison.searchers),
         style.current().note,
-        IMPORT_MARK if inputs.tables.imported is not None else "",
+        _mark(inputs),
     )
     return Table(
         "Final ranking", "ranking", caption, data, table_environment(header, rows, caption, "ranking")
@@ -325,7 +330,7 @@ def results_table(inputs: Inputs, comparison: Comparison) -> Table:
         left_out(list(comparison.left_out)),
         short(inputs.tables, list(comparison.scores), comparison.searchers),
         style.current().note,
-        IMPORT_MARK if inputs.tables.imported is not None else "",
+        _mark(inputs),
     )
     rows = [[escape(name), *(cells[name][task] for task in tasks)] for name in names]
     return Table(
@@ -357,8 +362,8 @@ def running_time_table(inputs: Inputs) -> Table | None:
         "how many reached the target (in brackets: successes of runs), by the validation objective. A failed run "
         "contributes its own cost.",
         style.current().note,
+        _mark(inputs),
     )
-    caption = joined(caption, IMPORT_MARK if inputs.tables.imported is not None else "")
     header = ["Task", "Method", *(f"{t:g}" for t in targets)]
     return Table(
         "Expected running time",
@@ -379,6 +384,7 @@ def failure_table(inputs: Inputs) -> Table:
     caption = joined(
         "How the evaluations of each method ended, unfinished studies included, and the share that failed in %.",
         style.current().note,
+        _mark(inputs),
     )
     header = ["Method", *STATUSES, "failed %"]
     return Table("Failures", "failures", caption, data, table_environment(header, rows, caption, "failures"))
@@ -398,7 +404,9 @@ def completeness_table(inputs: Inputs) -> Table:
             for name in searchers
         ]
         rows.append([escape(str(task)), *cells])
-    caption = joined("Finished of planned repetitions. A dash: not planned.", style.current().note)
+    caption = joined(
+        "Finished of planned repetitions. A dash: not planned.", style.current().note, _mark(inputs)
+    )
     return Table(
         "Completeness",
         "completeness",

@@ -425,7 +425,7 @@ def notices(inputs: Inputs) -> list[str]:
             f"Trainings come from {numbers} kinds of machine that can give other numbers (device, threads, "
             "arithmetic or versions differ; see Provenance): expect them to repeat exactly on their own kind only."
         )
-    ended = short(tables, list(tables.tasks.index))
+    ended = short(tables, list(tables.tasks.index), name="; ".join)
     if ended:
         items.append(f"{ended} What they would have found with the rest cannot be known.")
     went_on = tables.studies[tables.studies["followed"] > 0]

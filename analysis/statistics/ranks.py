@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -59,7 +60,8 @@ def complete_blocks(tables: SweepTables, task: str, usable: pd.DataFrame | None 
     """Return the complete (task, repetition) blocks of a task, and what was left out to get them.
 
     A method without one finished study on the task is left out; then a repetition that one of the
-    other methods did not finish.
+    other methods did not finish. Of runs that are not paired, these are the runs that a method has beyond
+    those of the method with the fewest.
 
     Args:
         tables: The sweep.
@@ -81,9 +83,19 @@ def complete_blocks(tables: SweepTables, task: str, usable: pd.DataFrame | None 
         absent = [name for name in searchers if (name, repetition) not in finished]
         if absent:
             why = ", ".join(f"{name} {state.get((name, repetition), 'not planned')}" for name in absent)
-            left_out.append(f"repetition {repetition} ({why})")
+            if tables.paired:
+                left_out.append(f"repetition {repetition} ({why})")
         elif searchers:
             repetitions.append(repetition)
+    if not tables.paired:
+        runs = Counter(name for name, _ in finished)
+        beyond = [
+            f"{runs[name] - len(repetitions)} of {name}"
+            for name in searchers
+            if runs[name] > len(repetitions)
+        ]
+        if beyond:
+            left_out.append(f"repetitions beyond {len(repetitions)} ({', '.join(beyond)})")
     return Blocks(searchers, tuple(repetitions), tuple(left_out))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 
@@ -14,6 +15,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import stats
 
+from analysis.errors import AnalysisError
+from analysis.figures import named
+from analysis.report.latex import all_tables
 from analysis.report.summary import notices, summary
 from analysis.statistics.comparison import compare, ranking
 from analysis.statistics.independent import (
@@ -28,6 +32,7 @@ from analysis.statistics.inputs import prepare
 from analysis.statistics.paired import compare_within_tasks, power_of, repetitions_needed
 from analysis.statistics.ranks import complete_blocks, mean_ranks, run_ranks, task_ranks
 from analysis.statistics.tasks import task_facts
+from analysis.words import IMPORT_MARK
 
 LOSSES = st.integers(0, 6).map(float)
 
@@ -192,3 +197,60 @@ def test_with_few_tasks_runs_are_compared_within_each():
     words = " ".join(summary(inputs, comparison))
     assert "% of all pairs" in words
     assert "rank-sum tests" in words
+
+
+def unequal():
+    """Imported runs of three methods on eight tasks, of which one method has two more and one has one more."""
+    more = {"a": 6, "b": 5, "random": 4}
+    rows = [
+        row
+        for name, count in more.items()
+        for row in synthetic_sweeps.told_of({name: lambda task, r: r + 0.01 * task}, 8, count)
+    ]
+    labels = {row["task"]: TASK for row in rows}
+    return synthetic_sweeps.tables_of(rows, labels, provenance={"imported": {"sources": ["runs.csv"]}})
+
+
+def test_runs_that_are_not_ranked_are_counted_since_their_numbers_mean_nothing():
+    blocks = complete_blocks(unequal(), "t0")
+    assert blocks.repetitions == (0, 1, 2, 3)
+    assert blocks.left_out == ("repetitions beyond 4 (2 of a, 1 of b)",)
+
+
+def test_captions_of_many_tasks_stay_short_and_the_page_names_all():
+    inputs = prepare(unequal())
+    captions = [table.caption for table in all_tables(inputs)]
+    captions.append(named.draw(inputs, "rank").plot.caption)
+    said = [caption for caption in captions if "Left out: " in caption]
+    assert len(said) >= 2
+    for caption in said:
+        assert "repetitions beyond 4 (2 of a, 1 of b) on t0; " in caption
+        assert "; and 2 more, which the report names." in caption
+        assert " on t7" not in caption
+    assert len(inputs.field.left_out) == 8
+
+
+def test_every_table_for_a_paper_is_marked_as_imported():
+    tables = all_tables(prepare(sweep(None)))
+    assert {table.stem for table in tables} >= {"ranking", "results", "failures", "completeness"}
+    for table in tables:
+        assert table.caption.endswith(IMPORT_MARK), table.stem
+        assert IMPORT_MARK in table.latex
+
+
+def costed(**columns):
+    tables = sweep(None)
+    return prepare(dataclasses.replace(tables, trials=tables.trials.assign(**columns)))
+
+
+def test_seconds_of_imported_results_are_those_of_the_evaluations():
+    inputs = costed(total_seconds=np.nan)
+    assert named.draw(inputs, "rank", over="seconds").stem == "rank_train_seconds"
+    assert named.draw(inputs, "convergence", task="t1", over="seconds").stem.endswith("train_seconds")
+
+
+@pytest.mark.parametrize("over", ["seconds", "train_seconds", "total_seconds", "time", "virtual_time"])
+def test_a_cost_that_is_not_on_record_is_refused(over):
+    inputs = costed(total_seconds=np.nan, train_seconds=np.nan)
+    with pytest.raises(AnalysisError, match=f"nothing to show over '{over}'.*they have evaluations, spent_epochs"):
+        named.draw(inputs, "rank", over=over)
