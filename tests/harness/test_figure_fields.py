@@ -85,3 +85,10 @@ def test_the_block_is_no_part_of_any_studys_identity():
 def test_other_names_may_change_places():
     text = SWEEP + "figures: {labels: {random: optuna_tpe, optuna_tpe: random}}\n"
     assert parse_sweep(text, "my.yaml").spec.figures.labels["random"] == "optuna_tpe"
+
+
+@pytest.mark.parametrize("width", ["abc", "1in", "30in"])
+def test_a_wrong_width_is_shown_once(width):
+    with pytest.raises(SweepError) as caught:
+        parse({"width": width}, "options")
+    assert str(caught.value).count("got") == 1
