@@ -126,7 +126,7 @@ def test_a_race_spends_its_budget_and_is_marked(run_sweep, budget):
     task = task_named("nasbench201/cifar10", {})
     assert found.tasks.loc[task.label, "regret_best"] == task.regret.best
     assert mark(prepare(found).facts[task.label]) == (
-        "Replay of a public table of recorded trainings, 15 625 convolutional networks × 2 or 3 seeds on cifar10; "
+        "Replay of a public table of recorded trainings, 15 625 convolutional networks × 2 or 3 seeds; "
         "no test values, no epoch but the last."
     )
 
