@@ -104,6 +104,24 @@ def test_the_command_tries_a_searcher_as_it_does_a_task(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.py", "mine.py"]
 
 
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("skopt_gpp", "no task or searcher is called 'skopt_gpp'; did you mean 'skopt_gp'? valid: branin, "),
+        ("brann/small", "no task or searcher is called 'brann/small'; did you mean 'branin'?"),
+        ("/etc/passwd", "no task or searcher is called '/etc/passwd'; valid: branin, "),
+        ("mine.py", "expected a task or searcher in the file after a colon, as in mine.py:NAME"),
+        ("mine.py:mine", "mine.py has no task or searcher called 'mine'; did you mean 'Mine'?"),
+        ("none.py:Mine", "cannot read none.py: there is no such file or folder"),
+    ],
+)
+def test_a_name_that_nothing_has_is_told_what_there_is(tmp_path, name, words):
+    (tmp_path / "mine.py").write_text(SOUND)
+    done = derby("try", name, cwd=tmp_path)
+    assert done.returncode == 2
+    assert words in done.stderr
+
+
 def test_settings_are_checked_and_taken():
     wrong = derby("try", "grid", "--option", "resolution=-1")
     assert wrong.returncode == 2
