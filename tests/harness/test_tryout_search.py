@@ -86,6 +86,18 @@ def test_what_is_wrong_is_found(tmp_path, old, new, what, words):
     assert words in wrong[what]
 
 
+def test_a_library_may_draw_while_it_is_loaded(tmp_path):
+    loads = "    def _start(self):\n        if not SEEN:\n            SEEN.append(random.random())\n"
+    assert tried(tmp_path, "    def _start(self):\n", loads).good
+
+
+@pytest.mark.parametrize("draw", ["random.random()", "random.seed(self.seed)", "np.random.seed(self.seed)"])
+def test_a_method_may_not(tmp_path, draw):
+    done = tried(tmp_path, "    def _start(self):\n", f"    def _start(self):\n        {draw}\n")
+    assert not done.good
+    assert done.checks[-1].what == "global random state stays as it is"
+
+
 def test_where_it_fails_is_said(tmp_path):
     done = tried(tmp_path, "        self._best = None\n", "        self._best = 1 / 0\n")
     (only,) = [check for check in done.checks if check.good is False]
