@@ -13,6 +13,7 @@ from analysis import style
 from analysis.statistics.bootstrap import FEWEST_UNITS, LEVEL, RESAMPLES
 from analysis.statistics.comparison import Comparison
 from analysis.statistics.completeness import ended_short
+from analysis.statistics.independent import fewest_runs
 from analysis.statistics.inputs import Inputs
 from analysis.statistics.paired import POWER, repetitions_needed
 from analysis.statistics.significance import ALPHA, best_first, fewest_blocks
@@ -53,6 +54,7 @@ SUBSET = f"{_NOT_COMPARABLE}."
 SUBSET_MARK = "Data subset or stand-in."
 """The short form for captions: the page says once, at its top, what it means."""
 REPLAY_MARK = "Replay of recorded trainings."
+IMPORT_MARK = "Imported, not run here."
 
 
 # Numbers.
@@ -237,7 +239,10 @@ def short(tables: SweepTables, tasks: Collection[str], searchers: Collection[str
         for row in table[table["task"].isin(list(tasks))].to_dict("records")
         if searchers is None or row["searcher"] in searchers
     ]
-    return f"Ended short of the budget, with nothing more to propose: {'; '.join(named)}." if named else ""
+    if not named:
+        return ""
+    why = "with nothing more to propose" if tables.imported is None else "and held at their last values"
+    return f"Ended short of the budget, {why}: {'; '.join(named)}."
 
 
 def _spent(row: Mapping[Hashable, Any]) -> str:
@@ -261,7 +266,9 @@ def left_out(items: Sequence[str]) -> str:
 def mark(facts: TaskFacts) -> str:
     """Return the mark of what a task's numbers were made on or taken from; empty where that is its source's data."""
     return joined(
-        SUBSET_MARK if facts.subset else "", f"Replay of {facts.replayed}." if facts.replayed else ""
+        SUBSET_MARK if facts.subset else "",
+        f"Replay of {facts.replayed}." if facts.replayed else "",
+        IMPORT_MARK if facts.imported else "",
     )
 
 
@@ -270,6 +277,7 @@ def marks(tasks: Sequence[TaskFacts]) -> str:
     found = {
         SUBSET_MARK: [facts.label for facts in tasks if facts.subset],
         REPLAY_MARK: [facts.label for facts in tasks if facts.replayed],
+        IMPORT_MARK: [facts.label for facts in tasks if facts.imported],
     }
     return joined(
         *(
@@ -380,7 +388,7 @@ def planning(comparison: Comparison, task: str) -> str:
     """Return what the repetitions of a task can detect, and how many the observed differences would need, in words."""
     data = comparison.within[comparison.within["task"] == task]
     count, tests = int(data["repetitions"].max()), int(data["comparisons"].iloc[0])
-    fewest = fewest_blocks(comparisons=tests)
+    fewest = (fewest_blocks if comparison.paired else fewest_runs)(comparisons=tests)
     spreads = data["sd"].to_numpy(dtype=float)
     spreads = spreads[np.isfinite(spreads) & (spreads > 0)]
     if count < fewest:
@@ -400,6 +408,9 @@ def planning(comparison: Comparison, task: str) -> str:
     if not spreads.size:
         return sentence
     spread = float(np.median(spreads))
-    needs = {part: repetitions_needed(part * spread, spread, comparisons=tests) for part in (1.0, 0.5, 0.25)}
+    needs = {
+        part: repetitions_needed(part * spread, spread, comparisons=tests, paired=comparison.paired)
+        for part in (1.0, 0.5, 0.25)
+    }
     needed = ", ".join(f"{part * spread:.2g} needs {number}" for part, number in needs.items())
     return f"{sentence} A difference of {needed} repetitions."

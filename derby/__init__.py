@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from harness.searcher import Searcher, SearcherOptions, Suggestion
     from harness.space import Choice, Condition, Config, Float, Int, Space
     from harness.task import Checkpoint, RegretScale, Task
-    from harness.trial import Curve, Evaluation, Fidelity, Objective, Status
+    from harness.trial import Budget, Curve, Evaluation, Fidelity, Objective, Status
+    from results.imports.sources import import_results
+    from results.tables import export
     from searchers.conformance import SearcherConformance
     from tasks.conformance import TaskCase, TaskConformance
     from tasks.own.estimator import Examples, Grows, sklearn_task
@@ -30,7 +32,9 @@ _HOMES: Final = {
     "harness.searcher": ("Searcher", "SearcherOptions", "Suggestion"),
     "harness.space": ("Choice", "Condition", "Config", "Float", "Int", "Space"),
     "harness.task": ("Checkpoint", "RegretScale", "Task"),
-    "harness.trial": ("Curve", "Evaluation", "Fidelity", "Objective", "Status"),
+    "harness.trial": ("Budget", "Curve", "Evaluation", "Fidelity", "Objective", "Status"),
+    "results.imports.sources": ("import_results",),
+    "results.tables": ("export",),
     "searchers.conformance": ("SearcherConformance",),
     "tasks.conformance": ("TaskCase", "TaskConformance"),
     "tasks.own.estimator": ("Examples", "Grows", "sklearn_task"),
@@ -43,10 +47,10 @@ _PARTS: Final = ("figures", "latex", "statistics")
 _HOME_OF: Final = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
-    "Checkpoint", "Choice", "Condition", "Config", "Curve", "Evaluation", "Examples", "Fidelity", "Float",
+    "Budget", "Checkpoint", "Choice", "Condition", "Config", "Curve", "Evaluation", "Examples", "Fidelity", "Float",
     "Grows", "Int", "Objective", "RegretScale", "Searcher", "SearcherConformance", "SearcherOptions",
-    "Space", "Status", "Suggestion", "Task", "TaskCase", "TaskConformance", "figures", "keras_task", "latex",
-    "read", "select", "sklearn_task", "statistics", "task",
+    "Space", "Status", "Suggestion", "Task", "TaskCase", "TaskConformance", "export", "figures",
+    "import_results", "keras_task", "latex", "read", "select", "sklearn_task", "statistics", "task",
 ]  # fmt: skip
 
 

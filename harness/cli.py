@@ -14,6 +14,7 @@ from harness.arithmetic import declare
 from harness.commands import (
     drawing,
     gating,
+    importing,
     listings,
     recordings,
     reports,
@@ -96,6 +97,7 @@ _COMMANDS: Final[dict[str, Callable[..., None]]] = {
     "certify": recordings.certify,
     "gate": gating.gate,
     "reproduce": reproduction.reproduce,
+    "import": importing.import_,
     "status": running.status,
     "watch": watching.watch,
     "report": reports.report,

@@ -52,6 +52,10 @@ class SweepError(DerbyError, ValueError):
     """A sweep file is unusable; the message lists every problem with file, line and field."""
 
 
+class ForeignResultsError(DerbyError, ValueError):
+    """What was run elsewhere cannot be imported; the message lists every problem with its place."""
+
+
 class RecordError(DerbyError, RuntimeError):
     """The results folder cannot be read or written."""
 

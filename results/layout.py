@@ -33,6 +33,7 @@ class Layout:
         studies/<id>.jsonl              a study's events
         evaluations/<task>/<run>.jsonl  the evaluations a run trained, by key, shared by all studies
         machines/<id>.json              what numbers of a training depend on besides their key
+        imported/<name>/                tables of what was run elsewhere; not part of the record
         inspections/<task>/<id>-<n>.npz  networks looked into after n epochs, for pictures; not part of the record
         driver.lock, driver.json        who is writing
 
@@ -76,6 +77,15 @@ class Layout:
     def inspection(self, task: str, evaluation_id: str, epochs: int) -> Path:
         """What was seen inside a network after so many epochs; can be made anew."""
         return self.root / "inspections" / checked_name("task", task) / f"{evaluation_id}-{epochs}.npz"
+
+    def imported(self, name: str) -> Path:
+        """Folder with the tables of an import; no part of the record."""
+        return self.root / "imported" / checked_name("import", name)
+
+    def import_names(self) -> list[str]:
+        """Names of the imports. Raises `RecordError` where the folder cannot be read."""
+        folders = files_in(self.root / "imported", "*")
+        return [folder.name for folder in folders if os.path.lexists(folder / "provenance.json")]
 
     def sweep_names(self) -> list[str]:
         """Names of the recorded sweeps. Raises `RecordError` where the folder cannot be read."""

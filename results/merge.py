@@ -12,7 +12,8 @@ from typing import Any
 import pandas as pd
 
 from harness.errors import RecordError
-from results.sources import source_of
+from results.imports.origin import combined
+from results.sources import Source, source_of
 from results.tables import SweepTables, read_exported, read_tables
 
 _STATES = ("done", "running", "failed", "missing")
@@ -28,8 +29,14 @@ def read_source(path: Path) -> SweepTables:
     Raises:
         RecordError: It is none of these, holds several sweeps, or is damaged.
     """
-    source = source_of(path)
-    return read_exported(path) if source.sweep is None else read_tables(source.folder, source.sweep)
+    return read(source_of(path))
+
+
+def read(source: Source) -> SweepTables:
+    """Read the tables of what `results.sources` found. Raises `RecordError` where they are damaged."""
+    if source.sweep is None:
+        return read_exported(source.folder)
+    return read_tables(source.folder, source.sweep)
 
 
 def merged(sources: Mapping[str, SweepTables]) -> SweepTables:
@@ -117,6 +124,14 @@ def _refuse_differences(sources: Mapping[str, SweepTables]) -> None:
     problems: list[str] = []
     names = list(sources)
     for (a, one), (b, other) in itertools.combinations(sources.items(), 2):
+        if (one.imported is None) != (other.imported is None):
+            ours, theirs = (a, b) if one.imported is None else (b, a)
+            problems.append(
+                f"{theirs} was imported, so that it is not known whether its tasks, data and budgets are those of "
+                f"{ours}; if you know it, export {ours} and import its trials.parquet together with the source of "
+                f"{theirs}"
+            )
+            continue
         for name, tables, against in ((a, one, other), (b, other, one)):
             only = sorted(set(tables.tasks.index) - set(against.tasks.index))
             if only:
@@ -140,10 +155,12 @@ def _refuse_differences(sources: Mapping[str, SweepTables]) -> None:
 
 def _protocol(tables: SweepTables, task: str) -> dict[str, Any]:
     """Return what must agree on a task: its facts, its data, and the fields of its studies' keys."""
+    # Of imported results nobody says what a failure counts: it is the worst value that there is.
+    left_out = {"source", "group", "replayed", *(["failure"] if tables.imported is not None else [])}
     fields: dict[str, Any] = {
         str(column): None if pd.isna(value) else getattr(value, "item", lambda value=value: value)()
         for column, value in tables.tasks.loc[task].items()
-        if column not in ("source", "group", "replayed")
+        if column not in left_out
     }
     digest = (tables.provenance.get("data") or {}).get(task)
     if digest is not None:
@@ -251,4 +268,5 @@ def _provenance(sources: Mapping[str, SweepTables], notes: list[str], labels: se
         "runs": [{"folder": name, **run} for name, value in about.items() for run in value.get("runs") or []],
         "compare": _compare(about, labels),
         "merged": notes,
+        **combined(about),
     }

@@ -1,15 +1,21 @@
-"""What a folder that is to be compared holds, and what it is called; known before any table is read."""
+"""What a name or a folder stands for, and where its report belongs; known before any table is read."""
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.errors import RecordError, refusal
+from harness.errors import RecordError, nearest, refusal
+from harness.keys import NAME
 from results.folders import settle
 from results.layout import Layout
+from results.publications import MANIFEST
+
+PROVENANCE = "provenance.json"
+"""What exported and imported tables have beside them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,11 +24,88 @@ class Source:
 
     Attributes:
         folder: A results folder, or a folder of exported tables.
-        sweep: The sweep in that results folder; ``None`` where the tables are exported ones.
+        sweep: The sweep in that results folder; ``None`` where the tables are exported or imported ones.
     """
 
     folder: Path
     sweep: str | None
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        return self.folder.resolve().name if self.sweep is None else self.sweep
+
+    def place(self, part: str, out: Path | None) -> Path:
+        """Return the folder that something is written to: ``out``, or a part of its own folder.
+
+        Args:
+            part: ``report``, ``figures`` or ``export``.
+            out: Where it shall go, if that is said.
+
+        Raises:
+            RecordError: It would be in a published folder, which does not change.
+        """
+        if out is not None:
+            return out
+        if self.sweep is not None:
+            return Layout(self.folder).sweep(self.sweep) / part
+        if os.path.lexists(self.folder / MANIFEST):
+            raise RecordError(
+                f"{self.folder} is published, and does not change: say with --out where the {part} is to go"
+            )
+        return self.folder / part
+
+
+def named(given: str, results: Path) -> Source:
+    """Return what a command is given: a sweep or an import in the results folder by its name, or else a folder.
+
+    Args:
+        given: The name, or a path that `source_of` takes.
+        results: The results folder.
+
+    Raises:
+        RecordError: There is no such thing, a sweep and an import are both called so, or a sweep's plan is damaged.
+    """
+    if "/" in given or os.sep in given:
+        return source_of(Path(given))
+    layout = Layout(results)
+    imported = layout.imported(given)
+    if not os.path.lexists(imported):
+        settle(imported)
+    is_sweep = os.path.lexists(layout.sweep(given) / "plan.json")
+    is_import = os.path.lexists(imported / PROVENANCE)
+    if is_sweep and is_import:
+        raise RecordError(
+            f"a sweep and an import are called {given!r}: give the folder, {layout.sweep(given)} or {imported}"
+        )
+    if is_import:
+        return Source(imported, None)
+    if is_sweep:
+        layout.plan(given)
+        return Source(results, given)
+    if os.path.lexists(Path(given) / PROVENANCE):
+        return Source(Path(given), None)
+    names = sorted({*layout.sweep_names(), *layout.import_names()})
+    raise RecordError(
+        f"no sweep called {given!r} in {results}, and no import; {nearest(given, names)}. Run it first, or give the "
+        "folder it was run into with --results"
+    )
+
+
+def check_there(sources: Sequence[str]) -> None:
+    """Raise `RecordError` where something that is to be imported is neither a file nor a folder nor an address."""
+    for source in sources:
+        if "://" not in source and not os.path.lexists(source):
+            raise RecordError(
+                f"there is no {source}; give a file, a folder, or the address of an Optuna storage"
+            )
+
+
+def import_name(source: str) -> str:
+    """Return what an import is called by default: its source's own name, as far as a name may hold it."""
+    last = re.split(r"[\\/]", source.split("?", maxsplit=1)[0].rstrip("/\\"))[-1]
+    cleaned = re.sub(r"[^A-Za-z0-9._-]+", "-", last.rpartition(".")[0] or last).strip("._-")[:80]
+    return cleaned if re.fullmatch(NAME, cleaned) else "imported"
 
 
 def source_of(path: Path) -> Source:
@@ -33,7 +116,7 @@ def source_of(path: Path) -> Source:
     """
     if not os.path.lexists(path):
         settle(path)
-    if os.path.lexists(path / "provenance.json"):
+    if os.path.lexists(path / PROVENANCE):
         return Source(path, None)
     folder = resolved(path)
     if os.path.lexists(path / "plan.json") and folder.parent.name == "sweeps":
@@ -46,7 +129,7 @@ def source_of(path: Path) -> Source:
         raise RecordError(f"{path} holds {len(names)} sweeps; give the folder of one of them: {choices}")
     raise RecordError(
         f"{path} holds no sweep: expected a results folder (with sweeps/ in it), the folder of one sweep in it, or "
-        "tables written by `derby export` or `derby publish`"
+        "tables written by `derby export`, `derby publish` or `derby import`"
     )
 
 

@@ -29,6 +29,7 @@ from harness.trial import Status
 from results import plans, reevaluation_table
 from results.columns import EPOCHS, STUDIES, TABLES, TASKS, TRIALS
 from results.documents import converted, read_json, read_machine, read_text
+from results.imports import origin
 from results.journal import RESTORE
 from results.layout import Layout, make_folder, write_atomically
 from results.reading import StudyRecord, read_evaluations, read_study
@@ -46,7 +47,8 @@ class SweepTables:
         studies: One row per planned study.
         tasks: One row per task, indexed by label.
         provenance: The sweep as it ran: ``sweep`` (the sweep file's content), ``revision``, ``versions``, ``machines``
-            (list of descriptions), ``data`` (task label to data digest), ``runs``, ``compare``; see `results.plans`.
+            (list of descriptions), ``data`` (task label to data digest), ``runs``, ``compare``; see `results.plans`. Of
+            results from elsewhere also ``imported``; see `results.imports.origin`.
         read_epochs: Returns the table of epochs; see `epochs`.
         reevaluations: One row per fresh seed of each finished study's winner, where the sweep re-evaluates.
     """
@@ -70,8 +72,19 @@ class SweepTables:
         return plans.looks(self.provenance)
 
     @property
+    def imported(self) -> origin.Imported | None:
+        """What was run elsewhere; ``None`` where all was run here."""
+        return origin.imported(self.provenance)
+
+    @property
+    def paired(self) -> bool:
+        """Whether methods share their seeds within a repetition, so that it compares them in pairs."""
+        about = self.imported
+        return about is None or about.paired
+
+    @property
     def epochs(self) -> pd.DataFrame:
-        """One row per epoch of every row of ``trials`` as it was recorded.
+        """One row per epoch of every row of ``trials`` as it was recorded; of imported results, those that are known.
 
         Read when it is first asked for: curves are most of a record, and few analyses need them.
         """
@@ -115,7 +128,7 @@ def read_tables(root: Path, name: str) -> SweepTables:
         name=name,
         trials=trials,
         studies=studies,
-        tasks=_with_none(tasks),
+        tasks=with_none(tasks),
         provenance=_provenance(layout, plan, sorted(machines - {""})),
         read_epochs=functools.cache(
             _no_collection()(functools.partial(_epochs, layout, trials, tasks[["name", "metric"]]))
@@ -124,7 +137,7 @@ def read_tables(root: Path, name: str) -> SweepTables:
     )
 
 
-def export(tables: SweepTables, folder: Path) -> list[Path]:
+def export(tables: SweepTables, folder: str | Path) -> list[Path]:
     """Write the tables as Parquet files, and the provenance as JSON; `read_exported` reads them back.
 
     Returns:
@@ -133,6 +146,7 @@ def export(tables: SweepTables, folder: Path) -> list[Path]:
     Raises:
         WriteError: The folder cannot be written.
     """
+    folder = Path(folder)
     make_folder(folder)
     written = []
     for name in TABLES:
@@ -179,7 +193,7 @@ def read_exported(folder: Path) -> SweepTables:
         name=str(provenance.pop("name", folder.name)),
         trials=read("trials"),
         studies=read("studies"),
-        tasks=_with_none(read("tasks")),
+        tasks=with_none(read("tasks")),
         provenance=provenance,
         read_epochs=functools.cache(lambda: read("epochs")),
         reevaluations=read("reevaluations"),
@@ -199,6 +213,7 @@ class _Provenance(msgspec.Struct):
     compare: Compare | None = None
     sources: dict[str, str] = {}
     merged: list[str] = []
+    imported: origin.Imported | None = None
 
 
 @contextlib.contextmanager
@@ -304,7 +319,7 @@ def _typed(frame: pd.DataFrame, types: Mapping[str, str]) -> pd.DataFrame:
     return frame[list(types)].astype(dict(types))
 
 
-def _with_none(tasks: pd.DataFrame) -> pd.DataFrame:
+def with_none(tasks: pd.DataFrame) -> pd.DataFrame:
     """Return the tasks with ``None`` where there is no test companion, and NaN where there is no regret."""
     test = tasks["test_metric"].astype(object)
     scale = tasks[["regret_best", "regret_reference"]].astype(float)

@@ -26,10 +26,8 @@ from analysis.statistics.significance import (
     p_matrix,
 )
 from analysis.statistics.standing import ROPE, Standing
+from analysis.wording import wording
 from analysis.words import joined, left_out, listed, p_value, plural
-
-SHARE = "share of repetitions won minus lost"
-"""What tests over tasks rest on: one number for each pair and task."""
 
 
 def critical_difference_wilcoxon(
@@ -45,11 +43,11 @@ def critical_difference_wilcoxon(
     if standing is None or test is None or standing.few:
         return None
     values = "anytime scores (mean regret over the budget)" if anytime else "final values"
+    said = wording(paired=comparison.paired)
     bars = cliques(p_matrix(standing.pairs), list(standing.mean_ranks))
     verdict = "differ" if test.f_p <= ALPHA else "cannot be told apart"
     caption = joined(
-        f"Critical-difference diagram: mean rank of each method's {values} within repetitions, over repetitions, then "
-        "over tasks; 1 is best.",
+        f"Critical-difference diagram: mean rank of each method's {values} {said.ranked}; 1 is best.",
         f"Bars join maximal sets of methods of which no two differ at {ALPHA:g} by pairwise Wilcoxon signed-rank "
         f"tests over tasks with Holm's correction over {plural(len(standing.pairs), 'pair')}.",
         words.untested(standing.pairs),
@@ -58,7 +56,7 @@ def critical_difference_wilcoxon(
         words.end(inputs, comparison, words.without_references(comparison) if anytime else ()),
     )
     details = joined(
-        f"Tests are on each task's {SHARE}.",
+        f"Tests are on each task's {said.won}.",
         "A dot marks a member of a bar, and a bar is dashed where it passes a method that is not one.",
         f"Friedman: χ² = {test.chi2:.2f}, {p_value(test.chi2_p)}; Iman–Davenport: "
         f"F({test.f_df[0]}, {test.f_df[1]}) = {test.f:.2f}, {p_value(test.f_p)}.",
@@ -93,8 +91,8 @@ def critical_difference_nemenyi(inputs: Inputs, comparison: Comparison) -> Plot 
     difference = critical_difference(k, n)
     bars = cliques(standing.nemenyi, list(standing.mean_ranks))
     caption = joined(
-        "Critical-difference diagram after Nemenyi: mean rank of each method's final values within repetitions, over "
-        "repetitions, then over tasks; 1 is best.",
+        "Critical-difference diagram after Nemenyi: mean rank of each method's final values "
+        f"{wording(paired=comparison.paired).ranked}; 1 is best.",
         f"Bars join methods whose mean ranks differ by less than CD = {difference:.3g} (level {ALPHA:g}, {k} methods, "
         f"{n} tasks).",
         words.extent(comparison) + ".",
@@ -127,7 +125,7 @@ def posterior(inputs: Inputs, comparison: Comparison) -> Plot | None:
     """
     if comparison.few:
         return None
-    reference = comparison.reference
+    reference, said = comparison.reference, wording(paired=comparison.paired)
     rows = []
     for name in comparison.mean_ranks:
         if (name, reference) in comparison.final.posteriors:
@@ -140,7 +138,7 @@ def posterior(inputs: Inputs, comparison: Comparison) -> Plot | None:
     caption = joined(
         f"Bayesian signed-rank test of each method against {reference}: posterior probability that it is practically "
         "better, equivalent, or worse on a task like these.",
-        f"Equivalent: better in {50 - 50 * ROPE:.0f} to {50 + 50 * ROPE:.0f} % of a task's repetitions; simulation "
+        f"Equivalent: better in {50 - 50 * ROPE:.0f} to {50 + 50 * ROPE:.0f} % of a task's {said.unit}; simulation "
         "error at most 0.004.",
         words.extent(comparison) + ".",
         words.end(inputs, comparison),
@@ -153,7 +151,7 @@ def posterior(inputs: Inputs, comparison: Comparison) -> Plot | None:
         title=f"Probability of being better than {reference}",
         caption=caption,
         details=joined(
-            f"It rests on each task's {SHARE}, with a region of equivalence of ±{ROPE:g}. Prior: one "
+            f"It rests on each task's {said.won}, with a region of equivalence of ±{ROPE:g}. Prior: one "
             f"pseudo-observation of no difference with weight {PRIOR_STRENGTH:g}; "
             f"{words.grouped(POSTERIOR_SAMPLES)} draws.",
             words.scope(comparison),
@@ -222,16 +220,18 @@ def paired_on_task(inputs: Inputs, comparison: Comparison, task: str) -> Plot | 
     shown = data.rename(columns={"first": "searcher", "difference": "mean"})
     shown = shown.assign(certain=shown["p_holm"] <= ALPHA)
     order = [name for name in style.ordered(own.searchers) if name != control]
-    facts = inputs.facts[task]
-    units = _single_differences(own, control)
+    facts, said = inputs.facts[task], wording(paired=comparison.paired)
+    units = _single_differences(own, control) if comparison.paired else None
     unsuccessful = [
         str(row["first"]) for row in data.to_dict("records") if not np.isfinite(row["difference"])
     ]
     caption = joined(
         f"Each method against {control} on {task}: mean over {common} of the difference in loss of the final "
         f"incumbents ({own.metric}, negative: better than {control}).",
-        words.uncertainty(counts, "repetition", marks="Whiskers", singly="Small dots"),
-        f"Filled, with a thick line: differs at {ALPHA:g} by Wilcoxon's signed-rank test over repetitions with Holm's "
+        words.uncertainty(
+            counts, "repetition", marks="Whiskers", singly="Small dots" if comparison.paired else ""
+        ),
+        f"Filled, with a thick line: differs at {ALPHA:g} by {said.test} over {said.over} with Holm's "
         f"correction over {plural(tests, 'comparison')}, those of all tasks; open: not shown to differ."
         if data["possible"].any()
         else "",
@@ -244,7 +244,7 @@ def paired_on_task(inputs: Inputs, comparison: Comparison, task: str) -> Plot | 
         title=f"Against {control} on {task}",
         caption=caption,
         details=joined(
-            "Within a repetition all methods train with the same seeds, so that the differences are paired.",
+            said.why,
             words.planning(comparison, task),
         ),
         alt="Dots with whiskers. "

@@ -113,10 +113,12 @@ def task_rank(
     blocks = complete_blocks(tables, task)
     parts, singles = [], []
     for measure in facts.metrics:
-        ranks = task_ranks(best, facts, blocks, cost, measure)
+        ranks = task_ranks(best, facts, blocks, cost, measure, paired=tables.paired)
         if ranks is None or ranks.steps.end <= 0:
             return None
         parts.append(mean_ranks(ranks, measure))
+        if not tables.paired:  # a single run has no rank of its own
+            continue
         each = [Steps(ranks.steps.costs, part) for part in ranks.steps.value]
         singles.append(
             _single_ranks(measure, ranks.searchers, [f"repetition {r}" for r in ranks.repetitions], each)
@@ -129,7 +131,7 @@ def task_rank(
         f"Mean rank on {task} over {_axis_words(data, label)}; 1 is best.",
         _ranked(len(blocks.searchers), "test" in facts.metrics),
         f"Lines: mean over {plural(repetitions, 'repetition')} of 1 task.",
-        words.uncertainty([repetitions], "repetition"),
+        words.uncertainty([repetitions], "repetition", singly="Thin lines" if tables.paired else ""),
         standing_back(looks, data["searcher"]),
         _unsuccessful(best, {task: blocks.repetitions}),
         left_out(blocks.left_out),
@@ -139,7 +141,7 @@ def task_rank(
     return Plot(
         title=f"Mean rank on {task} over {label}",
         caption=caption,
-        details=_rank_details("repetition", "ranked repetition"),
+        details=_rank_details("repetition", "ranked repetition", paired=tables.paired),
         alt=f"Step curves of mean rank on {task} over {label}. {_final_words(data, 'final mean rank')}",
         figure=figure,
         data=_with_columns(data, task=task, cost_axis=cost),
@@ -162,7 +164,10 @@ def overall_rank(
     absent = list(field.left_out)
     for task, blocks in field.tasks.items():
         facts = task_facts(tables, task)
-        own = {measure: task_ranks(parts[task], facts, blocks, cost, measure) for measure in facts.metrics}
+        own = {
+            measure: task_ranks(parts[task], facts, blocks, cost, measure, paired=tables.paired)
+            for measure in facts.metrics
+        }
         if any(ranks is None or ranks.steps.end <= 0 for ranks in own.values()):
             absent.append(f"task {task} (no success, or nothing spent in {cost_label(tables, cost, [task])})")
             continue
@@ -224,7 +229,7 @@ def overall_rank(
     return Plot(
         title=f"Mean rank over {count} and {label}",
         caption=caption,
-        details=_rank_details("task and repetition", "ranked repetition of every task"),
+        details=_rank_details("task and repetition", "ranked repetition of every task", paired=tables.paired),
         alt=f"Step curves of mean rank over {count} and {label}. {_final_words(data, 'final mean rank')}",
         figure=figure,
         data=_with_columns(data, cost_axis=axis_name),
@@ -308,10 +313,11 @@ def _ranked(methods: int, test: bool) -> str:
     return f"At each cost the {methods} methods are ranked by {by}."
 
 
-def _rank_details(per: str, ranked: str) -> str:
+def _rank_details(per: str, ranked: str, *, paired: bool) -> str:
     """Return how ranks are made, and where they begin and end."""
+    taken = f"within each {per}" if paired else "among all runs of a task, which share no seeds"
     return (
-        f"Ranks are taken within each {per}; values equal after rounding to {SIGNIFICANT_DIGITS} significant digits "
+        f"Ranks are taken {taken}; values equal after rounding to {SIGNIFICANT_DIGITS} significant digits "
         f"share their averaged rank. Curves are exact steps, read at up to {GRID_LIMIT} costs. "
         f"Ranks begin at the smallest cost at which every method has an incumbent in every {ranked}; studies that "
         "spent their budget earlier are held at their last incumbent."

@@ -20,10 +20,23 @@ from analysis.spreadsheets import write_csv
 from analysis.statistics import moments
 from analysis.statistics.comparison import Comparison, comparable, compare, ranking
 from analysis.statistics.completeness import STATUSES, completeness, failures, failures_by_method
+from analysis.statistics.independent import fewest_runs
 from analysis.statistics.inputs import Inputs
 from analysis.statistics.significance import ALPHA, fewest_blocks
 from analysis.statistics.targets import running_times
-from analysis.words import cost_label, few_tasks, joined, left_out, listed, plural, rounded_by_sd, short, span
+from analysis.wording import wording
+from analysis.words import (
+    IMPORT_MARK,
+    cost_label,
+    few_tasks,
+    joined,
+    left_out,
+    listed,
+    plural,
+    rounded_by_sd,
+    short,
+    span,
+)
 
 _SPECIAL: Mapping[str, str] = MappingProxyType(
     {
@@ -191,6 +204,7 @@ def ranking_table(inputs: Inputs, comparison: Comparison) -> Table:
     header += ["p (Holm)"] if tested else []
     header += ["p anytime"] if timed else []
     said = standing.verdict(leader) if leader and not comparison.few else None
+    how = wording(paired=comparison.paired)
     rows = []
     for row in data.to_dict("records"):
         name = escape(str(row["searcher"]))
@@ -217,17 +231,17 @@ def ranking_table(inputs: Inputs, comparison: Comparison) -> Table:
     count = int(data["tasks"].iloc[0])
     caption = joined(
         f"Final ranking of {plural(len(data), 'method')} over {plural(count, 'task')}, by mean rank of the final "
-        "values within repetitions, over repetitions, then over tasks"
+        f"values {how.ranked}"
         + (" (95 % interval resamples tasks)." if data["rank_low"].notna().any() else "."),
-        "W/T/L: over tasks and the other methods, whether it wins more repetitions of the task than it loses.",
+        f"W/T/L: over tasks and the other methods, whether it wins more {how.unit} of the task than it loses.",
         "IQM of regret and anytime score: interquartile means of normalised regret over runs (95 % intervals "
         "resample repetitions inside tasks)."
         if referenced
         else "",
-        f"Against {leader}: share of repetitions won, ties counting half, mean over tasks; effect, the matched-pairs "
+        f"Against {leader}: share of {how.unit} won, ties counting half, mean over tasks; effect, the matched-pairs "
         "rank-biserial correlation over tasks (negative: worse)"
         + (
-            "; p of Wilcoxon's signed-rank test over tasks, on the share of repetitions won minus lost, with Holm's "
+            f"; p of Wilcoxon's signed-rank test over tasks, on the {how.won}, with Holm's "
             f"correction over all {plural(len(standing.pairs), 'pair')}"
             if tested
             else ""
@@ -241,6 +255,7 @@ def ranking_table(inputs: Inputs, comparison: Comparison) -> Table:
         left_out(list(comparison.left_out)),
         short(inputs.tables, list(comparison.scores), comparison.searchers),
         style.current().note,
+        IMPORT_MARK if inputs.tables.imported is not None else "",
     )
     return Table(
         "Final ranking", "ranking", caption, data, table_environment(header, rows, caption, "ranking")
@@ -290,16 +305,19 @@ def results_table(inputs: Inputs, comparison: Comparison) -> Table:
     tasks = list(comparison.scores)
     counts = [len(own.repetitions) for own in comparison.scores.values()]
     pairs = len(names) * (len(names) - 1) // 2
+    how, fewest = wording(paired=comparison.paired), fewest_blocks if comparison.paired else fewest_runs
     untested = [task for task in tasks if task not in tested]
     caption = joined(
         "Final values of the incumbents selected by validation: mean and standard deviation over "
         f"{span(counts, 'repetition')} ({listed(sorted({o.metric for o in comparison.scores.values()}))}).",
-        "Bold: lowest mean rank within the task's repetitions.",
-        "Underlined: not shown to differ from it by Wilcoxon's signed-rank test over repetitions, with Holm's "
+        "Bold: lowest mean rank within the task's repetitions."
+        if comparison.paired
+        else "Bold: lowest mean rank.",
+        f"Underlined: not shown to differ from it by {how.test} over {how.over}, with Holm's "
         f"correction over the task's {plural(pairs, 'pair')}, at {ALPHA:g}; dagger: shown to be better than it."
         if tested
         else "",
-        f"No test on {listed(untested)}: it takes at least {fewest_blocks(comparisons=pairs)} repetitions to show a "
+        f"No test on {listed(untested)}: it takes at least {fewest(comparisons=pairs)} repetitions to show a "
         "difference."
         if untested
         else "",
@@ -307,6 +325,7 @@ def results_table(inputs: Inputs, comparison: Comparison) -> Table:
         left_out(list(comparison.left_out)),
         short(inputs.tables, list(comparison.scores), comparison.searchers),
         style.current().note,
+        IMPORT_MARK if inputs.tables.imported is not None else "",
     )
     rows = [[escape(name), *(cells[name][task] for task in tasks)] for name in names]
     return Table(
@@ -339,6 +358,7 @@ def running_time_table(inputs: Inputs) -> Table | None:
         "contributes its own cost.",
         style.current().note,
     )
+    caption = joined(caption, IMPORT_MARK if inputs.tables.imported is not None else "")
     header = ["Task", "Method", *(f"{t:g}" for t in targets)]
     return Table(
         "Expected running time",

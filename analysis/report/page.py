@@ -42,10 +42,12 @@ from analysis.statistics.inputs import Inputs, prepare
 from analysis.statistics.ranks import SIGNIFICANT_DIGITS
 from analysis.statistics.steps import unusable_studies, usable_studies
 from analysis.style import Style
+from analysis.wording import wording
 from analysis.words import few_tasks, listed
 from harness import document
 from harness.errors import MissingLibraryError
 from harness.figure_fields import DEFAULTS, FiguresSpec
+from results.imports import origin
 from results.tables import SweepTables
 
 STYLE = "figures.yaml"
@@ -189,6 +191,9 @@ def _build(chosen: Chosen, folder: Path, processes: int, complete: bool) -> Path
         tables=sorted(frames),
         printed=printed,
         fewest=FEWEST_UNITS,
+        said=wording(paired=tables.paired),
+        paired_runs=tables.paired,
+        imported=tables.imported,
         interval=f"{LEVEL * 100:g} %",
         resamples=RESAMPLES,
         digits=SIGNIFICANT_DIGITS,
@@ -236,7 +241,8 @@ def _drawn(
 
 def _slim(inputs: Inputs) -> Inputs:
     """Return inputs without what no figure needs and what cannot be sent to another process."""
-    tables = dataclasses.replace(inputs.tables, provenance={}, read_epochs=pd.DataFrame)
+    kept = {key: value for key, value in inputs.tables.provenance.items() if key == origin.KEY}
+    tables = dataclasses.replace(inputs.tables, provenance=kept, read_epochs=pd.DataFrame)
     return dataclasses.replace(inputs, tables=tables)
 
 

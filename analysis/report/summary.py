@@ -10,11 +10,13 @@ import pandas as pd
 from analysis import style
 from analysis.statistics.bootstrap import mean_interval
 from analysis.statistics.comparison import Comparison, planned_within, sensitivity
+from analysis.statistics.independent import compared, fewest_runs
 from analysis.statistics.inputs import Inputs
 from analysis.statistics.reevaluation import reevaluation
 from analysis.statistics.significance import ALPHA, differences, fewest_blocks
 from analysis.statistics.standing import Verdict, leaders_of
 from analysis.statistics.steps import unusable_studies, usable_studies
+from analysis.wording import wording
 from analysis.words import (
     SUBSET,
     few_tasks,
@@ -170,7 +172,7 @@ def claims(subject: str, said: Verdict) -> str:
 
 def closest(comparison: Comparison) -> str:
     """Return how the first method stands against the next, and what the test over all of them says."""
-    standing = comparison.final
+    standing, said = comparison.final, wording(paired=comparison.paired)
     sentences = []
     if len(standing.leaders) == 1:
         first, second = list(standing.mean_ranks)[:2]
@@ -179,9 +181,9 @@ def closest(comparison: Comparison) -> str:
         pairs = standing.pairs
         row = pairs[pairs["first"].isin([first, second]) & pairs["second"].isin([first, second])].iloc[0]
         sentences.append(
-            f"Against {second}, the next, {first} wins more repetitions than it loses on {wins} of "
+            f"Against {second}, the next, {first} wins more {said.unit} than it loses on {wins} of "
             f"{plural(shares.size, 'task')}{f' and as many on {ties}' if ties else ''}, and "
-            f"{100 * (1 - shares.mean()) / 2:.0f} % of a task's repetitions on average"
+            f"{100 * (1 - shares.mean()) / 2:.0f} % of a task's {said.unit} on average"
             + (f" (Wilcoxon with Holm's correction, {p_value(row['p_holm'])})." if row["possible"] else ".")
         )
     if standing.friedman is not None:
@@ -305,6 +307,19 @@ def task_words(comparison: Comparison, task: str) -> str:
         )
     name, other = list(ranks)[:2]
     one, two = (own.losses[:, own.searchers.index(n)] for n in (name, other))
+    if not comparison.paired:
+        found = compared(one, two)
+        mean = found["difference"]
+        by = (
+            f", and by {number(abs(mean), 2)} {own.metric} on average"
+            if mean < 0 and math.isfinite(mean)
+            else ""
+        )
+        return joined(
+            f"On {task}, {name} ends best: a mean rank of {ranks[name]:.2f} over {count}, before {other} with "
+            f"{ranks[other]:.2f}, than which a run of it is better in {100 * found['a']:.0f} % of all pairs{by}.",
+            _failures(comparison, task),
+        )
     apart = differences(one, two)
     wins, ties = int((apart < 0).sum()), int((apart == 0).sum())
     mean = float(mean_interval(apart).mean)
@@ -330,16 +345,17 @@ def within_words(comparison: Comparison) -> str:
         return ""
     shown = table[(table["p_holm"] <= ALPHA) & (table["effect"] != 0)]
     tests = int(table["comparisons"].iloc[0])
+    said, fewest = wording(paired=comparison.paired), fewest_blocks if comparison.paired else fewest_runs
     if not table["possible"].any():
         most = int(table["repetitions"].max())
         return (
             f"{plural(most, 'repetition').capitalize()} cannot show a difference from {comparison.control} on any "
-            f"task, however large it is: at least {fewest_blocks(comparisons=tests)} are needed for "
-            f"{plural(tests, 'comparison')} (signed-rank tests with Holm's correction)."
+            f"task, however large it is: at least {fewest(comparisons=tests)} are needed for "
+            f"{plural(tests, 'comparison')} ({said.tests} with Holm's correction)."
         )
     sentence = (
         f"Of {plural(len(table), 'comparison')} with {comparison.control} within a task, {len(shown)} "
-        f"{'shows' if len(shown) == 1 else 'show'} a difference at {ALPHA:g} (signed-rank tests over repetitions, "
+        f"{'shows' if len(shown) == 1 else 'show'} a difference at {ALPHA:g} ({said.tests} over {said.over}, "
         f"Holm's correction over {'all of them' if tests == len(table) else f'the {tests} pairs of all tasks'})"
     )
     if len(shown):
@@ -357,6 +373,26 @@ def _directions(rows: pd.DataFrame) -> list[str]:
     ]
 
 
+def import_notices(inputs: Inputs) -> list[str]:
+    """Return what a reader must know of imported results; nothing where all was run here."""
+    about = inputs.tables.imported
+    if about is None:
+        return []
+    seeds = (
+        "That runs with the same repetition share their seeds or data splits is said by whoever imported them; methods "
+        "are compared in such pairs."
+        if about.paired
+        else "The seeds of these runs are not known, so that runs of different methods are independent: each is "
+        "compared with all runs of the others, never in pairs, which takes more repetitions to show a difference."
+    )
+    return [
+        f"Imported from {about.words}: nothing of this was run by HPO Derby, which can neither repeat it nor vouch for "
+        "how budgets, data and failures were treated.",
+        seeds,
+        *about.notes,
+    ]
+
+
 def notices(inputs: Inputs) -> list[str]:
     """Return what a reader must know before believing a number."""
     tables, items = inputs.tables, []
@@ -367,6 +403,7 @@ def notices(inputs: Inputs) -> list[str]:
     if replayed:
         each = "; ".join(f"{task}: {text}" for task, text in sorted(replayed.items()))
         items.append(f"Nothing was trained for these tasks, whose recorded trainings are replayed: {each}.")
+    items += import_notices(inputs)
     absent = len(unusable_studies(tables))
     if absent:
         items.append(

@@ -33,6 +33,7 @@ class Comparison:
         left_out: What the ranking lacks and why, in words: every ranking names it.
         baseline: The sweep's random search; ``None`` if it has none among the compared methods.
         directions: ``min`` or ``max``, by task.
+        paired: Whether methods share their seeds within a repetition, so that it compares them in pairs.
     """
 
     scores: Mapping[str, TaskScores]
@@ -41,6 +42,7 @@ class Comparison:
     left_out: tuple[str, ...]
     baseline: str | None
     directions: Mapping[str, str]
+    paired: bool = True
 
     def _standing(self, what: str) -> Standing:
         """Return the standing by an array of the scores, on the tasks that have it."""
@@ -52,7 +54,7 @@ class Comparison:
             for task, own in self.every.items()
             if (part := getattr(own, what)) is not None
         }
-        return Standing(complete, every, self.searchers)
+        return Standing(complete, every, self.searchers, self.paired)
 
     @functools.cached_property
     def final(self) -> Standing:
@@ -89,7 +91,10 @@ class Comparison:
     def within(self) -> pd.DataFrame:
         """Comparisons within each task over repetitions: every method with the control, task by task."""
         return compare_within_tasks(
-            list(self.every.values()), control=self.control, chosen=self.baseline is None
+            list(self.every.values()),
+            control=self.control,
+            chosen=self.baseline is None,
+            paired=self.paired,
         )
 
     @property
@@ -108,7 +113,7 @@ class Comparison:
         With Holm's correction over all pairs of the task: who leads is known from the same results, so that tests of
         the others against it alone would find too much.
         """
-        pairs = compare_within_tasks([self.scores[task]])
+        pairs = compare_within_tasks([self.scores[task]], paired=self.paired)
         order = list(self.final.ranks_on(task))
         return {name: verdict(pairs, name, order) for name in self.final.leaders_on(task)}
 
@@ -149,6 +154,7 @@ def compare(inputs: Inputs) -> Comparison:
         left_out=inputs.field.left_out,
         baseline=baseline if baseline in inputs.field.searchers else None,
         directions={task: inputs.facts[task].direction for task in every},
+        paired=inputs.tables.paired,
     )
 
 
@@ -241,7 +247,7 @@ def sensitivity(inputs: Inputs, comparison: Comparison) -> pd.DataFrame:
         losses = {task: losses_at(inputs, own, fraction) for task, own in comparison.scores.items()}
         if not any(np.isfinite(own).any() for own in losses.values()):
             losses = {}
-        columns[name] = Standing(losses, losses, comparison.searchers)
+        columns[name] = Standing(losses, losses, comparison.searchers, comparison.paired)
     return pd.DataFrame(
         {
             "searcher": names,
@@ -270,7 +276,7 @@ def planned_within(
     parts = list(comparison.every.values())
     if measure == "anytime":
         parts = [replace(own, losses=own.anytime) for own in parts if own.anytime is not None]
-    return compare_within_tasks(parts, planned=pairs, level=level)
+    return compare_within_tasks(parts, planned=pairs, level=level, paired=comparison.paired)
 
 
 def by_group(inputs: Inputs, comparison: Comparison) -> pd.DataFrame:

@@ -7,6 +7,7 @@ import pandas as pd
 from analysis.statistics.steps import usable_studies
 from harness.events import EXHAUSTED
 from harness.trial import unit_in_words
+from results.imports.origin import SHORTER
 from results.tables import SweepTables
 
 STATUSES = ("ok", "diverged", "crashed", "timeout")
@@ -43,12 +44,14 @@ def failures_by_method(table: pd.DataFrame) -> pd.DataFrame:
 def ended_short(tables: SweepTables) -> pd.DataFrame:
     """Return the methods whose studies ended with budget left, because they had nothing more to propose.
 
+    Of imported results, those with runs that are shorter than their task's budget.
+
     Returns:
         One row per (task, method) that has such: ``task``, ``searcher``, ``repetitions`` (how many), ``low`` and
         ``high`` (the least and the most they spent), ``budget`` and its ``unit`` in words.
     """
     studies = tables.studies
-    ended = studies[(studies["state"] == "done") & (studies["reason"] == EXHAUSTED)]
+    ended = studies[(studies["state"] == "done") & studies["reason"].isin([EXHAUSTED, SHORTER])]
     found = ended.groupby(["task", "searcher"], sort=True)["spent"].agg(["size", "min", "max"]).reset_index()
     found.columns = pd.Index(["task", "searcher", "repetitions", "low", "high"])
     about = tables.tasks[["budget_unit", "cost_unit"]].to_dict("index")

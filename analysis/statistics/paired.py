@@ -1,7 +1,8 @@
 """Comparisons within one task over its repetitions, and how many repetitions a difference would need.
 
-Within a repetition all methods train with the same seeds (common random numbers), so their results are paired.
-Such a comparison speaks about its task only.
+Within a repetition all methods train with the same seeds (common random numbers), so their results are paired; runs
+from elsewhere are independent, and compared by `analysis.statistics.independent`. Such a comparison speaks about its
+task only.
 """
 
 from __future__ import annotations
@@ -14,10 +15,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from statsmodels.stats.power import TTestPower  # type: ignore[import-untyped]
+from statsmodels.stats.power import TTestIndPower, TTestPower  # type: ignore[import-untyped]
 
 from analysis.errors import AnalysisError
-from analysis.statistics import moments
+from analysis.statistics import independent, moments
 from analysis.statistics.bootstrap import Floats, mean_interval
 from analysis.statistics.scores import TaskScores
 from analysis.statistics.significance import (
@@ -55,6 +56,7 @@ def compare_within_tasks(
     chosen: bool = False,
     planned: Collection[tuple[str, str]] | None = None,
     level: float = ALPHA,
+    paired: bool = True,
 ) -> pd.DataFrame:
     """Compare methods pairwise over the repetitions of each of some tasks.
 
@@ -69,6 +71,7 @@ def compare_within_tasks(
             pairs, over which the correction is.
         planned: Compare these pairs alone, each in its own order.
         level: Of all rows together.
+        paired: Whether methods share their seeds within a repetition.
 
     Returns:
         One row per task and pair with the columns of `COLUMNS`: ``wins``, ``ties`` and ``losses`` of the first method
@@ -80,21 +83,31 @@ def compare_within_tasks(
         difference that these repetitions would detect with a power of 0.8 at the level Holm's first step demands,
         were the differences normal with that standard deviation (infinite where no difference could be detected);
         ``comparisons`` how many the correction is over. A pair without a common repetition has no row.
+
+        Of runs that are not paired, all runs of both methods count: ``repetitions`` is the smaller number of them;
+        ``wins``, ``ties`` and ``losses`` are over all pairs of runs; the interval resamples the runs of each;
+        ``sd`` is that of the difference of two runs; ``effect`` is the rank-biserial correlation, 2 ``a`` − 1; the test
+        is the rank-sum test.
     """
     rows = []
     for own in parts:
         names = list(own.searchers)
         for first, second in _pairs(names, control, planned, every=chosen):
             a, b = (own.losses[:, names.index(name)] for name in (first, second))
-            both = ~(np.isnan(a) | np.isnan(b))
-            if both.any():
-                rows.append({"task": own.task, "first": first, "second": second, **_paired(a[both], b[both])})
+            if paired:
+                a, b = (values[~(np.isnan(a) | np.isnan(b))] for values in (a, b))
+            else:
+                a, b = (values[~np.isnan(values)] for values in (a, b))
+            if a.size and b.size:
+                said = _paired(a, b) if paired else independent.compared(a, b)
+                rows.append({"task": own.task, "first": first, "second": second, **said})
     corrected = holm([row["p"] for row in rows])
     for row, p in zip(rows, corrected.tolist(), strict=True):
         row["p_holm"] = p
-        row["possible"] = smallest_p(row["repetitions"]) * len(rows) <= level
+        smallest = smallest_p(row["repetitions"]) if paired else independent.smallest_p(*row["sizes"])
+        row["possible"] = smallest * len(rows) <= level
         row["detectable"] = detectable_difference(
-            row["repetitions"], row["sd"], level=level, comparisons=len(rows)
+            row["repetitions"], row["sd"], level=level, comparisons=len(rows), paired=paired
         )
         row["comparisons"] = len(rows)
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
@@ -137,23 +150,30 @@ def _paired(first: Floats, second: Floats) -> dict[str, Any]:
     }
 
 
-def power_of(repetitions: int, effect: float, *, level: float = ALPHA, comparisons: int = 1) -> float:
+def power_of(
+    repetitions: int, effect: float, *, level: float = ALPHA, comparisons: int = 1, paired: bool = True
+) -> float:
     """Return the approximate power of a two-sided signed-rank test of normal paired differences.
 
     That of a t-test with 3/π times the repetitions, at the level that the exact test, whose
-    p-values are discrete, really has; 0 where no p-value can reach the level.
+    p-values are discrete, really has; 0 where no p-value can reach the level. Of runs that are not paired, that of the
+    rank-sum test with so many runs of each method.
 
     Args:
         repetitions: Pairs, at least 1.
-        effect: Mean difference in standard deviations of the paired differences, at least 0.
+        effect: Mean difference in standard deviations of the differences of two runs, at least 0.
         level: Family-wise level.
         comparisons: Tests that Holm's correction is over: the first step demands level / comparisons.
+        paired: Whether methods share their seeds within a repetition.
     """
-    attained = attained_level(repetitions, level / comparisons)
+    attained = (attained_level if paired else independent.attained_level)(repetitions, level / comparisons)
     if attained <= 0:
         return 0.0
-    pairs = max(repetitions * EFFICIENCY, 2.0)
-    power = float(TTestPower().power(effect, pairs, attained))
+    count = max(repetitions * EFFICIENCY, 2.0)
+    if paired:
+        power = float(TTestPower().power(effect, count, attained))
+    else:  # the difference of two runs varies √2 times as much as one does
+        power = float(TTestIndPower().power(math.sqrt(2) * effect, count, attained))
     # The non-central t distribution underflows far out, where the power is 1.
     return 1.0 if math.isnan(power) else power
 
@@ -169,7 +189,13 @@ def attained_level(repetitions: int, level: float) -> float:
 
 
 def repetitions_needed(
-    difference: float, sd: float, *, level: float = ALPHA, power: float = POWER, comparisons: int = 1
+    difference: float,
+    sd: float,
+    *,
+    level: float = ALPHA,
+    power: float = POWER,
+    comparisons: int = 1,
+    paired: bool = True,
 ) -> int | None:
     """Return how many repetitions detect a mean difference between two methods on one task.
 
@@ -179,6 +205,7 @@ def repetitions_needed(
         level: Family-wise level of the tests.
         power: Wanted probability of a significant result, inside (0, 1).
         comparisons: Tests that Holm's correction is over.
+        paired: Whether methods share their seeds within a repetition; otherwise it is runs of each method.
 
     Returns:
         The smallest number from which on the power is reached; ``None`` above 100 000 or where the
@@ -196,24 +223,34 @@ def repetitions_needed(
             f"repetitions_needed wants a positive standard deviation and a power inside (0, 1), got {sd} and {power}"
         )
     effect = abs(difference) / sd
-    if effect == 0 or power_of(MOST, effect, level=level, comparisons=comparisons) < power:
+    if effect == 0 or power_of(MOST, effect, level=level, comparisons=comparisons, paired=paired) < power:
         return None
     low, high = 1, 2
-    while power_of(high, effect, level=level, comparisons=comparisons) < power:
+    while power_of(high, effect, level=level, comparisons=comparisons, paired=paired) < power:
         low, high = high, min(2 * high, MOST)
     # Discrete p-values make the power rise unevenly: start a little below, and take the last shortfall.
     while high - low > 64:
         middle = (low + high) // 2
-        if power_of(middle, effect, level=level, comparisons=comparisons) < power:
+        if power_of(middle, effect, level=level, comparisons=comparisons, paired=paired) < power:
             low = middle
         else:
             high = middle
-    short = [n for n in range(low, high) if power_of(n, effect, level=level, comparisons=comparisons) < power]
+    short = [
+        n
+        for n in range(low, high)
+        if power_of(n, effect, level=level, comparisons=comparisons, paired=paired) < power
+    ]
     return short[-1] + 1 if short else low
 
 
 def detectable_difference(
-    repetitions: int, sd: float, *, level: float = ALPHA, power: float = POWER, comparisons: int = 1
+    repetitions: int,
+    sd: float,
+    *,
+    level: float = ALPHA,
+    power: float = POWER,
+    comparisons: int = 1,
+    paired: bool = True,
 ) -> float:
     """Return the smallest mean difference that these repetitions detect with the wanted power.
 
@@ -225,22 +262,22 @@ def detectable_difference(
     """
     if math.isnan(sd):
         return math.nan
-    effect = _detectable_effect(repetitions, level, power, comparisons)
+    effect = _detectable_effect(repetitions, level, power, comparisons, paired)
     return math.inf if math.isinf(effect) else effect * sd
 
 
 @lru_cache(maxsize=4096)
-def _detectable_effect(repetitions: int, level: float, power: float, comparisons: int) -> float:
-    if attained_level(repetitions, level / comparisons) <= 0:
+def _detectable_effect(repetitions: int, level: float, power: float, comparisons: int, paired: bool) -> float:
+    if (attained_level if paired else independent.attained_level)(repetitions, level / comparisons) <= 0:
         return math.inf
     low, high = 0.0, 1.0
-    while power_of(repetitions, high, level=level, comparisons=comparisons) < power:
+    while power_of(repetitions, high, level=level, comparisons=comparisons, paired=paired) < power:
         low, high = high, 2 * high
         if high > 1e4:
             return math.inf
     for _ in range(40):
         middle = (low + high) / 2
-        if power_of(repetitions, middle, level=level, comparisons=comparisons) < power:
+        if power_of(repetitions, middle, level=level, comparisons=comparisons, paired=paired) < power:
             low = middle
         else:
             high = middle

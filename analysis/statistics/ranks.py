@@ -136,7 +136,7 @@ class TaskRanks:
         task: Label.
         searchers: k methods, sorted.
         repetitions: r repetitions, ascending.
-        steps: Ranks 1 (best) to k of shape ``(r, k, n)``.
+        steps: Ranks 1 (best) to k of shape ``(r, k, n)``; of runs that are not paired, what `run_ranks` returns.
     """
 
     task: str
@@ -146,7 +146,7 @@ class TaskRanks:
 
 
 def task_ranks(
-    best: pd.DataFrame, facts: TaskFacts, blocks: Blocks, cost: str, measure: Measure
+    best: pd.DataFrame, facts: TaskFacts, blocks: Blocks, cost: str, measure: Measure, *, paired: bool = True
 ) -> TaskRanks | None:
     """Rank the methods of a task by their incumbents, within each repetition and at each cost.
 
@@ -162,6 +162,8 @@ def task_ranks(
         blocks: The task's complete blocks.
         cost: One of `analysis.statistics.steps.COSTS`.
         measure: Rank by the incumbents' validation or test values.
+        paired: Whether methods share their seeds within a repetition; otherwise every run is ranked among all runs of
+            the other methods, see `run_ranks`.
 
     Returns:
         The ranks; ``None`` with fewer than two methods, without a complete repetition, or without any success.
@@ -178,13 +180,42 @@ def task_ranks(
     if np.isnan(starts).all():
         return None
     grid = union_grid(runs.values(), float(np.nanmax(starts)))
-    ranks = []
-    for repetition in blocks.repetitions:
-        losses = np.stack([facts.sign * runs[name, repetition].at(grid) for name in blocks.searchers])
-        # From the start on, NaN is left only where a study never has a success.
-        ranks.append(rankdata(rounded(np.where(np.isnan(losses), np.inf, losses)), axis=0))
-    steps = Steps(grid, np.stack(ranks)).simplified()
+    values = [
+        [facts.sign * runs[name, repetition].at(grid) for name in blocks.searchers]
+        for repetition in blocks.repetitions
+    ]
+    # From the start on, NaN is left only where a study never has a success.
+    losses = np.where(np.isnan(values), np.inf, values)
+    ranks = rankdata(rounded(losses), axis=1) if paired else run_ranks(losses)
+    steps = Steps(grid, ranks).simplified()
     return TaskRanks(facts.label, blocks.searchers, blocks.repetitions, steps)
+
+
+def run_ranks(losses: Floats) -> Floats:
+    r"""Return for each run of each method a number whose mean over runs is the method's expected rank.
+
+    .. math:: Z_r(a) = 1 + \sum_{b \ne a} \bigl(P_s(b_s < a_r) + P_s(b_r < a_s) - P(b < a)\bigr)
+
+    The second and third term have mean 0 beside the first: they carry how far the other methods' runs decide the rank,
+    so that resampling rows gives the interval of a rank in which all runs are random. A single one is no rank.
+
+    Args:
+        losses: Shape ``(r, k, n)``: runs × methods × costs; infinite where there is no success.
+
+    Returns:
+        The same shape.
+
+    Source: the projection of a U-statistic, W. Hoeffding, Annals of Mathematical Statistics 19 (1948).
+    """
+    values = rounded(losses)
+    result = np.ones_like(values)
+    for i in range(values.shape[1]):
+        for j in range(values.shape[1]):
+            if i != j:
+                own, other = values[:, None, i], values[None, :, j]
+                worse = (other < own) + 0.5 * (other == own)  # of run r of i against run s of j
+                result[:, i] += worse.mean(axis=1) + worse.mean(axis=0) - worse.mean(axis=(0, 1))
+    return result
 
 
 def mean_ranks(ranks: TaskRanks, measure: Measure) -> pd.DataFrame:
@@ -194,7 +225,9 @@ def mean_ranks(ranks: TaskRanks, measure: Measure) -> pd.DataFrame:
         Rows by searcher and cost: measure, searcher, cost, mean, low, high, repetitions.
     """
     frame = _estimate(ranks.searchers, ranks.steps, measure)
-    return frame.assign(repetitions=len(ranks.repetitions))
+    # Ends from ranks of runs that are not paired may lie beyond what a rank can be.
+    ends = {name: frame[name].clip(1, len(ranks.searchers)) for name in ("low", "high")}
+    return frame.assign(**ends, repetitions=len(ranks.repetitions))
 
 
 def same_costs(tasks: Sequence[TaskRanks]) -> bool:

@@ -204,7 +204,7 @@ def differences(first: Floats, second: Floats) -> Floats:
     return np.asarray(np.sign(apart) * tied, dtype=float)
 
 
-def won_minus_lost(first: Floats, second: Floats) -> float:
+def won_minus_lost(first: Floats, second: Floats, *, paired: bool = True) -> float:
     """Return how often the first loses minus how often it wins, as a share of the pairs: -1 if it always wins.
 
     Both are of the same repetitions of one task, of which those are left out that lack one of the two. Summed over
@@ -214,10 +214,14 @@ def won_minus_lost(first: Floats, second: Floats) -> float:
     Args:
         first: Losses of one method, shape ``(r,)``, NaN where a repetition lacks it.
         second: Losses of another in the same repetitions.
+        paired: Whether the two share their seeds within a repetition; otherwise all pairs of runs count.
 
     Returns:
-        A number from -1 to 1; NaN where no repetition has both.
+        A number from -1 to 1; NaN where no repetition has both, or one has no run.
     """
+    if not paired:
+        runs = [own[~np.isnan(own)] for own in (first, second)]
+        return 1 - 2 * vargha_delaney(*runs) if all(own.size for own in runs) else math.nan
     both = ~(np.isnan(first) | np.isnan(second))
     if not both.any():
         return math.nan

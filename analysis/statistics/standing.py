@@ -21,6 +21,7 @@ from scipy.stats import rankdata
 
 from analysis.statistics.bayesian import Posterior, bayesian_signed_rank
 from analysis.statistics.bootstrap import Floats
+from analysis.statistics.independent import expected_ranks, without_failures
 from analysis.statistics.moments import mean
 from analysis.statistics.ranks import rounded
 from analysis.statistics.significance import (
@@ -92,17 +93,23 @@ class Standing:
         complete: By task, losses of all methods in the repetitions that all of them finished: shape ``(r, k)``.
         every: By task, losses of all methods in every repetition: NaN where one is not finished; shape ``(R, k)``.
         searchers: The k methods, sorted.
+        paired: Whether methods share their seeds within a repetition. Otherwise every run is compared with every run of
+            the other methods, and a rank is the mean over all ways to take one run of each.
     """
 
     complete: Mapping[str, Floats]
     every: Mapping[str, Floats]
     searchers: tuple[str, ...]
+    paired: bool = True
 
     @functools.cached_property
     def ranks(self) -> pd.DataFrame:
         """Mean ranks within the complete repetitions, tasks × methods."""
         return pd.DataFrame(
-            [rankdata(rounded(losses), axis=1).mean(axis=0) for losses in self.complete.values()],
+            [
+                rankdata(rounded(losses), axis=1).mean(axis=0) if self.paired else expected_ranks(losses)
+                for losses in self.complete.values()
+            ],
             index=list(self.complete),
             columns=list(self.searchers),
         )
@@ -135,7 +142,9 @@ class Standing:
         """
         result = {}
         for (i, first), (j, second) in itertools.combinations(enumerate(self.searchers), 2):
-            values = np.array([won_minus_lost(own[:, i], own[:, j]) for own in self.every.values()])
+            values = np.array(
+                [won_minus_lost(own[:, i], own[:, j], paired=self.paired) for own in self.every.values()]
+            )
             result[first, second] = rounded(values[~np.isnan(values)])
         return result
 
@@ -193,10 +202,20 @@ class Standing:
         return verdict(self.pairs, name, list(self.mean_ranks))
 
     def without_failures(self) -> Standing:
-        """Return the standing without the repetitions in which a method had no success; its own tasks may be fewer."""
-        kept = {task: own[np.isfinite(own).all(axis=1)] for task, own in self.complete.items()}
-        kept = {task: own for task, own in kept.items() if len(own)}
-        return Standing(kept, kept, self.searchers)
+        """Return the standing without the repetitions in which a method had no success; its own tasks may be fewer.
+
+        Of runs that are not paired, without those that had none.
+        """
+        if self.paired:
+            kept = {task: own[np.isfinite(own).all(axis=1)] for task, own in self.complete.items()}
+            kept = {task: own for task, own in kept.items() if len(own)}
+        else:
+            kept = {
+                task: own
+                for task, losses in self.complete.items()
+                if (own := without_failures(losses)) is not None
+            }
+        return Standing(kept, kept, self.searchers, self.paired)
 
     def by_mean(self) -> Standing:
         """Return the standing by mean losses over repetitions: one failed repetition makes a mean infinite."""
@@ -209,6 +228,7 @@ class Standing:
             {task: own for task, own in self.complete.items() if task in tasks},
             {task: own for task, own in self.every.items() if task in tasks},
             self.searchers,
+            self.paired,
         )
 
 

@@ -50,6 +50,7 @@ class TaskFacts:
         subset: Whether its numbers were made on a data subset.
         group: Kind of task, such as ``image``; empty where it declares none.
         replayed: What recorded trainings it replays, in words; empty where it trains or computes.
+        imported: What it was imported from, in words; empty where this project ran it.
         references: What normalises its regret; ``None`` where the task declares nothing.
     """
 
@@ -62,6 +63,7 @@ class TaskFacts:
     subset: bool
     group: str = ""
     replayed: str = ""
+    imported: str = ""
     cost_unit: str = ""
     references: References | None = None
 
@@ -99,6 +101,7 @@ def task_facts(tables: SweepTables, task: str) -> TaskFacts:
         subset=bool(row["subset"]),
         group=str(row["group"]),
         replayed=str(row["replayed"]),
+        imported=tables.imported.words if tables.imported is not None else "",
         cost_unit=unit if in_cost else "",
         references=_references(task, row),
     )

@@ -81,14 +81,14 @@ def reports(incomplete: str) -> list[str]:
 
 
 def sweeps(context: typer.Context, incomplete: str) -> list[str]:
-    """Offer the sweeps in the results folder that is given before, and the sweep files in this folder."""
+    """Offer the sweeps and imports in the results folder that is given before, and the sweep files in this folder."""
 
     def names() -> Iterable[str]:
         from harness.commands.options import DEFAULT_RESULTS
         from results.layout import Layout
 
-        root = Path(context.params.get("results") or DEFAULT_RESULTS)
-        return [*Layout(root).sweep_names(), *_files("*.y*ml")]
+        layout = Layout(Path(context.params.get("results") or DEFAULT_RESULTS))
+        return [*layout.sweep_names(), *layout.import_names(), *_files("*.y*ml")]
 
     return _offered(names, incomplete)
 

@@ -133,10 +133,10 @@ def figure(
     ] = None,
 ) -> None:
     """Draw one figure of a sweep, and print its caption; without a figure's name, list them."""
-    from results.layout import Layout
+    from results.sources import named
 
-    own_name = sweep_name(sweep)
-    Layout(results).plan(own_name)  # a wrong name is refused before anything else is loaded
+    source = named(sweep_name(sweep), results)  # a wrong name is refused before anything else is loaded
+    target = source.place("figures", out)
     if name is None:
         from analysis.figures.named import FIGURES
 
@@ -151,15 +151,13 @@ def figure(
         ]
         table(("figure", "what it shows", "", ""), rows)
         return
-    from results.tables import read_tables
+    from results.merge import read
 
-    tables = read_tables(results, own_name)
+    tables = read(source)
     spec = chosen(
         sweep, str(tables.provenance.get("sweep", "")), style, only, tasks, labels, order, width, formats
     )
-    written, caption = draw(
-        tables, spec, name, task, over, out or Layout(results).sweep(own_name) / "figures"
-    )
+    written, caption = draw(tables, spec, name, task, over, target)
     for path in written:
         say(str(path))
     say(f"\n{caption}")

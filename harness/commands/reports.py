@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -23,6 +23,9 @@ from harness.commands.options import (
 from harness.commands.terminal import say
 from harness.errors import RecordError, SweepError
 
+if TYPE_CHECKING:
+    from results.sources import Source
+
 
 def report(
     sweep: SweepName,
@@ -36,13 +39,13 @@ def report(
     results: Results = DEFAULT_RESULTS,
     out: Out = None,
 ) -> None:
-    """Draw a sweep's figures and write its report page."""
-    name, target = _recorded(sweep, results, out, "report")
+    """Draw a sweep's figures and write its report page; also of an import, or of a folder."""
+    source, target = _found(sweep, results, out, "report")
     from analysis.report.page import build
     from results.folders import replacing
-    from results.tables import read_tables
+    from results.merge import read
 
-    tables = read_tables(results, name)
+    tables = read(source)
     text = str(tables.provenance.get("sweep", ""))
     figures = chosen(sweep, text, style, only, tasks, labels, order, width, formats)
     with replacing(target) as draft:
@@ -56,12 +59,12 @@ def export(
     out: Out = None,
 ) -> None:
     """Write a sweep's tables as Parquet."""
-    name, target = _recorded(sweep, results, out, "export")
+    source, target = _found(sweep, results, out, "export")
     from results.folders import replacing
+    from results.merge import read
     from results.tables import export as write
-    from results.tables import read_tables
 
-    tables = read_tables(results, name)
+    tables = read(source)
     with replacing(target) as draft:
         written = write(tables, draft)
     for path in written:
@@ -126,26 +129,25 @@ def publish(
     published: Published = DEFAULT_PUBLISHED,
 ) -> None:
     """Freeze a finished sweep: tables as Parquet, sweep file, report, figures, and a manifest of digests."""
-    from results.layout import Layout
     from results.publications import free_folder
+    from results.sources import named
 
-    own = sweep_name(sweep)
-    Layout(results).plan(own)
-    free_folder(published, name or own, replace=replace)
+    source = named(sweep_name(sweep), results)
+    free_folder(published, name or source.name, replace=replace)
 
     import functools
 
     from analysis.figures.chosen import choose
     from analysis.report.page import build
+    from results.merge import read
     from results.published import publish as freeze
-    from results.tables import read_tables
 
-    tables = read_tables(results, own)
+    tables = read(source)
     text = str(tables.provenance.get("sweep", ""))
     figures = chosen(sweep, text, style, only, tasks, labels, order, width, formats)
     choose(tables, figures)  # before anything is written
     draw = functools.partial(build, processes=cores(), complete=True, figures=figures)
-    folder = freeze(tables, published, name or own, draw, replace=replace)
+    folder = freeze(tables, published, name or source.name, draw, replace=replace)
     say(f"published: {folder.resolve()}")
 
 
@@ -195,16 +197,15 @@ def verify(
     raise typer.Exit(SOME_FAILED)
 
 
-def _recorded(sweep: str, results: Path, out: Path | None, folder: str) -> tuple[str, Path]:
-    """Return a recorded sweep's name and the folder to write, checked before any library is loaded that draws."""
+def _found(given: str, results: Path, out: Path | None, part: str) -> tuple[Source, Path]:
+    """Return what is given and the folder to write, checked before any library is loaded that draws."""
     from results.folders import check_replaceable
-    from results.layout import Layout
+    from results.sources import named
 
-    name = sweep_name(sweep)
-    Layout(results).plan(name)
-    target = out or Layout(results).sweep(name) / folder
+    source = named(sweep_name(given), results)
+    target = source.place(part, out)
     check_replaceable(target)
-    return name, target
+    return source, target
 
 
 def _files(number: int) -> str:

@@ -278,6 +278,7 @@ REFUSED = [
     ("gate nope", 2),
     ("gate nope.yaml --baseline-with optuna==4.6", 2),
     ("reproduce S9", 2),
+    ("import nope.csv", 3),
     ("status nope", 3),
     ("report nope", 3),
     ("figure nope rank", 3),
