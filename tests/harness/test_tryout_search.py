@@ -137,7 +137,18 @@ def test_a_name_that_nothing_has_is_told_what_there_is(tmp_path, name, words):
 def test_settings_are_checked_and_taken():
     wrong = derby("try", "grid", "--option", "resolution=-1")
     assert wrong.returncode == 2
-    assert "--option resolution: " in wrong.stderr
+    assert "does not take these settings: resolution: input should be " in wrong.stderr
+    assert (
+        "there is no 'resoluton'; did you mean 'resolution'?"
+        in derby("try", "grid", "--option", "resoluton=3").stderr
+    )
+    for command in ("try", "profile"):
+        wrong = derby(command, "mnist_mlp", "--option", "varian=tiny")
+        assert wrong.returncode == 2
+        assert (
+            "task 'mnist_mlp' does not take these options: there is no 'varian'; did you mean 'variant'? valid: "
+            in (wrong.stderr)
+        )
     right = derby("try", "grid", "--option", "resolution=2", "--evaluations", "5")
     assert right.returncode == 0, right.stdout
 
