@@ -142,7 +142,8 @@ def _try_searcher(name: str, settings: dict[str, Any], evaluations: int) -> None
         )
         for each in done.searches
     ]
-    table(("space", "evaluations", "best loss", "an ask", "a tell", "the slowest", ""), rows)
+    if rows:
+        table(("space", "evaluations", "best loss", "an ask", "a tell", "the slowest", ""), rows)
     _say_checks(done.checks)
     raise typer.Exit(DONE if done.good else SOME_FAILED)
 

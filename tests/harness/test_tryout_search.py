@@ -113,6 +113,10 @@ def test_the_command_tries_a_searcher_as_it_does_a_task(tmp_path):
     assert "yes  the same seed proposes the same" in done.stdout
     (tmp_path / "bad.py").write_text(SOUND.replace("(self.seed)", "()"))
     assert derby("try", "bad.py:Mine", cwd=tmp_path).returncode == 1
+    (tmp_path / "bad.py").write_text(SOUND.replace("self._best = None", "return 1 / 0"))
+    bad = derby("try", "bad.py:Mine", cwd=tmp_path)
+    assert "NO  it searches: " in bad.stdout
+    assert "best loss" not in bad.stdout  # no heading over nothing
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.py", "mine.py"]
 
 
