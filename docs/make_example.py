@@ -89,7 +89,8 @@ def main() -> None:
         "## The ranking",
         table(["method", "mean rank", "regret", "won against the leader", "p (Holm)"], ranks),
         wrapped(
-            "Rank 1 is best; intervals are over tasks. Regret is 0 at a task's best value and 1 at that of its median "
+            "Rank 1 is best, by the test value where a task has one, else by the validation value; intervals are over "
+            "tasks. Regret is 0 at a task's best value and 1 at that of its median "
             "configuration, here the mean of the middle half of tasks. The last two columns compare with the leader: "
             "the share of tasks that a method wins from it, and Wilcoxon's signed-rank test over tasks, by Holm's "
             "correction. Methods on one bar of the diagram are not shown to differ."
