@@ -258,13 +258,13 @@ def short(
         name: How many are named; for a caption, `some`.
     """
     table = ended_short(tables)
-    named = [
-        f"{row['searcher']} on {row['task']} ({_spent(row)})"
-        for row in table[table["task"].isin(list(tasks))].to_dict("records")
-        if searchers is None or row["searcher"] in searchers
-    ]
-    if not named:
+    alike: dict[tuple[str, str], list[str]] = {}
+    for row in table[table["task"].isin(list(tasks))].to_dict("records"):
+        if searchers is None or row["searcher"] in searchers:
+            alike.setdefault((str(row["searcher"]), _spent(row)), []).append(str(row["task"]))
+    if not alike:
         return ""
+    named = [f"{searcher} on {listed(own)} ({spent})" for (searcher, spent), own in alike.items()]
     why = "with nothing more to propose" if tables.imported is None else "and held at their last values"
     return f"Ended short of the budget, {why}: {name(named)}."
 

@@ -13,7 +13,7 @@ from PIL import Image
 
 from analysis.figures.canvas import file_names
 from analysis.report.summary import notices, summary
-from analysis.statistics.comparison import comparable, compare
+from analysis.statistics.comparison import comparable, compare, ranking
 from analysis.statistics.completeness import completeness, failures_by_method
 from analysis.statistics.completeness import failures as failures_of
 from analysis.statistics.inputs import prepare
@@ -57,17 +57,16 @@ def main() -> None:
     comparison = compare(inputs)
     names = file_names(inputs.facts)
     first_words, *more = summary(inputs, comparison)
-    first = next(iter(comparison.scores))
-    within = [
+    first = next(task for task, facts in inputs.facts.items() if "test" in facts.metrics)
+    ranks = [
         [
-            str(row["first"]),
-            f"{number(row['difference'], 2)} {interval(row['low'], row['high'], 2)}".strip(),
-            f"{row['wins']} / {row['ties']} / {row['losses']}",
-            number(row["a"], 2),
-            number(row["p_holm"], 2),
+            str(row["searcher"]),
+            f"{row['rank']:.2f} {interval(row['rank_low'], row['rank_high'], 3)}",
+            number(row["regret"], 2),
+            "leads" if row["leads"] else number(row["won"], 2),
+            "" if row["leads"] else number(row["p_holm"], 2),
         ]
-        for row in comparison.within.to_dict("records")
-        if row["task"] == first
+        for row in ranking(comparison).to_dict("records")
     ]
     repetitions = tables.studies["repetition"].nunique()
     failed = failures_by_method(failures_of(tables))
@@ -77,8 +76,9 @@ def main() -> None:
         "Written by `docs/make_example.py` from the demo's results, with the figures of its report.",
         wrapped(
             f"`make demo` races {len(comparison.searchers)} methods over {len(inputs.facts)} tasks whose trainings "
-            "were recorded: this project's [recordings](recordings.md) and public tables, in "
-            f"{repetitions} seeded repetitions, each with the epochs of fifteen evaluations at full fidelity. "
+            "were recorded: this project's [recordings](recordings.md) and public tables, "
+            f"{'once' if repetitions == 1 else f'in {repetitions} seeded repetitions'}, each with the epochs of twenty "
+            "evaluations at full fidelity. "
             "`derby report demo` then writes the page this one quotes. What follows shows how to read it. (It "
             "also runs a small race that trains, `docs/sweeps/live.yaml`, before.)"
         ),
@@ -86,30 +86,17 @@ def main() -> None:
         "\n>\n".join(
             f"> {wrapped(text)}".replace("\n", "\n> ") for text in (first_words, *notices(inputs), *more)
         ),
+        "## The ranking",
+        table(["method", "mean rank", "regret", "won against the leader", "p (Holm)"], ranks),
         wrapped(
-            "So few tasks can show nothing about tasks in general, so that the report goes on with comparisons "
-            "inside each task, over repetitions. Within a repetition all methods train with the same seeds: their "
-            "results are paired, and a difference is that of the methods, not of luckier initial weights."
-        ),
-        table(
-            [
-                "method",
-                f"loss minus that of {comparison.control}",
-                "wins / ties / losses",
-                "A",
-                "p (Holm)",
-            ],
-            within,
-        ),
-        wrapped(
-            "Negative differences are better. A is the probability that a run of the method beats one of "
-            f"{comparison.control}. The page says beside each figure how many repetitions a difference would "
-            "need."
+            "Rank 1 is best, by the test value where a task has one, else by the validation value; intervals are over "
+            "tasks. Regret is 0 at a task's best value and 1 at that of its median "
+            "configuration, here the mean of the middle half of tasks. The last two columns compare with the leader: "
+            "the share of tasks that a method wins from it, and Wilcoxon's signed-rank test over tasks, by Holm's "
+            "correction. Methods on one bar of the diagram are not shown to differ."
         ),
         picture(
-            report,
-            f"paired_{names[first]}",
-            f"Differences from {comparison.control} on {first} with intervals",
+            report, "differences_wilcoxon", "Mean ranks of all methods, bars join what is not shown to differ"
         ),
         "## Progress",
         wrapped(

@@ -32,7 +32,7 @@ from harness.executors.base import Executor, Finished
 from harness.history import cannot_take
 from harness.host import Step, Stepped
 from harness.keys import EvaluationKey
-from harness.machine import Description, InUse, Machine, versions
+from harness.machine import UNTOLD, versions
 from harness.progress import Progress
 from harness.reevaluation import Reevaluation, reevaluations
 from harness.schedule import EpochTimes, next_to_begin, next_to_submit
@@ -722,11 +722,8 @@ class Driver:
 
 def _failed(status: Status, message: str, deadline: float | None) -> Evaluated:
     """Return what is recorded of an evaluation that took its process along."""
-    unknown = Machine(
-        Description(arithmetic=InUse(level="unknown: the evaluator ended before it could tell"))
-    )
-    evaluation = Evaluation(status, Curve(), 0, message=message, deadline=deadline, machine=unknown.id)
-    return Evaluated(evaluation, unknown)
+    evaluation = Evaluation(status, Curve(), 0, message=message, deadline=deadline, machine=UNTOLD.id)
+    return Evaluated(evaluation, UNTOLD)
 
 
 def _without_seconds(evaluation: Evaluation) -> tuple[Any, ...]:

@@ -127,6 +127,8 @@ _SYSTEM = {
     errno.ENOTEMPTY: "the folder is not empty",
     errno.EXDEV: "it would have to move to another disk",
     errno.EIO: "its disk reports an error",
+    errno.ECONNREFUSED: "nothing listens there",
+    errno.EADDRINUSE: "another program listens there",
 }
 """What the operating system refuses by, in words; others as it says them."""
 

@@ -14,7 +14,7 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from harness import document
-from harness.errors import SweepError, nearest, shown
+from harness.errors import SweepError, nearest, refusal, shown
 
 Format = Literal["pdf", "svg", "png"]
 
@@ -239,7 +239,9 @@ def load_style(path: Path) -> FiguresSpec:
     try:
         read = document.load(path)
     except OSError as error:
-        raise SweepError(f"cannot read style file {path}: {error.strerror or error}") from error
+        raise SweepError(
+            f"cannot read style file {path}: {refusal(error)}; a path is relative to the folder that derby runs in"
+        ) from error
     return _of_document(read, str(path))
 
 

@@ -222,14 +222,23 @@ _ALONE: Final = (
 def _adopt(module: ModuleType, source: Source) -> None:
     """Give a file's tasks and searchers their names, their origin and the libraries that the file imports."""
     libraries = imported(source.text)
-    for label, kind in vars(module).items():
-        if _is_own(kind, module, Task) or _is_own(kind, module, Searcher):
-            if not hasattr(kind, "name"):
-                kind.name = label
-            if isinstance(kind, type) and issubclass(kind, Task) and not hasattr(kind, "source"):
-                kind.source = f"{Path(source.path).name}:{label}"
-            kind.package = source.origin
-            kind.libraries = {**libraries, **kind.libraries}
+    own = {
+        label: kind
+        for label, kind in vars(module).items()
+        if _is_own(kind, module, Task) or _is_own(kind, module, Searcher)
+    }
+    # Of all before any is given one: what derives from another in the file is not to inherit it.
+    unnamed = {label: kind for label, kind in own.items() if not hasattr(kind, "name")}
+    sourceless = {
+        label: kind for label, kind in own.items() if issubclass(kind, Task) and not hasattr(kind, "source")
+    }
+    for label, kind in reversed(unnamed.items()):  # of several labels of one the first is its name
+        kind.name = label
+    for label, kind in reversed(sourceless.items()):
+        kind.source = f"{Path(source.path).name}:{label}"
+    for kind in dict.fromkeys(own.values()):
+        kind.package = source.origin
+        kind.libraries = {**libraries, **kind.libraries}
 
 
 def imported(text: str) -> dict[str, str]:

@@ -17,6 +17,9 @@ from harness.trial import Budget
 NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}"
 """What sweeps, tasks, searchers and studies may be called, so that no name leaves the results folder."""
 
+NAME_IN_WORDS = "1 to 80 letters, digits, '.', '_' and '-', beginning with a letter or digit"
+"""The same, for messages."""
+
 GROUP = r"[a-z][a-z0-9-]{0,39}"
 """What groups of tasks may be called."""
 

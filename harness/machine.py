@@ -65,6 +65,9 @@ class Machine:
         object.__setattr__(self, "id", digest(msgspec.to_builtins(self.description)))
 
 
+UNTOLD = Machine(Description(arithmetic=InUse(level="unknown: the evaluator ended before it could tell")))
+"""Of an evaluation that took its process along: there are no numbers that a machine could have changed."""
+
 FOR_PEOPLE = ("processor",)
 """What a description holds that changes no numbers: one name may stand for processors with AVX-512 and without, and two
 names for equal arithmetic."""
@@ -80,7 +83,7 @@ def kinds(machines: Iterable[T], content: Callable[[T], Mapping[str, Any]]) -> l
     """Group machines whose descriptions do not contradict each other.
 
     One machine is described once for each set of libraries, those of the task that trains: descriptions that differ
-    in which libraries they name, and not in the version of one that both name, are of one kind.
+    in which libraries they name, and not in the version of one that both name, are of one kind. `UNTOLD` is of none.
 
     Args:
         machines: The machines.
@@ -92,6 +95,8 @@ def kinds(machines: Iterable[T], content: Callable[[T], Mapping[str, Any]]) -> l
     found: list[tuple[dict[str, Any], dict[str, str], list[T]]] = []
     for machine in machines:
         rest = dict(content(machine))
+        if rest == numbers_of(UNTOLD.description):
+            continue
         named: Mapping[str, str] = rest.pop("versions", {})
         for other, known, group in found:
             if other == rest and all(known.get(name, version) == version for name, version in named.items()):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from harness.errors import nearest, shown
 
 
 class Options(BaseModel):
@@ -21,3 +23,16 @@ class Options(BaseModel):
     def as_json(self) -> dict[str, Any]:
         """Return every option with its value, defaults included, as JSON types."""
         return self.model_dump(mode="json")
+
+
+def faults_of(error: ValidationError, options: type[Options]) -> str:
+    """Return in words what is wrong with options that were given."""
+    words = []
+    for fault in error.errors(include_url=False, include_context=False):
+        place = ".".join(map(str, fault["loc"]))
+        if fault["type"] == "extra_forbidden":
+            words.append(f"there is no {place!r}; {nearest(place, options.model_fields)}")
+        else:
+            text = fault["msg"].removeprefix("Value error, ")
+            words.append(f"{place}: {text[:1].lower()}{text[1:]}, got {shown(fault['input'])}")
+    return "; ".join(words)

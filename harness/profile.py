@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from harness import registry
 from harness.errors import DerbyError, UnknownNameError, nearest
+from harness.options import faults_of
 from harness.phases import Stopwatch
 from harness.space import Config
 from harness.task import Checkpoint, Task, read_only
@@ -73,8 +74,10 @@ def task_named(text: str, options: Mapping[str, Any]) -> Task:
     try:
         return cls(**options)
     except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise DerbyError(f"task {text!r}: {faults}; `derby tasks {cls.name}` lists its options") from error
+        faults = faults_of(error, cls.Options)
+        raise DerbyError(
+            f"task {text!r} does not take these options: {faults}. `derby tasks {cls.name}` lists them"
+        ) from error
 
 
 def configuration(task: Task, given: str | None, random: int | None) -> Config:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import itertools
 import pkgutil
 import re
 from collections.abc import Iterator, Mapping
@@ -74,15 +75,28 @@ def named_searcher(text: str) -> type[Searcher]:
 
 
 def is_searcher(text: str) -> bool:
-    """Tell whether a name, or ``my_search.py:MySearch``, means a searcher; a name that nothing has means none.
+    """Tell whether a name, or ``my_search.py:MySearch``, means a searcher; if not, it means a task.
 
     Raises:
+        UnknownNameError: It means neither.
         DerbyError: Its file cannot be read or run.
     """
     reference = files.Reference.of(text)
     if reference is None:
-        return text not in tasks() and text in {*searchers(), *searchers().faults}
-    found = vars(files.module_of(files.read(reference.path))).get(reference.member)
+        name = text.partition("/")[0]
+        if name in {*tasks(), *tasks().faults}:
+            return False
+        if text in {*searchers(), *searchers().faults}:
+            return True
+        raise _unknown("task or searcher", text, tasks(), searchers())
+    source = files.read(reference.path)
+    found = vars(files.module_of(source)).get(reference.member)
+    if found is None:
+        valid = {**files.members(source, Task), **files.members(source, Searcher)}  # type: ignore[type-abstract]
+        raise UnknownNameError(
+            f"{reference.path} has no task or searcher called {reference.member!r}; "
+            f"{nearest(reference.member, valid)}"
+        )
     return inspect.isclass(found) and issubclass(found, Searcher)
 
 
@@ -98,7 +112,7 @@ def named_task(text: str, options: Mapping[str, Any]) -> tuple[type[Task], dict[
     reference = files.Reference.of(text)
     if reference is None:
         name, slash, value = text.partition("/")
-        kind = task(name)
+        kind = task(name or text)
     else:
         slash, value = "" if reference.value is None else "/", reference.value or ""
         kind = _unlike(files.member(reference, Task), tasks(), text)  # type: ignore[type-abstract]
@@ -128,10 +142,20 @@ def _named(kind: str, name: str, found: Found[T]) -> type[T]:
     if name in found.faults:
         raise DerbyError(found.faults[name])
     if name not in found:
-        raise UnknownNameError(
-            "; ".join([f"no {kind} is called {name!r}", nearest(name, found), *found.faults.values()])
-        )
+        raise _unknown(kind, name, found)
     return found[name]
+
+
+def _unknown(kind: str, name: str, *found: Found[Any]) -> UnknownNameError:
+    """Return the error of a name that nothing has."""
+    if name.endswith(".py"):
+        return UnknownNameError(
+            f"expected a {kind} in the file after a colon, as in {name}:NAME, got {name!r}"
+        )
+    faults = [fault for each in found for fault in each.faults.values()]
+    return UnknownNameError(
+        "; ".join([f"no {kind} is called {name!r}", nearest(name, itertools.chain(*found)), *faults])
+    )
 
 
 def _unlike(kind: type[T], found: Found[T], text: str) -> type[T]:

@@ -136,7 +136,7 @@ def describe(sweep: str) -> Described:
         loaded = load_sweep(Path(sweep))
         content = dict(document.load(Path(sweep)).value)
     else:
-        content = _on_recordings(sweep)
+        content = on_recordings(sweep)
         loaded = make_sweep(content, f"gate of {sweep}")
     if len(loaded.spec.searchers) != 1:
         raise SweepError(
@@ -164,8 +164,11 @@ def describe(sweep: str) -> Described:
     )
 
 
-def _on_recordings(method: str) -> dict[str, Any]:
-    """Return the content of a sweep of a method over the shipped recordings and `TABLES` that it can search."""
+def on_recordings(method: str) -> dict[str, Any]:
+    """Return the content of a sweep of a method over the shipped recordings and `TABLES` that it can search.
+
+    Of several recordings of one task, which share seeds, the one of most configurations is taken.
+    """
     from harness import registry
     from harness.sweep import make_sweep
 
@@ -176,7 +179,8 @@ def _on_recordings(method: str) -> dict[str, Any]:
         "budget": {"full": FULL_EVALUATIONS},
         "searchers": [method],
     }
-    fitting: list[str] = []
+    fitting: dict[str, str] = {}
+    most: dict[str, int] = {}
     reasons: list[str] = []
     recordings = registry.task(REPLAY).shipped()  # type: ignore[attr-defined]
     for name in (*(f"{REPLAY}/{name}" for name in recordings), *TABLES):
@@ -185,15 +189,20 @@ def _on_recordings(method: str) -> dict[str, Any]:
         except DerbyError as error:
             reasons.append(str(error))
         else:
-            size = made.tasks[name].space.size()
-            if size is None or size >= ROOM * FULL_EVALUATIONS:
-                fitting.append(name)
+            task = made.tasks[name]
+            size, recording = task.space.size(), getattr(task, "recording", None)
+            if size is not None and size < ROOM * FULL_EVALUATIONS:
+                continue
+            recorded = name if recording is None else recording.about.task["name"]
+            count = 0 if recording is None else len(recording.configs)
+            if recorded not in fitting or count > most[recorded]:
+                fitting[recorded], most[recorded] = name, count
     if not fitting:
         raise SweepError(
             f"searcher {method!r} can search none of the recordings that come with the project; give a sweep file of "
             "tasks that it can:\n" + "\n".join(reasons)
         )
-    return {**content, "tasks": fitting}
+    return {**content, "tasks": list(fitting.values())}
 
 
 def _file_of(module: str) -> str | None:

@@ -24,7 +24,7 @@ from harness.errors import (
     shown,
 )
 from harness.figure_fields import FiguresSpec, LookSpec
-from harness.keys import StudyKey, TaskKey, derive_seed
+from harness.keys import NAME_IN_WORDS, StudyKey, TaskKey, derive_seed
 from harness.options import Options
 from harness.plan import Compare, Plan, StudyPlan, TaskPlan, study_label
 from harness.searcher import Searcher
@@ -475,6 +475,8 @@ class _Problems:
                     message = "this field is required"
                 case "model_type" | "dict_type":
                     message = f"expected a mapping of fields, got {shown(problem['input'])}"
+                case "string_pattern_mismatch":  # the sweep's name is the only one
+                    message = f"expected {NAME_IN_WORDS}, got {shown(problem['input'])}"
                 case _:
                     text = problem["msg"].removeprefix("Value error, ")
                     message = f"{text[:1].lower()}{text[1:]}, got {shown(problem['input'])}"

@@ -6,6 +6,7 @@ method is written.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import pickle
@@ -166,7 +167,7 @@ def _checks(tried: TriedSearcher, method: _Method) -> Iterator[Check]:
         state = _random_state()
         searched[space], search = _search(method, space, seed=1)
         tried.searches.append(search)
-        if _random_state() != state:
+        if _random_state() != state and not _keeps_random_state(method, space):
             yield Check(
                 "global random state stays as it is",
                 False,
@@ -255,6 +256,27 @@ def _random_state() -> bytes:
     return pickle.dumps((random.getstate(), np.random.get_state()))  # noqa: NPY002 - the global generator
 
 
+def _keeps_random_state(method: _Method, space: str) -> bool:
+    """Search once more, since what the first search loads may draw while it is loaded, as scikit-optimize does."""
+    with _other_random_state():
+        state = _random_state()
+        _search(method, space, seed=1)
+        return _random_state() == state
+
+
+@contextlib.contextmanager
+def _other_random_state() -> Iterator[None]:
+    """Put other states of the global generators in, and what was there back afterwards."""
+    kept = random.getstate(), np.random.get_state()  # noqa: NPY002
+    try:
+        random.seed(99)
+        np.random.seed(99)  # noqa: NPY002
+        yield
+    finally:
+        random.setstate(kept[0])
+        np.random.set_state(kept[1])  # noqa: NPY002
+
+
 def _first_difference(expected: list[Proposal], found: list[Proposal]) -> str:
     """Say where proposals first differ; empty where they don't."""
     for number, (one, other) in enumerate(zip(expected, found, strict=False), 1):
@@ -267,14 +289,8 @@ def _first_difference(expected: list[Proposal], found: list[Proposal]) -> str:
 
 def _repeats(method: _Method, space: str, before: list[Proposal]) -> Check:
     """Search again, with other states of the global generators."""
-    kept = random.getstate(), np.random.get_state()  # noqa: NPY002
-    try:
-        random.seed(99)
-        np.random.seed(99)  # noqa: NPY002
+    with _other_random_state():
         words = _first_difference(before, _search(method, space, seed=1)[0])
-    finally:
-        random.setstate(kept[0])
-        np.random.set_state(kept[1])  # noqa: NPY002
     return Check("the same seed proposes the same", not words, words)
 
 

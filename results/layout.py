@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import RecordError, WriteError, nearest, refusal
-from harness.keys import NAME
+from harness.keys import NAME, NAME_IN_WORDS
 from harness.plan import Plan
 from harness.provenance import Run
 from results.documents import read_document
@@ -131,10 +131,7 @@ def source_name(origin: str) -> str:
 def checked_name(kind: str, name: str) -> str:
     """Return a name that is safe as a file name, or raise `RecordError`."""
     if not re.fullmatch(NAME, name):
-        raise RecordError(
-            f"{kind} name {name!r} cannot be used: 1 to 80 letters, digits, '.', '_' and '-', "
-            "beginning with a letter or digit"
-        )
+        raise RecordError(f"{kind} name {name!r} cannot be used: expected {NAME_IN_WORDS}")
     return name
 
 

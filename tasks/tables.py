@@ -121,10 +121,7 @@ class Table(Task):
     @property
     def replayed(self) -> str:
         """What the table holds and lacks, in words."""
-        return (
-            f"a public table of recorded trainings, {self.about} on {self.options.dataset}; "
-            "no test values, no epoch but the last"
-        )
+        return f"a public table of recorded trainings, {self.about}; no test values, no epoch but the last"
 
     def load(self) -> Data:
         """Return the table; see `table`."""

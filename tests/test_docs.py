@@ -78,7 +78,7 @@ def test_the_demo_is_valid():
     from harness.sweep import load_sweep
 
     sweep = load_sweep(ROOT / "docs" / "sweeps" / "demo.yaml")
-    assert len(sweep.studies) == 8 * 7 * 2
+    assert len(sweep.studies) == 19 * 7
     assert all(task.cheap for task in sweep.tasks.values())
     live = load_sweep(ROOT / "docs" / "sweeps" / "live.yaml")
     assert len(live.studies) == 3 * 3

@@ -158,7 +158,14 @@ def test_what_cannot_be_drawn_is_said(small):
         (("rank", "--labels", "random"), "--labels: expected OLD=NEW,OLD=NEW, got 'random'"),
         (("rank", "--width", "3 feet"), "options, width: expected a width such as 3.3in"),
         (("rank", "--format", "gif"), "options, formats[0]: "),
-        (("rank", "--style", "none.yaml"), "cannot read style file none.yaml: No such file or directory"),
+        (
+            ("rank", "--style", "none.yaml"),
+            "cannot read style file none.yaml: there is no such file or folder",
+        ),
+        (
+            ("rank", "--out", "rank.gif"),
+            "expected a folder, or a file that ends in .pdf, .svg or .png, got rank.gif",
+        ),
     ):
         assert said in small("figure", "small", *arguments, code=2), arguments
     assert "no sweep" in derby("figure", "smal", cwd=small.root).stderr.lower()

@@ -399,9 +399,12 @@ def notices(inputs: Inputs) -> list[str]:
     subsets = [str(task) for task in sorted(tables.tasks.index[tables.tasks["subset"].astype(bool)])]
     if subsets:
         items.append(f"{SUBSET} Tasks: {', '.join(subsets)}.")
-    replayed = {str(task): text for task, text in tables.tasks["replayed"].items() if text}
+    replayed: dict[str, list[str]] = {}
+    for task, text in sorted(tables.tasks["replayed"].items()):
+        if text:
+            replayed.setdefault(text, []).append(str(task))
     if replayed:
-        each = "; ".join(f"{task}: {text}" for task, text in sorted(replayed.items()))
+        each = "; ".join(f"{listed(tasks)}: {text}" for text, tasks in replayed.items())
         items.append(f"Nothing was trained for these tasks, whose recorded trainings are replayed: {each}.")
     items += import_notices(inputs)
     absent = len(unusable_studies(tables))

@@ -11,7 +11,7 @@ import typer
 
 from harness.commands.options import DEFAULT_RESULTS, Results, SweepName, sweep_name
 from harness.commands.terminal import say, table
-from harness.errors import SweepError
+from harness.errors import SweepError, refusal
 
 if TYPE_CHECKING:
     from analysis.figures.named import Drawn
@@ -169,8 +169,11 @@ def draw(
     """Draw a figure into a folder, or as a file, each file whole or not at all; return the files and the caption.
 
     Raises:
+        SweepError: The file's ending is that of pictures of another kind.
         WriteError: It cannot be written.
     """
+    from matplotlib.backend_bases import FigureCanvasBase
+
     from analysis import style
     from analysis.figures import named
     from analysis.figures.chosen import choose
@@ -178,6 +181,11 @@ def draw(
     from harness.figure_fields import parse
 
     ending = target.suffix.removeprefix(".").lower()
+    if ending not in style.SAVING and ending in FigureCanvasBase.filetypes and not target.is_dir():
+        endings = [f".{known}" for known in style.SAVING]
+        raise SweepError(
+            f"expected a folder, or a file that ends in {', '.join(endings[:-1])} or {endings[-1]}, got {target}"
+        )
     if ending in style.SAVING:
         spec = parse({"formats": [ending]}, str(target)).over(spec)
     selected = choose(tables, spec)
@@ -201,6 +209,4 @@ def _written(drawn: Drawn, target: Path, ending: str) -> list[Path]:
                 made = {ending: made[ending].rename(Path(draft) / target.name)}
             return [path.replace(folder / path.name) for path in made.values()]
     except OSError as error:
-        raise WriteError(
-            f"cannot write {target}: {error.strerror or error}; give another place with --out"
-        ) from error
+        raise WriteError(f"cannot write {target}: {refusal(error)}; give another place with --out") from error

@@ -118,17 +118,17 @@ def _try_searcher(name: str, settings: dict[str, Any], evaluations: int) -> None
 
     from harness import registry, tryout_search
     from harness.errors import DerbyError
+    from harness.options import faults_of
 
     kind = registry.named_searcher(name)
     kind.require_libraries()
     try:
         kind.Settings.model_validate(settings)
     except ValidationError as error:
-        wrong = "; ".join(
-            f"--option {'.'.join(map(str, each['loc']))}: {each['msg']}, got {each['input']!r}"
-            for each in error.errors()
-        )
-        raise DerbyError(f"searcher {name!r} does not take these settings: {wrong}") from error
+        wrong = faults_of(error, kind.Settings)
+        raise DerbyError(
+            f"searcher {name!r} does not take these settings: {wrong}. `derby searchers {name}` lists them"
+        ) from error
     done = tryout_search.try_searcher(kind, settings, steps=evaluations)
     rows = [
         (each.space, "", "", "", "", "", f"not searched: {each.words}")
@@ -142,7 +142,8 @@ def _try_searcher(name: str, settings: dict[str, Any], evaluations: int) -> None
         )
         for each in done.searches
     ]
-    table(("space", "evaluations", "best loss", "an ask", "a tell", "the slowest", ""), rows)
+    if rows:
+        table(("space", "evaluations", "best loss", "an ask", "a tell", "the slowest", ""), rows)
     _say_checks(done.checks)
     raise typer.Exit(DONE if done.good else SOME_FAILED)
 

@@ -20,7 +20,7 @@ from ray._private.authentication.authentication_token_setup import (
 from ray._raylet import AuthenticationTokenLoader  # type: ignore[attr-defined]
 
 from harness.arithmetic import Arithmetic, variables
-from harness.errors import DerbyError
+from harness.errors import DerbyError, refusal
 
 CONNECT_SECONDS = 10.0
 """How long a cluster's head may take to answer."""
@@ -89,7 +89,7 @@ def check_answers(address: str) -> None:
             socket.create_connection((place.hostname or "", place.port), timeout=CONNECT_SECONDS).close()
     except (OSError, ValueError) as error:
         raise DerbyError(
-            f"cannot reach Ray at {address}: {error}; expected host:port of a running head node, such as "
+            f"cannot reach Ray at {address}: {refusal(error)}; expected host:port of a running head node, such as "
             "`ray start --head` prints, or auto"
         ) from error
 

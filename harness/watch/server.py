@@ -19,7 +19,7 @@ from urllib.parse import unquote, urlsplit
 
 import msgspec
 
-from harness.errors import SweepError
+from harness.errors import SweepError, refusal
 from harness.watch.figures import Figures
 from harness.watch.overview import Overview
 
@@ -74,7 +74,7 @@ class Server(ThreadingHTTPServer):
             super().__init__((HOST, port), _Handler)
         except OSError as error:
             raise SweepError(
-                f"cannot listen on port {port} of {HOST}: {error.strerror}; give another one with --port, or 0 for one "
+                f"cannot listen on port {port} of {HOST}: {refusal(error)}; give another one with --port, or 0 for one "
                 "that is free"
             ) from error
 

@@ -7,12 +7,13 @@ import subprocess
 import sys
 from dataclasses import replace
 
+import msgspec
 import pytest
 from test_keys import KEY
 
 from harness.arithmetic import Arithmetic, declared_in, variables
 from harness.keys import digest
-from harness.machine import kinds, numbers_of
+from harness.machine import UNTOLD, kinds, numbers_of
 from results.summary import machines_of
 
 pytestmark = pytest.mark.skipif(platform.machine() != "x86_64", reason="the level of x86-64")
@@ -189,3 +190,8 @@ def test_one_machine_is_of_one_kind_whichever_libraries_its_tasks_name():
     elsewhere = described(processor="Intel Xeon", versions=trains["versions"])
     assert kinds([plain, elsewhere], numbers_of) == [[plain, elsewhere]]
     assert kinds([plain, elsewhere], dict) == [[plain], [elsewhere]]
+
+
+def test_an_evaluation_that_took_its_process_along_is_of_no_kind():
+    assert kinds([UNTOLD.description, described()], numbers_of) == [[described()]]
+    assert kinds([msgspec.to_builtins(UNTOLD.description)], dict) == []

@@ -191,6 +191,12 @@ def test_a_second_name_of_a_task_is_one(write):
     assert registry.named_task("mine.py:best", {})[0].name == "value"
 
 
+def test_what_derives_from_another_in_the_file_has_a_name_of_its_own(write):
+    write("mine.py", SEARCHER + "\nclass Better(Mine):\n    pass\n\nAlias = Better\n")
+    kinds = [registry.named_searcher(f"mine.py:{label}") for label in ("Mine", "Better", "Alias")]
+    assert [kind.name for kind in kinds] == ["Mine", "Better", "Better"]
+
+
 def test_what_a_file_imports_is_what_it_needs():
     text = "import os, numpy, keras.layers\ndef f():\n from sklearn import svm\ntry:\n import torch\nexcept E:\n 0"
     assert files.imported(text) == {"keras": "keras", "sklearn": "scikit-learn"}

@@ -19,10 +19,11 @@ from command import derby
 from filelock import FileLock
 
 from analysis.statistics.sequential import Plan
-from harness import side
+from harness import registry, side
 from harness.environments import Wish, made
 from harness.errors import SideError, SweepError
 from harness.gate import looks_of
+from harness.recording_file import load
 from results.tables import read_tables
 
 PLUGIN = """
@@ -348,3 +349,11 @@ def test_looks_are_numbers():
     assert looks_of("5, 10,20") == (5, 10, 20)
     with pytest.raises(SweepError, match="got '5;10'"):
         looks_of("5;10")
+
+
+def test_of_two_recordings_of_a_task_the_larger_is_taken():
+    shipped = registry.task("replay").shipped()
+    nets = {name: len(load(path).configs) for name, path in shipped.items() if name.startswith("mnist_net")}
+    assert len(nets) > 1
+    taken = side.on_recordings("random")["tasks"]
+    assert [name for name in nets if f"replay/{name}" in taken] == [max(nets, key=nets.__getitem__)]

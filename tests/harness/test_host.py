@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+from types import SimpleNamespace
+
 import msgspec
 import pytest
 
@@ -41,8 +44,19 @@ def all_steps(made, key):
 
 
 @pytest.fixture
-def made():
+def made(monkeypatch):
+    """A host whose slices end with the study, however slow the machine is."""
+    monkeypatch.setattr(host, "SLICE_SECONDS", float("inf"))
     return StudyHost(1, lambda key: {})
+
+
+def test_a_slice_ends_by_the_clock(made, monkeypatch):
+    seconds = itertools.count()
+    monkeypatch.setattr(host, "SLICE_SECONDS", 4.5)
+    monkeypatch.setattr(host, "time", SimpleNamespace(monotonic=lambda: next(seconds)))
+    steps = all_steps(made, study_key())
+    assert [len(step.events) for step in steps[:-1]] == [5] * (len(steps) - 1)
+    assert len(steps) == 4
 
 
 @pytest.mark.parametrize("workers", [1, 3])

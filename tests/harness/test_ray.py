@@ -167,6 +167,8 @@ def test_an_address_without_a_cluster_is_an_error_message():
     from harness.errors import DerbyError
     from harness.executors.cluster import check_answers
 
-    with pytest.raises(DerbyError, match="cannot reach Ray at 127.0.0.1:1: .*ray start --head"):
+    with pytest.raises(
+        DerbyError, match="cannot reach Ray at 127.0.0.1:1: nothing listens there; .*ray start --head"
+    ):
         check_answers("127.0.0.1:1")
     check_answers("auto")  # for Ray to look up

@@ -120,7 +120,13 @@ def broken(old: str, new: str) -> str:
                 "line 7, tasks[1].name: this field is required",
             ],
         ),
-        (broken("name: first", "name: ../../etc"), ["line 1, name: string should match pattern"]),
+        (
+            broken("name: first", "name: ../../etc"),
+            [
+                "line 1, name: expected 1 to 80 letters, digits, '.', '_' and '-', beginning with a letter or digit, "
+                "got '../../etc'"
+            ],
+        ),
         (broken("seed: 7", "seed: 7\nseed: 8"), ["line 3, seed: this field is given twice"]),
         (broken("seed: 7", "seed: [7"), ["not valid YAML"]),
         (

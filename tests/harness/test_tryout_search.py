@@ -86,6 +86,18 @@ def test_what_is_wrong_is_found(tmp_path, old, new, what, words):
     assert words in wrong[what]
 
 
+def test_a_library_may_draw_while_it_is_loaded(tmp_path):
+    loads = "    def _start(self):\n        if not SEEN:\n            SEEN.append(random.random())\n"
+    assert tried(tmp_path, "    def _start(self):\n", loads).good
+
+
+@pytest.mark.parametrize("draw", ["random.random()", "random.seed(self.seed)", "np.random.seed(self.seed)"])
+def test_a_method_may_not(tmp_path, draw):
+    done = tried(tmp_path, "    def _start(self):\n", f"    def _start(self):\n        {draw}\n")
+    assert not done.good
+    assert done.checks[-1].what == "global random state stays as it is"
+
+
 def test_where_it_fails_is_said(tmp_path):
     done = tried(tmp_path, "        self._best = None\n", "        self._best = 1 / 0\n")
     (only,) = [check for check in done.checks if check.good is False]
@@ -101,13 +113,46 @@ def test_the_command_tries_a_searcher_as_it_does_a_task(tmp_path):
     assert "yes  the same seed proposes the same" in done.stdout
     (tmp_path / "bad.py").write_text(SOUND.replace("(self.seed)", "()"))
     assert derby("try", "bad.py:Mine", cwd=tmp_path).returncode == 1
+    (tmp_path / "bad.py").write_text(SOUND.replace("self._best = None", "return 1 / 0"))
+    bad = derby("try", "bad.py:Mine", cwd=tmp_path)
+    assert "NO  it searches: " in bad.stdout
+    assert "best loss" not in bad.stdout  # no heading over nothing
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.py", "mine.py"]
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("skopt_gpp", "no task or searcher is called 'skopt_gpp'; did you mean 'skopt_gp'? valid: branin, "),
+        ("brann/small", "no task or searcher is called 'brann/small'; did you mean 'branin'?"),
+        ("/etc/passwd", "no task or searcher is called '/etc/passwd'; valid: branin, "),
+        ("mine.py", "expected a task or searcher in the file after a colon, as in mine.py:NAME"),
+        ("mine.py:mine", "mine.py has no task or searcher called 'mine'; did you mean 'Mine'?"),
+        ("none.py:Mine", "cannot read none.py: there is no such file or folder"),
+    ],
+)
+def test_a_name_that_nothing_has_is_told_what_there_is(tmp_path, name, words):
+    (tmp_path / "mine.py").write_text(SOUND)
+    done = derby("try", name, cwd=tmp_path)
+    assert done.returncode == 2
+    assert words in done.stderr
 
 
 def test_settings_are_checked_and_taken():
     wrong = derby("try", "grid", "--option", "resolution=-1")
     assert wrong.returncode == 2
-    assert "--option resolution: " in wrong.stderr
+    assert "does not take these settings: resolution: input should be " in wrong.stderr
+    assert (
+        "there is no 'resoluton'; did you mean 'resolution'?"
+        in derby("try", "grid", "--option", "resoluton=3").stderr
+    )
+    for command in ("try", "profile"):
+        wrong = derby(command, "mnist_mlp", "--option", "varian=tiny")
+        assert wrong.returncode == 2
+        assert (
+            "task 'mnist_mlp' does not take these options: there is no 'varian'; did you mean 'variant'? valid: "
+            in (wrong.stderr)
+        )
     right = derby("try", "grid", "--option", "resolution=2", "--evaluations", "5")
     assert right.returncode == 0, right.stdout
 

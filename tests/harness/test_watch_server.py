@@ -212,7 +212,10 @@ def test_several_browsers_are_answered_at_once(server):
 def test_a_port_that_is_taken_is_said(server, tmp_path):
     done = derby("watch", "small", "--port", str(server.server_port), cwd=tmp_path)
     assert done.returncode == 2
-    assert f"cannot listen on port {server.server_port} of 127.0.0.1" in done.stderr
+    assert (
+        f"cannot listen on port {server.server_port} of 127.0.0.1: another program listens there"
+        in done.stderr
+    )
 
 
 def test_a_name_that_no_sweep_can_have_is_refused(tmp_path):

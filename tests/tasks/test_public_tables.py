@@ -51,12 +51,12 @@ def test_options_are_the_tables(kind):
     for dataset in kind.tables:
         task = task_named(f"{kind.name}/{dataset}", {})
         assert task.label == f"{kind.name}/{dataset}"
-        assert f"on {dataset}; no test values" in task.replayed
+        assert "seeds; no test values" in task.replayed
 
 
 def test_the_command_line_says_what_indices_stand_for():
     said = " ".join(derby("tasks", "hpolib_fcnet").stdout.split())
-    assert "n_units_1_index Int(low=0, high=5, log=False), which stand for 16, 32, 64, 128, 256, 512 " in said
+    assert "n_units_1_index 0 … 5, whole, which stand for 16, 32, 64, 128, 256, 512 " in said
     assert "{cosine, const} n_units" in said
     assert "Spearman" not in said
 
@@ -126,7 +126,7 @@ def test_a_race_spends_its_budget_and_is_marked(run_sweep, budget):
     task = task_named("nasbench201/cifar10", {})
     assert found.tasks.loc[task.label, "regret_best"] == task.regret.best
     assert mark(prepare(found).facts[task.label]) == (
-        "Replay of a public table of recorded trainings, 15 625 convolutional networks × 2 or 3 seeds on cifar10; "
+        "Replay of a public table of recorded trainings, 15 625 convolutional networks × 2 or 3 seeds; "
         "no test values, no epoch but the last."
     )
 
