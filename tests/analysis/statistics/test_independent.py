@@ -252,5 +252,7 @@ def test_seconds_of_imported_results_are_those_of_the_evaluations():
 @pytest.mark.parametrize("over", ["seconds", "train_seconds", "total_seconds", "time", "virtual_time"])
 def test_a_cost_that_is_not_on_record_is_refused(over):
     inputs = costed(total_seconds=np.nan, train_seconds=np.nan)
-    with pytest.raises(AnalysisError, match=f"nothing to show over '{over}'.*they have evaluations, spent_epochs"):
+    with pytest.raises(
+        AnalysisError, match=f"nothing to show over '{over}'.*they have evaluations, spent_epochs"
+    ):
         named.draw(inputs, "rank", over=over)
