@@ -239,7 +239,7 @@ class _Table:
                 ):
                     found[field] = column
         for field, column in (("value", reading.metric), ("test", reading.test)):
-            if column and field not in found and column in given:
+            if column in given and field not in named:
                 found[field] = column
             elif column and field not in found:
                 option = {"value": "metric"}.get(field, field)

@@ -356,3 +356,12 @@ def test_files_that_are_none_are_refused(tmp_path):
 )
 def test_an_import_is_called_after_its_source(source, name):
     assert import_name(source) == name
+
+
+def test_a_metrics_own_column_goes_before_one_that_is_called_value(tmp_path):
+    file = tmp_path / "runs.csv"
+    file.write_text("task,method,repetition,step,value,val_loss\nt,a,0,1,1.0,0.25\nt,a,0,2,2.0,0.5\n")
+    own = import_results(file, metric="val_loss", direction="min")
+    assert list(own.trials["value"]) == [0.25, 0.5]
+    named = import_results(file, metric="error", direction="min")
+    assert (list(named.trials["value"]), named.tasks["metric"].item()) == ([1.0, 2.0], "error")
