@@ -10,10 +10,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 
@@ -27,6 +27,8 @@ from harness.space import Config
 from harness.task import Checkpoint, Data, Task, checked_data, data_digest, read_only
 from harness.threads import bind, held_to
 from harness.trial import Curve, Evaluation, Status
+
+T = TypeVar("T")
 
 SEED: Final = 1
 ENOUGH_SECONDS: Final = 0.5
@@ -178,35 +180,53 @@ def _repeats(trying: _Trying, config: Config, whole: Evaluation) -> Check:
 
 
 def _repeats_elsewhere(trying: _Trying, config: Config, whole: Evaluation) -> Check:
-    """Evaluate in another process, where Python hashes texts otherwise, so that sets have another order."""
+    """Evaluate in another process."""
     what, task = "another process gives the same", trying.task
     try:
         registry.task(task.name, task.package)
     except UnknownNameError as error:
         return Check(what, None, f"it cannot be made there: {error}")
     low = task.fidelity.low
-    given = (files.sources(), task.key, trying.threads, dict(config), low)
-    seed = "1" if os.environ.get("PYTHONHASHSEED") != "1" else "2"
-    with tempfile.TemporaryDirectory() as folder:
-        asked, answer = Path(folder) / "asked", Path(folder) / "answer"
-        asked.write_bytes(pickle.dumps(given))
-        done = subprocess.run(  # noqa: S603 - this Python, our own code
-            [sys.executable, "-P", "-c", _ELSEWHERE, asked, answer],
-            env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, text=True, errors="replace", check=False,
-        )  # fmt: skip
-        if done.returncode:
-            return Check(
-                what, False, (done.stderr.strip().splitlines() or [f"it ended with {done.returncode}"])[-1]
-            )
-        found = pickle.loads(answer.read_bytes())  # noqa: S301 - just written by ourselves
+    try:
+        found = in_another_process(evaluated, files.sources(), task.key, trying.threads, dict(config), low)
+    except FailedThereError as error:
+        return Check(what, False, str(error))
     return Check(what, *_equal(whole.curve.prefix(low), found.curve, "the same seed gave"))
 
 
-_ELSEWHERE: Final = (
-    "import pickle, sys, derby; from harness.tryout import evaluated; from pathlib import Path; "
-    "given = pickle.loads(Path(sys.argv[1]).read_bytes()); "
-    "Path(sys.argv[2]).write_bytes(pickle.dumps(evaluated(*given)))"
+class FailedThereError(Exception):
+    """A process that was begun for one call has not answered; its last line says why."""
+
+
+_CALL: Final = (
+    "import pickle, sys, derby; from pathlib import Path; "
+    "function, given = pickle.loads(Path(sys.argv[1]).read_bytes()); "
+    "Path(sys.argv[2]).write_bytes(pickle.dumps(function(*given)))"
 )
+
+
+def in_another_process(function: Callable[..., T], *given: Any) -> T:
+    """Call a function of the project in a process that has just begun, and return what it returns.
+
+    Python hashes texts otherwise there, so that sets have another order.
+
+    Raises:
+        FailedThereError: It has failed there.
+    """
+    seed = "1" if os.environ.get("PYTHONHASHSEED") != "1" else "2"
+    with tempfile.TemporaryDirectory() as folder:
+        asked, answer = Path(folder) / "asked", Path(folder) / "answer"
+        asked.write_bytes(pickle.dumps((function, given)))
+        done = subprocess.run(  # noqa: S603 - this Python, our own code
+            [sys.executable, "-P", "-c", _CALL, asked, answer],
+            env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, text=True, errors="replace", check=False,
+        )  # fmt: skip
+        if done.returncode:
+            raise FailedThereError(
+                (done.stderr.strip().splitlines() or [f"it ended with {done.returncode}"])[-1]
+            )
+        result: T = pickle.loads(answer.read_bytes())  # noqa: S301 - just written by ourselves
+        return result
 
 
 def evaluated(

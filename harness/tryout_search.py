@@ -8,16 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import math
-import os
 import pickle
 import random
 import statistics
-import subprocess
-import sys
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -29,7 +24,7 @@ from harness.searcher import Searcher
 from harness.space import Choice, Condition, Config, Float, Int, Space
 from harness.threads import hold_to_one
 from harness.trial import Budget, Curve, Evaluation, Fidelity, Objective, Problem, Proposal, Status
-from harness.tryout import Check
+from harness.tryout import Check, FailedThereError, in_another_process
 
 STEPS: Final = 20
 """Evaluations of each search."""
@@ -295,34 +290,21 @@ def _repeats(method: _Method, space: str, before: list[Proposal]) -> Check:
 
 
 def _repeats_elsewhere(method: _Method, space: str, before: list[Proposal]) -> Check:
-    """Search in another process, where Python hashes texts otherwise, so that sets have another order."""
+    """Search in another process."""
     what, kind = "so does another process", method.kind
     try:
         registry.searcher(kind.name, files.origin_of(kind))
     except UnknownNameError as error:
         return Check(what, None, f"it cannot be made there: {error}")
-    given = (files.sources(), kind.name, files.origin_of(kind), dict(method.settings), method.steps, space)
-    seed = "1" if os.environ.get("PYTHONHASHSEED") != "1" else "2"
-    with tempfile.TemporaryDirectory() as folder:
-        asked, answer = Path(folder) / "asked", Path(folder) / "answer"
-        asked.write_bytes(pickle.dumps(given))
-        done = subprocess.run(  # noqa: S603 - this Python, our own code
-            [sys.executable, "-P", "-c", _ELSEWHERE, asked, answer],
-            env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, text=True, errors="replace", check=False,
-        )  # fmt: skip
-        if done.returncode:
-            return Check(
-                what, False, (done.stderr.strip().splitlines() or [f"it ended with {done.returncode}"])[-1]
-            )
-        words = _first_difference(before, pickle.loads(answer.read_bytes()))  # noqa: S301 - just written by ourselves
+    origin, settings = files.origin_of(kind), dict(method.settings)
+    try:
+        found = in_another_process(
+            proposed, files.sources(), kind.name, origin, settings, method.steps, space
+        )
+    except FailedThereError as error:
+        return Check(what, False, str(error))
+    words = _first_difference(before, found)
     return Check(what, not words, words)
-
-
-_ELSEWHERE: Final = (
-    "import pickle, sys, derby; from harness.tryout_search import proposed; from pathlib import Path; "
-    "given = pickle.loads(Path(sys.argv[1]).read_bytes()); "
-    "Path(sys.argv[2]).write_bytes(pickle.dumps(proposed(*given)))"
-)
 
 
 def proposed(

@@ -39,7 +39,7 @@ StyleFile = Annotated[
 
 def chosen(
     sweep: str,
-    text: str,
+    tables: SweepTables | None,
     style: Path | None,
     only: str | None,
     tasks: str | None,
@@ -52,7 +52,7 @@ def chosen(
 
     Args:
         sweep: The sweep as it was named: a file says what holds now, in the place of what was recorded of it.
-        text: The sweep's file as it is recorded; empty for none.
+        tables: Of the sweep, whose file as it is recorded is among them; ``None`` where several are drawn together.
         style: A style file.
         only: The option, and so on.
         tasks: Likewise.
@@ -77,6 +77,7 @@ def chosen(
     spec = figure_fields.parse({name: value for name, value in given.items() if value is not None}, "options")
     if style is not None:
         spec = spec.over(figure_fields.load_style(style))
+    text = "" if tables is None else str(tables.provenance.get("sweep", ""))
     if sweep.endswith((".yaml", ".yml")):
         text = Path(sweep).read_text(encoding="utf-8")
     return spec.over(figure_fields.recorded(text))
@@ -154,9 +155,7 @@ def figure(
     from results.merge import read
 
     tables = read(source)
-    spec = chosen(
-        sweep, str(tables.provenance.get("sweep", "")), style, only, tasks, labels, order, width, formats
-    )
+    spec = chosen(sweep, tables, style, only, tasks, labels, order, width, formats)
     written, caption = draw(tables, spec, name, task, over, target)
     for path in written:
         say(str(path))

@@ -46,8 +46,7 @@ def report(
     from results.merge import read
 
     tables = read(source)
-    text = str(tables.provenance.get("sweep", ""))
-    figures = chosen(sweep, text, style, only, tasks, labels, order, width, formats)
+    figures = chosen(sweep, tables, style, only, tasks, labels, order, width, formats)
     with replacing(target) as draft:
         page = build(tables, draft, processes=cores(), figures=figures)
     say(f"report: {target.resolve() / page.name}")
@@ -97,7 +96,7 @@ def compare(
         source_of(folder)
     target = out or DEFAULT_RESULTS / "compared" / "-".join(name.replace("/", "-") for name in names)
     check_replaceable(target)
-    figures = chosen("", "", style, only, tasks, labels, order, width, formats)
+    figures = chosen("", None, style, only, tasks, labels, order, width, formats)
 
     from analysis.report.page import build
     from results.merge import merged, read_source
@@ -143,8 +142,7 @@ def publish(
     from results.published import publish as freeze
 
     tables = read(source)
-    text = str(tables.provenance.get("sweep", ""))
-    figures = chosen(sweep, text, style, only, tasks, labels, order, width, formats)
+    figures = chosen(sweep, tables, style, only, tasks, labels, order, width, formats)
     choose(tables, figures)  # before anything is written
     draw = functools.partial(build, processes=cores(), complete=True, figures=figures)
     folder = freeze(tables, published, name or source.name, draw, replace=replace)

@@ -8,7 +8,7 @@ import pytest
 
 from harness import registry
 from harness.space import Float
-from harness.tryout import try_task
+from harness.tryout import FailedThereError, in_another_process, try_task
 from tasks.own.function import task
 
 COUNT = itertools.count()
@@ -74,3 +74,9 @@ def test_what_differs_between_processes_is_found(tmp_path):
     made, _ = registry.named_task(f"{tmp_path / 'texts.py'}:hash_of_a_text", {})
     (bad,) = (check for check in try_task(made(), randoms=0).checks if check.good is False)
     assert (bad.what, bad.words[:20]) == ("another process gives the same", "the same seed gave v")
+
+
+def test_what_fails_in_another_process_is_said():
+    assert in_another_process(sorted, (2, 1)) == [1, 2]
+    with pytest.raises(FailedThereError, match="ValueError: invalid literal"):
+        in_another_process(int, "x")
