@@ -21,7 +21,7 @@ from analysis.words import interval, number
 from results.tables import read_tables
 
 DOCS = Path(__file__).parent
-COLORS = 64
+COLORS = 256
 
 
 def picture(report: Path, stem: str, words: str) -> str:
