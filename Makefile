@@ -6,9 +6,10 @@ PROCESSES ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+READY_METHODS := $(VENV)/.ready-methods
 DOCS := .venv-docs
 
-.PHONY: setup demo test test-quick check docs bench bench-ray lock clean
+.PHONY: setup setup-methods demo test test-methods test-quick check docs bench bench-ray lock clean
 
 setup: $(READY)
 
@@ -19,6 +20,12 @@ $(READY): requirements.lock pyproject.toml .ci/install.py
 	$(BIN)/python .ci/install.py $(INSTALLER)
 	@touch $@
 
+setup-methods: $(READY_METHODS)  ## every search library, also those that `make test` does without
+
+$(READY_METHODS): $(READY) requirements-methods.lock
+	$(BIN)/python .ci/install.py $(INSTALLER) requirements-methods.lock
+	@touch $@
+
 demo: $(READY)  ## race seven methods on recorded trainings and three in training, and draw the report
 	$(BIN)/derby run docs/sweeps/live.yaml --executor ray
 	$(BIN)/derby run docs/sweeps/demo.yaml --executor ray
@@ -26,6 +33,9 @@ demo: $(READY)  ## race seven methods on recorded trainings and three in trainin
 
 test: $(READY)  ## all tests, in two processes
 	$(BIN)/python -m pytest -n $(PROCESSES)
+
+test-methods: $(READY_METHODS)  ## the search methods, with every search library there is an adapter for
+	$(BIN)/python -m pytest -n $(PROCESSES) tests/searchers tests/conformance/test_searchers.py
 
 test-quick: $(READY)  ## what answers within two minutes: nothing slow, no TensorFlow, no Ray
 	$(BIN)/python -m pytest -n $(PROCESSES) -m "not slow and not tensorflow and not ray and not cluster" --durations=5 --durations-min=5

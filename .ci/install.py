@@ -13,7 +13,7 @@ import subprocess
 import sys
 
 UV = "uv==0.13.9"
-LOCKED = ("--requirement", "requirements.lock")
+LOCK = "requirements.lock"
 PROJECT = ("--no-deps", "--editable", ".")
 PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check")
 
@@ -58,8 +58,12 @@ def uv_environment(settings: dict[str, str], environment: dict[str, str]) -> dic
     return {"UV_INDEX_STRATEGY": "unsafe-best-match", **given, **environment}
 
 
-def by_uv() -> bool:
-    """Install with uv, and return whether that went well."""
+def by_uv(wanted: list[tuple[str, ...]]) -> bool:
+    """Install with uv, and return whether that went well.
+
+    Args:
+        wanted: What follows ``pip install``, for each step.
+    """
     had = subprocess.run([*PIP, "install", "--quiet", UV], check=False, capture_output=True, text=True)
     if had.returncode:
         reason = (had.stderr.strip().splitlines() or ["pip gave no reason"])[-1]
@@ -69,7 +73,7 @@ def by_uv() -> bool:
     command = [sys.executable, "-m", "uv", "--quiet", "pip", "install", "--python", sys.executable]
     command += ["--compile-bytecode"]
     environment = uv_environment(configured(), dict(os.environ))
-    for what in (LOCKED, PROJECT):
+    for what in wanted:
         if subprocess.run([*command, *what], env=environment, check=False).returncode:
             print("uv could not install, for the reason above: pip tries, which takes minutes.", flush=True)
             return False
@@ -77,10 +81,16 @@ def by_uv() -> bool:
 
 
 def main() -> None:
-    """Install with what the first argument says: ``uv`` (and pip where that fails) or ``pip``."""
-    if sys.argv[1:] == ["uv"] and by_uv():
+    """Install with what the first argument says, ``uv`` (and pip where that fails) or ``pip``.
+
+    The project and its lock file; with a second argument what that lock file adds, under the versions of the first.
+    """
+    installer, *further = sys.argv[1:]
+    locked = [part for lock in (LOCK, *further) for part in ("--requirement", lock)]
+    wanted = [tuple(locked)] if further else [tuple(locked), PROJECT]
+    if installer == "uv" and by_uv(wanted):
         return
-    for what in (LOCKED, PROJECT):
+    for what in wanted:
         if code := subprocess.run([*PIP, "install", "--quiet", *what], check=False).returncode:
             sys.exit(code)
 
