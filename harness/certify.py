@@ -114,14 +114,7 @@ def prepared(name: str, trial: Trial) -> Plan:
     path: Path = replay.path  # type: ignore[attr-defined]
     about = recording.about
     key = about.task
-    try:
-        task = task_named(key["name"], {**key["options"], **key["scoring"]})
-    except DerbyError as error:
-        raise DataError(f"{path} records {about.label}, which cannot be had here: {error}") from error
-    if task.key.training != TaskKey(**key).training:
-        raise DataError(
-            f"{path} records {about.label} as {key}, and here it is {task.key.as_json()}: record it anew"
-        )
+    task = recorded_task(recording, str(path))
     options = {**key["options"], **key["scoring"]}
     size = len(recording.configs)
     whole = recording.whole and size <= trial.configurations
@@ -137,12 +130,7 @@ def prepared(name: str, trial: Trial) -> Plan:
         repetitions=trial.seeds,
         budget={"evaluations": size if whole else trial.configurations},
     )
-    known = {plan.key.training_seed for plan in fresh.studies} & set(recording.seeds.tolist())
-    if known:
-        raise DataError(
-            f"--seed {trial.seed} gives training seeds that {path} was recorded with, {sorted(known)}: nothing would "
-            "be fresh; give another"
-        )
+    check_fresh(fresh, recording, str(path))
     races: tuple[Sweep, ...] = ()
     if trial.repetitions:
         fitting = _fitting(task, trial)
@@ -163,6 +151,35 @@ def prepared(name: str, trial: Trial) -> Plan:
             )
         )
     return Plan(recording, path, task, replay, trial, fresh, races)
+
+
+def recorded_task(recording: Recording, called: str) -> Task:
+    """Return the task that a recording is of; ``called`` names the recording in messages.
+
+    Raises:
+        DataError: It cannot be had here, or is another by now.
+    """
+    about = recording.about
+    key = about.task
+    try:
+        task = task_named(key["name"], {**key["options"], **key["scoring"]})
+    except DerbyError as error:
+        raise DataError(f"{called} records {about.label}, which cannot be had here: {error}") from error
+    if task.key.training != TaskKey(**key).training:
+        raise DataError(
+            f"{called} records {about.label} as {key}, and here it is {task.key.as_json()}: record it anew"
+        )
+    return task
+
+
+def check_fresh(sweep: Sweep, recording: Recording, called: str) -> None:
+    """Raise `DataError` where a sweep trains with seeds that were recorded; ``called`` names the recording."""
+    known = {plan.key.training_seed for plan in sweep.studies} & set(recording.seeds.tolist())
+    if known:
+        raise DataError(
+            f"--seed {sweep.spec.seed} gives training seeds that {called} was recorded with, {sorted(known)}: "
+            "nothing would be fresh; give another"
+        )
 
 
 def _sweep(path: Path, what: str, trial: Trial, about: About, **fields: Any) -> Sweep:
@@ -245,20 +262,29 @@ def _values(plan: Plan, results: Path) -> dict[str, Any]:
         raise DataError(
             f"{plan.fresh.name} trained no configuration that is not recorded; ask for more with --configurations"
         )
-    said = [_said(plan, configs[text], objective.loss) for text in fresh]
+    replayed = [said(plan.replay, configs[text], objective.loss) for text in fresh]
     trained = losses.loc[fresh].to_numpy(dtype=float)
     return {
         "recorded_configurations": whole,
-        **values_agree(trained, np.array(said), _spread(plan.recording)),
+        **values_agree(trained, np.array(replayed), _spread(plan.recording)),
     }
 
 
-def _said(plan: Plan, config: Mapping[str, Any], loss: Callable[[Evaluation], float]) -> float:
-    """Return what the replay says of a configuration, the mean over so many seeds that its noise hardly counts."""
-    space, full = plan.replay.space, plan.replay.fidelity.high
-    known = space.validate(config)
-    said = [loss(plan.replay.evaluate(known, epochs=full, seed=seed, data={})) for seed in range(_SAID)]
-    return float(np.mean(said))
+def said(
+    replay: Task, config: Mapping[str, Any], loss: Callable[[Evaluation], float], epochs: int | None = None
+) -> float:
+    """Return the loss a replay gives a configuration, the mean over so many seeds that its noise hardly counts.
+
+    Args:
+        replay: The replay.
+        config: The configuration.
+        loss: Of an evaluation, smaller is better.
+        epochs: Of its training; full fidelity by default.
+    """
+    known = replay.space.validate(config)
+    length = replay.fidelity.high if epochs is None else epochs
+    losses = [loss(replay.evaluate(known, epochs=length, seed=seed, data={})) for seed in range(_SAID)]
+    return float(np.mean(losses))
 
 
 _SAID: Final = 64

@@ -95,6 +95,7 @@ _COMMANDS: Final[dict[str, Callable[..., None]]] = {
     "run": running.run,
     "record": recordings.record,
     "certify": recordings.certify,
+    "confirm": recordings.confirm,
     "gate": gating.gate,
     "reproduce": reproduction.reproduce,
     "import": importing.import_,

@@ -20,10 +20,13 @@ from harness.commands.options import (
     Executors,
     GpuShare,
     MemoryShare,
+    Out,
     Results,
+    SweepName,
     TaskName,
     check_task,
     placement_of,
+    sweep_name,
     task_options,
     use_data,
 )
@@ -145,3 +148,52 @@ def certify(
     good, words = engine.verdict(made.about.certificate or {})
     say(f"\n{'good' if good else 'not good enough to stand for the task'}: {words}")
     raise typer.Exit(DONE if good else SOME_FAILED)
+
+
+def confirm(
+    sweep: SweepName,
+    methods: Annotated[int, typer.Option(min=1, help="How many of the leading ones, on each recording.")] = 5,
+    seeds: Annotated[int, typer.Option(min=1, help="Fresh training seeds of each winner.")] = 3,
+    seed: Annotated[int, typer.Option(min=0, help="Root of the seeds; not the recording's.")] = 2,
+    executor: Executors = ExecutorName.serial,
+    results: Results = DEFAULT_RESULTS,
+    out: Out = None,
+    data: DataFolder = None,
+    address: Address = None,
+    evaluators: Evaluators = "auto",
+    gpus_per_evaluator: GpuShare = 0.0,
+    memory_per_evaluator: MemoryShare = None,
+) -> None:
+    """Train the winners of a race on recordings for real, and compare them with what the replay promised."""
+    declare()  # before anything loads numpy
+    from results.folders import check_replaceable, replacing
+    from results.sources import named
+
+    source = named(sweep_name(sweep), results)
+    target = source.place("confirmed", out)
+    check_replaceable(target)
+    use_data(data)
+    from analysis.statistics import confirmation
+    from harness import confirm as engine
+    from results.merge import read
+
+    plans = engine.prepared(read(source), engine.Trial(methods, seeds, seed))
+    placement = placement_of(executor, address, evaluators, gpus_per_evaluator, memory_per_evaluator, None)
+    count = sum(plan.trainings for plan in plans)
+    say(f"{count} trainings of winners on {len(plans)} recordings; those on record are reused")
+    found = {
+        plan.label: engine.confirmed(plan, results, lambda sweep: launched(sweep, results, placement))
+        for plan in plans
+    }
+    with replacing(target) as draft:
+        for name, tables in (
+            ("winners", found),
+            ("methods", {label: confirmation.by_method(winners) for label, winners in found.items()}),
+        ):
+            confirmation.joined(tables).to_csv(draft / f"{name}.csv", index=False, lineterminator="\n")
+    for plan in plans:
+        objective = plan.replay.objective
+        say(f"\n{plan.label}: loss, {'the' if objective.direction == 'min' else 'minus'} {objective.metric}")
+        table(confirmation.HEADER, confirmation.rows(found[plan.label]))
+        say(confirmation.in_words(found[plan.label]))
+    say(f"\ntables: {target.resolve()}")

@@ -275,6 +275,7 @@ REFUSED = [
     ("try nope", 2),
     ("record nope", 2),
     ("certify nope", 2),
+    ("confirm nope", 3),
     ("gate nope", 2),
     ("gate nope.yaml --baseline-with optuna==4.6", 2),
     ("reproduce S9", 2),
