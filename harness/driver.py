@@ -33,7 +33,8 @@ from harness.trial import Evaluation, amount_in_words, in_unit, unit_in_words
 from harness.underway import Active
 from results.logs import StudyLogs
 from results.reading import read_study
-from results.writer import RecordWriter, StudyJournal
+from results.study_journal import StudyJournal
+from results.writer import RecordWriter
 
 OnMismatch = Literal["fail", "restart", "tell"]
 """What to do with a study whose replay departs from its journal: let it fail, run it anew, or tell its searcher the

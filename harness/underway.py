@@ -10,7 +10,7 @@ from harness.reevaluation import Reevaluation
 from harness.sweep import PlannedStudy
 from harness.task import Task
 from harness.trial import Evaluation, Proposal
-from results.writer import StudyJournal
+from results.study_journal import StudyJournal
 
 
 @dataclass(slots=True, eq=False)

@@ -14,7 +14,7 @@ from pyarrow import fs
 from records import study_records
 
 from harness.errors import RecordError
-from results import mirror
+from results import bucket, mirror
 from results.layout import Layout
 from results.mirror import Mirror, fetch
 from results.summary import read_records, state_counts
@@ -150,7 +150,7 @@ def test_a_copy_lost_in_at_any_moment_goes_on_to_the_same_record(
     all_trained = len((tmp_path / "trained").read_text().splitlines())
     # One file at a time, so that what is there after any one of them is what a loss then would leave.
     monkeypatch.setattr(mirror, "_AT_ONCE", 1)
-    draw, moments, write = random.Random(1), [], mirror._Place._write
+    draw, moments, write = random.Random(1), [], bucket.Place._write
 
     def write_and_keep(place, name, chunks):
         write(place, name, chunks)
@@ -158,7 +158,7 @@ def test_a_copy_lost_in_at_any_moment_goes_on_to_the_same_record(
         # Links: a file of the copy is replaced, never changed.
         shutil.copytree(there, moments[-1], copy_function=os.link)
 
-    monkeypatch.setattr(mirror._Place, "_write", write_and_keep)
+    monkeypatch.setattr(bucket.Place, "_write", write_and_keep)
     with Mirror(here, str(there), every=0.001):
         run_sweep(text, here)
     monkeypatch.undo()
@@ -185,7 +185,7 @@ def test_a_copy_lost_in_at_any_moment_goes_on_to_the_same_record(
 def test_what_is_written_between_two_looks_keeps_the_copy_consistent(here, there, monkeypatch):
     for folder in ("evaluations/t", "machines", "studies"):
         (here / folder).mkdir(parents=True)
-    look, write = mirror._look_at, mirror._Place._write
+    look, write = mirror._look_at, bucket.Place._write
     numbers = iter(range(1000))
 
     def append(name, value):
@@ -208,7 +208,7 @@ def test_what_is_written_between_two_looks_keeps_the_copy_consistent(here, there
     work()
     monkeypatch.setattr(mirror, "_AT_ONCE", 1)
     monkeypatch.setattr(mirror, "_look_at", work)
-    monkeypatch.setattr(mirror._Place, "_write", write_and_check)
+    monkeypatch.setattr(bucket.Place, "_write", write_and_check)
     with Mirror(here, str(there)) as kept:
         pass
     assert kept.problem == ""
@@ -285,17 +285,17 @@ def test_a_file_that_cannot_be_read_leaves_the_copy_as_it_was(here, there, monke
     with Mirror(here, str(there)):
         pass
     before = files(there)
-    monkeypatch.setattr(mirror, "_CHUNK", chunk)
-    chunks = mirror._chunks
+    monkeypatch.setattr(bucket, "_CHUNK", chunk)
+    chunks = bucket._chunks
 
     def failing(file, length):
         yield from chunks(file, length - 20)
         raise OSError(5, "the disk is failing")
 
-    monkeypatch.setattr(mirror, "_chunks", failing)
-    begun, stream = [], mirror._Place._stream
+    monkeypatch.setattr(bucket, "_chunks", failing)
+    begun, stream = [], bucket.Place._stream
     monkeypatch.setattr(
-        mirror._Place,
+        bucket.Place,
         "_stream",
         lambda place, path, chunks: (begun.append(path), stream(place, path, chunks)),
     )
@@ -362,7 +362,7 @@ def test_keys_in_a_uri_are_not_shown(here):
 
 
 def test_a_connection_that_hangs_is_given_up():
-    place = mirror._Place("s3://bucket/x?region=us-east-1&scheme=http&endpoint_override=127.0.0.1:1")
+    place = bucket.Place("s3://bucket/x?region=us-east-1&scheme=http&endpoint_override=127.0.0.1:1")
     _, (options,) = place._fs.__reduce__()
     assert (options["connect_timeout"], options["request_timeout"]) == (10, 20)
     assert (options["endpoint_override"], options["scheme"]) == ("127.0.0.1:1", "http")
