@@ -82,7 +82,14 @@ def import_results(
         >>> tables = import_results("runs.csv", direction="min")  # doctest: +SKIP
         >>> tables.trials.groupby(["task", "searcher"])["value"].min()  # doctest: +SKIP
     """
-    given = [str(each) for each in ([sources] if isinstance(sources, str | Path) else sources)]
+    listed = [sources] if isinstance(sources, str | Path) or not isinstance(sources, Sequence) else sources
+    other = next((each for each in listed if not isinstance(each, str | Path)), None)
+    if other is not None:
+        raise ForeignResultsError(
+            f"expected paths or addresses to import, got a {type(other).__name__}; write a table in memory to a file, "
+            "as with DataFrame.to_csv(PATH, index=False), and give its path"
+        )
+    given = [str(each) for each in listed]
     if not given:
         raise ForeignResultsError("expected one or more sources to import, got none")
     if budget is not None and budget.unit == "cost":

@@ -460,7 +460,7 @@ def test_no_name_in_a_copy_leaves_the_results_folder(here, monkeypatch):
         "studies/a.jsonl\n",
         "studies/evil.py",
     ]
-    bucket = SimpleNamespace(
+    stored = SimpleNamespace(
         get_file_info=lambda selector: [
             fs.FileInfo(f"bucket/copy/{name}", fs.FileType.File, size=9)
             for name in [*names, "studies/good.jsonl"]
@@ -470,7 +470,7 @@ def test_no_name_in_a_copy_leaves_the_results_folder(here, monkeypatch):
     )
     good = study(here / "bucket", 1)
     monkeypatch.setattr(
-        mirror.fs, "FileSystem", SimpleNamespace(from_uri=lambda uri: (bucket, "bucket/copy/"))
+        bucket.fs, "FileSystem", SimpleNamespace(from_uri=lambda uri: (stored, "bucket/copy/"))
     )
     root = here / "a" / "b" / "results"
     assert fetch("gs://bucket/copy/", root) == ["studies/good.jsonl"]
