@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 from harness import document
 from harness.errors import (
     SweepError,
+    fault_in_words,
     nearest,
     shown,
 )
@@ -80,8 +81,7 @@ class Problems:
                 case "string_pattern_mismatch":  # the sweep's name is the only one
                     message = f"expected {NAME_IN_WORDS}, got {shown(problem['input'])}"
                 case _:
-                    text = problem["msg"].removeprefix("Value error, ")
-                    message = f"{text[:1].lower()}{text[1:]}, got {shown(problem['input'])}"
+                    message = fault_in_words(problem)
             self.add(place, message)
 
     def raise_if_any(self) -> None:
