@@ -72,7 +72,7 @@ class Mirror:
         """
         self._place = Place(self._uri)
         self._place.prepare(self._root)
-        fetched = _fetch(self._place, self._root)
+        fetched = fetch(self._place, self._root)
         if fetched:
             self.notes.append(f"fetched {len(fetched)} files of the record from {self._place.shown}")
         self._thread.start()
@@ -176,14 +176,14 @@ class Mirror:
                 return
 
 
-def fetch(uri: str, root: Path) -> list[str]:
+def fetch(place: Place, root: Path) -> list[str]:
     """Bring what a copy has and a results folder lacks into the folder.
 
     A file of lines that is in both is taken from where it is longer, if one is the beginning of the
     other. Of other files those that are there stay. No driver may be writing to the folder meanwhile.
 
     Args:
-        uri: The copy, as for `Mirror`.
+        place: Where the copy is.
         root: The results folder; made where it does not exist.
 
     Returns:
@@ -192,10 +192,6 @@ def fetch(uri: str, root: Path) -> list[str]:
     Raises:
         RecordError: The copy cannot be read, or a file differs; nothing was written for a file that differs.
     """
-    return _fetch(Place(uri), root)
-
-
-def _fetch(place: Place, root: Path) -> list[str]:
     try:
         held = place.listing()
     except (OSError, pa.ArrowException) as error:

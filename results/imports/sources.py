@@ -6,7 +6,7 @@ import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final, Literal, get_args
+from typing import Final, Literal
 
 from harness.errors import ForeignResultsError, RecordError
 from harness.trial import Budget
@@ -21,7 +21,6 @@ from results.tables import SweepTables
 Kind = Literal["table", "optuna", "raytune", "kerastuner"]
 """What can be imported; see `kind_of`."""
 
-KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 _TABLES: Final = frozenset({".csv", ".tsv", ".txt", ".parquet", ".pq"})
 
 Stated = str | Mapping[str, str]
