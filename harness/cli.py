@@ -6,7 +6,7 @@ Everything but the command line's own library is imported where it is used: ``de
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 from typer.core import TyperCommand
@@ -42,12 +42,12 @@ app = typer.Typer(
 class _Command(TyperCommand):
     """A command that says of an option's value what was expected, and what came."""
 
-    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse the arguments; see `typer.core.TyperCommand`."""
         try:
             return super().parse_args(ctx, args)
         except typer.BadParameter as error:
-            faults = getattr(error.__cause__, "errors", list)()  # where it comes of pydantic
+            faults: list[Any] = getattr(error.__cause__, "errors", list)()  # where it comes of pydantic
             if faults:
                 named = faults[0]["type"] == "value_error"  # by typer, with the value
                 error.message = str(faults[0]["ctx"]["error"]) if named else fault_in_words(faults[0])
