@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from analysis.site.about import About, MethodAbout, TaskAbout
+from analysis.site.about import About, Block, MethodAbout, TaskAbout, blocks
 from harness import certify, registry
 from harness.errors import DerbyError
 from harness.prose import (
@@ -40,16 +40,22 @@ def _method(name: str) -> MethodAbout:
         kind = registry.named_searcher(name)
     except DerbyError:
         return MethodAbout(unknown=f"no method {name!r} is installed where these pages were made")
-    text = paragraphs(kind.__doc__ or "")
+    lines = paragraphs(kind.__doc__ or "")
     return MethodAbout(
         summary=first_line(kind),
-        text=[each for each in text if not each.lower().startswith(_SOURCE)],
-        sources=[each for each in text if each.lower().startswith(_SOURCE)],
+        text=_text(kind),
+        sources=[each.partition(":")[2].strip() for each in lines if each.lower().startswith(_SOURCE)],
         adapter=_module(kind),
         libraries=sorted(set(kind.libraries.values())),
         able=_able(kind),
         settings=[(field, default, meaning) for field, default, _, meaning in option_rows(kind.Settings)],
     )
+
+
+def _text(kind: type) -> tuple[Block, ...]:
+    """Return the description of a class but for its first line and its sources."""
+    _, *rest = paragraphs(kind.__doc__ or "") or [""]
+    return blocks(each for each in rest if not each.lower().startswith(_SOURCE))
 
 
 def _module(kind: type) -> str:
@@ -77,9 +83,11 @@ def _task(key: Mapping[str, Any]) -> TaskAbout:
     except (DerbyError, ValueError, OSError) as error:
         return TaskAbout(unknown=f"the task {name!r} cannot be made where these pages were made ({error})")
     conditions = task.space.conditions
+    certificate = _certificate(task, key["options"])
+    said = _recorded(certificate) or kind
     return TaskAbout(
-        summary=first_line(kind),
-        text=paragraphs(kind.__doc__ or ""),
+        summary=first_line(said),
+        text=_text(said),
         kinds=_kinds(task.space),
         parameters=[
             (
@@ -91,8 +99,14 @@ def _task(key: Mapping[str, Any]) -> TaskAbout:
         ],
         configurations=task.space.size(),
         epochs=(task.fidelity.low, task.fidelity.high),
-        certificate=_certificate(task, key["options"]),
+        certificate=certificate,
     )
+
+
+def _recorded(certificate: Mapping[str, str]) -> type[Task] | None:
+    """Return the class of the task that was recorded: its description says more than that it is replayed."""
+    name = certificate.get("task", "").partition("/")[0]
+    return registry.tasks().get(name)
 
 
 def _kinds(space: Space) -> frozenset[str]:

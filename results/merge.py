@@ -116,7 +116,7 @@ def _tasks(sources: Mapping[str, SweepTables]) -> pd.DataFrame:
     for each in others:
         more = each[~each.index.isin(first.index)]
         if len(more):
-            first = pd.concat([first, more]).rename_axis(first.index.name)
+            first = pd.concat([first, more]).rename_axis(index="task")
     return with_none(first)
 
 

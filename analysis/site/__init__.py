@@ -1,1 +1,1 @@
-"""A leaderboard: static pages of published races, their rankings, methods and tasks, and which method for which problem."""
+"""A leaderboard: static pages of published races: rankings, methods, tasks, and which method for which problem."""

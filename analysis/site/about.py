@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 KINDS: Mapping[str, str] = {
@@ -15,12 +15,38 @@ KINDS: Mapping[str, str] = {
 
 
 @dataclass(frozen=True, slots=True)
+class Block:
+    """A part of a description.
+
+    Attributes:
+        text: A paragraph; empty where it is a list.
+        items: Of a list.
+    """
+
+    text: str = ""
+    items: tuple[str, ...] = ()
+
+
+def blocks(lines: Iterable[str]) -> tuple[Block, ...]:
+    """Return paragraphs, and the items of lists put together; an item begins with ``- `` or ``* ``."""
+    found: list[Block] = []
+    for line in lines:
+        if line[:2] not in ("- ", "* "):
+            found.append(Block(line))
+        elif found and found[-1].items:
+            found[-1] = Block(items=(*found[-1].items, line[2:].strip()))
+        else:
+            found.append(Block(items=(line[2:].strip(),)))
+    return tuple(found)
+
+
+@dataclass(frozen=True, slots=True)
 class MethodAbout:
     """A method as its adapter describes it.
 
     Attributes:
         summary: What it is, in a sentence.
-        text: The whole description, a paragraph or a list item each.
+        text: The rest of its description.
         sources: Paragraphs of it that name papers.
         adapter: The file or module that adapts it.
         libraries: Distributions that it needs.
@@ -30,7 +56,7 @@ class MethodAbout:
     """
 
     summary: str = ""
-    text: Sequence[str] = ()
+    text: Sequence[Block] = ()
     sources: Sequence[str] = ()
     adapter: str = ""
     libraries: Sequence[str] = ()
@@ -45,7 +71,7 @@ class TaskAbout:
 
     Attributes:
         summary: What it is, in a sentence.
-        text: The whole description, a paragraph or a list item each.
+        text: The rest of its description.
         kinds: Of `KINDS`, those that its space is of.
         parameters: Name, domain and condition of each parameter.
         configurations: How many there are; ``None`` where they are uncountable or nothing is known.
@@ -55,7 +81,7 @@ class TaskAbout:
     """
 
     summary: str = ""
-    text: Sequence[str] = ()
+    text: Sequence[Block] = ()
     kinds: frozenset[str] = frozenset()
     parameters: Sequence[tuple[str, str, str]] = ()
     configurations: int | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from analysis.statistics.answers import Look, look, lowers_fidelity, points_of, 
 from analysis.statistics.inputs import Inputs, prepare
 from analysis.statistics.scores import TaskScores, task_scores
 from analysis.statistics.steps import usable_studies
+from analysis.words import plural
 from harness.errors import RecordError
 from results.merge import differences, merged
 from results.publications import manifest_of
@@ -51,8 +53,8 @@ def read_race(folder: Path) -> Race:
     changed = changed_files(folder, manifest)
     if changed:
         raise RecordError(
-            f"{folder} is not as it was published: {', '.join(changed[:5])}{', …' if len(changed) > 5 else ''}. Restore "
-            "it from a copy: a site shows nothing that its manifest does not vouch for"
+            f"{folder} is not as it was published: {', '.join(changed[:5])}{', …' if len(changed) > 5 else ''}. "
+            "Restore it from a copy: a site shows nothing that its manifest does not vouch for"
         )
     return Race(name, folder, manifest, read_exported(folder))
 
@@ -120,10 +122,22 @@ class Arena:
         """What the search takes, by method and budget."""
         return search_costs(self.inputs, tuple(self.looks))
 
+    @functools.cached_property
+    def _costs(self) -> Mapping[tuple[str, float], tuple[float, float]]:
+        """Mean seconds of search per evaluation, and their share, by method and budget."""
+        columns = (self.costs[name] for name in ("searcher", "point", "search_seconds", "share"))
+        return {
+            (str(name), float(point)): (float(seconds), float(share))
+            for name, point, seconds, share in zip(*columns, strict=True)
+        }
+
     def seconds(self, method: str, point: float) -> float:
         """Return the mean seconds of search per evaluation of a method up to a budget; NaN where it has none."""
-        own = self.costs[(self.costs["searcher"] == method) & (self.costs["point"] == point)]
-        return float(own["search_seconds"].iloc[0]) if len(own) else float("nan")
+        return self._costs.get((method, point), (math.nan, math.nan))[0]
+
+    def share(self, method: str, point: float) -> float:
+        """Return the share of the search in search and training together up to a budget; NaN as `seconds`."""
+        return self._costs.get((method, point), (math.nan, math.nan))[1]
 
     def registered(self, method: str) -> str:
         """Return the registered name of the searcher behind a label."""
@@ -150,7 +164,7 @@ class Arena:
 
 
 def arenas(races: Sequence[Race], wanted: Sequence[float]) -> list[Arena]:
-    """Put races together that can be compared: they share a task, and agree on data, budget and seeds of all they share.
+    """Put races together that share a task, and agree on data, budget and seeds of all they share.
 
     Raises:
         RecordError: Two races have the same name.
@@ -170,7 +184,9 @@ def arenas(races: Sequence[Race], wanted: Sequence[float]) -> list[Arena]:
             if not apart:
                 others.append(race)
                 break
-            why.append(f"{race.name} is not compared with {' and '.join(each.name for each in others)}: {apart}.")
+            why.append(
+                f"{race.name} is not compared with {' and '.join(each.name for each in others)}: {apart}."
+            )
         else:
             together.append([race])
             reasons.append(" ".join(why))
@@ -186,6 +202,9 @@ def _apart(races: Sequence[Race]) -> str:
     new = races[-1].tables
     if not any(set(race.tables.tasks.index) & set(new.tasks.index) for race in races[:-1]):
         return "they have no task in common"
+    workers = [int(race.tables.studies["workers"].max()) for race in races]
+    if min(workers[:-1]) != workers[-1] and 0 not in workers:
+        return f"its studies have {plural(workers[-1], 'parallel worker')}, not {workers[0]}"
     found = differences({race.name: race.tables for race in races}, same_tasks=False)
     return "; ".join(found[:2]) + (f" (and {len(found) - 2} more)" if len(found) > 2 else "")
 
@@ -194,5 +213,3 @@ def _together(races: Sequence[Race]) -> SweepTables:
     if len(races) == 1:
         return races[0].tables
     return merged({race.name: race.tables for race in races}, same_tasks=False)
-
-

@@ -14,7 +14,7 @@ from analysis import style
 from analysis.site.arenas import Arena
 from analysis.site.rankings import Ranked
 from analysis.site.sentences import COMPARED, budget_words, percent, seconds_words
-from analysis.statistics.answers import groups, pairs_within
+from analysis.statistics.answers import Answer, groups, pairs_within
 from analysis.statistics.bootstrap import Floats, mean_interval
 from analysis.statistics.completeness import completeness, failures
 from analysis.statistics.curves import final_results
@@ -39,7 +39,9 @@ def task_frame(arena: Arena) -> pd.DataFrame:
     for task in arena.scores:
         ranked |= {(task, name): row for name, row in _ranks_on(arena, task).items()}
     empty = (np.nan, np.nan, np.nan, 0, False, "", "")
-    rows = [ranked.get((str(t), str(s)), empty) for t, s in zip(results["task"], results["searcher"], strict=True)]
+    rows = [
+        ranked.get((str(t), str(s)), empty) for t, s in zip(results["task"], results["searcher"], strict=True)
+    ]
     return pd.concat([results, pd.DataFrame(rows, columns=list(columns))], axis="columns")
 
 
@@ -84,7 +86,7 @@ def _ends(losses: Floats, *, paired: bool) -> Floats:
     return np.stack([estimate.low, estimate.high])
 
 
-def result_cells(row: Mapping[str, Any], reported: str) -> dict[str, Any]:
+def result_cells(row: Mapping[Any, Any], reported: str) -> dict[str, Any]:
     """Return one row of `task_frame` as texts."""
     rank = float(row["rank"])
     done = f"{row['repetitions']} of {row['planned']}"
@@ -121,11 +123,13 @@ def method_in(arena: Arena, method: str, ranked: Sequence[Ranked], frame: pd.Dat
         "workers": arena.workers,
         "standings": _standings(method, ranked),
         "results": [result_cells(row, reported[str(row["task"])]) for row in own.to_dict("records")],
+        "first": [str(task) for task in own.loc[own["leads"].astype(bool), "task"]],
+        "ranked": int(own["rank"].notna().sum()),
         "costs": [
             {
                 "budget": budget_words(point),
                 "each": seconds_words(arena.seconds(method, point)),
-                "share": percent(_share(arena, method, point)),
+                "share": percent(arena.share(method, point)),
             }
             for point in arena.looks
         ],
@@ -133,17 +137,13 @@ def method_in(arena: Arena, method: str, ranked: Sequence[Ranked], frame: pd.Dat
         "version": key["version"],
         "failed": f"{int(told['failed'].sum())} of {plural(int(told['told'].sum()), 'evaluation')}",
         "lacking": [
-            f"{row['task']}: {row['finished']} of {row['planned']} finished" for row in lacking.to_dict("records")
+            f"{row['task']}: {row['finished']} of {row['planned']} finished"
+            for row in lacking.to_dict("records")
         ],
         "absent": absent,
         "early": method in arena.lower,
         "seconds": seconds_words(arena.seconds(method, arena.end)),
     }
-
-
-def _share(arena: Arena, method: str, point: float) -> float:
-    own = arena.costs[(arena.costs["searcher"] == method) & (arena.costs["point"] == point)]
-    return float(own["share"].iloc[0]) if len(own) else float("nan")
 
 
 def _value(value: Any) -> str:
@@ -156,7 +156,7 @@ def _standings(method: str, ranked: Sequence[Ranked]) -> list[dict[str, Any]]:
     for each in ranked:
         if each.answer is None or method not in each.answer.order:
             continue
-        row = each.answer.table.set_index("method").loc[method]
+        (row,) = each.answer.table[each.answer.table["method"] == method].to_dict("records")
         rows.append(
             {
                 "budget": budget_words(each.point),
@@ -168,12 +168,17 @@ def _standings(method: str, ranked: Sequence[Ranked]) -> list[dict[str, Any]]:
                 "interval": interval(row["low"], row["high"], 3),
                 "of": len(each.answer.order),
                 "tasks": len(each.answer.tasks),
-                "compared": "none could be shown"
-                if each.answer.standing.few and not row["leads"]
-                else COMPARED[str(row["compared"])],
+                "compared": _compared(each.answer, row),
             }
         )
     return rows
+
+
+def _compared(found: Answer, row: Mapping[Any, Any]) -> str:
+    """Return what tests say of a method and the leader; of too few tasks, that they say nothing."""
+    if not found.standing.few:
+        return COMPARED[str(row["compared"])]
+    return f"{'lowest; ' if row['leads'] else ''}no difference could be shown"
 
 
 def task_in(arena: Arena, task: str, frame: pd.DataFrame) -> dict[str, Any]:
@@ -196,7 +201,7 @@ def task_in(arena: Arena, task: str, frame: pd.DataFrame) -> dict[str, Any]:
 
 def landscape_in(found: Landscape) -> dict[str, Any]:
     """Return a task's landscape as texts, and the line of its values, best at the left, on a picture 300 × 80."""
-    values = found.values
+    values = found.sorted_values
     whose = "random search" if found.random else "all methods, which look where values are good"
     about = {
         "whose": whose,

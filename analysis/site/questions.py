@@ -84,7 +84,9 @@ def questions(arena: Arena, about: About) -> Iterator[Question]:
         for selection in selections(arena, about):
             if not selection.tasks:
                 continue
-            for number, ((tasks, methods), when) in enumerate(_conditions(arena, point, selection).items(), 1):
+            for number, ((tasks, methods), when) in enumerate(
+                _conditions(arena, point, selection).items(), 1
+            ):
                 yield Question(
                     id=f"{arena.id}-{point:g}-{selection.key}-{number}",
                     arena=arena,

@@ -50,7 +50,7 @@ def rankings(arena: Arena, chosen: Sequence[Selection]) -> list[Ranked]:
     """Rank all methods of an arena at every budget on every selection that has tasks; the largest budget first."""
     return [
         Ranked(point, each, answer(arena.looks[point], each.tasks, arena.methods))
-        for point in reversed(arena.looks)
+        for point in sorted(arena.looks, reverse=True)
         for each in chosen
         if each.tasks
     ]
@@ -132,7 +132,9 @@ def choice(question: Question) -> dict[str, Any]:
     if found is None:
         methods = listed(list(question.methods)) or "no method"
         tasks = "no task" if not question.tasks else f"{len(question.tasks)} of its tasks"
-        return about | {"words": [f"No answer: under these conditions {methods} on {tasks} is left to compare."]}
+        return about | {
+            "words": [f"No answer: under these conditions {methods} on {tasks} is left to compare."]
+        }
     shown = found.table.head(_SHOWN)
     return about | {
         "words": [

@@ -56,8 +56,15 @@ def lead_words(answer: Answer) -> str:
     if len(leaders) > 1:
         return f"{named(leaders)} lead together {of}, with a mean rank of {rank} each."
     second = answer.table.iloc[1]
-    ahead = f"{row['method']} leads {of} with a mean rank of {rank}, ahead of {second['method']} with {second['rank']:.2f}"
-    sure = f" It leads in {percent(row['first'])} of resamples of the tasks." if math.isfinite(row["first"]) else ""
+    ahead = (
+        f"{row['method']} leads {of} with a mean rank of {rank}, ahead of {second['method']} with "
+        f"{second['rank']:.2f}"
+    )
+    sure = (
+        f" It leads in {percent(row['first'])} of resamples of the tasks."
+        if math.isfinite(row["first"])
+        else ""
+    )
     return f"{ahead}.{sure if not standing.few else ''}"
 
 
@@ -81,7 +88,9 @@ def shown_words(answer: Answer) -> str:
 
 def strengths_words(answer: Answer) -> str:
     """Return who is first on how many tasks: what an average hides."""
-    firsts = answer.table[answer.table["first_on"] > 0].sort_values("first_on", ascending=False, kind="stable")
+    firsts = answer.table[answer.table["first_on"] > 0].sort_values(
+        "first_on", ascending=False, kind="stable"
+    )
     if len(answer.tasks) < 2 or firsts.empty:
         return ""
     parts = [f"{row['method']} on {row['first_on']}" for row in firsts.to_dict("records")]
@@ -123,4 +132,3 @@ def seconds_words(seconds: float) -> str:
     if seconds < 0.1:
         return f"{1000 * seconds:.2g} ms"
     return f"{seconds:.2g} s" if seconds < 100 else f"{seconds:.0f} s"
-

@@ -29,7 +29,6 @@ from analysis.statistics.significance import (
     ALPHA,
     cliques,
     differences,
-    p_matrix,
     wilcoxon_of_differences,
 )
 from analysis.statistics.standing import Standing
@@ -213,7 +212,7 @@ def answer(seen: Look, tasks: Collection[str], searchers: Collection[str]) -> An
     complete = {}
     for task, values in every.items():
         lacking = [name for name in kept if task not in finished[name]]
-        rows = ~np.isnan(values).any(axis=1)
+        rows = np.asarray(~np.isnan(values).any(axis=1))
         if lacking:
             left_out.append(f"{task} (not finished by {', '.join(lacking)})")
         elif not rows.any():
@@ -242,13 +241,13 @@ def groups(pairs: pd.DataFrame, order: Sequence[str], level: float = ALPHA) -> d
     Returns:
         Numbers from 1, by method, ascending along the order.
     """
-    p = pd.DataFrame(1.0, list(order), list(order))
-    if len(pairs):
-        tested = p_matrix(pairs)
-        p.loc[tested.index, tested.columns] = tested
-    sets = cliques(p, order, level)
+    place = {name: index for index, name in enumerate(order)}
+    table = np.ones((len(order), len(order)))
+    for first, second, p in zip(pairs["first"], pairs["second"], pairs["p_holm"], strict=True):
+        table[place[first], place[second]] = table[place[second], place[first]] = p
+    sets = cliques(pd.DataFrame(table, list(order), list(order)), order, level)
     sets += [(name,) for name in order if not any(name in members for members in sets)]
-    sets.sort(key=lambda members: [order.index(name) for name in (members[0], members[-1])])
+    sets.sort(key=lambda members: [place[name] for name in (members[0], members[-1])])
     return {
         name: tuple(number for number, members in enumerate(sets, 1) if name in members) for name in order
     }

@@ -31,7 +31,7 @@ class Landscape:
         random: Whether they are drawn at random.
         evaluations: How many there are at full fidelity, failures among them.
         failed: How many of them failed.
-        values: The objective of the others, best first.
+        sorted_values: The objective of the others, best first.
         quantiles: Of these, by the names of `QUANTILES`; empty where there is none.
         seeds: Configurations that were evaluated with two or more training seeds.
         noise: The median over these of the standard deviation over seeds; NaN where there is none.
@@ -41,19 +41,21 @@ class Landscape:
     random: bool
     evaluations: int
     failed: int
-    values: Floats
+    sorted_values: Floats
     quantiles: Mapping[str, float]
     seeds: int
     noise: float
 
 
 def landscape(tables: SweepTables, task: str) -> Landscape:
-    """Return what the evaluations of a task at full fidelity say of it; an evaluation that studies share counts once."""
+    """Return what the evaluations of a task at full fidelity say of it; one that studies share counts once."""
     facts = tables.tasks.loc[task]
     rows = tables.trials[tables.trials["task"] == task]
     full = rows[(rows["epochs"] == facts["full_epochs"]) | (rows["status"] != "ok")]
     methods = dict(zip(tables.studies["searcher"], tables.studies["method"], strict=True))
-    drawn = tuple(sorted(name for name in set(full["searcher"]) if methods.get(name) in ("random", "hyperopt_random")))
+    drawn = tuple(
+        sorted(name for name in set(full["searcher"]) if methods.get(name) in ("random", "hyperopt_random"))
+    )
     own = full[full["searcher"].isin(drawn)] if drawn else full
     own = _distinct(own)
     ok = own["status"] == "ok"
@@ -68,7 +70,7 @@ def landscape(tables: SweepTables, task: str) -> Landscape:
         random=bool(drawn),
         evaluations=len(own),
         failed=int((~ok).sum()),
-        values=values,
+        sorted_values=values,
         quantiles={name: float(values[place]) for name, place in places.items()} if values.size else {},
         seeds=len(seeds),
         noise=float(seeds["std"].median()) if len(seeds) else float("nan"),
@@ -76,6 +78,6 @@ def landscape(tables: SweepTables, task: str) -> Landscape:
 
 
 def _distinct(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return one row per evaluation: those that studies share have the same id, or else configuration and repetition."""
+    """Return one row per evaluation: where there is no id, by configuration and repetition."""
     key = ["evaluation"] if "evaluation" in rows else ["config", "repetition"]
     return rows.drop_duplicates(key)

@@ -45,9 +45,13 @@ def site(
     check_replaceable(out)
     for folder in folders:
         if out.resolve() == folder.resolve() or out.resolve() in folder.resolve().parents:
-            raise DerbyError(f"--out {out} holds {folder}, which the site is made from; choose another folder")
+            raise DerbyError(
+                f"--out {out} holds {folder}, which the site is made from; choose another folder"
+            )
         if folder.resolve() in out.resolve().parents:
-            raise DerbyError(f"--out {out} lies in {folder}, which is published and does not change; choose another")
+            raise DerbyError(
+                f"--out {out} lies in {folder}, which is published and does not change; choose another"
+            )
 
     from analysis.site.arenas import arenas, read_race
     from analysis.site.pages import build, named_in
