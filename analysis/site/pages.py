@@ -25,14 +25,7 @@ from analysis.site import entries, rankings
 from analysis.site.about import KINDS, About
 from analysis.site.arenas import Arena, Race
 from analysis.site.questions import FIDELITY, LIMITS, Question, Selection, questions, selections
-from analysis.site.sentences import (
-    FIDELITY_WORDS,
-    LIMIT_WORDS,
-    budget_words,
-    lead_words,
-    shown_words,
-    strengths_words,
-)
+from analysis.site.sentences import FIDELITY_WORDS, LIMIT_WORDS, answer_words, budget_words
 from analysis.spreadsheets import write_csv
 from analysis.statistics.bootstrap import FEWEST_UNITS, LEVEL, RESAMPLES
 from analysis.statistics.comparison import comparable, compare
@@ -209,9 +202,7 @@ def _write_arena(
         "points": [f"{point:g}" for point in arena.looks],
         "planned": _planned(arena),
         "lead": lead,
-        "words": []
-        if first is None
-        else [text for text in (lead_words(first), shown_words(first), strengths_words(first)) if text],
+        "words": [] if first is None else answer_words(first),
         "section": sections[0],
         "notes": list(arena.tables.provenance.get("merged") or []),
         "notices": [note for note in notices(arena.inputs) if not note.startswith("Incomplete")],

@@ -13,13 +13,10 @@ from analysis.site.arenas import Arena
 from analysis.site.questions import Question, Selection
 from analysis.site.sentences import (
     COMPARED,
+    answer_words,
     budget_words,
-    lead_words,
-    left_out_words,
     percent,
     seconds_words,
-    shown_words,
-    strengths_words,
     when_words,
 )
 from analysis.statistics.answers import Answer, answer
@@ -99,10 +96,9 @@ def section(arena: Arena, ranked: Ranked) -> dict[str, Any]:
         "words": ["Nothing to rank: fewer than two methods finished these tasks."],
     }
     if found is not None:
-        words = [lead_words(found), shown_words(found), strengths_words(found), left_out_words(found)]
         about |= {
             "rows": answer_rows(arena, found),
-            "words": [text for text in words if text],
+            "words": answer_words(found),
             "caption": f"After {budget}, over {_tasks_words(found, ranked.selection)}.",
             "methods": len(found.order),
         }
@@ -137,11 +133,7 @@ def choice(question: Question) -> dict[str, Any]:
         }
     shown = found.table.head(_SHOWN)
     return about | {
-        "words": [
-            text
-            for text in (lead_words(found), shown_words(found), strengths_words(found), left_out_words(found))
-            if text
-        ],
+        "words": answer_words(found),
         "leaders": [
             {
                 "method": row["method"],

@@ -102,6 +102,12 @@ def left_out_words(answer: Answer) -> str:
     return f"Not ranked: {'; '.join(answer.left_out)}." if answer.left_out else ""
 
 
+def answer_words(answer: Answer) -> list[str]:
+    """Return an answer, a paragraph each."""
+    said = (lead_words(answer), shown_words(answer), strengths_words(answer), left_out_words(answer))
+    return [text for text in said if text]
+
+
 def percent(share: float) -> str:
     """Return a share as a percentage: ``< 1 %`` and ``> 99 %`` at its ends."""
     if not math.isfinite(share):

@@ -71,7 +71,9 @@ class Page(HTMLParser):
 
 def pages_in(folder: Path) -> list[Path]:
     """Return the pages of a site, but those of the published races in it."""
-    return sorted(path for path in folder.rglob("*.html") if "published" not in path.relative_to(folder).parts)
+    return sorted(
+        path for path in folder.rglob("*.html") if "published" not in path.relative_to(folder).parts
+    )
 
 
 def dead_links(folder: Path) -> list[str]:

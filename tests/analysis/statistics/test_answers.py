@@ -1,4 +1,4 @@
-"""Answers about some methods, tasks and budgets: the same numbers as the comparison of the sweep, and what is lacking."""
+"""Answers about some methods, tasks and budgets: the numbers of the sweep's comparison, and what is lacking."""
 
 from __future__ import annotations
 
@@ -103,7 +103,9 @@ def test_a_method_that_lacks_most_tasks_is_named_and_does_not_take_them_from_the
 
 
 def test_a_task_and_a_repetition_that_a_method_lacks_are_named():
-    rows = told_of({"a": lambda t, r: r}, 8) + told_of({"b": lambda t, r: r + 1}, [f"t{n}" for n in range(1, 8)])
+    rows = told_of({"a": lambda t, r: r}, 8) + told_of(
+        {"b": lambda t, r: r + 1}, [f"t{n}" for n in range(1, 8)]
+    )
     rows = [row for row in rows if row["study"] != "t3|b|2"]
     tables = tables_of(rows, {f"t{place}": {"budget_amount": 1} for place in range(8)})
     own = prepare(tables)
@@ -141,7 +143,14 @@ def test_too_few_tasks_show_nothing_and_say_so():
 
 def test_groups_need_not_be_neighbours():
     pairs = pd.DataFrame(
-        [("a", "b", 0.01), ("a", "c", 0.5), ("b", "c", 0.5), ("a", "d", 0.01), ("b", "d", 0.01), ("c", "d", 0.01)],
+        [
+            ("a", "b", 0.01),
+            ("a", "c", 0.5),
+            ("b", "c", 0.5),
+            ("a", "d", 0.01),
+            ("b", "d", 0.01),
+            ("c", "d", 0.01),
+        ],
         columns=["first", "second", "p_holm"],
     )
     assert groups(pairs, ["a", "b", "c", "d"]) == {"a": (1,), "b": (2,), "c": (1, 2), "d": (3,)}
@@ -184,5 +193,7 @@ def test_search_time_up_to_the_end_is_that_of_the_report(inputs):
 
 
 def test_who_stops_trainings_early_is_seen_in_what_they_evaluated():
-    rows = study_rows("t", "early", 0, [1, 2], epochs=[3, 9]) + study_rows("t", "whole", 0, [1, None], epochs=[9, 4])
+    rows = study_rows("t", "early", 0, [1, 2], epochs=[3, 9]) + study_rows(
+        "t", "whole", 0, [1, None], epochs=[9, 4]
+    )
     assert lowers_fidelity(tables_of(rows, {"t": {"full_epochs": 9}})) == {"early"}

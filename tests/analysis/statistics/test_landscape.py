@@ -27,7 +27,9 @@ def test_best_is_first_where_more_is_better():
 
 
 def test_the_noise_is_that_of_seeds_for_the_same_configuration():
-    rows = study_rows("t", "a", 0, [1.0, 5.0]) + study_rows("t", "a", 1, [3.0]) + study_rows("t", "b", 0, [1.0])
+    rows = (
+        study_rows("t", "a", 0, [1.0, 5.0]) + study_rows("t", "a", 1, [3.0]) + study_rows("t", "b", 0, [1.0])
+    )
     found = landscape(tables_of(rows, {"t": {}}), "t")
     assert found.seeds == 1  # of configuration 0, once in each repetition, whoever asked for it
     assert found.noise == pytest.approx(np.std([1, 3], ddof=1))
