@@ -7,7 +7,7 @@ from typing import Any
 
 from analysis.site.about import About, Block, MethodAbout, TaskAbout, blocks
 from harness import certify, registry
-from harness.errors import DerbyError
+from harness.errors import DerbyError, said
 from harness.prose import (
     condition_in_words,
     domain_in_words,
@@ -80,14 +80,15 @@ def _task(key: Mapping[str, Any]) -> TaskAbout:
     try:
         kind = registry.task(name)
         task = kind(**key["options"])
-    except (DerbyError, ValueError, OSError) as error:
-        return TaskAbout(unknown=f"the task {name!r} cannot be made where these pages were made ({error})")
+    except Exception as error:  # noqa: BLE001 - of others; a page without its space is better than none
+        why = str(error) if isinstance(error, DerbyError) else said(error)
+        return TaskAbout(unknown=f"the task {name!r} cannot be made where these pages were made ({why})")
     conditions = task.space.conditions
     certificate = _certificate(task, key["options"])
-    said = _recorded(certificate) or kind
+    source = _recorded(certificate) or kind
     return TaskAbout(
-        summary=first_line(said),
-        text=_text(said),
+        summary=first_line(source),
+        text=_text(source),
         kinds=_kinds(task.space),
         parameters=[
             (

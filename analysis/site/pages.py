@@ -20,16 +20,16 @@ from analysis.figures.canvas import file_names
 from analysis.report import templates
 from analysis.report.pictures import Picture, picture
 from analysis.report.rows import completeness_rows
-from analysis.report.summary import notices, planned_words
+from analysis.report.summary import notices
 from analysis.site import entries, rankings
 from analysis.site.about import KINDS, About
 from analysis.site.arenas import Arena, Race
-from analysis.site.questions import FIDELITY, LIMITS, Question, Selection, questions, selections
-from analysis.site.sentences import FIDELITY_WORDS, LIMIT_WORDS, answer_words, budget_words
+from analysis.site.chooser import chooser
+from analysis.site.planned import Planned, planned
+from analysis.site.questions import Question, Selection, questions, selections
+from analysis.site.sentences import answer_words, budget_words
 from analysis.spreadsheets import write_csv
 from analysis.statistics.bootstrap import FEWEST_UNITS, LEVEL, RESAMPLES
-from analysis.statistics.comparison import comparable, compare
-from analysis.statistics.inputs import Inputs, prepare
 from analysis.statistics.landscape import landscape
 from analysis.statistics.significance import ALPHA
 from analysis.statistics.steps import unusable_studies
@@ -155,9 +155,12 @@ def _write(site: _Site) -> None:
         }
         for name, frame in tables.items():
             _write_table(site, f"{name}_{arena.id}", frame)
-        shown.append(_write_arena(site, arena, chosen, own))
+        said = planned(arena)
+        if said:
+            _write_table(site, f"planned_{arena.id}", pd.concat([each.tests for each in said]))
+        shown.append(_write_arena(site, arena, chosen, own, said))
     _write_table(site, "answers", rankings.questions_frame(asked))
-    _write_chooser(site, asked)
+    site.write("choose.html", "choose.html", **chooser(site.arenas, site.about, asked), page="choose")
     for method, name in site.methods.items():
         _write_method(site, method, name, ranked, frames)
     for task, name in site.tasks.items():
@@ -182,7 +185,11 @@ def _write_table(site: _Site, name: str, frame: pd.DataFrame) -> None:
 
 
 def _write_arena(
-    site: _Site, arena: Arena, chosen: Sequence[Selection], ranked: Sequence[rankings.Ranked]
+    site: _Site,
+    arena: Arena,
+    chosen: Sequence[Selection],
+    ranked: Sequence[rankings.Ranked],
+    said: Sequence[Planned],
 ) -> dict[str, Any]:
     """Write the page of an arena's rankings; return what the front page says of it."""
     sections = [rankings.section(arena, each) for each in ranked]
@@ -200,7 +207,7 @@ def _write_arena(
         "repetitions": int(arena.tables.studies.groupby(["task", "searcher"])["repetition"].nunique().max()),
         "budget": budget_words(arena.end),
         "points": [f"{point:g}" for point in arena.looks],
-        "planned": _planned(arena),
+        "planned": [f"{each.race}: {text}" for each in said for text in each.said],
         "lead": lead,
         "words": [] if first is None else answer_words(first),
         "section": sections[0],
@@ -224,70 +231,10 @@ def _write_arena(
     return about
 
 
-def _planned(arena: Arena) -> list[str]:
-    """Return what came of the comparisons that races were run for, race by race."""
-    said = []
-    for race in arena.races:
-        if race.tables.compared is None:
-            continue
-        inputs: Inputs = arena.inputs if len(arena.races) == 1 else prepare(race.tables)
-        if comparable(inputs):
-            said += [f"{race.name}: {text}" for text in planned_words(inputs, compare(inputs))]
-    return said
-
-
 def _rank_figure(site: _Site, arena: Arena) -> Picture | None:
     """Draw who leads over the budget; ``None`` where there is nothing to rank."""
     plot = progress.overall_rank(arena.tables, arena.inputs.best, arena.inputs.primary)
     return picture(plot, site.folder, f"rank_{arena.id}") if plot is not None else None
-
-
-def _write_chooser(site: _Site, asked: Sequence[Question]) -> None:
-    found: dict[str, dict[float, dict[str, list[Question]]]] = {}
-    for question in asked:
-        of_arena = found.setdefault(question.arena.id, {})
-        of_arena.setdefault(question.point, {}).setdefault(question.selection.key, []).append(question)
-    races = []
-    for arena in site.arenas:
-        chosen = {each.key: each for each in selections(arena, site.about)}
-        races.append(
-            {
-                "id": arena.id,
-                "name": arena.name,
-                "workers": arena.workers,
-                "points": [
-                    {
-                        "point": f"{point:g}",
-                        "title": budget_words(point),
-                        "selections": [
-                            {
-                                "title": chosen[key].title,
-                                "key": key,
-                                "tasks": chosen[key].tasks,
-                                "items": [rankings.choice(question) for question in own],
-                            }
-                            for key, own in by_selection.items()
-                        ],
-                    }
-                    for point, by_selection in found.get(arena.id, {}).items()
-                ],
-                "none": [each.title for each in chosen.values() if not each.tasks],
-            }
-        )
-    points = sorted({question.point for question in asked})
-    keys = {each.key: each.title for arena in site.arenas for each in selections(arena, site.about)}
-    site.write(
-        "choose.html",
-        "choose.html",
-        races=races,
-        points=[(f"{point:g}", budget_words(point)) for point in points],
-        keys=keys,
-        fidelity=[(key, FIDELITY_WORDS[key]) for key in FIDELITY],
-        limits=[(key, LIMIT_WORDS[key]) for key in LIMITS],
-        kinds=KINDS,
-        answers=len(asked),
-        page="choose",
-    )
 
 
 def _write_method(
@@ -419,6 +366,7 @@ def _race_rows(site: _Site) -> Iterator[dict[str, Any]]:
             "report": (race.folder / "report.html").is_file(),
             "sweep_file": (race.folder / "sweep.yaml").is_file(),
             "parquet": sorted(path.name for path in race.folder.glob("*.parquet")),
+            "sources": sorted(path.name for path in race.folder.glob("sources/*")),
         }
 
 

@@ -207,6 +207,7 @@ def answer(seen: Look, tasks: Collection[str], searchers: Collection[str]) -> An
         for name, own in finished.items()
         if name not in kept
     ]
+    left_out += [f"{name} (no finished study)" for name in searchers if name not in seen.searchers]
     columns = [seen.searchers.index(name) for name in kept]
     every = {task: seen.losses[task][:, columns] for task in asked}
     complete = {}
@@ -221,7 +222,11 @@ def answer(seen: Look, tasks: Collection[str], searchers: Collection[str]) -> An
             complete[task] = values[rows]
             if not rows.all():
                 left_out.append(f"{len(rows) - int(rows.sum())} of {len(rows)} repetitions on {task}")
-    left_out += [f"{task} (its budget is smaller)" for task in seen.short if task in set(tasks)]
+    absent = [task for task in tasks if task not in seen.losses]
+    left_out += [
+        f"{task} ({'its budget is smaller' if task in seen.short else 'no finished study'})"
+        for task in absent
+    ]
     if len(kept) < 2 or not complete:
         return None
     return Answer(seen.point, Standing(complete, every, tuple(kept), seen.paired), tuple(left_out))

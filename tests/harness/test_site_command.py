@@ -38,7 +38,7 @@ def test_a_published_race_makes_a_site(root, tmp_path):
     assert "Continuous: every parameter is a real number." in task
     method = Page(tmp_path / "site" / "methods" / "sobol.html").text
     assert "searchers/basic.py" in method
-    assert "design sobol" in method
+    assert re.search(r"design\s*sobol\s*uniform", method)
     chooser = Page(tmp_path / "site" / "choose.html").text
     assert "On continuous spaces (2 tasks)" in chooser
     assert "On mixed spaces (1 task)" in chooser
@@ -80,8 +80,8 @@ def test_what_is_not_there_or_not_published_is_named(root, tmp_path):
 
 
 @pytest.mark.parametrize("budgets", ["ten", "0", "10,,20", "inf"])
-def test_budgets_are_numbers(root, tmp_path, budgets):
-    done = derby("site", "first", "--published", root, "--out", tmp_path / "site", "--budgets", budgets)
+def test_budgets_are_numbers(tmp_path, budgets):
+    done = derby("site", "first", "--out", tmp_path / "site", "--budgets", budgets)
     assert done.returncode == 2
     assert "--budgets: expected numbers of full evaluations from 1, such as 10,25,50, got" in done.stderr
 

@@ -188,7 +188,7 @@ def test_sweeps_of_one_folder_are_called_by_their_names(run_sweep, tmp_path):
 def test_folders_of_different_tasks_merge_where_that_is_asked_for(run_sweep, tmp_path):
     for name, tasks, searcher in (("one", "[branin, mixed]", "random"), ("two", "[branin]", "grid")):
         run_sweep(
-            f"{{name: {name}, budget: {{evaluations: 3}}, tasks: {tasks}, searchers: [{searcher}]}}",
+            f"{{name: {name}, repetitions: 1, budget: {{evaluations: 3}}, tasks: {tasks}, searchers: [{searcher}]}}",
             tmp_path / name,
         )
     sources = {name: read(tmp_path / name) for name in ("one", "two")}
@@ -209,7 +209,7 @@ def test_folders_of_different_tasks_merge_where_that_is_asked_for(run_sweep, tmp
 def test_folders_of_different_tasks_must_agree_on_those_they_share(run_sweep, tmp_path):
     for name, tasks, budget in (("one", "[branin, mixed]", 3), ("two", "[branin]", 4)):
         run_sweep(
-            f"{{name: {name}, budget: {{evaluations: {budget}}}, tasks: {tasks}, searchers: [random]}}",
+            f"{{name: {name}, repetitions: 1, budget: {{evaluations: {budget}}}, tasks: {tasks}, searchers: [random]}}",
             tmp_path / name,
         )
     sources = {name: read(tmp_path / name) for name in ("one", "two")}

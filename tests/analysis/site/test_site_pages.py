@@ -248,6 +248,7 @@ def test_what_is_not_finished_is_named(tmp_path):
     text = Page(out / "ranking-race.html").text
     assert "late on t1, repetition 0: failed (it broke <here>), 0 evaluations" in text
     assert "a on never, repetition 0: missing, 0 evaluations" in text
+    assert "Not ranked: late (no finished study); never (no finished study)." in text
     assert "t1: 0 of 1 finished" in Page(out / "methods" / "late.html").text
     assert "Nothing is finished on this task." in Page(out / "tasks" / "never.html").text
     assert dead_links(out) == []
@@ -267,6 +268,9 @@ def test_what_a_race_planned_comes_first_and_the_rest_is_called_exploring(tmp_pa
     text = Page(out / "index.html").text
     planned, rest = text.index("to compare a with b"), text.index("All else explores:")
     assert planned < rest < text.index("a leads among 2 methods")
+    tests = read_csv(out / "tables" / "planned_race.csv")
+    assert tests[["first", "second", "wins"]].to_numpy().tolist() == [["a", "b", 8]]
+    assert f"p = {tests['p_holm'].iloc[0]:.2g}" in text
 
 
 def test_what_is_installed_nowhere_is_said_to_be_unknown(whole):
@@ -317,8 +321,9 @@ def test_the_chooser_shows_the_answer_to_what_is_chosen(whole):
     assert probe(out / "choose.html", choose + ITEMS) == ["first-10-space-mixed-1"]
     assert probe(out / "choose.html", f"{choose} pick('selection', 'space-continuous'); {ITEMS}") == []
     assert probe(out / "choose.html", ITEMS) == ["first-30-all-1"]
-    found = probe(out / "choose.html", f"document.getElementById('every').click(); {ITEMS}")
-    assert found == []  # folded away, to be opened under the headings
+    hidden = "return document.querySelectorAll('.race[hidden], .choices[hidden], .item[hidden]').length;"
+    assert probe(out / "choose.html", hidden) > 20
+    assert probe(out / "choose.html", f"document.getElementById('every').click(); {hidden}") == 0
 
 
 def test_the_chooser_hides_nothing_without_a_script(whole):
