@@ -203,7 +203,7 @@ def test_folders_of_different_tasks_merge_where_that_is_asked_for(run_sweep, tmp
         ("branin", "random"),
         ("mixed", "random"),
     ]
-    assert len(found.trials) == 9
+    assert len(found.trials) == sum(len(tables.trials) for tables in sources.values()) > 3
 
 
 def test_folders_of_different_tasks_must_agree_on_those_they_share(run_sweep, tmp_path):
