@@ -13,7 +13,7 @@ import pandas as pd
 from analysis import style
 from analysis.site.arenas import Arena
 from analysis.site.rankings import Ranked
-from analysis.site.sentences import COMPARED, budget_words, percent, seconds_words
+from analysis.site.sentences import COMPARED, WITHIN, budget_words, percent, seconds_words
 from analysis.statistics.answers import Answer, groups, pairs_within
 from analysis.statistics.bootstrap import Floats, mean_interval
 from analysis.statistics.completeness import completeness, failures
@@ -30,8 +30,8 @@ def task_frame(arena: Arena) -> pd.DataFrame:
     Returns:
         What `analysis.statistics.curves.final_results` returns, and ``rank``, ``rank_low``, ``rank_high`` (mean over
         the repetitions that all methods of the task finished, with an interval that resamples them), ``of`` (how many
-        methods), ``leads``, ``groups`` and ``compared`` as in `analysis.statistics.answers.Answer.table`, by tests over
-        the repetitions of the task; NaN or empty where the method has no rank.
+        methods), ``leads``, ``groups`` and ``compared`` as in `analysis.statistics.answers.Answer.table` (``tied``
+        where several lead), by tests over the repetitions of the task; NaN or empty where the method has no rank.
     """
     results = final_results(arena.tables, arena.inputs.best)
     columns = ("rank", "rank_low", "rank_high", "of", "leads", "groups", "compared")
@@ -60,7 +60,7 @@ def _ranks_on(arena: Arena, task: str) -> dict[str, tuple[Any, ...]]:
         **dict.fromkeys(said.worse_than, "better"),
         **dict.fromkeys(said.alike, "not shown"),
         **dict.fromkeys(said.untested, "untested"),
-        **dict.fromkeys(standing.leaders, "leads"),
+        **dict.fromkeys(standing.leaders, "leads" if len(standing.leaders) == 1 else "tied"),
     }
     ends = _ends(own.losses[rows], paired=arena.tables.paired)
     return {
@@ -99,7 +99,7 @@ def result_cells(row: Mapping[Any, Any], reported: str) -> dict[str, Any]:
         "interval": interval(row["rank_low"], row["rank_high"], 3),
         "of": row["of"],
         "groups": row["groups"] or "–",
-        "compared": COMPARED.get(str(row["compared"]), "not ranked"),
+        "compared": WITHIN.get(str(row["compared"]), "not ranked"),
         "value": with_sd(row[reported], row[f"{reported}_sd"]),
         "value_sort": row[reported] if math.isfinite(row[reported]) else "",
         "done": done + (f" ({row['unsuccessful']} without a success)" if row["unsuccessful"] else ""),

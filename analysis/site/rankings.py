@@ -73,7 +73,9 @@ def answer_rows(arena: Arena, found: Answer) -> list[dict[str, Any]]:
                 "first_on": row["first_on"],
                 "first": percent(row["first"]),
                 "first_sort": row["first"] if math.isfinite(row["first"]) else "",
-                "compared": COMPARED[str(row["compared"])],
+                "compared": "leads, tied with others"
+                if row["leads"] and len(found.standing.leaders) > 1
+                else COMPARED[str(row["compared"])],
                 "seconds": seconds_words(seconds),
                 "seconds_sort": seconds if math.isfinite(seconds) else "",
             }

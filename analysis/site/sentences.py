@@ -128,6 +128,9 @@ COMPARED = {
 }
 """What tests say of a method and the leader, in a table; keys are those of `Answer.table`."""
 
+WITHIN = {**COMPARED, "tied": "leads, tied with others", "untested": "too few repetitions for a test"}
+"""The same on one task."""
+
 
 def seconds_words(seconds: float) -> str:
     """Return a time as people read it."""

@@ -215,6 +215,10 @@ def test_ties_are_shown_as_ties(tmp_path):
         in text
     )
     assert "a is shown to be better than worse; it is not shown to differ from b." in text
+    assert text.count("leads, tied with others") == 2
+    task = Page(out / "tasks" / "t3.html").text
+    assert task.count("leads, tied with others") == 2
+    assert "First, alone or tied, on 10 of 10 tasks" in Page(out / "methods" / "b.html").text
     equal = told_of({"a": lambda t, r: t, "b": lambda t, r: t}, 10)
     tables = tables_of(equal, {f"t{place}": {"budget_amount": 1} for place in range(10)})
     out, _ = site_of(tmp_path / "equal", {"race": tables})
