@@ -18,9 +18,9 @@ from analysis import style, words
 from analysis.figures import progress
 from analysis.figures.canvas import file_names
 from analysis.report import templates
+from analysis.report.notices import notices
 from analysis.report.pictures import Picture, picture
 from analysis.report.rows import completeness_rows
-from analysis.report.summary import notices
 from analysis.site import entries, rankings
 from analysis.site.about import KINDS, About
 from analysis.site.arenas import Arena, Race

@@ -193,8 +193,8 @@ def test_folders_of_different_tasks_merge_where_that_is_asked_for(run_sweep, tmp
         )
     sources = {name: read(tmp_path / name) for name in ("one", "two")}
     with pytest.raises(RecordError, match="only one has the task mixed"):
-        merged(sources)
-    found = merged(sources, same_tasks=False)
+        merge.merged(sources)
+    found = merge.merged(sources, same_tasks=False)
     assert list(found.tasks.index) == ["branin", "mixed"]
     assert found.tasks.index.name == "task"
     pairs = found.studies[["task", "searcher"]].drop_duplicates()
@@ -214,4 +214,4 @@ def test_folders_of_different_tasks_must_agree_on_those_they_share(run_sweep, tm
         )
     sources = {name: read(tmp_path / name) for name in ("one", "two")}
     with pytest.raises(RecordError, match="task branin: budget.amount is 3 in one and 4 in two"):
-        merged(sources, same_tasks=False)
+        merge.merged(sources, same_tasks=False)
