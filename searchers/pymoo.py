@@ -68,8 +68,7 @@ class _PymooSearcher(Searcher):
         return np.array([parameters[name].to_unit(complete[name]) for name in self._names])
 
     def _start(self) -> None:
-        self._fixed = _adapt.constants(self.problem.space)
-        self._names = [name for name in self.problem.space.parameters if name not in self._fixed]
+        self._fixed, self._names = _adapt.searched(self.problem.space)
         self._generation: Any = None
         """The library's population under way; ``None`` once it has no more to propose."""
         if not self._names:  # the space is a single point
@@ -88,7 +87,7 @@ class _PymooSearcher(Searcher):
 
     def _ask(self) -> Suggestion | None:
         if not self._names:
-            return Suggestion(self._fixed)
+            return Suggestion(self._active(self._fixed))
         if self._generation is None or self._handed_out == len(self._generation):
             return None
         position = self._handed_out
