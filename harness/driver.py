@@ -205,7 +205,7 @@ class Driver:
 
     def _unfinished(self) -> list[PlannedStudy]:
         unfinished = []
-        for plan in self._sweep.studies:
+        for plan in self._sweep.every_study:
             record = read_study(self._writer.layout.study(plan.key.id))
             last = record.events[-1] if record.events else None
             self._tally.found(plan, record.told, record.answered, ended=isinstance(last, Done))
@@ -646,7 +646,12 @@ class Driver:
         return sum(bool(flight.again) for flights in self._in_flight.values() for flight in flights)
 
     def _plan_again(self, plan: PlannedStudy, record: StudyRecord) -> int:
-        """Plan what is missing of the re-evaluations of a finished study; return how many are on record."""
+        """Plan what is missing of the re-evaluations of a finished study; return how many are on record.
+
+        None are of a study that gives a baseline: it has no winner.
+        """
+        if plan.baseline is not None:
+            return 0
         count, task = self._sweep.spec.reevaluate, self._sweep.tasks[plan.task]
         wanted = reevaluations(plan.key, record.told, record.answered, task.objective.direction, count)
         self._progress.reevaluations -= count - len(wanted)  # nothing succeeded

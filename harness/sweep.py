@@ -10,7 +10,9 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ValidationError
 
-from harness import document, figure_fields, files, registry
+from harness import baseline_searches, document, figure_fields, files, registry
+from harness.baseline_searches import BaselineSearch
+from harness.baselines import PREFIX
 from harness.budgets import Budgeted, with_budget
 from harness.checks import check_task, folder_kept
 from harness.errors import (
@@ -56,11 +58,12 @@ class _Method:
 
 @dataclass(frozen=True, slots=True)
 class PlannedStudy:
-    """A study of a sweep and its labels."""
+    """A study of a sweep and its labels; ``baseline``: the search that it is, where it gives baselines."""
 
     key: StudyKey
     task: str
     searcher: str
+    baseline: BaselineSearch | None = None
 
     @property
     def label(self) -> str:
@@ -78,6 +81,7 @@ class Sweep:
         tasks: The tasks by label, in the file's order.
         studies: All studies, repetition by repetition, so that what is done first is comparable.
         compare: What is to be compared; ``None`` where the file does not say.
+        baselines: The studies that give its baselines, none of them in ``studies``: run once no other is left to begin.
     """
 
     spec: SweepSpec
@@ -85,11 +89,17 @@ class Sweep:
     tasks: Mapping[str, Task]
     studies: Sequence[PlannedStudy]
     compare: Compare | None = None
+    baselines: Sequence[PlannedStudy] = ()
 
     @property
     def name(self) -> str:
         """The sweep's name."""
         return self.spec.name
+
+    @property
+    def every_study(self) -> Sequence[PlannedStudy]:
+        """The studies of the methods, then those that give baselines."""
+        return [*self.studies, *self.baselines]
 
     @property
     def sources(self) -> dict[str, str]:
@@ -135,6 +145,12 @@ class Sweep:
             splits=self.spec.splits,
             compare=self.compare,
             reevaluate=self.spec.reevaluate,
+            baselines=[
+                study.baseline.planned(study.key.id, study.task, study.key.repetition)
+                for study in self.baselines
+                if study.baseline is not None
+            ],
+            known=baseline_searches.known_values(self.spec.baselines, self.tasks),
         )
 
 
@@ -213,14 +229,16 @@ def _checked(value: Any, problems: _Problems, text: str) -> Sweep:
         _check(Content.readable(value), problems)  # what it names may be wrong, too
         problems.raise_if_any()
         raise  # unreachable: a validation error always holds a problem
-    number = spec.repetitions * len(spec.tasks) * len(spec.searchers)
+    # Of baselines at most two: the references, and random search.
+    number = spec.repetitions * len(spec.tasks) * (len(spec.searchers) + min(len(spec.baselines), 2))
     if number > MOST_STUDIES:
         product = f"{spec.repetitions} × {len(spec.tasks)} × {len(spec.searchers)} studies"
+        product += " with their baselines" if spec.baselines else ""
         problems.add(("repetitions",), f"{product} are more than the {MOST_STUDIES} of a sweep")
     tasks, searchers, compare = _check(Content.of(spec), problems)
     problems.raise_if_any()
-    studies = _studies(spec, tasks, searchers)
-    return Sweep(spec, text, {label: own.task for label, own in tasks.items()}, studies, compare)
+    studies, baselines = _studies(spec, tasks, searchers), _baselines(spec, tasks)
+    return Sweep(spec, text, {label: own.task for label, own in tasks.items()}, studies, compare, baselines)
 
 
 def _check(
@@ -238,6 +256,9 @@ def _check(
         )
     searchers = _searchers(content, tasks, problems)
     _check_figures(content, tasks, problems)
+    if tasks:
+        for i, message in baseline_searches.problems(content.baselines, tasks):
+            problems.add(("baselines", i), message)
     return tasks, searchers, _compare(content, problems)
 
 
@@ -337,6 +358,10 @@ def _searchers(content: Content, tasks: Mapping[str, Budgeted], problems: _Probl
         if _looks(label) in labels:
             problems.add(place, f"label {label!r} is used twice; give each of them a `label:` of its own")
         labels.add(_looks(label))
+        if content.baselines and _looks(label).startswith(PREFIX):
+            problems.add(
+                place, f"label {label!r} begins as those of baselines do, {PREFIX!r}; give it another `label:`"
+            )
         try:
             kind.require_libraries()
         except DerbyError as error:
@@ -360,20 +385,15 @@ def _studies(
     searchers: Sequence[_Method],
 ) -> list[PlannedStudy]:
     """Cross searchers, tasks and repetitions."""
-    keys = {label: own.task.key for label, own in tasks.items()}
     return [
         PlannedStudy(
-            StudyKey(
-                task=_split(spec, keys[task_label], repetition),
+            _key(
+                spec,
+                own,
+                repetition,
                 searcher=method.name,
                 settings=method.settings,
                 budget=own.budget,
-                workers=spec.workers,
-                repetition=repetition,
-                root_seed=spec.seed,
-                deadline=spec.deadline,
-                arithmetic=spec.arithmetic,
-                threads=spec.threads,
                 searcher_file=method.file,
                 searcher_version=method.version,
             ),
@@ -384,6 +404,44 @@ def _studies(
         for task_label, own in tasks.items()
         for method in searchers
     ]
+
+
+def _baselines(spec: SweepSpec, tasks: Mapping[str, Budgeted]) -> list[PlannedStudy]:
+    """Return the studies that give the baselines."""
+    found = {label: baseline_searches.searches(spec.baselines, own) for label, own in tasks.items()}
+    return [
+        PlannedStudy(
+            _key(
+                spec,
+                own,
+                repetition,
+                searcher=search.searcher,
+                settings=search.settings,
+                budget=search.budget,
+                searcher_version=search.version,
+            ),
+            task_label,
+            search.label,
+            search,
+        )
+        for repetition in range(spec.repetitions)
+        for task_label, own in tasks.items()
+        for search in found[task_label]
+    ]
+
+
+def _key(spec: SweepSpec, own: Budgeted, repetition: int, **about: Any) -> StudyKey:
+    """Return the key of a study: what the sweep says, and what it searches with and may spend."""
+    return StudyKey(
+        task=_split(spec, own.task.key, repetition),
+        workers=spec.workers,
+        repetition=repetition,
+        root_seed=spec.seed,
+        deadline=spec.deadline,
+        arithmetic=spec.arithmetic,
+        threads=spec.threads,
+        **about,
+    )
 
 
 def _compare(content: Content, problems: _Problems) -> Compare | None:

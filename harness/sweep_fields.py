@@ -10,7 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from harness import document
 from harness.arithmetic import Arithmetic
+from harness.baselines import BASELINES_IN_WORDS, NAMES, multiple_of
 from harness.figure_fields import FiguresSpec
+from harness.errors import nearest
 from harness.keys import NAME
 from harness.plan import Splits
 
@@ -145,6 +147,11 @@ class SweepSpec(_Model):
     compare: CompareSpec | None = Field(
         None, description="what is to be compared, said before there are results"
     )
+    baselines: list[str] = Field(
+        [],
+        max_length=20,
+        description="what methods must beat, drawn and never ranked: references, random_2x, random_4x, best, median",
+    )
     reevaluate: int = Field(
         0,
         ge=0,
@@ -157,6 +164,17 @@ class SweepSpec(_Model):
     )
     tasks: list[TaskSpec] = Field(..., min_length=1, max_length=MOST_LISTED)
     searchers: list[SearcherSpec] = Field(..., min_length=1, max_length=MOST_LISTED)
+
+    @field_validator("baselines")
+    @classmethod
+    def _known_baselines(cls, names: list[str]) -> list[str]:
+        for i, name in enumerate(names):
+            if name in names[:i]:
+                raise ValueError(f"baseline {name!r} is listed twice; list each once")
+            if name not in NAMES and multiple_of(name) is None:
+                near = nearest(name, (*NAMES, "random_2x", "random_4x"))
+                raise ValueError(f"expected baselines among {BASELINES_IN_WORDS}; {near}")
+        return names
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +189,7 @@ class Content:
         splits: What the file says of them.
         compare: What is to be compared; ``None`` also where not all searchers are readable.
         figures: How figures are drawn; ``None`` also where not all tasks and searchers are readable.
+        baselines: The baselines; none where they are not readable.
     """
 
     tasks: Sequence[tuple[int, TaskSpec]]
@@ -180,12 +199,14 @@ class Content:
     splits: str = "fixed"
     compare: CompareSpec | None = None
     figures: FiguresSpec | None = None
+    baselines: Sequence[str] = ()
 
     @classmethod
     def of(cls, spec: SweepSpec) -> Content:
         """Return the content of a file whose fields are all valid."""
         tasks, searchers = list(enumerate(spec.tasks)), list(enumerate(spec.searchers))
-        return cls(tasks, searchers, spec.budget, spec.workers, spec.splits, spec.compare, spec.figures)
+        about = (spec.budget, spec.workers, spec.splits, spec.compare, spec.figures, spec.baselines)
+        return cls(tasks, searchers, *about)
 
     @classmethod
     def readable(cls, value: Any) -> Content:
