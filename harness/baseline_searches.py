@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from harness.sweep import Sweep
 
 RANDOM: Final = "random"
-"""The searcher of which baselines are read, with its default settings: uniform draws, of which twice as many begin alike."""
+"""The searcher of which baselines are read, with its default settings: with a larger budget it begins alike."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,9 @@ def searches(names: Sequence[str], own: Budgeted) -> list[BaselineSearch]:
     found = []
     references = tuple(own.task.space.references)
     if REFERENCES in names and references:
-        found.append(_search(REFERENCES, REFERENCES, Budget("evaluations", len(references)), names=references))
+        found.append(
+            _search(REFERENCES, REFERENCES, Budget("evaluations", len(references)), names=references)
+        )
     if multiples := multiples_of(names):
         budget = own.budget
         longer = Budget(budget.unit, budget.amount * multiples[-1], budget.full_cost)
@@ -83,7 +85,7 @@ def _search(
     name: str, searcher: str, budget: Budget, multiples: tuple[int, ...] = (), names: tuple[str, ...] = ()
 ) -> BaselineSearch:
     kind = registry.searcher(searcher)
-    settings = kind.Settings().as_json()
+    settings = kind.Settings.model_validate({}).as_json()
     return BaselineSearch(
         PREFIX + name, kind.name, kind.version, settings, budget, multiples=multiples, names=names
     )
@@ -147,26 +149,33 @@ def described(sweep: Sweep) -> list[str]:
             f"  On {', '.join(trained)} they are trainings, as those of methods are; on recordings, tables and "
             "functions they take microseconds."
         )
-    for name in names:
-        if without := lacking(name, sweep.tasks):
-            lines.append(f"  No {name} on {', '.join(without)}: it {_LACK_WORDS[name]}.")
-    return lines
+    return lines + [
+        f"  No {name} on {', '.join(without)}: it {_LACK_WORDS[name]}."
+        for name in names
+        if (without := lacking(name, sweep.tasks))
+    ]
 
 
 def _shared(sweep: Sweep, multiples: Sequence[int]) -> str:
     """Say how much of the longest random search the sweep evaluates anyway."""
     less = f", {' and '.join(map(random_name, multiples[:-1]))} among them" if len(multiples) > 1 else ""
     drawn = next(
-        (study.searcher for study in sweep.studies if study.key.searcher == RANDOM and _uniform(study.key.settings)),
+        (
+            study.searcher
+            for study in sweep.studies
+            if study.key.searcher == RANDOM and _uniform(study.key.settings)
+        ),
         None,
     )
     if drawn is None:
-        return f"{less}; none of them shared with a method, for none is random search with its default settings"
+        return (
+            f"{less}; none of them shared with a method, for none is random search with its default settings"
+        )
     return f"{less}; the first 1/{multiples[-1]} of them are those of {drawn}, evaluated once"
 
 
 def _uniform(settings: Mapping[str, Any]) -> bool:
-    return dict(settings) == registry.searcher(RANDOM).Settings().as_json()
+    return dict(settings) == registry.searcher(RANDOM).Settings.model_validate({}).as_json()
 
 
 def problems(names: Sequence[str], tasks: Mapping[str, Budgeted]) -> Iterator[tuple[int, str]]:
@@ -182,7 +191,10 @@ def problems(names: Sequence[str], tasks: Mapping[str, Budgeted]) -> Iterator[tu
         multiple = multiple_of(name)
         for label, own in tasks.items() if multiple is not None else ():
             budget = own.budget
-            amount, most = budget.amount * (multiple or 1), LARGEST_COST if budget.unit == "cost" else MOST_BUDGET
+            amount, most = (
+                budget.amount * (multiple or 1),
+                LARGEST_COST if budget.unit == "cost" else MOST_BUDGET,
+            )
             if amount > most:
                 unit = unit_in_words(budget.unit, own.task.cost_unit)
                 yield (

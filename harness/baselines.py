@@ -17,7 +17,8 @@ LARGEST_MULTIPLE: Final = 100
 """Of the budget, that random search is given."""
 
 BASELINES_IN_WORDS: Final = (
-    f"references, random_2x to random_{LARGEST_MULTIPLE}x (random search with so many times the budget), best, median"
+    f"references, random_2x to random_{LARGEST_MULTIPLE}x (random search with so many times the budget), best and "
+    "median"
 )
 
 _RANDOM: Final = re.compile("random_([1-9][0-9]{0,2})x")

@@ -360,7 +360,8 @@ def _searchers(content: Content, tasks: Mapping[str, Budgeted], problems: _Probl
         labels.add(_looks(label))
         if content.baselines and _looks(label).startswith(PREFIX):
             problems.add(
-                place, f"label {label!r} begins as those of baselines do, {PREFIX!r}; give it another `label:`"
+                place,
+                f"label {label!r} begins as those of baselines do, {PREFIX!r}; give it another `label:`",
             )
         try:
             kind.require_libraries()

@@ -11,8 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from harness import document
 from harness.arithmetic import Arithmetic
 from harness.baselines import BASELINES_IN_WORDS, NAMES, multiple_of
-from harness.figure_fields import FiguresSpec
 from harness.errors import nearest
+from harness.figure_fields import FiguresSpec
 from harness.keys import NAME
 from harness.plan import Splits
 

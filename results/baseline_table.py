@@ -60,7 +60,11 @@ def _rows(planned: BaselineStudy) -> Iterator[dict[str, Any]]:
         yield {**common, "baseline": random_name(multiple), "multiple": multiple, "about": about}
     if planned.names:
         count = len(planned.names)
-        about = "the task's reference configuration" if count == 1 else f"the best of {count} reference configurations"
+        about = (
+            "the task's reference configuration"
+            if count == 1
+            else f"the best of {count} reference configurations"
+        )
         yield {**common, "baseline": REFERENCES, "about": about}
     for trial, name in enumerate(planned.names):
         about = f"the reference configuration {name!r}"

@@ -167,7 +167,9 @@ BASELINES: Mapping[str, Column] = MappingProxyType(
             "of them), `best`, `median`",
         ),
         "repetition": Column("int64", "0-based repetition; -1 where it is known and the same for all"),
-        "study": Column("str", "id of the study that gives it, as in `baseline_trials`; empty where it is known"),
+        "study": Column(
+            "str", "id of the study that gives it, as in `baseline_trials`; empty where it is known"
+        ),
         "state": Column("str", "state of that study, as in studies; `known` where it needs none"),
         "reason": Column("str", "why that study failed, or how it ended"),
         "multiple": Column(

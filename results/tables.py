@@ -119,7 +119,9 @@ def read_tables(root: Path, name: str) -> SweepTables:
         {"budget_amount": TASKS["budget_amount"].dtype}
     )  # counts are written as whole numbers
     again = reevaluation_table.table(layout, plan, wanted)
-    machines = {machine for table in (trials, again, baseline_trials) for machine in table["machine"].unique()}
+    machines = {
+        machine for table in (trials, again, baseline_trials) for machine in table["machine"].unique()
+    }
     return SweepTables(
         name=name,
         trials=trials,

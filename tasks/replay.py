@@ -295,15 +295,13 @@ def _known(recording: Recording) -> Known:
     )
 
 
-def _mean_test_losses(recording: Recording, metric: str, sign: int) -> NDArray[np.float64]:
+def _mean_test_losses(recording: Recording, metric: str, sign: float) -> NDArray[np.float64]:
     """Return the mean test loss of each configuration over the seeds that succeeded; infinite where none did."""
     ok = recording.status == OK
     last = sign * recording.curves[:, recording.about.metrics.index(metric), -1]
     values = np.where(ok, last[recording.training], 0.0)
     count = ok.sum(axis=1)
-    mean: NDArray[np.float64] = np.where(
-        count > 0, in_order(values, axis=1) / np.maximum(count, 1), np.inf
-    )
+    mean: NDArray[np.float64] = np.where(count > 0, in_order(values, axis=1) / np.maximum(count, 1), np.inf)
     return mean
 
 

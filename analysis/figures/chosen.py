@@ -156,6 +156,10 @@ def _selected(
         every = read_epochs()
         return every[every["study"].isin(studies["study"])].reset_index(drop=True)
 
+    def baselines(frame: pd.DataFrame) -> pd.DataFrame:
+        own = frame[frame["task"].isin(tasks)].reset_index(drop=True)
+        return own.assign(task=own["task"].map(new_tasks)).astype(own.dtypes[["task"]].to_dict())
+
     about = tables.tasks.loc[list(tasks)]
     return dataclasses.replace(
         tables,
@@ -165,6 +169,8 @@ def _selected(
         provenance=provenance,
         read_epochs=epochs,
         reevaluations=part(tables.reevaluations),
+        baselines=baselines(tables.baselines),
+        baseline_trials=baselines(tables.baseline_trials),
     )
 
 

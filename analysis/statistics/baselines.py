@@ -23,7 +23,7 @@ from analysis.statistics.inputs import Inputs
 from analysis.statistics.ranks import rounded
 from analysis.statistics.scores import bounded_regret, budget_of
 from analysis.statistics.steps import COST_OF_UNIT, Steps, incumbents, study_steps, union_grid
-from analysis.statistics.tasks import Measure, task_facts
+from analysis.statistics.tasks import Measure
 from results.tables import SweepTables
 
 VALUES = ["task", "baseline", "repetition", "state", "validation", "test", "about"]
@@ -35,6 +35,14 @@ GRID = 1000
 
 ROUNDING = 1e-9
 """Of a budget: sums of costs that agree with it to this are within it."""
+
+
+def of_task(tables: SweepTables, task: str) -> SweepTables:
+    """Return the tables with the baselines of one task alone."""
+    own, trials = tables.baselines, tables.baseline_trials
+    return dataclasses.replace(
+        tables, baselines=own[own["task"] == task], baseline_trials=trials[trials["task"] == task]
+    )
 
 
 def baseline_values(tables: SweepTables) -> pd.DataFrame:
@@ -51,16 +59,14 @@ def baseline_values(tables: SweepTables) -> pd.DataFrame:
     if table.empty:
         return pd.DataFrame(columns=VALUES)
     runs = {measure: _runs(tables, measure) for measure in ("validation", "test")}
-    trials = {
-        (str(row.study), int(row.trial)): (float(row.value), float(row.test))
-        for row in tables.baseline_trials.itertuples()
-        if row.status == "ok"
-    }
+    ok = tables.baseline_trials[tables.baseline_trials["status"] == "ok"]
+    places = zip(ok["study"], ok["trial"], strict=True)
+    trials = dict(zip(places, ok[["value", "test"]].to_numpy(dtype=float).tolist(), strict=True))
     rows = []
     for row in table.to_dict("records"):
         found = [row["value"], row["test"]]
         if row["state"] == "done" and row["trial"] >= 0:
-            found = list(trials.get((row["study"], row["trial"]), (math.nan, math.nan)))
+            found = trials.get((row["study"], row["trial"]), [math.nan, math.nan])
         elif row["state"] == "done":
             own = [runs[measure].get(row["study"]) for measure in ("validation", "test")]
             found = [math.nan if run is None else _read(run, row["multiple"]) for run in own]

@@ -230,8 +230,8 @@ class Overview:
             )
             return "ended", f"No driver is at work; {what}.{said} The same derby run tries again."
         return "stopped", (
-            f"No driver is at work, and {left + states['failed']} of {len(plan.every_study)} studies are not done.{said} "
-            "The same derby run goes on."
+            f"No driver is at work, and {left + states['failed']} of {len(plan.every_study)} studies are not done."
+            f"{said} The same derby run goes on."
         )
 
     def _look(self) -> None:
