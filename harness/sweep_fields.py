@@ -6,7 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from harness import document
 from harness.arithmetic import Arithmetic
@@ -119,6 +127,14 @@ class CompareSpec(_Model):
         return self
 
 
+def _baseline(name: str) -> str:
+    """Return the name of a baseline, if it is one."""
+    if name not in NAMES and multiple_of(name) is None:
+        near = nearest(name, (*NAMES, "random_2x", "random_4x"))
+        raise ValueError(f"expected one of {BASELINES_IN_WORDS}; {near}")
+    return name
+
+
 class SweepSpec(_Model):
     """A sweep file."""
 
@@ -147,7 +163,7 @@ class SweepSpec(_Model):
     compare: CompareSpec | None = Field(
         None, description="what is to be compared, said before there are results"
     )
-    baselines: list[str] = Field(
+    baselines: list[Annotated[str, AfterValidator(_baseline)]] = Field(
         [],
         max_length=20,
         description="what methods must beat, drawn and never ranked: references, random_2x, random_4x, best, median",
@@ -167,13 +183,10 @@ class SweepSpec(_Model):
 
     @field_validator("baselines")
     @classmethod
-    def _known_baselines(cls, names: list[str]) -> list[str]:
-        for i, name in enumerate(names):
-            if name in names[:i]:
-                raise ValueError(f"baseline {name!r} is listed twice; list each once")
-            if name not in NAMES and multiple_of(name) is None:
-                near = nearest(name, (*NAMES, "random_2x", "random_4x"))
-                raise ValueError(f"expected baselines among {BASELINES_IN_WORDS}; {near}")
+    def _once_each(cls, names: list[str]) -> list[str]:
+        twice = [name for i, name in enumerate(names) if name in names[:i]]
+        if twice:
+            raise ValueError(f"baseline {twice[0]!r} is listed twice; list each once")
         return names
 
 
@@ -228,6 +241,7 @@ class Content:
             splits if isinstance(splits, str) else "fixed",
             _valid(CompareSpec, fields.get("compare")) if all_readable else None,
             _valid(FiguresSpec, fields.get("figures")) if all_readable and all_tasks else None,
+            _names(fields.get("baselines")),
         )
 
 
@@ -240,6 +254,13 @@ def _valid(model: type[_Entry], value: Any) -> _Entry | None:
         return model.model_validate(value)
     except ValidationError:
         return None
+
+
+def _names(value: Any) -> Sequence[str]:
+    """Return the baselines of a list that names nothing else; none of any other."""
+    listed = value if isinstance(value, list) else []
+    known = all(isinstance(name, str) and (name in NAMES or multiple_of(name)) for name in listed)
+    return listed if known else ()
 
 
 def _entries(model: type[_Entry], value: Any) -> list[tuple[int, _Entry]]:

@@ -22,6 +22,7 @@ from analysis.statistics.inputs import Inputs
 from analysis.statistics.scores import budget_of, regret_steps
 from analysis.statistics.steps import Steps, study_steps, union_grid
 from analysis.words import joined, plural
+from harness.baselines import MEDIAN
 
 REGRET_FLOOR = 1e-3
 """Mean regrets below this are drawn at the lower end of a log axis."""
@@ -81,10 +82,13 @@ SHOWN_WHERE_ALL = "Baselines are shown that exist on all of these tasks, in all 
 
 
 def _baseline_regrets(inputs: Inputs, comparison: Comparison) -> list[Regrets]:
-    """Return the regrets of the baselines on the ranked tasks, single references left out."""
+    """Return the regrets of the baselines on the ranked tasks.
+
+    Single references are left out, and the median of the space, at which the regret of most tasks is 1 by definition.
+    """
     repetitions = {task: own.repetitions for task, own in comparison.scores.items()}
     found = baseline_regrets(inputs, baseline_values(inputs.tables), repetitions)
-    return [each for each in found if not each.baseline.startswith("reference ")]
+    return [each for each in found if each.baseline != MEDIAN and not each.baseline.startswith("reference ")]
 
 
 def _regret_table(regrets: Sequence[Regrets]) -> pd.DataFrame | None:

@@ -50,10 +50,10 @@ def label_of(name: str) -> str:
 
     Example:
         >>> label_of("random_4x"), label_of("references")
-        ('random search, 4× the budget', 'best reference')
+        ('random search 4×', 'best reference')
     """
     if (multiple := multiple_of(name)) is not None:
-        return f"random search, {multiple}× the budget"
+        return f"random search {multiple}×"
     return {REFERENCES: "best reference", BEST: "best of the space", MEDIAN: "median of the space"}.get(
         name, name
     )
@@ -135,7 +135,8 @@ def _valued(lines: Sequence[Guide], measures: Sequence[Measure]) -> str:
     parts = []
     for line in lines:
         values = [line.places.get(measure, math.nan) for measure in measures]
-        parts.append(f"{line.label} {' and '.join(number(v, 4) for v in values if math.isfinite(v))}")
+        shown = " and ".join(number(value, 4) for value in values if math.isfinite(value))
+        parts.append(f"{line.label} ({shown})")
     return ", ".join(parts)
 
 
