@@ -114,10 +114,13 @@ def lacking(name: str, tasks: Mapping[str, Task]) -> list[str]:
     return []
 
 
-_LACK_WORDS: Final[Mapping[str, str]] = {
-    REFERENCES: "names no reference configuration",
-    BEST: "trains, so that the best of its space is not known",
-    MEDIAN: "trains, so that the median of its space is not known",
+_NAMED: Final = 6
+"""Tasks that a sentence names."""
+
+_NOT_THERE: Final[Mapping[str, str]] = {
+    REFERENCES: "no configuration is named there",
+    BEST: "it is not known of what trains",
+    MEDIAN: "it is not known of what trains",
 }
 
 _LACK: Final[Mapping[str, str]] = {
@@ -149,11 +152,12 @@ def described(sweep: Sweep) -> list[str]:
             f"  On {', '.join(trained)} they are trainings, as those of methods are; on recordings, tables and "
             "functions they take microseconds."
         )
-    return lines + [
-        f"  No {name} on {', '.join(without)}: it {_LACK_WORDS[name]}."
-        for name in names
-        if (without := lacking(name, sweep.tasks))
-    ]
+    for name in names:
+        if without := lacking(name, sweep.tasks):
+            more = f" and {len(without) - _NAMED} more tasks" if len(without) > _NAMED else ""
+            which = f"{', '.join(without[:_NAMED])}{more}"
+            lines += [f"  No {name} on {which}: {_NOT_THERE[name]}."]
+    return lines
 
 
 def _shared(sweep: Sweep, multiples: Sequence[int]) -> str:

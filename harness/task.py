@@ -88,16 +88,16 @@ class Known:
     Args:
         best: The best that a configuration is known to give.
         median: What half of the configurations are no better than; ``None`` where that is not known.
-        about_best: What ``best`` is, in words that can follow "best:".
+        about_best: What ``best`` is, in words.
         about_median: The same of ``median``.
         best_test: The test companion of the configuration that gives ``best``; ``None`` where there is none.
         median_test: The median of the test companion.
     """
 
     best: float
-    median: float | None
-    about_best: str
-    about_median: str = ""
+    median: float | None = None
+    about_best: str = "the best that is known"
+    about_median: str = "the median of the space"
     best_test: float | None = None
     median_test: float | None = None
 

@@ -263,6 +263,10 @@ def draw_lines(
         axes.set_ylabel(value_label)
         if log:
             axes.set_yscale("log")
+        if guides:
+            values = reaching(ValueAxis(*axes.get_ylim(), log=log, cut=False), guides, ["validation"])
+            axes.set_ylim(values.low, values.high)
+        if log:
             low, high = axes.get_ylim()
             subs = (1, 2, 5) if high / low < 30 else (1, 3) if high / low < 300 else (1,)
             axes.yaxis.set_major_locator(LogLocator(10, subs=subs, numticks=10))
@@ -273,10 +277,8 @@ def draw_lines(
             # Fixed, so that the layout does not change the labels that it makes room for.
             axes.yaxis.set_major_locator(FixedLocator([0.0, 0.2, 0.4, 0.6, 0.8, 1.0]))
         titled(figure, title)
-        drawn = inside(guides, ["validation"], *sorted(axes.get_ylim()))
-        if drawn:
-            axes.set_ylim(axes.get_ylim())
-            draw_guides(axes, drawn, "validation")
+        drawn = inside(guides, ["validation"], *axes.get_ylim())
+        draw_guides(axes, drawn, "validation")
         add_legend(figure, data, looks, guides=drawn)
         settle(figure)
     return figure, curves

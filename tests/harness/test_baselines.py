@@ -195,6 +195,21 @@ def test_what_no_baseline_can_be_is_refused(given, message):
         parse_sweep(f"{text}baselines: {given}\n", "s.yaml")
 
 
+def test_what_is_known_of_an_own_function_is_a_baseline(run_sweep, tmp_path):
+    path = tmp_path / "bowl.py"
+    path.write_text(
+        "from derby import Float, Known, task\n\n\n"
+        '@task(space={"x": Float(-1.0, 1.0)}, known=Known(0.0, median=0.25))\n'
+        "def bowl(config):\n"
+        '    return config["x"] ** 2\n'
+    )
+    text = f'name: own\nrepetitions: 1\nbudget: {{evaluations: 3}}\ntasks: ["{path}:bowl"]\nsearchers: [random]\n'
+    run_sweep(text + "baselines: [best, median]\n")
+    found = read_tables(run_sweep.root, "own").baselines.set_index("baseline")
+    assert found["value"].to_dict() == {"best": 0.0, "median": 0.25}
+    assert found.loc["best", "about"] == "the best that is known"
+
+
 def test_of_a_budget_too_large_to_be_multiplied_the_task_is_named():
     text = "name: s\nrepetitions: 1\nbudget: {evaluations: 500000000}\ntasks: [branin]\nsearchers: [random]\n"
     parse_sweep(text + "baselines: [random_2x]\n", "s.yaml")
@@ -222,7 +237,7 @@ def test_plan_and_status_count_them(run_sweep, tmp_path):
     )
     assert "references: 8 evaluations." in said
     assert "random_2x: 16 evaluations; the first 1/2 of them are those of random, evaluated once." in said
-    assert "No references on branin: it names no reference configuration." in said
+    assert "No references on branin: no configuration is named there." in said
     run_sweep(REPLAY)
     plan = Layout(run_sweep.root).plan("replayed")
     costs = expected_cost(run_sweep.root, plan)
@@ -249,7 +264,7 @@ def test_a_sweep_on_a_trained_task_says_that_they_are_trainings(plugin, tmp_path
     said = " ".join(derby("plan", path, "--results", tmp_path / "results").stdout.split())
     assert "random_4x: 96 evaluations; the first 1/4 of them are those of random, evaluated once." in said
     assert "On troublesome they are trainings" in said
-    assert "No best on troublesome: it trains" in said
+    assert "No best on troublesome: it is not known of what trains." in said
     path.write_text(sweep().replace("[random, ", "[{name: random, settings: {design: sobol}}, ") + BASELINES)
     said = " ".join(derby("plan", path, "--results", tmp_path / "results").stdout.split())
     assert "none of them shared with a method" in said
