@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from analysis.statistics import baselines
@@ -142,6 +142,7 @@ def test_failures_lose_and_equal_ones_draw():
     assert wins(most, 0.3, -1.0).at(np.array([1.0, 2.0, 3.0])).tolist() == [0.0, 0.5, 1.0]
 
 
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=8), st.floats(0, 0.3))
 def test_a_larger_share_needs_no_larger_multiple(shares, more):
     share = np.sort(np.array(shares))
