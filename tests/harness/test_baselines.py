@@ -199,7 +199,7 @@ def test_what_is_known_of_an_own_function_is_a_baseline(run_sweep, tmp_path):
     path = tmp_path / "bowl.py"
     path.write_text(
         "from derby import Float, Known, task\n\n\n"
-        '@task(space={"x": Float(-1.0, 1.0)}, direction="min", known=Known(0.0, median=0.25))\n'
+        '@task(space={"x": Float(-1.0, 1.0)}, direction="min", failure=1.0, known=Known(0.0, median=0.25))\n'
         "def bowl(config):\n"
         '    return config["x"] ** 2\n'
     )
