@@ -18,6 +18,7 @@ from analysis.style import Look, Style
 from analysis.words import joined, listed, named, plural
 from harness.errors import SweepError, nearest
 from harness.figure_fields import DASHES, FiguresSpec, LookSpec, original, unknown
+from results import baseline_table
 from results.tables import SweepTables
 
 
@@ -64,6 +65,10 @@ def choose(tables: SweepTables, spec: FiguresSpec, origin: str = "figures") -> C
         )
     if problems:
         raise SweepError("\n".join(problems))
+    if not spec.baselines and not tables.baselines.empty:
+        tables = dataclasses.replace(
+            tables, baselines=baseline_table.frame(), baseline_trials=baseline_table.no_trials()
+        )
     shown = _kept(spec, spec.only, methods)
     shown_tasks = _kept(spec, spec.tasks, tasks)
     new = {name: spec.labels.get(name, name) for name in methods}

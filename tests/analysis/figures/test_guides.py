@@ -164,6 +164,9 @@ def test_a_choice_of_tasks_is_one_of_baselines_too(tables):
     assert set(chosen.baselines["task"]) == {"second"}
     plot = progress.convergence(chosen, incumbents(chosen), "second", "evaluations")
     assert min(straight(plot.figure.axes[0]).values()) == 0.35
+    without = choose(tables, FiguresSpec.model_validate({"baselines": False})).tables
+    plot = progress.convergence(without, incumbents(without), "u", "evaluations")
+    assert straight(plot.figure.axes[0]) == {}
 
 
 def test_the_page_has_them_and_no_ranking_does(tables, tmp_path):
