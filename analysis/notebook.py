@@ -18,8 +18,8 @@ from analysis.statistics.comparison import Comparison, compare
 from analysis.statistics.inputs import Inputs, prepare
 from harness.errors import SweepError, nearest
 from harness.figure_fields import FiguresSpec, parse, recorded
-from results.merge import merged, read_source
-from results.sources import source_names
+from results import merge
+from results.sources import source_names, source_of
 from results.tables import SweepTables
 
 
@@ -37,12 +37,13 @@ def read(*folders: str | Path) -> SweepTables:
         RecordError: A folder is none of these, is damaged, or several cannot be compared; the message says why.
         SweepError: No folder is given.
     """
-    paths = [Path(folder) for folder in folders]
-    if not paths:
+    if not folders:
         raise SweepError('expected one or more folders, such as derby.read("results/local/sweeps/NAME")')
-    if len(paths) == 1:
-        return read_source(paths[0])
-    return merged({name: read_source(path) for name, path in zip(source_names(paths), paths, strict=True)})
+    sources = [source_of(Path(folder)) for folder in folders]
+    if len(sources) == 1:
+        return merge.read(sources[0])
+    names = source_names(sources)
+    return merge.merged({name: merge.read(source) for name, source in zip(names, sources, strict=True)})
 
 
 def select(tables: SweepTables, **choices: Any) -> SweepTables:

@@ -12,7 +12,8 @@ from pathlib import Path
 from PIL import Image
 
 from analysis.figures.canvas import file_names
-from analysis.report.summary import notices, summary
+from analysis.report.notices import notices
+from analysis.report.summary import summary
 from analysis.statistics.comparison import comparable, compare, ranking
 from analysis.statistics.completeness import completeness, failures_by_method
 from analysis.statistics.completeness import failures as failures_of

@@ -6,9 +6,10 @@ Everything but the command line's own library is imported where it is used: ``de
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
+from typer.core import TyperCommand
 
 from harness.arithmetic import declare
 from harness.commands import (
@@ -24,7 +25,7 @@ from harness.commands import (
     watching,
 )
 from harness.commands.codes import NO_READER, NO_RECORD, UNUSABLE_INPUT
-from harness.errors import DerbyError, RecordError, refusal
+from harness.errors import DerbyError, RecordError, fault_in_words, refusal
 from harness.output import OutputLostError, guard
 
 if TYPE_CHECKING:
@@ -36,6 +37,21 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+
+
+class _Command(TyperCommand):
+    """A command that says of an option's value what was expected, and what came."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the arguments; see `typer.core.TyperCommand`."""
+        try:
+            return super().parse_args(ctx, args)
+        except typer.BadParameter as error:
+            faults: list[Any] = getattr(error.__cause__, "errors", list)()  # where it comes of pydantic
+            if faults:
+                named = faults[0]["type"] == "value_error"  # by typer, with the value
+                error.message = str(faults[0]["ctx"]["error"]) if named else fault_in_words(faults[0])
+            raise
 
 
 def _say_version(asked: bool) -> None:
@@ -109,7 +125,7 @@ _COMMANDS: Final[dict[str, Callable[..., None]]] = {
     "verify": reports.verify,
 }
 for _name, _command in _COMMANDS.items():
-    app.command(_name)(_command)
+    app.command(_name, cls=_Command)(_command)
 
 
 if __name__ == "__main__":

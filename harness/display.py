@@ -35,6 +35,15 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
+def took(seconds: float) -> str:
+    """Write how long something took that may be over in a moment."""
+    if not seconds:
+        return "0 s"
+    if seconds < 0.9995:
+        return f"{1000 * seconds:.3g} ms"
+    return f"{seconds:.1f} s" if seconds < 9.95 else duration(seconds)
+
+
 def of(done: int, planned: int) -> str:
     """Write how many of how many; without the number planned where that was an estimate, and too low."""
     return f"{done}/{planned}" if done <= planned else str(done)

@@ -6,7 +6,7 @@ import difflib
 import errno
 import itertools
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 
 class DerbyError(Exception):
@@ -150,6 +150,12 @@ def shown(value: object, most: int = 80) -> str:
     """Return a value as Python writes it, cut where it is long."""
     text = repr(value)
     return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def fault_in_words(fault: Mapping[str, object]) -> str:
+    """Return what pydantic found wrong with a value, and the value."""
+    text = str(fault["msg"]).removeprefix("Value error, ")
+    return f"{text[:1].lower()}{text[1:]}, got {shown(fault['input'])}"
 
 
 def typed(value: object) -> str:

@@ -14,7 +14,7 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from harness import document
-from harness.errors import SweepError, nearest, refusal, shown
+from harness.errors import SweepError, fault_in_words, nearest, refusal, shown
 
 Format = Literal["pdf", "svg", "png"]
 
@@ -226,8 +226,7 @@ def _problems(error: ValidationError, origin: str, lines: Mapping[document.Field
         elif problem["type"] in ("model_type", "dict_type"):
             message = f"expected a mapping of fields, got {shown(problem['input'])}"
         else:
-            text = problem["msg"].removeprefix("Value error, ")
-            message = f"{text[:1].lower()}{text[1:]}, got {shown(problem['input'])}"
+            message = fault_in_words(problem)
         yield f"{where}, {document.field_name(place)}: {message}" if place else f"{where}: {message}"
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from harness.errors import nearest, shown
+from harness.errors import fault_in_words, nearest
 
 
 class Options(BaseModel):
@@ -33,6 +33,5 @@ def faults_of(error: ValidationError, options: type[Options]) -> str:
         if fault["type"] == "extra_forbidden":
             words.append(f"there is no {place!r}; {nearest(place, options.model_fields)}")
         else:
-            text = fault["msg"].removeprefix("Value error, ")
-            words.append(f"{place}: {text[:1].lower()}{text[1:]}, got {shown(fault['input'])}")
+            words.append(f"{place}: {fault_in_words(fault)}")
     return "; ".join(words)

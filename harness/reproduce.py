@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.reproduction.published import Line, line_of, selected
 from harness import registry
-from harness.display import duration
+from harness.display import took
 from harness.driver import OnMismatch
 from harness.entries import Entry, Setting, joined, options_of, sweep_of, with_given
 from harness.errors import DerbyError, UnknownNameError, nearest
@@ -130,7 +130,7 @@ def estimate(prepared: Reproduction, results: Path) -> list[tuple[str, ...]]:
         elif cost.seconds is None or cost.pace is None:
             time = "unknown"
         else:
-            time = f"at most {duration(cost.seconds + cost.studies * retrain * cost.pace)}"
+            time = f"at most {took(cost.seconds + cost.studies * retrain * cost.pace)}"
         rows.append(
             (
                 entry.experiment.label,

@@ -1,4 +1,7 @@
-"""Search spaces: domains, activity conditions, reference configurations, the unit cube and grids."""
+"""Search spaces: domains, activity conditions, reference configurations, the unit cube and grids.
+
+One module, because it is what whoever writes a task imports and reads, whole.
+"""
 
 from __future__ import annotations
 

@@ -6,9 +6,9 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from harness import baseline_searches, document, figure_fields, files, registry
 from harness.baseline_searches import BaselineSearch
@@ -20,29 +20,21 @@ from harness.errors import (
     Interruption,
     SweepError,
     UnknownNameError,
-    nearest,
     refusal,
     said,
-    shown,
 )
-from harness.figure_fields import FiguresSpec, LookSpec
-from harness.keys import NAME_IN_WORDS, StudyKey, TaskKey, derive_seed
+from harness.keys import StudyKey, TaskKey, derive_seed
 from harness.options import Options
 from harness.plan import Compare, Plan, StudyPlan, TaskPlan, study_label
+from harness.planned_comparison import compare_of, label_of
 from harness.searcher import Searcher
 from harness.sweep_fields import (
     MOST_STUDIES,
-    BudgetSpec,
-    CompareSpec,
     Content,
-    SearcherSpec,
     SweepSpec,
-    TaskSpec,
 )
+from harness.sweep_problems import Problems
 from harness.task import Task
-
-_SHOWN: Final = 50
-"""Problems that a message lists; of more it gives the number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +179,7 @@ def make_sweep(value: Mapping[str, Any], origin: str) -> Sweep:
     Raises:
         SweepError: It is unusable; the message lists every problem found with its field.
     """
-    return _checked(value, _Problems(origin, {}), document.write(value))
+    return _checked(value, Problems(origin, {}), document.write(value))
 
 
 def _loaded(path: Path) -> document.Document:
@@ -199,11 +191,11 @@ def _loaded(path: Path) -> document.Document:
         ) from error
 
 
-def _read(read: document.Document, origin: str) -> tuple[Any, _Problems, str]:
+def _read(read: document.Document, origin: str) -> tuple[Any, Problems, str]:
     """Return a document's value, the problems of reading it, and its text."""
     if read.value is None:
         raise SweepError(f"{origin}: the file is empty; expected a sweep with name, budget, tasks, searchers")
-    problems = _Problems(origin, read.lines)
+    problems = Problems(origin, read.lines)
     for line, place, message in read.problems:
         problems.add_at(line, place, message)
     if isinstance(read.value, document.Unreadable):
@@ -211,7 +203,7 @@ def _read(read: document.Document, origin: str) -> tuple[Any, _Problems, str]:
     return read.value, problems, read.text
 
 
-def _spec(value: Any, problems: _Problems) -> SweepSpec:
+def _spec(value: Any, problems: Problems) -> SweepSpec:
     """Return what the fields of a sweep file say, whatever the tasks and searchers they name."""
     try:
         return SweepSpec.model_validate(value)
@@ -221,7 +213,7 @@ def _spec(value: Any, problems: _Problems) -> SweepSpec:
         raise  # unreachable: a validation error always holds a problem
 
 
-def _checked(value: Any, problems: _Problems, text: str) -> Sweep:
+def _checked(value: Any, problems: Problems, text: str) -> Sweep:
     try:
         spec = SweepSpec.model_validate(value)
     except ValidationError as error:
@@ -241,9 +233,7 @@ def _checked(value: Any, problems: _Problems, text: str) -> Sweep:
     return Sweep(spec, text, {label: own.task for label, own in tasks.items()}, studies, compare, baselines)
 
 
-def _check(
-    content: Content, problems: _Problems
-) -> tuple[dict[str, Budgeted], list[_Method], Compare | None]:
+def _check(content: Content, problems: Problems) -> tuple[dict[str, Budgeted], list[_Method], Compare | None]:
     """Return the tasks, searchers and comparison of a sweep, and add what is wrong with them."""
     tasks = _tasks(content, problems)
     unsplit = [label for label, own in tasks.items() if not own.task.draws_splits]
@@ -259,14 +249,14 @@ def _check(
     if tasks:
         for i, message in baseline_searches.problems(content.baselines, tasks):
             problems.add(("baselines", i), message)
-    return tasks, searchers, _compare(content, problems)
+    return tasks, searchers, compare_of(content, problems)
 
 
-def _check_figures(content: Content, tasks: Mapping[str, Budgeted], problems: _Problems) -> None:
+def _check_figures(content: Content, tasks: Mapping[str, Budgeted], problems: Problems) -> None:
     """Refuse what the block of figures names and the sweep does not have, where all labels are known."""
     if content.figures is None or len(tasks) < len(content.tasks):
         return
-    labels = [_label(entry) for _, entry in content.searchers]
+    labels = [label_of(entry) for _, entry in content.searchers]
     for place, message in figure_fields.unknown(content.figures, labels, list(tasks)):
         problems.add(("figures", *place), message)
 
@@ -276,7 +266,7 @@ def _looks(label: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", label).split())
 
 
-def _tasks(content: Content, problems: _Problems) -> dict[str, Budgeted]:
+def _tasks(content: Content, problems: Problems) -> dict[str, Budgeted]:
     """Build the tasks by label with their budgets."""
     tasks: dict[str, Budgeted] = {}
     for i, entry in content.tasks:
@@ -331,7 +321,7 @@ def _tasks(content: Content, problems: _Problems) -> dict[str, Budgeted]:
     return tasks
 
 
-def _searchers(content: Content, tasks: Mapping[str, Budgeted], problems: _Problems) -> list[_Method]:
+def _searchers(content: Content, tasks: Mapping[str, Budgeted], problems: Problems) -> list[_Method]:
     """Return the searchers, refusing what cannot work."""
     usable: list[_Method] = []
     labels: set[str] = set()
@@ -354,7 +344,7 @@ def _searchers(content: Content, tasks: Mapping[str, Budgeted], problems: _Probl
             continue
         if not document.is_whole(entry.settings):
             continue
-        label = _label(entry)
+        label = label_of(entry)
         if _looks(label) in labels:
             problems.add(place, f"label {label!r} is used twice; give each of them a `label:` of its own")
         labels.add(_looks(label))
@@ -374,10 +364,6 @@ def _searchers(content: Content, tasks: Mapping[str, Budgeted], problems: _Probl
                 problems.add(place, f"searcher {label!r} cannot search task {task_label!r}: {reason}")
         usable.append(_Method(kind.name, files.origin_of(kind), kind.version, settings.as_json(), label))
     return usable
-
-
-def _label(entry: SearcherSpec) -> str:
-    return entry.label or files.label_of(entry.name)
 
 
 def _studies(
@@ -445,39 +431,6 @@ def _key(spec: SweepSpec, own: Budgeted, repetition: int, **about: Any) -> Study
     )
 
 
-def _compare(content: Content, problems: _Problems) -> Compare | None:
-    """Return what is to be compared, its labels in the order of the searchers."""
-    given = content.compare
-    if given is None:
-        return None
-    labels = [_label(entry) for _, entry in content.searchers]
-    named: dict[document.FieldPath, str] = {
-        ("compare", field, i): label
-        for field in ("methods", "against")
-        for i, label in enumerate(getattr(given, field) or ())
-    }
-    if given.method is not None:
-        named["compare", "method"] = given.method
-    seen: set[str] = set()
-    faults: list[tuple[document.FieldPath, str]] = []
-    for place, label in named.items():
-        if label not in labels:
-            faults.append((place, f"no searcher of this sweep is called {label!r}; {nearest(label, labels)}"))
-        if label in seen:
-            faults.append((place, f"{label!r} is named twice: a method is not compared with itself"))
-        seen.add(label)
-    if given.method is not None and given.against is None:
-        seen |= set(labels)
-    methods = tuple(label for label in dict.fromkeys(labels) if label in seen)
-    if not faults and len(methods) < 2:
-        faults.append(
-            (("compare",), f"{methods[0]!r} is the only searcher: there is nothing to compare it with")
-        )
-    for place, message in faults:
-        problems.add(place, message)
-    return None if faults else Compare(methods, given.method, given.measure, given.level)
-
-
 def _split(spec: SweepSpec, key: TaskKey, repetition: int) -> TaskKey:
     """Return a task's key with the split of a repetition."""
     if spec.splits == "fixed":
@@ -495,80 +448,3 @@ def _obstacles(kind: type[Searcher], own: Budgeted, settings: Options) -> list[s
     except BaseException as error:  # noqa: BLE001 - the boundary: code of others
         return [f"asked whether it can, it failed: {said(error)}"]
     return reasons or own.too_small_for(least)
-
-
-class _Problems:
-    """Collects everything wrong with a sweep file, so that one run shows it all."""
-
-    def __init__(self, origin: str, lines: Mapping[document.FieldPath, int]) -> None:
-        self._origin = origin
-        self._lines = lines
-        self._found: list[tuple[int, str]] = []
-        self._untold = 0
-
-    def add(self, place: document.FieldPath, message: str) -> None:
-        self.add_at(self._line(place), place, message)
-
-    def add_at(self, line: int, place: document.FieldPath | None, message: str) -> None:
-        where = f"{self._origin}, line {line}" if line else self._origin  # what is no file has no lines
-        field = "" if place is None else f", {document.field_name(place)}"
-        self._found.append((line, f"{where}{field}: {message}"))
-
-    def add_validation(
-        self, error: ValidationError, prefix: document.FieldPath, model: type[BaseModel]
-    ) -> None:
-        problems = [
-            problem
-            for problem in error.errors(include_url=False, include_context=False)
-            if not isinstance(problem["input"], document.Unreadable)  # said already
-        ]
-        problems.sort(key=lambda problem: self._line((*prefix, *problem["loc"])))
-        self._untold += len(problems[_SHOWN:])
-        for problem in problems[:_SHOWN]:
-            place = (*prefix, *problem["loc"])
-            match problem["type"]:
-                case "extra_forbidden":
-                    valid = _fields_at(model, problem["loc"][:-1])
-                    message = f"unknown field; {nearest(str(place[-1]), valid)}"
-                case "missing":
-                    message = "this field is required"
-                case "model_type" | "dict_type":
-                    message = f"expected a mapping of fields, got {shown(problem['input'])}"
-                case "string_pattern_mismatch":  # the sweep's name is the only one
-                    message = f"expected {NAME_IN_WORDS}, got {shown(problem['input'])}"
-                case _:
-                    text = problem["msg"].removeprefix("Value error, ")
-                    message = f"{text[:1].lower()}{text[1:]}, got {shown(problem['input'])}"
-            self.add(place, message)
-
-    def raise_if_any(self) -> None:
-        if not self._found:
-            return
-        found = [message for _, message in sorted(self._found, key=lambda found: found[0])]
-        untold = self._untold + len(found[_SHOWN:])
-        if untold:
-            found[_SHOWN:] = [f"{self._origin}: and {untold} problems more"]
-        raise SweepError("\n".join(found))
-
-    def _line(self, place: document.FieldPath) -> int:
-        """Return the line of a place, or of the nearest one around it that has a line."""
-        while place and place not in self._lines:
-            place = place[:-1]
-        return self._lines.get(place, 0)
-
-
-_NESTED: Mapping[str, type[BaseModel]] = {
-    "budget": BudgetSpec,
-    "tasks": TaskSpec,
-    "searchers": SearcherSpec,
-    "compare": CompareSpec,
-    "figures": FiguresSpec,
-    "looks": LookSpec,
-}
-
-
-def _fields_at(model: type[BaseModel], place: document.FieldPath) -> list[str]:
-    """Names of the fields allowed at a place below a model."""
-    for part in place:
-        model = _NESTED.get(str(part), model)
-    return list(model.model_fields)

@@ -6,14 +6,13 @@ import functools
 import itertools
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from harness.errors import RecordError
 from results.imports.origin import combined
-from results.sources import Source, source_of
+from results.sources import Source
 from results.tables import SweepTables, read_exported, read_tables
 
 _STATES = ("done", "running", "failed", "missing")
@@ -21,15 +20,6 @@ _STATES = ("done", "running", "failed", "missing")
 
 _REPEATED = ["step", "trial", "config", "epochs", "status", "value", "test", "loss"]
 """Columns of trials that are the same whenever the same study is run by the same versions on the same machine."""
-
-
-def read_source(path: Path) -> SweepTables:
-    """Read tables from a results folder with one sweep, a sweep's folder in one, or a folder of exported tables.
-
-    Raises:
-        RecordError: It is none of these, holds several sweeps, or is damaged.
-    """
-    return read(source_of(path))
 
 
 def read(source: Source) -> SweepTables:

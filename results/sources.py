@@ -141,20 +141,31 @@ def resolved(path: Path) -> Path:
         raise RecordError(f"cannot read {path}: {refusal(error)}; give another folder") from error
 
 
-def source_names(paths: Sequence[Path]) -> list[str]:
-    """Return a short, different name for each folder: its own, with as many parents as it takes.
+def source_names(sources: Sequence[Source]) -> list[str]:
+    """Return a short, different name for each source, with as many folders before it as it takes.
+
+    A sweep is called after itself, and sweeps that are all called alike after their results folders.
 
     Raises:
-        RecordError: A folder is given twice, or is a link that leads nowhere.
+        RecordError: One is given twice, or is a link that leads nowhere.
     """
-    whole = [resolved(path) for path in paths]
-    # A sweep's folder is named after its results folder, which is what differs.
-    parts = [p.parts[:-2] if p.parent.name == "sweeps" else p.parts for p in whole]
-    if len(set(whole)) < len(whole):
-        twice = next(path for path in whole if whole.count(path) > 1)
-        raise RecordError(f"{twice} is given twice; give each folder once")
-    for depth in range(1, max(len(part) for part in parts) + 1):
-        names = ["/".join(part[-depth:]) for part in parts]
+    whole = [
+        resolved(source.folder).parts + (() if source.sweep is None else (source.sweep,))
+        for source in sources
+    ]
+    seen = set()
+    for source in sources:
+        place = resolved(source.folder), source.sweep
+        if place in seen:
+            named = f"the sweep {source.sweep!r} in " if source.sweep is not None else ""
+            raise RecordError(f"{named}{source.folder} is given twice; give each once")
+        seen.add(place)
+    if all(source.sweep is not None for source in sources) and len({source.sweep for source in sources}) == 1:
+        whole = [parts[:-1] for parts in whole]
+    for depth in range(1, max(map(len, whole)) + 1):
+        names = ["/".join(parts[-depth:]) for parts in whole]
         if len(set(names)) == len(names):
             return names
-    return [f"{'/'.join(part[-1:])}:{path.name}" for part, path in zip(parts, whole, strict=True)]
+    return [
+        f"{source.name} in {source.folder}" for source in sources
+    ]  # a folder within a folder, both called so

@@ -54,6 +54,17 @@ def constants(space: Space) -> dict[str, Scalar]:
     }
 
 
+def searched(space: Space) -> tuple[dict[str, Scalar], list[str]]:
+    """Return what a library is not asked for, with its values, and the names of what it searches.
+
+    That is `constants`, or everything where nothing has two values: there is nothing to search then.
+    """
+    if all(domain.size == 1 for domain in space.parameters.values()):
+        return {name: domain.grid(1)[0] for name, domain in space.parameters.items()}, []
+    fixed = constants(space)
+    return fixed, [name for name in space.parameters if name not in fixed]
+
+
 def coincide(space: Space, a: Config, b: Config) -> bool:
     """Whether two configurations are the same, real parameters up to `ROUNDING` of their range."""
     for name, domain in space.parameters.items():

@@ -1,4 +1,7 @@
-"""The tests that every searcher must pass, shipped as one class, however long, so that plug-ins can run them, too."""
+"""The tests that every searcher must pass, so that plug-ins can run them, too.
+
+One module, because it is one class that a plug-in's tests derive from.
+"""
 # ruff: noqa: S101 - these are tests
 
 from __future__ import annotations

@@ -115,10 +115,7 @@ class GPyOptGP(Searcher):
 
     def _start(self) -> None:
         parameters = self.problem.space.parameters
-        self._fixed = _adapt.constants(self.problem.space)
-        self._names = [name for name in parameters if name not in self._fixed]
-        if all(domain.size == 1 for domain in parameters.values()):
-            self._fixed, self._names = {name: domain.grid(1)[0] for name, domain in parameters.items()}, []
+        self._fixed, self._names = _adapt.searched(self.problem.space)
         self._search: Any = None
         self._losses: dict[int, float] = {}
         """What was told of the points of the present batch, by their position."""

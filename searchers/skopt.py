@@ -88,10 +88,7 @@ class _SkoptSearcher(Searcher):
 
     def _start(self) -> None:
         parameters = self.problem.space.parameters
-        self._fixed = _adapt.constants(self.problem.space)
-        self._names = [name for name in parameters if name not in self._fixed]
-        if all(domain.size == 1 for domain in parameters.values()):
-            self._fixed, self._names = {name: domain.grid(1)[0] for name, domain in parameters.items()}, []
+        self._fixed, self._names = _adapt.searched(self.problem.space)
         self._batch: list[Any] = []
         """The points that were last asked for."""
         self._handed_out = 0

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Final, Literal, TypeVar
+from typing import Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,8 +31,6 @@ Arrays = dict[str, NDArray[np.uint8]]
 T = TypeVar("T")
 Candidate = tuple[str, Path | None, Callable[[], T]]
 """A place to look in: its description, the path that must exist, and how to read it."""
-
-Name = Literal["mnist", "fashion_mnist"]
 
 ENVIRONMENT: Final = "DERBY_DATA"
 DEBIAN_FOLDER: Final = Path("/usr/share/datasets/fashion-mnist")

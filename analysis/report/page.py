@@ -20,6 +20,7 @@ from analysis.figures.canvas import file_names
 from analysis.figures.chosen import Chosen, choose
 from analysis.report import latex, templates
 from analysis.report.baselines import baseline_rows, worth_rows
+from analysis.report.notices import notices
 from analysis.report.pictures import Picture, picture
 from analysis.report.rows import (
     completeness_rows,
@@ -32,7 +33,7 @@ from analysis.report.rows import (
     sensitivity_rows,
     sensitivity_table,
 )
-from analysis.report.summary import notices, summary
+from analysis.report.summary import summary
 from analysis.report.trials import LIMIT, page_data, shown_trials
 from analysis.spreadsheets import write_csv
 from analysis.statistics.baselines import baseline_lines, baseline_values, worth

@@ -1,4 +1,4 @@
-"""The report in words: who leads, by how much, how sure that is, and what a reader must know first."""
+"""The report in words: who leads, by how much, and how sure that is."""
 
 from __future__ import annotations
 
@@ -17,10 +17,9 @@ from analysis.statistics.inputs import Inputs
 from analysis.statistics.reevaluation import reevaluation
 from analysis.statistics.significance import ALPHA, differences, fewest_blocks
 from analysis.statistics.standing import Verdict, leaders_of
-from analysis.statistics.steps import unusable_studies, usable_studies
+from analysis.statistics.steps import usable_studies
 from analysis.wording import wording
 from analysis.words import (
-    SUBSET,
     few_tasks,
     interval,
     joined,
@@ -30,10 +29,7 @@ from analysis.words import (
     p_value,
     plural,
     ranks_of,
-    short,
 )
-from harness.machine import kinds, numbers_of
-from harness.plan import study_label
 
 
 def summary(inputs: Inputs, comparison: Comparison | None, budgets: pd.DataFrame | None = None) -> list[str]:
@@ -380,87 +376,3 @@ def _directions(rows: pd.DataFrame) -> list[str]:
         f"{row['first']} is {'better' if row['effect'] > 0 else 'worse'} on {row['task']}"
         for row in rows.to_dict("records")
     ]
-
-
-def import_notices(inputs: Inputs) -> list[str]:
-    """Return what a reader must know of imported results; nothing where all was run here."""
-    about = inputs.tables.imported
-    if about is None:
-        return []
-    seeds = (
-        "That runs with the same repetition share their seeds or data splits is said by whoever imported them; methods "
-        "are compared in such pairs."
-        if about.paired
-        else "The seeds of these runs are not known, so that runs of different methods are independent: each is "
-        "compared with all runs of the others, never in pairs, which takes more repetitions to show a difference."
-    )
-    return [
-        f"Imported from {about.words}: nothing of this was run by HPO Derby, which can neither repeat it nor vouch for "
-        "how budgets, data and failures were treated.",
-        seeds,
-        *about.notes,
-    ]
-
-
-def notices(inputs: Inputs) -> list[str]:
-    """Return what a reader must know before believing a number."""
-    tables, items = inputs.tables, []
-    subsets = [str(task) for task in sorted(tables.tasks.index[tables.tasks["subset"].astype(bool)])]
-    if subsets:
-        items.append(f"{SUBSET} Tasks: {', '.join(subsets)}.")
-    replayed: dict[str, list[str]] = {}
-    for task, text in sorted(tables.tasks["replayed"].items()):
-        if text:
-            replayed.setdefault(text, []).append(str(task))
-    if replayed:
-        each = "; ".join(f"{listed(tasks)}: {text}" for text, tasks in replayed.items())
-        items.append(f"Nothing was trained for these tasks, whose recorded trainings are replayed: {each}.")
-    items += import_notices(inputs)
-    absent = len(unusable_studies(tables))
-    if absent:
-        items.append(
-            f"Incomplete: {absent} of {len(tables.studies)} planned studies are not finished and not used; "
-            "they are listed under Completeness and named in the captions."
-        )
-    machines = [
-        {name: value for name, value in machine.items() if name != "id"}
-        for machine in tables.provenance.get("machines") or []
-    ]
-    clocks = len(kinds(machines, dict))
-    if clocks > 1:
-        items.append(
-            f"Seconds of this one sweep were measured on {clocks} different machines: compare them with care."
-        )
-    numbers = len(kinds(machines, numbers_of))
-    if numbers > 1:
-        items.append(
-            f"Trainings come from {numbers} kinds of machine that can give other numbers (device, threads, "
-            "arithmetic or versions differ; see Provenance): expect them to repeat exactly on their own kind only."
-        )
-    ended = short(tables, list(tables.tasks.index), name="; ".join)
-    if ended:
-        items.append(f"{ended} What they would have found with the rest cannot be known.")
-    went_on = tables.studies[tables.studies["followed"] > 0]
-    if len(went_on):
-        named = [
-            f"{study_label(row['searcher'], row['task'], row['repetition'])}, after {row['followed']} evaluations"
-            for row in went_on.to_dict("records")
-        ]
-        items.append(
-            f"{len(went_on)} of {len(tables.studies)} studies went on from recorded trials: what its searcher "
-            "proposed when it was resumed departed from its record, so that a fresh one was told the trials so far "
-            f"and proposed the rest ({'; '.join(named)})."
-        )
-    items += [
-        f"Repetitions were added after results of {look.complete} existed ({look.before} → {look.after}, "
-        f"{look.when[:10]}{f', {look.folder}' if look.folder else ''}): levels hold for a number of repetitions "
-        "that was fixed beforehand; adding some until a test shows something finds too much."
-        for look in tables.looks
-    ]
-    if (tables.tasks["splits"] == "repetition").any():
-        items.append(
-            "Each repetition drew its own training/validation split, the same for all methods: intervals and tests "
-            "over repetitions include the split among what varies."
-        )
-    items += [f"Merged from several folders: {note}." for note in tables.provenance.get("merged") or []]
-    return items

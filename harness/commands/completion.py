@@ -105,5 +105,45 @@ def published(context: typer.Context, incomplete: str) -> list[str]:
     return _offered(names, incomplete)
 
 
+def figures(incomplete: str) -> list[str]:
+    """Offer the names of figures."""
+
+    def names() -> Iterable[str]:
+        from analysis.figures.named import FIGURES
+
+        return FIGURES
+
+    return _offered(names, incomplete)
+
+
+def costs(incomplete: str) -> list[str]:
+    """Offer what a figure can be drawn over."""
+
+    def names() -> Iterable[str]:
+        from analysis.figures.named import OVER
+
+        return OVER
+
+    return _offered(names, incomplete)
+
+
+def labels_of_tasks(context: typer.Context, incomplete: str) -> list[str]:
+    """Offer the labels of the tasks of the sweep that is given before."""
+
+    def names() -> Iterable[str]:
+        from harness.commands.options import DEFAULT_RESULTS
+        from results.layout import Layout
+        from results.sources import named
+
+        given = named(context.params["sweep"], Path(context.params.get("results") or DEFAULT_RESULTS))
+        if given.sweep is not None:
+            return Layout(given.folder).plan(given.sweep).tasks
+        from results.tables import read_exported
+
+        return [str(label) for label in read_exported(given.folder).tasks.index]
+
+    return _offered(names, incomplete)
+
+
 def _files(pattern: str) -> list[str]:
     return [path.name for path in Path().glob(pattern)]

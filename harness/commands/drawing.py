@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from harness.commands import completion
 from harness.commands.options import DEFAULT_RESULTS, Results, SweepName, sweep_name
 from harness.commands.terminal import say, table
 from harness.errors import SweepError, refusal
@@ -109,15 +110,27 @@ def _pairs(text: str | None) -> dict[str, str] | None:
 def figure(
     sweep: SweepName,
     name: Annotated[
-        str | None, typer.Argument(metavar="FIGURE", help="The figure; lists them when left out.")
+        str | None,
+        typer.Argument(
+            metavar="FIGURE",
+            help="The figure; lists them when left out.",
+            autocompletion=completion.figures,
+        ),
     ] = None,
     over: Annotated[
         str | None,
         typer.Option(
-            metavar="COST", help="evaluations, epochs, cost or seconds; what the budget counts by default."
+            metavar="COST",
+            help="evaluations, epochs, cost or seconds; what the budget counts by default.",
+            autocompletion=completion.costs,
         ),
     ] = None,
-    task: Annotated[str | None, typer.Option(help="A task's label; over all tasks by default.")] = None,
+    task: Annotated[
+        str | None,
+        typer.Option(
+            help="A task's label; over all tasks by default.", autocompletion=completion.labels_of_tasks
+        ),
+    ] = None,
     only: Only = None,
     tasks: Tasks = None,
     labels: Labels = None,

@@ -47,7 +47,7 @@ def launched(sweep: Sweep, results: Path, placement: Placement) -> Progress:
 
 def report_end(sweep: Sweep, progress: Progress, results: Path) -> None:
     """Say what a run did, what failed, and what to do next."""
-    from harness.display import duration
+    from harness.display import took
     from harness.events import ended_short
 
     if progress.complete == progress.studies and not progress.trained and not progress.unreevaluated:
@@ -56,7 +56,7 @@ def report_end(sweep: Sweep, progress: Progress, results: Path) -> None:
         trained = f"trained {progress.trained} evaluations" if progress.trained else "nothing was trained"
         text = (
             f"sweep {sweep.name!r}: {progress.complete + progress.done} of {progress.studies} studies done in "
-            f"{duration(progress.elapsed)}; {trained}, reused {progress.reused} recorded ones, merged "
+            f"{took(progress.elapsed)}; {trained}, reused {progress.reused} recorded ones, merged "
             f"{progress.merged} equal requests"
         )
     say(text)

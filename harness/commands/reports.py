@@ -91,17 +91,16 @@ def compare(
         raise SweepError(
             f"expected two or more folders to compare, got {folders[0]}; for one use `derby report`"
         )
-    names = source_names(folders)
-    for folder in folders:
-        source_of(folder)
+    sources = [source_of(folder) for folder in folders]
+    names = source_names(sources)
     target = out or DEFAULT_RESULTS / "compared" / "-".join(name.replace("/", "-") for name in names)
     check_replaceable(target)
     figures = chosen("", None, style, only, tasks, labels, order, width, formats)
 
     from analysis.report.page import build
-    from results.merge import merged, read_source
+    from results.merge import merged, read
 
-    tables = merged({name: read_source(folder) for name, folder in zip(names, folders, strict=True)})
+    tables = merged({name: read(source) for name, source in zip(names, sources, strict=True)})
     for note in tables.provenance["merged"]:
         say(f"note: {note}")
     with replacing(target) as draft:

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 def plan(sweep: SweepFile, results: Results = DEFAULT_RESULTS, data: DataFolder = None) -> None:
     """Check a sweep and show what running it would take."""
     from harness.baseline_searches import described
-    from harness.display import duration, of
+    from harness.display import of, took
     from harness.sweep import load_sweep
     from results.summary import expected_cost
 
@@ -57,7 +57,7 @@ def plan(sweep: SweepFile, results: Results = DEFAULT_RESULTS, data: DataFolder 
                 of(cost.evaluations_told, cost.evaluations),
                 *([f"{cost.reevaluated}/{cost.reevaluations}"] if checked.spec.reevaluate else []),
                 str(cost.epochs),
-                "unknown: nothing recorded yet" if seconds is None else f"at most {duration(seconds)}",
+                "unknown: nothing recorded yet" if seconds is None else f"at most {took(seconds)}",
             )
         )
     header = ["task", "studies done", "evaluations done", "epochs in all", "training left, one evaluator"]

@@ -84,7 +84,7 @@ def try_one(
 
 def _try_task(name: str, options: dict[str, Any], threads: int, randoms: int) -> None:
     from harness import tryout
-    from harness.display import duration
+    from harness.display import took
     from harness.profile import task_named
     from harness.prose import config_in_words
 
@@ -98,7 +98,7 @@ def _try_task(name: str, options: dict[str, Any], threads: int, randoms: int) ->
             config_in_words(config),
             evaluation.status.value,
             f"{evaluation.curve[metric][-1]:.6g}" if evaluation.curve.epochs else "",
-            duration(seconds),
+            took(seconds),
         )
         for what, config, evaluation, seconds in done.evaluations
     ]
@@ -108,7 +108,7 @@ def _try_task(name: str, options: dict[str, Any], threads: int, randoms: int) ->
         searchers, repetitions, evaluations = tryout.EXAMPLE
         say(
             f"\na sweep of {searchers} searchers × {repetitions} repetitions × {evaluations} full evaluations: about "
-            f"{duration(done.sweep_seconds)} of training, by as many evaluators as there are"
+            f"{took(done.sweep_seconds)} of training, by as many evaluators as there are"
         )
     raise typer.Exit(DONE if done.good else SOME_FAILED)
 
@@ -117,6 +117,7 @@ def _try_searcher(name: str, settings: dict[str, Any], evaluations: int) -> None
     from pydantic import ValidationError
 
     from harness import registry, tryout_search
+    from harness.display import took
     from harness.errors import DerbyError
     from harness.options import faults_of
 
@@ -137,7 +138,7 @@ def _try_searcher(name: str, settings: dict[str, Any], evaluations: int) -> None
             each.space,
             str(each.evaluations),
             "" if each.best is None else f"{each.best:.3g}",
-            *(f"{1000 * seconds:.3g} ms" for seconds in (each.ask_seconds, each.tell_seconds, each.slowest)),
+            *map(took, (each.ask_seconds, each.tell_seconds, each.slowest)),
             "",
         )
         for each in done.searches

@@ -1,6 +1,6 @@
 """The Ray executor: evaluators and study hosts as actors; the driver stays the only writer.
 
-It is one module because actors that start, work, end and are lost are members of the same two lists.
+One module, because actors that start, work, end and are lost are members of the same two lists.
 
 Ray never retries anything here. What is lost is handed back as `Lost` with its cause, and the driver decides.
 """
@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 import ray
-from ray.exceptions import ActorUnavailableError, RayActorError, RayError, RayTaskError
+from ray.exceptions import RayError, RayTaskError
 
 from harness import files
 from harness.arithmetic import Arithmetic, variables
@@ -23,6 +21,7 @@ from harness.evaluator import CHECKPOINTS_KEPT, Bug, Cause, Job, Lost, Outcome
 from harness.executors.actors import EvaluatorActor, HostActor, Location, MemoryLimit
 from harness.executors.base import Finished, Workforce
 from harness.executors.cluster import connect, fitting, living_nodes, on_driver_node
+from harness.executors.members import Deaths, EvaluatorMember, HostMember, Member
 from harness.host import Step, Stepped
 from harness.keys import StudyKey, TaskKey
 from harness.task import Data
@@ -43,10 +42,6 @@ OVERRUN_SECONDS = 60.0
 """How long an evaluation may go on after its deadline before its evaluator is killed, at least: it may be the
 first in its process, which also loads libraries. At most it takes as long again as the deadline is."""
 
-NODE_SECONDS = 20.0
-"""How long after the death of a process its node may turn out to have died: a machine that is taken away ends its
-processes first, and a cluster's head with Ray's defaults takes fifteen seconds to miss it."""
-
 PATIENCE_SECONDS = 900.0
 """How long a cluster may have no room for a single evaluator, since an autoscaler takes minutes to make some."""
 
@@ -58,52 +53,6 @@ FAILED_STARTS = 3
 
 HOSTS = 16
 """Study hosts at most."""
-
-
-@dataclass(slots=True, eq=False)
-class _Member:
-    """An actor of ours."""
-
-    actor: Any
-    starting: Any
-    """Reference of its first answer, until that comes."""
-    location: Location | None = None
-    pending: Any = None
-    """Reference of what it works on."""
-
-
-@dataclass(slots=True, eq=False)
-class _EvaluatorMember(_Member):
-    """An evaluator."""
-
-    job: Job | None = None
-    since: float = 0.0
-    """When that began."""
-    overrun: bool = False
-    """Whether it was killed for going on after its deadline."""
-    served: int = 0
-    first_memory: int = 0
-    """Bytes it took after its first evaluation, with the libraries loaded."""
-    held: dict[str, None] = field(default_factory=dict)
-    """Evaluations whose checkpoints it holds, oldest first; as far as can be known from here."""
-
-
-@dataclass(slots=True, eq=False)
-class _HostMember(_Member):
-    """A study host."""
-
-    step: Step | None = None
-    queue: deque[tuple[Step, Any]] = field(default_factory=deque)
-    studies: dict[str, StudyKey] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class _Death:
-    """A process that died, perhaps with its node."""
-
-    location: Location | None
-    at: float
-    report: Callable[[Cause], Finished | Stepped]
 
 
 class RayExecutor:
@@ -156,13 +105,12 @@ class RayExecutor:
         )
         self._host_class = ray.remote(num_cpus=0, **once)(HostActor)
         self._data: dict[str, ray.ObjectRef[Any]] = {}
-        self._evaluators: list[_EvaluatorMember] = []
-        self._hosts: list[_HostMember] = []
+        self._evaluators: list[EvaluatorMember] = []
+        self._hosts: list[HostMember] = []
         self._jobs: deque[Job] = deque()
-        self._deaths: list[_Death] = []
         self._ready: list[Finished | Stepped] = []
         self._wanted_jobs = self._cheap = 0
-        self._own_node = ray.get_runtime_context().get_node_id()
+        self._deaths = Deaths(ray.get_runtime_context().get_node_id())
         self._nodes: dict[str, Any] = {}
         self._followed = -FOLLOW_SECONDS
         self._had_room = time.monotonic()
@@ -236,7 +184,7 @@ class RayExecutor:
         if not self._ready:
             self._collect(POLL_SECONDS / 5 if self._deaths else POLL_SECONDS)
         self._kill_overrun()
-        self._judge_deaths()
+        self._ready += self._deaths.judged()
         ready, self._ready = self._ready, []
         return ready
 
@@ -266,7 +214,7 @@ class RayExecutor:
                 and member.location.node not in self._nodes
             ):
                 self._remove(member)
-                if isinstance(member, _HostMember):
+                if isinstance(member, HostMember):
                     self._lose_studies(member, "its searcher's node died")
         if self._room() or any(member.location for member in self._evaluators):
             self._had_room = time.monotonic()
@@ -290,7 +238,7 @@ class RayExecutor:
         target = min(target, self._wanted_jobs, self._most or target)
         while len(self._evaluators) < target:
             actor = self._evaluator_class.remote(self._threads, self._gpus or 1.0, files.sources())
-            self._evaluators.append(_EvaluatorMember(actor, actor.location.remote()))
+            self._evaluators.append(EvaluatorMember(actor, actor.location.remote()))
         spare = [member for member in self._evaluators if member.job is None]
         spare.sort(key=lambda member: member.location is not None)  # those that have not started, first
         for member in spare[: max(len(self._evaluators) - self._wanted_jobs, 0)]:
@@ -308,7 +256,7 @@ class RayExecutor:
         first = not self._hosts or self._unlike
         options = {"scheduling_strategy": on_driver_node()} if first else {"scheduling_strategy": "SPREAD"}
         actor = self._host_class.options(**options).remote(self._threads, files.sources())
-        self._hosts.append(_HostMember(actor, actor.location.remote()))
+        self._hosts.append(HostMember(actor, actor.location.remote()))
 
     def _memory_limit(self, location: Location) -> MemoryLimit:
         """Return what an evaluator may take: its share of what its node has besides the object store."""
@@ -320,7 +268,7 @@ class RayExecutor:
 
     # Handing out.
 
-    def _holder(self, job: Job) -> _EvaluatorMember | None:
+    def _holder(self, job: Job) -> EvaluatorMember | None:
         """Return the evaluator that holds a job's checkpoint."""
         return next((member for member in self._evaluators if job.key.id in member.held), None)
 
@@ -333,7 +281,7 @@ class RayExecutor:
                 if job is not None:
                     self._start(member, job, member.location)
 
-    def _job_for(self, member: _EvaluatorMember) -> Job | None:
+    def _job_for(self, member: EvaluatorMember) -> Job | None:
         """Choose the oldest job whose checkpoint it holds, or else the oldest one that no other holds."""
         chosen = None
         for job in self._jobs:
@@ -347,7 +295,7 @@ class RayExecutor:
             self._jobs.remove(chosen)
         return chosen
 
-    def _start(self, member: _EvaluatorMember, job: Job, location: Location) -> None:
+    def _start(self, member: EvaluatorMember, job: Job, location: Location) -> None:
         member.job, member.since, member.overrun = job, time.monotonic(), False
         member.held.pop(job.key.id, None)
         member.held[job.key.id] = None
@@ -357,7 +305,7 @@ class RayExecutor:
             job, self._data[job.key.task.unsplit.id], self._memory_limit(location)
         )
 
-    def _hand_out_step(self, host: _HostMember) -> None:
+    def _hand_out_step(self, host: HostMember) -> None:
         if host.location is not None and host.step is None and host.queue:
             host.step, data = host.queue.popleft()
             host.pending = host.actor.step.remote(host.step, data)
@@ -366,7 +314,7 @@ class RayExecutor:
 
     def _collect(self, seconds: float) -> None:
         """Take in everything that has ended, and hand out to whoever has become free."""
-        refs: dict[Any, tuple[str, _Member]] = {}
+        refs: dict[Any, tuple[str, Member]] = {}
         for member in [*self._evaluators, *self._hosts]:
             if member.location is None:
                 refs[member.starting] = ("started", member)
@@ -382,13 +330,13 @@ class RayExecutor:
             what, member = refs[ref]
             if what == "started":
                 self._take_started(member, ref)
-            elif isinstance(member, _EvaluatorMember):
+            elif isinstance(member, EvaluatorMember):
                 self._take_evaluated(member, ref)
-            elif isinstance(member, _HostMember):
+            elif isinstance(member, HostMember):
                 self._take_stepped(member, ref)
         self._hand_out_jobs()
 
-    def _take_started(self, member: _Member, ref: Any) -> None:
+    def _take_started(self, member: Member, ref: Any) -> None:
         try:
             member.location = ray.get(ref)
             self._began = True
@@ -400,14 +348,14 @@ class RayExecutor:
                     f"evaluators cannot start on the Ray cluster: {_reason(error)}; every node needs the project "
                     "and its locked dependencies, under the driver's version of Python"
                 ) from error
-            if isinstance(member, _HostMember):
+            if isinstance(member, HostMember):
                 self._lose_studies(member, f"its host could not start: {_reason(error)}")
             self._resize()
             return
-        if isinstance(member, _HostMember):
+        if isinstance(member, HostMember):
             self._take_host(member, member.location)
 
-    def _take_host(self, host: _HostMember, location: Location) -> None:
+    def _take_host(self, host: HostMember, location: Location) -> None:
         """Use a host that has started, unless its node computes otherwise than the first one's."""
         self._arithmetic = self._arithmetic or location.arithmetic
         if location.arithmetic == self._arithmetic:
@@ -418,7 +366,7 @@ class RayExecutor:
         ray.kill(host.actor)
         self._lose_studies(host, f"{location} computes otherwise than the other study hosts")
 
-    def _take_evaluated(self, member: _EvaluatorMember, ref: Any) -> None:
+    def _take_evaluated(self, member: EvaluatorMember, ref: Any) -> None:
         job, where = member.job, str(member.location)
         assert job is not None  # noqa: S101 - pending belongs to a job
         member.job = member.pending = None
@@ -439,7 +387,9 @@ class RayExecutor:
                 )
                 self._ready.append(Finished(job, Lost(Cause.DEADLINE, message), where))
             else:
-                self._bury(member.location, error, lambda cause: Finished(job, Lost(cause, message), where))
+                self._ready += self._deaths.take(
+                    member.location, error, lambda cause: Finished(job, Lost(cause, message), where)
+                )
             self._resize()
             return
         member.served += 1
@@ -452,7 +402,7 @@ class RayExecutor:
             ray.kill(member.actor)
             self._resize()
 
-    def _take_stepped(self, host: _HostMember, ref: Any) -> None:
+    def _take_stepped(self, host: HostMember, ref: Any) -> None:
         step = host.step
         assert step is not None  # noqa: S101 - pending belongs to a step
         host.step = host.pending = None
@@ -465,7 +415,7 @@ class RayExecutor:
             ray.kill(host.actor)
             message = f"its searcher's process died: {_reason(error)}"
             if host.studies.pop(step.key.id, None) is not None:
-                self._bury(
+                self._ready += self._deaths.take(
                     host.location, error, lambda cause: Stepped(step.key, problem=Lost(cause, message))
                 )
             self._lose_studies(host, message)
@@ -477,43 +427,17 @@ class RayExecutor:
 
     # Losing.
 
-    def _remove(self, member: _Member) -> None:
-        if isinstance(member, _EvaluatorMember):
+    def _remove(self, member: Member) -> None:
+        if isinstance(member, EvaluatorMember):
             self._evaluators.remove(member)
-        elif isinstance(member, _HostMember):
+        elif isinstance(member, HostMember):
             self._hosts.remove(member)
 
-    def _lose_studies(self, host: _HostMember, message: str) -> None:
+    def _lose_studies(self, host: HostMember, message: str) -> None:
         """Hand back the studies of a lost host that it was not working on: they had no part in its end."""
         for key in host.studies.values():
             self._ready.append(Stepped(key, problem=Lost(Cause.NODE, message)))
         host.studies.clear()
-
-    def _bury(
-        self, location: Location | None, error: RayError, report: Callable[[Cause], Finished | Stepped]
-    ) -> None:
-        """Report a death at once where Ray knows its cause, or else when its node had time to turn out dead."""
-        preempted = isinstance(error, RayActorError) and error.preempted
-        if preempted or isinstance(error, ActorUnavailableError) or "node has died" in str(error):
-            self._ready.append(report(Cause.NODE))
-        elif location is not None and location.node == self._own_node:
-            self._ready.append(report(Cause.CRASH))  # the driver would be gone too
-        else:
-            self._deaths.append(_Death(location, time.monotonic(), report))
-
-    def _judge_deaths(self) -> None:
-        if not self._deaths:
-            return
-        living = living_nodes()
-        waiting = []
-        for death in self._deaths:
-            if death.location is None or death.location.node not in living:
-                self._ready.append(death.report(Cause.NODE))
-            elif time.monotonic() - death.at >= NODE_SECONDS:
-                self._ready.append(death.report(Cause.CRASH))
-            else:
-                waiting.append(death)
-        self._deaths = waiting
 
     def _overrun_after(self, job: Job) -> float:
         return max(self._overrun, job.deadline or 0.0)

@@ -117,6 +117,9 @@ class Problems:
         self._what = what
         self._found: list[str] = []
 
+    def __len__(self) -> int:
+        return len(self._found)
+
     def add(self, problem: str) -> None:
         """Add a problem: where, what was expected, what came."""
         self._found.append(problem)

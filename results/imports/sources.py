@@ -6,7 +6,7 @@ import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final, Literal, get_args
+from typing import Final, Literal
 
 from harness.errors import ForeignResultsError, RecordError
 from harness.trial import Budget
@@ -21,7 +21,6 @@ from results.tables import SweepTables
 Kind = Literal["table", "optuna", "raytune", "kerastuner"]
 """What can be imported; see `kind_of`."""
 
-KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 _TABLES: Final = frozenset({".csv", ".tsv", ".txt", ".parquet", ".pq"})
 
 Stated = str | Mapping[str, str]
@@ -82,7 +81,14 @@ def import_results(
         >>> tables = import_results("runs.csv", direction="min")  # doctest: +SKIP
         >>> tables.trials.groupby(["task", "searcher"])["value"].min()  # doctest: +SKIP
     """
-    given = [str(each) for each in ([sources] if isinstance(sources, str | Path) else sources)]
+    listed = [sources] if isinstance(sources, str | Path) or not isinstance(sources, Sequence) else sources
+    other = next((each for each in listed if not isinstance(each, str | Path)), None)
+    if other is not None:
+        raise ForeignResultsError(
+            f"expected paths or addresses to import, got a {type(other).__name__}; write a table in memory to a file, "
+            "as with DataFrame.to_csv(PATH, index=False), and give its path"
+        )
+    given = [str(each) for each in listed]
     if not given:
         raise ForeignResultsError("expected one or more sources to import, got none")
     if budget is not None and budget.unit == "cost":

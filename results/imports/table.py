@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import csv
+import dataclasses
 import difflib
 import hashlib
-import io
 import json
 import math
 import re
@@ -18,8 +17,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from harness.errors import ForeignResultsError, RecordError, shown
+from harness.errors import RecordError, shown
+from results.imports.checks import check_steps
+from results.imports.exported import facts_beside
 from results.imports.runs import ROWS, Facts, Problems, Reading, Runs
+from results.imports.text_columns import Texts, csv_columns, parquet_columns
 
 COLUMNS: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -52,7 +54,7 @@ def as_markdown() -> str:
     return "\n".join(["| column | meaning |", "| --- | --- |", *rows])
 
 
-_ALIASES: Final = {"method": "searcher"}
+_ALIASES: Final = {"method": ("searcher",)}
 _PARAMETERS: Final = ("config.", "params_")
 _CLOSE = 0.84
 """How alike an unknown column is to one of `COLUMNS` that it is taken for a slip of the pen."""
@@ -74,8 +76,6 @@ _NUMBER: Final = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
 _WHOLE: Final = re.compile(r"[+-]?\d+")
 _MOST_WHOLE = 1 << 53
 
-Texts = NDArray[np.object_]
-
 
 def read_rows(path: Path, reading: Reading) -> Runs:
     """Read a file of rows.
@@ -95,82 +95,32 @@ def read_rows(path: Path, reading: Reading) -> Runs:
         raise RecordError(f"cannot read {path}: {error.strerror}; give a file of rows") from error
     problems = Problems(str(path))
     if path.suffix.lower() in (".parquet", ".pq"):
-        given, first = _parquet(path, content), 1
+        given, first = parquet_columns(path, content), 1
     else:
-        given, first = _csv(path, content, problems), 2
-    problems.check()
-    return _Table(given, first, reading, problems).runs(
+        given, first = csv_columns(path, content, problems)
+    if not given:
+        problems.add(
+            "expected columns such as task, method and value, and a row for each evaluation, got a file without any; "
+            "write the evaluations to it again, or leave it out"
+        )
+        problems.check()
+    return _Table(given, first, reading, problems, facts_beside(path)).runs(
         path.name if path.is_absolute() else str(path), hashlib.sha256(content).hexdigest()
     )
 
 
-def _csv(path: Path, content: bytes, problems: Problems) -> dict[str, Texts]:
-    """Return the columns of a CSV file as texts without spaces around them."""
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
-        raise ForeignResultsError(
-            f"{path}, line {line}: expected UTF-8, got the byte 0x{content[error.start]:02x}; save it as UTF-8"
-        ) from error
-    start = text.split("\n", 1)[0]
-    delimiter = max(",;\t", key=start.count)
-    lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    rows: list[list[str]] = []
-    try:
-        header = [cell.strip() for cell in next(lines, [])]
-        for cells in lines:
-            if len(cells) == len(header):
-                rows.append(cells)
-            elif any(cells):  # a blank line says nothing
-                problems.add(
-                    f"row {len(rows) + 2}: expected {len(header)} values, as many as columns, got {len(cells)}"
-                )
-                rows.append([*cells, *[""] * len(header)][: len(header)])
-            elif header:
-                rows.append([""] * len(header))
-    except csv.Error as error:
-        raise ForeignResultsError(f"{path}, line {lines.line_num}: {error}; mend the quotes there") from error
-    twice = sorted({name for name in header if header.count(name) > 1})
-    if twice:
-        problems.add(
-            f"row 1: the columns {', '.join(map(repr, twice))} are there twice; rename or drop one of each"
-        )
-    columns = list(zip(*rows, strict=True)) or [()] * len(header)
-    return {
-        name: np.array([cell.strip() for cell in cells], dtype=object)
-        for name, cells in zip(header, columns, strict=True)
-    }
-
-
-def _parquet(path: Path, content: bytes) -> dict[str, Texts]:
-    """Return the columns of a Parquet file as texts, empty where there is no value."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        table = pq.read_table(io.BytesIO(content))
-        columns = {name: table.column(name).to_pylist() for name in dict.fromkeys(table.column_names)}
-    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
-        raise RecordError(f"cannot read {path}: {error}; expected a Parquet file of rows") from error
-    return {
-        name: np.array([_text(value) for value in values], dtype=object) for name, values in columns.items()
-    }
-
-
-def _text(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, dict | list):
-        return json.dumps(value, default=str)
-    return repr(value) if isinstance(value, float) else str(value)
-
-
 class _Table:
-    """The columns of a file as texts, and what comes of them."""
+    """The columns of a file as texts, and what comes of them; ``beside`` is what lies beside it of its tasks."""
 
-    def __init__(self, given: Mapping[str, Texts], first: int, reading: Reading, problems: Problems) -> None:
-        self._given, self._reading, self._problems = given, reading, problems
+    def __init__(
+        self,
+        given: Mapping[str, Texts],
+        first: int,
+        reading: Reading,
+        problems: Problems,
+        beside: Mapping[str, Facts],
+    ) -> None:
+        self._given, self._reading, self._problems, self._beside = given, reading, problems, beside
         self._size = max((len(column) for column in given.values()), default=0)
         filled = np.zeros(self._size, dtype=bool)
         for column in given.values():
@@ -181,14 +131,20 @@ class _Table:
 
     def runs(self, name: str, digest: str) -> Runs:
         """Return the evaluations, or raise with everything wrong."""
+        before = len(self._problems)
         columns = self._columns()
         facts_columns: dict[str, str] = {field: columns.pop(field) for field in _FACTS if field in columns}
-        self._problems.check()
+        if len(self._problems) > before:  # of rows nothing can be said without their columns
+            self._problems.check()
         texts = {field: self._given[column][self._filled] for field, column in columns.items()}
         self._numbers = self._numbers[self._filled]
         self._size = len(self._numbers)
         if not self._size:
-            self._problems.add("there is no row below the columns' names")
+            if not self._problems:
+                self._problems.add(
+                    f"expected a row for each evaluation below the columns' names ({', '.join(self._given)}), got "
+                    "none; write the evaluations to it again, or leave it out"
+                )
             self._problems.check()
         made: dict[str, Any] = {"where": np.char.add("row ", self._numbers.astype(str))}
         for field, said in (("task", self._reading.task), ("method", self._reading.method)):
@@ -208,8 +164,10 @@ class _Table:
         rows["test"] = self._tests(texts["test"], status) if "test" in texts else math.nan
         rows["config"] = self._configs(texts)
         facts = self._facts(rows["task"].to_numpy(dtype=object), facts_columns, columns)
+        known = (rows[["step", "trial"]] >= 0).all(axis=1) & (rows[keys] != "").all(axis=1)
+        check_steps(rows[known], self._problems)
         self._problems.check()
-        unused = [column for column in self._given if column not in self._used]
+        unused = [column or "one without a name" for column in self._given if column not in self._used]
         notes = [f"Columns that were not used: {', '.join(unused)}."] if unused else []
         return Runs(rows[list(ROWS)].astype(dict(ROWS)), name, facts, notes=tuple(notes), digest=digest)
 
@@ -230,7 +188,7 @@ class _Table:
             else:
                 found[field] = column
         for field in COLUMNS:
-            for column in (field, _ALIASES.get(field, "")):
+            for column in (field, *_ALIASES.get(field, ())):
                 if (
                     field not in found
                     and field not in named
@@ -239,7 +197,7 @@ class _Table:
                 ):
                     found[field] = column
         for field, column in (("value", reading.metric), ("test", reading.test)):
-            if column in given and field not in named:
+            if column and column in given and field not in named:
                 found[field] = column
             elif column and field not in found:
                 option = {"value": "metric"}.get(field, field)
@@ -292,6 +250,7 @@ class _Table:
         return numbers, bad
 
     def _whole(self, field: str, texts: Texts, low: int = 0, empty: int | None = None) -> NDArray[np.int64]:
+        """Return a column's whole numbers, -1 where a text is none; ``empty`` is what an empty one stands for."""
         numbers, bad = self._parsed(field, texts)
         blank = texts == ""
         wrong = ~bad & ~(blank & (empty is not None))
@@ -301,9 +260,7 @@ class _Table:
         self._problems.rows(
             f"column {field!r}: expected a whole number from {low}{also}", self._named(wrong, texts)
         )
-        return np.where(np.isfinite(numbers) & ~wrong, numbers, 0 if empty is None else empty).astype(
-            np.int64
-        )
+        return np.where(wrong | bad, -1, np.where(blank, empty or 0, numbers)).astype(np.int64)
 
     def _seconds(self, texts: Texts) -> NDArray[np.float64]:
         numbers, bad = self._parsed("seconds", texts)
@@ -399,10 +356,11 @@ class _Table:
                 self._problems.add(
                     f"column 'direction': expected min or max for {task!r}, got {own['direction']!r}"
                 )
-            own.setdefault("metric", self._reading.metric or columns.get("value", ""))
+            beside = self._beside.get(task, Facts())
+            own.setdefault("metric", self._reading.metric or beside.metric or columns.get("value", ""))
             if "test" in columns:
-                own.setdefault("test_metric", self._reading.test or columns["test"])
-            result[task] = Facts(**own)
+                own.setdefault("test_metric", self._reading.test or beside.test_metric or columns["test"])
+            result[task] = dataclasses.replace(beside, **{"test_metric": "", **own})
         return result
 
 

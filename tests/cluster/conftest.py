@@ -43,10 +43,10 @@ def cluster():
 @pytest.fixture
 def on_ray(cluster, plugin, monkeypatch):
     """Return a function that makes an executor on the cluster, one at a time."""
-    from harness.executors import ray
+    from harness.executors import members
     from harness.executors.ray import RayExecutor
 
-    monkeypatch.setattr(ray, "NODE_SECONDS", 3.0)  # by then this cluster knows
+    monkeypatch.setattr(members, "NODE_SECONDS", 3.0)  # by then this cluster knows
     made = []
 
     def start(threads=1, **options):

@@ -27,13 +27,11 @@ def gpu_nodes(cluster):
     return [cluster.add(num_cpus=8, num_gpus=2), cluster.add(num_cpus=1, num_gpus=1)]
 
 
-def test_a_device_has_no_more_evaluators_than_shares(run_sweep, tmp_path, on_ray, gpu_nodes):
-    text, share, evaluators = (
-        SWEEP.format(folder=tmp_path),
-        0.5,
-        5,
-    )  # one node has two shares and a single CPU
-    run_sweep(text, executor=on_ray(gpus_per_evaluator=share))
+@pytest.mark.parametrize(("share", "evaluators"), [(0.5, 5), (0.25, 9)])  # one node has a single CPU
+def test_a_device_has_no_more_evaluators_than_shares(
+    run_sweep, tmp_path, on_ray, gpu_nodes, share, evaluators
+):
+    run_sweep(SWEEP.format(folder=tmp_path), executor=on_ray(gpus_per_evaluator=share))
     at_work, most = defaultdict(set), defaultdict(int)
     for entry in sorted(watched(tmp_path), key=lambda entry: entry["time"]):
         assert len(entry["gpus"]) == 1

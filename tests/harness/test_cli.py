@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from command import derby
@@ -19,6 +20,7 @@ from records import study_records
 from typer.main import get_command
 
 from harness.cli import app
+from harness.commands import completion
 from harness.errors import RecordError, nearest, refusal
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -375,8 +377,44 @@ def test_a_shell_completes_commands_tasks_searchers_sweeps_and_files(tmp_path):
         (("certify", "fashion"), ["fashion_mlp-small"]),
         (("reproduce", "S1"), ["S1"]),
         (("verify", "nothing"), []),
+        (("figure", "nightly", "differ"), ["differences", "differences-anytime", "differences-nemenyi"]),
     ):
         assert completed(*words, cwd=tmp_path) == offered, words
+
+
+def test_figures_are_completed_by_the_tasks_of_the_sweep_that_is_given(sweep, tmp_path):
+    results = tmp_path / "results"
+    assert derby("run", sweep, "--results", results).returncode == 0
+    assert derby("export", "cli", "--results", results, "--out", tmp_path / "out").returncode == 0
+    for params in (
+        {"sweep": "cli", "results": str(results)},
+        {"sweep": str(results / "sweeps" / "cli")},
+        {"sweep": str(tmp_path / "out")},
+    ):
+        context = SimpleNamespace(params=params)
+        assert completion.labels_of_tasks(context, "b") == ["branin"], params
+        assert completion.labels_of_tasks(context, "") == ["branin", "mixed"], params
+    assert completion.labels_of_tasks(SimpleNamespace(params={"sweep": "nothing"}), "") == []
+    assert {"evaluations", "cost"} <= set(completion.costs(""))
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("--executor", "nope", "'nope' is not one of 'serial', 'ray'"),
+        ("--on-mismatch", "nope", "'nope' is not one of 'fail', 'restart', 'tell'"),
+        ("--gpus-per-evaluator", "-1", "input should be greater than or equal to 0, got '-1'"),
+        (
+            "--gpus-per-evaluator",
+            "half",
+            "input should be a valid number, unable to parse string as a number, got 'half'",
+        ),
+    ],
+)
+def test_an_options_value_that_cannot_be_is_named_without_a_librarys_words(sweep, option, value, message):
+    out = derby("run", sweep, option, value)
+    assert out.returncode == 2
+    assert f"Invalid value for '{option}': {message}" in " ".join(out.stderr.split())
 
 
 @pytest.mark.parametrize(

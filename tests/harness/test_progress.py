@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 import harness.display
-from harness.display import Display, duration, headline
+from harness.display import Display, duration, headline, took
 from harness.progress import Best, Pace, Progress, Snapshot
 
 
@@ -234,6 +234,23 @@ def test_durations_are_for_people():
         "59 min 59 s",
         "1 h 01 min",
     ]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0.0, "0 s"),
+        (0.00012, "0.12 ms"),
+        (0.0034, "3.4 ms"),
+        (0.9994, "999 ms"),
+        (0.9996, "1.0 s"),
+        (9.94, "9.9 s"),
+        (9.96, "10 s"),
+        (61, "1 min 01 s"),
+    ],
+)
+def test_what_is_over_in_a_moment_took_more_than_nothing(seconds, words):
+    assert took(seconds) == words
 
 
 # The heartbeat.

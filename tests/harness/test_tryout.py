@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import re
 
 import pytest
+from command import derby
 
 from harness import registry
 from harness.space import Float
@@ -80,3 +82,10 @@ def test_what_fails_in_another_process_is_said():
     assert in_another_process(sorted, (2, 1)) == [1, 2]
     with pytest.raises(FailedThereError, match="ValueError: invalid literal"):
         in_another_process(int, "x")
+
+
+def test_what_takes_a_moment_takes_more_than_no_time():
+    done = derby("try", "branin", COLUMNS="200")
+    assert done.returncode == 0, done.stderr
+    assert len(re.findall(r" ok +[0-9.]+ +[0-9.]+ ms", done.stdout)) > 3
+    assert re.search(r"full evaluations: about [0-9.]+ ms of training", done.stdout)

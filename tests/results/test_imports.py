@@ -327,7 +327,82 @@ def test_a_trial_that_goes_on_needs_its_epochs(tmp_path):
 @pytest.mark.parametrize("text", ["", "\n", HEADER, f"{HEADER}\n\n,,,,\n"])
 def test_a_file_without_rows_is_refused(tmp_path, text):
     message = refused(tmp_path, text)
-    assert "no row" in message or "no column" in message
+    assert ("a row for each evaluation" in message) and "write the evaluations to it again" in message
+    assert ("(task, method, repetition, step, value)" in message) == (HEADER in text)
+    assert message.count("\n") == 1  # nothing follows from what is not there
+
+
+def test_a_parquet_file_without_columns_is_refused(tmp_path):
+    pd.DataFrame().to_parquet(tmp_path / "runs.parquet")
+    with pytest.raises(ForeignResultsError, match="expected columns such as task, method and value"):
+        import_results(tmp_path / "runs.parquet", direction="min")
+
+
+@pytest.mark.parametrize("many", [False, True])
+def test_a_frame_is_refused_with_what_to_do(many):
+    frame = pd.DataFrame({"task": ["t"], "method": ["m"], "value": [1.0]})
+    with pytest.raises(
+        ForeignResultsError, match=r"got a DataFrame; .* DataFrame\.to_csv\(PATH, index=False\)"
+    ):
+        import_results([frame] if many else frame, direction="min")
+
+
+def test_a_frames_index_is_no_column_of_ours(tmp_path):
+    frame = pd.DataFrame({"task": "t", "method": "m", "value": [0.5, 0.25]}, index=[7, 8])
+    frame.to_csv(tmp_path / "runs.csv")
+    tables = import_results(tmp_path / "runs.csv", direction="min")
+    assert list(tables.trials["value"]) == [0.5, 0.25]
+    assert list(tables.trials["epochs"]) == [1, 1]
+    assert "Columns that were not used: one without a name." in tables.imported.notes
+
+
+def test_blank_lines_above_the_names_count_as_rows(tmp_path):
+    assert "row 4, 'much'" in refused(tmp_path, f"\n\n{HEADER}\nquad,tpe,0,1,much\n")
+    assert len(imported(tmp_path, f"\n\n{HEADER}\nquad,tpe,0,1,0.5\n").trials) == 1
+
+
+@pytest.mark.parametrize("other", ["quad,tpe,1,x,0.5", "quad,tpe,1,1,much", "quad,tpe,1,1", ",tpe,1,1,0.5"])
+def test_a_step_that_is_there_twice_is_named_beside_other_problems(tmp_path, other):
+    message = refused(tmp_path, f"{HEADER}\nquad,tpe,0,1,0.5\nquad,tpe,0,1,0.7\n{other}\n")
+    assert "2 problems" in message
+    assert "must be there once" in message
+    assert "row 2, tpe on quad, repetition 0, step 1; row 3, tpe on quad, repetition 0, step 1" in message
+
+
+@pytest.mark.parametrize("other", ["quad,tpe,0,x,0.5", "quad,,0,1,0.5"])
+def test_what_cannot_be_read_is_not_there_twice(tmp_path, other):
+    assert "must be there once" not in refused(tmp_path, f"{HEADER}\n{other}\n{other}\n")
+
+
+def exported_sweep(folder, **facts):
+    """A sweep's tables as they are exported; its task is an accuracy."""
+    rows = "t,random,0,1,0.5,0.4\nt,random,0,2,0.7,0.6\nt,tpe,0,1,0.6,0.5\n"
+    tables = imported(
+        folder,
+        f"{HEADER},test\n{rows}",
+        **{"direction": "max", "metric": "val_accuracy", "best": 1.0, "reference": 0.1, **facts},
+    )
+    export(tables, folder / "exported")
+    return tables, folder / "exported" / "trials.parquet"
+
+
+def test_an_exported_sweep_says_metric_and_direction_of_its_trials(tmp_path):
+    there, trials = exported_sweep(tmp_path)
+    here = import_results(trials)
+    known = ["metric", "test_metric", "direction", "regret_best", "regret_reference"]
+    pd.testing.assert_frame_equal(here.tasks[known], there.tasks[known])
+    assert here.tasks.loc["t", ["metric", "direction"]].tolist() == ["val_accuracy", "max"]
+    pd.testing.assert_series_equal(here.trials["loss"], there.trials["loss"])
+    with pytest.raises(ForeignResultsError, match="its source says that its direction is max, not min"):
+        import_results(trials, direction="min")
+    assert import_results(trials, metric="accuracy").tasks["metric"].item() == "accuracy"
+
+
+def test_damaged_tables_beside_exported_trials_are_refused(tmp_path):
+    _, trials = exported_sweep(tmp_path)
+    trials.with_name("tasks.parquet").write_bytes(b"PAR1")
+    with pytest.raises(RecordError, match=r"cannot read .*tasks\.parquet"):
+        import_results(trials)
 
 
 def test_files_that_are_none_are_refused(tmp_path):

@@ -8,9 +8,10 @@ import pandas as pd
 import pytest
 from records import lines_of, rewrite
 
+from analysis.notebook import read
 from harness.errors import RecordError
-from results.merge import merged, read_source
-from results.sources import source_names
+from results import merge
+from results.sources import Source, source_names, source_of
 from results.tables import export, read_tables
 
 SWEEP = """\
@@ -33,7 +34,7 @@ def folders(run_sweep, tmp_path):
 
 
 def together(*paths):
-    return merged({path.name: read_source(path) for path in paths})
+    return merge.merged({path.name: read(path) for path in paths})
 
 
 def journals(root):
@@ -124,33 +125,61 @@ def test_other_protocols_are_refused_with_the_difference(run_sweep, folders, tmp
 
 
 def test_other_data_are_refused(folders):
-    a, b = (read_source(folder) for folder in folders)
+    a, b = (read(folder) for folder in folders)
     a.provenance["data"]["branin"], b.provenance["data"]["branin"] = "aa", "bb"
     with pytest.raises(RecordError, match="data digest is 'aa' in a and 'bb' in b"):
-        merged({"a": a, "b": b})
+        merge.merged({"a": a, "b": b})
 
 
 def test_versions_and_machines_are_told_apart(folders):
-    a, b = (read_source(folder) for folder in folders)
+    a, b = (read(folder) for folder in folders)
     a.provenance["versions"]["numpy"] = "1"
     b.provenance["versions"]["numpy"] = "2"
     a.provenance["versions"]["scipy"] = b.provenance["versions"]["scipy"] = "3"
-    versions = merged({"a": a, "b": b}).provenance["versions"]
+    versions = merge.merged({"a": a, "b": b}).provenance["versions"]
     assert versions == {"numpy": {"a": "1", "b": "2"}, "scipy": "3"}
 
 
 def test_what_can_be_given(run_sweep, folders, tmp_path):
-    a, b = folders
+    a, _ = folders
     export(read_tables(a, "shared"), tmp_path / "exported")
-    pd.testing.assert_frame_equal(read_source(tmp_path / "exported").trials, read_source(a).trials)
+    pd.testing.assert_frame_equal(read(tmp_path / "exported").trials, read(a).trials)
     run_sweep(SWEEP.replace("name: shared", "name: second"), a)
     with pytest.raises(RecordError, match="holds 2 sweeps; give the folder of one of them"):
-        read_source(a)
-    assert read_source(a / "sweeps" / "second").name == "second"
+        read(a)
+    assert read(a / "sweeps" / "second").name == "second"
     with pytest.raises(RecordError, match="holds no sweep: expected"):
-        read_source(tmp_path / "nothing")
-    assert source_names([a / "sweeps" / "shared", b]) == ["a", "b"]
-    assert source_names([tmp_path / "x" / "local", tmp_path / "y" / "local"]) == ["x/local", "y/local"]
-    assert len(set(source_names([a / "sweeps" / "shared", a / "sweeps" / "second"]))) == 2
-    with pytest.raises(RecordError, match="given twice"):
-        source_names([a, b, a])
+        read(tmp_path / "nothing")
+
+
+@pytest.mark.parametrize(
+    ("sources", "names"),
+    [
+        ([("x/a", "shared"), ("x/b", "shared")], ["a", "b"]),
+        ([("x/local", "shared"), ("y/local", "shared")], ["x/local", "y/local"]),
+        ([("local", "first"), ("local", "second")], ["first", "second"]),
+        ([("local", "first"), ("other", "second")], ["first", "second"]),
+        ([("local", "demo"), ("published/demo", None)], ["local/demo", "published/demo"]),
+        ([("local", "demo"), ("published/other", None)], ["demo", "other"]),
+        ([("a/export", None), ("b/export", None)], ["a/export", "b/export"]),
+    ],
+)
+def test_sources_have_short_names(tmp_path, sources, names):
+    assert source_names([Source(tmp_path / folder, sweep) for folder, sweep in sources]) == names
+
+
+def test_no_source_is_given_twice(folders):
+    a, b = folders
+    for again in (a, a / "sweeps" / "shared"):
+        with pytest.raises(RecordError, match=r"the sweep 'shared' in .*a is given twice"):
+            source_names([source_of(path) for path in (a, b, again)])
+
+
+def test_sweeps_of_one_folder_are_called_by_their_names(run_sweep, tmp_path):
+    local = tmp_path / "local"
+    run_sweep(SWEEP, local)
+    other = SWEEP.replace("name: shared", "name: second").replace("{design: sobol}", "{design: uniform}")
+    run_sweep(other, local)
+    tables = read(local / "sweeps" / "shared", local / "sweeps" / "second")  # as `derby compare` does
+    assert set(tables.studies["searcher"]) == {"random", "other (shared)", "other (second)"}
+    assert all("local" not in note for note in tables.provenance["merged"])

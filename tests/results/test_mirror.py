@@ -14,7 +14,8 @@ from pyarrow import fs
 from records import study_records
 
 from harness.errors import RecordError
-from results import mirror
+from results import bucket, mirror
+from results.bucket import Place
 from results.layout import Layout
 from results.mirror import Mirror, fetch
 from results.summary import read_records, state_counts
@@ -150,7 +151,7 @@ def test_a_copy_lost_in_at_any_moment_goes_on_to_the_same_record(
     all_trained = len((tmp_path / "trained").read_text().splitlines())
     # One file at a time, so that what is there after any one of them is what a loss then would leave.
     monkeypatch.setattr(mirror, "_AT_ONCE", 1)
-    draw, moments, write = random.Random(1), [], mirror._Place._write
+    draw, moments, write = random.Random(1), [], Place._write
 
     def write_and_keep(place, name, chunks):
         write(place, name, chunks)
@@ -158,7 +159,7 @@ def test_a_copy_lost_in_at_any_moment_goes_on_to_the_same_record(
         # Links: a file of the copy is replaced, never changed.
         shutil.copytree(there, moments[-1], copy_function=os.link)
 
-    monkeypatch.setattr(mirror._Place, "_write", write_and_keep)
+    monkeypatch.setattr(Place, "_write", write_and_keep)
     with Mirror(here, str(there), every=0.001):
         run_sweep(text, here)
     monkeypatch.undo()
@@ -174,7 +175,7 @@ def test_a_copy_lost_in_at_any_moment_goes_on_to_the_same_record(
     for index in [0, *draw.sample(under_way, min(3, len(under_way)))]:
         (tmp_path / "trained").unlink()
         root = tmp_path / f"new-head-{index}"
-        fetch(str(moments[index]), root)
+        fetch(Place(str(moments[index])), root)
         run_sweep(text, root)
         assert study_records(root) == expected
         trained = (tmp_path / "trained").read_text().splitlines() if (tmp_path / "trained").exists() else []
@@ -185,7 +186,7 @@ def test_a_copy_lost_in_at_any_moment_goes_on_to_the_same_record(
 def test_what_is_written_between_two_looks_keeps_the_copy_consistent(here, there, monkeypatch):
     for folder in ("evaluations/t", "machines", "studies"):
         (here / folder).mkdir(parents=True)
-    look, write = mirror._look_at, mirror._Place._write
+    look, write = mirror._look_at, Place._write
     numbers = iter(range(1000))
 
     def append(name, value):
@@ -208,7 +209,7 @@ def test_what_is_written_between_two_looks_keeps_the_copy_consistent(here, there
     work()
     monkeypatch.setattr(mirror, "_AT_ONCE", 1)
     monkeypatch.setattr(mirror, "_look_at", work)
-    monkeypatch.setattr(mirror._Place, "_write", write_and_check)
+    monkeypatch.setattr(Place, "_write", write_and_check)
     with Mirror(here, str(there)) as kept:
         pass
     assert kept.problem == ""
@@ -285,17 +286,17 @@ def test_a_file_that_cannot_be_read_leaves_the_copy_as_it_was(here, there, monke
     with Mirror(here, str(there)):
         pass
     before = files(there)
-    monkeypatch.setattr(mirror, "_CHUNK", chunk)
-    chunks = mirror._chunks
+    monkeypatch.setattr(bucket, "_CHUNK", chunk)
+    chunks = bucket._chunks
 
     def failing(file, length):
         yield from chunks(file, length - 20)
         raise OSError(5, "the disk is failing")
 
-    monkeypatch.setattr(mirror, "_chunks", failing)
-    begun, stream = [], mirror._Place._stream
+    monkeypatch.setattr(bucket, "_chunks", failing)
+    begun, stream = [], Place._stream
     monkeypatch.setattr(
-        mirror._Place,
+        Place,
         "_stream",
         lambda place, path, chunks: (begun.append(path), stream(place, path, chunks)),
     )
@@ -362,7 +363,7 @@ def test_keys_in_a_uri_are_not_shown(here):
 
 
 def test_a_connection_that_hangs_is_given_up():
-    place = mirror._Place("s3://bucket/x?region=us-east-1&scheme=http&endpoint_override=127.0.0.1:1")
+    place = Place("s3://bucket/x?region=us-east-1&scheme=http&endpoint_override=127.0.0.1:1")
     _, (options,) = place._fs.__reduce__()
     assert (options["connect_timeout"], options["request_timeout"]) == (10, 20)
     assert (options["endpoint_override"], options["scheme"]) == ("127.0.0.1:1", "http")
@@ -398,7 +399,7 @@ def test_of_two_histories_the_longer_is_taken_and_different_ones_are_refused(her
     study(there, 1, 2, name="b")
     study(here, name="c")
     study(there, 1, name="c")
-    assert fetch(str(there), here) == ["studies/b.jsonl", "studies/c.jsonl"]
+    assert fetch(Place(str(there)), here) == ["studies/b.jsonl", "studies/c.jsonl"]
     assert (here / "studies/b.jsonl").read_bytes() == (there / "studies/b.jsonl").read_bytes()
     assert ours.read_bytes() != theirs.read_bytes()
 
@@ -424,7 +425,7 @@ def test_a_study_begun_again_here_stands(here, there):
     aside.write_text('{"n": 1}\n{"n": 3}\n{"n": 3}\n')
     study(there, 1, 2)
     with pytest.raises(RecordError, match="neither is the beginning"):
-        fetch(str(there), here)
+        fetch(Place(str(there)), here)
 
 
 def test_what_is_here_and_is_replaced_rather_than_appended_to_stands(here, there):
@@ -432,16 +433,16 @@ def test_what_is_here_and_is_replaced_rather_than_appended_to_stands(here, there
         (root / "sweeps/s").mkdir(parents=True)
         (root / "sweeps/s/plan.json").write_text(text)
     (there / "sweeps/s/sweep.yaml").write_text("there")
-    assert fetch(str(there), here) == ["sweeps/s/sweep.yaml"]
+    assert fetch(Place(str(there)), here) == ["sweeps/s/sweep.yaml"]
     assert (here / "sweeps/s/plan.json").read_text() == "here"
 
 
 def test_a_place_with_nothing_in_it_gives_nothing(here, there):
     there.mkdir()
-    assert fetch(str(there), here / "new") == []
+    assert fetch(Place(str(there)), here / "new") == []
     assert not (here / "new").exists()
     with pytest.raises(RecordError, match="cannot read .*there is no folder"):
-        fetch(str(there / "none"), here)
+        fetch(Place(str(there / "none")), here)
 
 
 def test_no_name_in_a_copy_leaves_the_results_folder(here, monkeypatch):
@@ -460,7 +461,7 @@ def test_no_name_in_a_copy_leaves_the_results_folder(here, monkeypatch):
         "studies/a.jsonl\n",
         "studies/evil.py",
     ]
-    bucket = SimpleNamespace(
+    stored = SimpleNamespace(
         get_file_info=lambda selector: [
             fs.FileInfo(f"bucket/copy/{name}", fs.FileType.File, size=9)
             for name in [*names, "studies/good.jsonl"]
@@ -470,8 +471,8 @@ def test_no_name_in_a_copy_leaves_the_results_folder(here, monkeypatch):
     )
     good = study(here / "bucket", 1)
     monkeypatch.setattr(
-        mirror.fs, "FileSystem", SimpleNamespace(from_uri=lambda uri: (bucket, "bucket/copy/"))
+        bucket.fs, "FileSystem", SimpleNamespace(from_uri=lambda uri: (stored, "bucket/copy/"))
     )
     root = here / "a" / "b" / "results"
-    assert fetch("gs://bucket/copy/", root) == ["studies/good.jsonl"]
+    assert fetch(Place("gs://bucket/copy/"), root) == ["studies/good.jsonl"]
     assert set(files(here)) == {"bucket/studies/0123456789abcdef.jsonl", "a/b/results/studies/good.jsonl"}

@@ -429,7 +429,7 @@ def test_a_file_that_changes_while_a_sweep_runs_fails_its_studies(run_sweep, rep
 
 
 def test_plans_tables_and_captions_say_what_is_replayed(run_sweep, replay):
-    from analysis.report.summary import notices
+    from analysis.report.notices import notices
     from analysis.statistics.inputs import prepare
     from analysis.words import mark, marks
 

@@ -8,16 +8,8 @@ import pytest
 from large_sweeps import large
 from synthetic_sweeps import told_of
 
-from analysis.report.latex import (
-    all_tables,
-    escape,
-    in_latex,
-    mean_in_latex,
-    ranking_table,
-    results_table,
-    save_table,
-    table_environment,
-)
+from analysis.report.booktabs import escape, in_latex, mean_in_latex, table_environment
+from analysis.report.latex import all_tables, ranking_table, results_table, save_table
 from analysis.statistics.comparison import compare
 from analysis.statistics.inputs import prepare
 from analysis.words import plural

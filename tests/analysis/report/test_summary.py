@@ -5,7 +5,8 @@ import dataclasses
 import pytest
 from synthetic_sweeps import told_of
 
-from analysis.report.summary import notices, summary
+from analysis.report.notices import notices
+from analysis.report.summary import summary
 from analysis.statistics.comparison import compare
 from analysis.statistics.inputs import prepare
 from results.reevaluation_table import frame

@@ -18,7 +18,8 @@ from scipy import stats
 from analysis.errors import AnalysisError
 from analysis.figures import named
 from analysis.report.latex import all_tables
-from analysis.report.summary import notices, summary
+from analysis.report.notices import notices
+from analysis.report.summary import summary
 from analysis.statistics.comparison import compare, ranking
 from analysis.statistics.independent import (
     compared,
