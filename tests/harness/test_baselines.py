@@ -19,8 +19,9 @@ from harness.side import run as run_side
 from harness.sweep import parse_sweep
 from harness.watch.overview import Overview
 from results.layout import Layout
-from results.merge import merged, read_source
+from results.merge import merged, read
 from results.published import publish
+from results.sources import source_of
 from results.summary import expected_cost, read_records, state_counts
 from results.tables import export, read_exported, read_tables
 
@@ -299,7 +300,7 @@ def test_of_folders_together_each_baseline_is_taken_where_it_got_furthest(run_sw
     whole = baseline_values(read_tables(a, "replayed"))
     for place, planned in enumerate(Layout(a).plan("replayed").baselines):
         Layout(a if place % 2 else b).study(planned.study).unlink()
-    both = merged({path.name: read_source(path) for path in (a, b)})
+    both = merged({path.name: read(source_of(path)) for path in (a, b)})
     found = baseline_values(both)
     keys = ["task", "baseline", "repetition"]
     pd.testing.assert_frame_equal(
