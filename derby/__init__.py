@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from derby import figures, latex, statistics
     from harness.searcher import Searcher, SearcherOptions, Suggestion
     from harness.space import Choice, Condition, Config, Float, Int, Space
-    from harness.task import Checkpoint, RegretScale, Task
+    from harness.task import Checkpoint, Known, RegretScale, Task
     from harness.trial import Budget, Curve, Evaluation, Fidelity, Objective, Status
     from results.imports.sources import import_results
     from results.tables import export
@@ -31,7 +31,7 @@ _HOMES: Final = {
     "analysis.notebook": ("read", "select"),
     "harness.searcher": ("Searcher", "SearcherOptions", "Suggestion"),
     "harness.space": ("Choice", "Condition", "Config", "Float", "Int", "Space"),
-    "harness.task": ("Checkpoint", "RegretScale", "Task"),
+    "harness.task": ("Checkpoint", "Known", "RegretScale", "Task"),
     "harness.trial": ("Budget", "Curve", "Evaluation", "Fidelity", "Objective", "Status"),
     "results.imports.sources": ("import_results",),
     "results.tables": ("export",),
@@ -48,7 +48,7 @@ _HOME_OF: Final = {name: module for module, names in _HOMES.items() for name in 
 
 __all__ = [
     "Budget", "Checkpoint", "Choice", "Condition", "Config", "Curve", "Evaluation", "Examples", "Fidelity", "Float",
-    "Grows", "Int", "Objective", "RegretScale", "Searcher", "SearcherConformance", "SearcherOptions",
+    "Grows", "Int", "Known", "Objective", "RegretScale", "Searcher", "SearcherConformance", "SearcherOptions",
     "Space", "Status", "Suggestion", "Task", "TaskCase", "TaskConformance", "export", "figures",
     "import_results", "keras_task", "latex", "read", "select", "sklearn_task", "statistics", "task",
 ]  # fmt: skip

@@ -34,6 +34,7 @@ class Choices(TypedDict, total=False):
     font_size: float
     decimal: Literal["point", "comma"]
     titles: bool
+    baselines: bool
 
 
 def plot(

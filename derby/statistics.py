@@ -13,6 +13,7 @@ import pandas as pd
 
 from analysis.notebook import analysed
 from analysis.statistics import (
+    baselines,
     comparison,
     completeness,
     curves,
@@ -158,6 +159,19 @@ def quality(tables: SweepTables, task: str | None = None) -> pd.DataFrame:
 def overtuned(tables: SweepTables) -> pd.DataFrame:
     """Return overtuning by task and method: how much selecting by validation lost on the test set."""
     return overtuning.mean_overtuning(analysed(tables).inputs)
+
+
+def baseline_values(tables: SweepTables) -> pd.DataFrame:
+    """Return what every baseline came to, by task and repetition (-1: known); empty where the sweep has none."""
+    return baselines.baseline_values(tables)
+
+
+def worth(tables: SweepTables) -> pd.DataFrame:
+    """Return how many times its budget random search needs to be as good as each method, by task and over all.
+
+    Columns as of `analysis.statistics.baselines.worth`; empty unless ``random_2x`` or the like is among the baselines.
+    """
+    return baselines.worth(analysed(tables).inputs)
 
 
 def reevaluated(tables: SweepTables) -> pd.DataFrame:

@@ -102,7 +102,8 @@ def main() -> None:
         "## Progress",
         wrapped(
             "Left the value that selected the configuration, right what it is worth on the test set. Lines "
-            "are exact steps: a value counts from the evaluation that finished it."
+            "are exact steps: a value counts from the evaluation that finished it. Straight grey lines are baselines, "
+            "which no rank knows of."
         ),
         picture(
             report,

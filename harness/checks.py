@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, InstanceOf, ValidationError
 from harness.errors import TaskError, plain_text, typed
 from harness.keys import GROUP, TaskKey
 from harness.space import Space
-from harness.task import Inspection, RegretScale, Task
+from harness.task import Inspection, Known, RegretScale, Task
 from harness.trial import Curve, Evaluation, Fidelity, Objective, Status
 
 RESERVED_METRICS: Final = frozenset({"study", "step", "epoch"})
@@ -146,6 +146,7 @@ def check_task(task: Task) -> None:
         "fidelity": Fidelity,
         "objective": Objective,
         "regret": (RegretScale, type(None)),
+        "known": (Known, type(None)),
         "cheap": bool,
         "on_subset": bool,
         "version": int,

@@ -143,7 +143,7 @@ class Driver:
 
     def _unfinished(self) -> list[PlannedStudy]:
         unfinished = []
-        for plan in self._sweep.studies:
+        for plan in self._sweep.every_study:
             record = read_study(self._writer.layout.study(plan.key.id))
             last = record.events[-1] if record.events else None
             self._tally.found(plan, record.told, record.answered, ended=isinstance(last, Done))

@@ -91,6 +91,7 @@ class FiguresSpec(_Model):
     font_size: float = Field(8.0, ge=5, le=16, description="of titles and axes, in points; the rest follows")
     decimal: Literal["point", "comma"] = Field("point", description="what parts a number's decimals")
     titles: bool = Field(True, description="whether a figure's title is drawn in it")
+    baselines: bool = Field(True, description="whether the sweep's baselines are drawn and tabled")
     formats: list[Format] = Field(
         ["pdf", "svg", "png"], min_length=1, description="files of each figure; its numbers are always CSV"
     )

@@ -281,7 +281,12 @@ class Jobs:
     # Winners evaluated again.
 
     def plan_again(self, plan: PlannedStudy, record: StudyRecord) -> int:
-        """Plan what is missing of the re-evaluations of a finished study; return how many are on record."""
+        """Plan what is missing of the re-evaluations of a finished study; return how many are on record.
+
+        None are of a study that gives a baseline: it has no winner.
+        """
+        if plan.baseline is not None:
+            return 0
         count, task = self._sweep.spec.reevaluate, self._sweep.tasks[plan.task]
         wanted = reevaluations(plan.key, record.told, record.answered, task.objective.direction, count)
         self._progress.reevaluations -= count - len(wanted)  # nothing succeeded

@@ -227,7 +227,7 @@ def launch(
             writer.write_run(sweep.name, about)
 
         progress = Progress(
-            len(sweep.studies),
+            len(sweep.every_study),
             _expected_evaluations(sweep),
             reevaluations=len(sweep.studies) * sweep.spec.reevaluate,
         )
@@ -328,7 +328,9 @@ def _drive(
 
 def _expected_evaluations(sweep: Sweep) -> int:
     """Evaluations a sweep will tell; an estimate at full fidelity where the budget is in epochs or in cost."""
-    return sum(study.key.budget.full_evaluations(sweep.tasks[study.task].fidelity) for study in sweep.studies)
+    return sum(
+        study.key.budget.full_evaluations(sweep.tasks[study.task].fidelity) for study in sweep.every_study
+    )
 
 
 def _counts(progress: Progress) -> Counts:

@@ -107,6 +107,47 @@ class StudyPlan(msgspec.Struct, frozen=True):
         return study_label(self.searcher, self.task, self.repetition)
 
 
+class BaselineStudy(StudyPlan, frozen=True):
+    """A planned study that gives baselines; see `harness.baselines`. It is none of a method's, and never ranked.
+
+    Args:
+        budget_unit: What its budget is counted in.
+        budget_amount: What it may spend, in that unit.
+        budget_full_cost: See `harness.trial.Budget`.
+        multiples: Of random search: at how many times the task's budget its incumbent is read.
+        names: Of reference configurations: their names, in the order in which they are evaluated.
+    """
+
+    budget_unit: Unit
+    budget_amount: _Positive | Annotated[float, msgspec.Meta(gt=0)]
+    budget_full_cost: float
+    multiples: tuple[_Positive, ...] = ()
+    names: tuple[str, ...] = ()
+
+    @property
+    def budget(self) -> Budget:
+        """What it may spend."""
+        return Budget(self.budget_unit, self.budget_amount, self.budget_full_cost)
+
+
+class KnownValue(msgspec.Struct, frozen=True):
+    """A baseline that is known of a task; see `harness.task.Known`.
+
+    Args:
+        task: Label of the task.
+        baseline: ``best`` or ``median``.
+        value: Of the objective's metric.
+        test: Of its test companion; ``None`` where there is none.
+        about: What it is, in words.
+    """
+
+    task: str
+    baseline: Literal["best", "median"]
+    value: float
+    test: float | None
+    about: str
+
+
 class Plan(msgspec.Struct, frozen=True):
     """A sweep's plan.
 
@@ -119,6 +160,8 @@ class Plan(msgspec.Struct, frozen=True):
         reevaluate: With how many fresh seeds each study's winner is evaluated again; see `harness.reevaluation`.
         splits: Whether each repetition draws its own training/validation split.
         compare: What is to be compared; ``None`` where the sweep file does not say.
+        baselines: The studies that give its baselines, which are none of ``studies``.
+        known: The baselines that are known and need no study.
 
     Raises:
         ValueError: A study is of a task that is not planned, or a searcher's repetition on a task is planned twice.
@@ -132,6 +175,21 @@ class Plan(msgspec.Struct, frozen=True):
     reevaluate: Annotated[int, msgspec.Meta(ge=0, le=1 << 53)] = 0
     splits: Splits = "fixed"
     compare: Compare | None = None
+    baselines: list[BaselineStudy] = []
+    known: list[KnownValue] = []
+
+    @property
+    def every_study(self) -> list[StudyPlan]:
+        """The studies of the methods, and those that give baselines."""
+        return [*self.studies, *self.baselines]
+
+    def budget_of(self, study: StudyPlan) -> Budget:
+        """Return what one of its studies may spend."""
+        return study.budget if isinstance(study, BaselineStudy) else self.tasks[study.task].budget
+
+    def unit_of(self, study: StudyPlan) -> str:
+        """Return what that is counted in, in words."""
+        return unit_in_words(self.budget_of(study).unit, self.tasks[study.task].cost_unit)
 
     @property
     def repetitions(self) -> int:
@@ -140,7 +198,7 @@ class Plan(msgspec.Struct, frozen=True):
 
     def __post_init__(self) -> None:
         seen: set[tuple[str, str, int]] = set()
-        for study in self.studies:
+        for study in self.every_study:
             if study.task not in self.tasks:
                 raise ValueError(f"study {study.study} is of task {study.task!r}, which is not planned")
             place = (study.task, study.searcher, study.repetition)

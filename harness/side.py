@@ -236,7 +236,8 @@ def run(sweep: Path, folder: Path, repetitions: int) -> int:
     from harness.sweep import make_sweep
 
     content: Mapping[str, Any] = document.load(sweep).value
-    whole = make_sweep({**content, "repetitions": repetitions}, str(sweep))
+    # A gate compares methods: what they must beat would be run for nothing.
+    whole = make_sweep({**content, "repetitions": repetitions, "baselines": []}, str(sweep))
     for repetition in range(len(read_measured(folder)), repetitions):
         # Its studies alone, else all that was done before would be read again for each.
         own = [study for study in whole.studies if study.key.repetition == repetition]
@@ -261,7 +262,7 @@ def run_random(sweep: Path, folder: Path) -> int:
     from harness.sweep import make_sweep
 
     content = dict(document.load(sweep).value)
-    for about_methods in ("compare", "reevaluate"):
+    for about_methods in ("compare", "reevaluate", "baselines"):
         content.pop(about_methods, None)
     own = {
         "searchers": [RANDOM],

@@ -10,7 +10,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from harness import document, figure_fields, files, registry
+from harness import baseline_searches, document, figure_fields, files, registry
+from harness.baseline_searches import BaselineSearch
+from harness.baselines import PREFIX
 from harness.budgets import Budgeted, with_budget
 from harness.checks import check_task, folder_kept
 from harness.errors import (
@@ -18,18 +20,17 @@ from harness.errors import (
     Interruption,
     SweepError,
     UnknownNameError,
-    nearest,
     refusal,
     said,
 )
 from harness.keys import StudyKey, TaskKey, derive_seed
 from harness.options import Options
 from harness.plan import Compare, Plan, StudyPlan, TaskPlan, study_label
+from harness.planned_comparison import compare_of, label_of
 from harness.searcher import Searcher
 from harness.sweep_fields import (
     MOST_STUDIES,
     Content,
-    SearcherSpec,
     SweepSpec,
 )
 from harness.sweep_problems import Problems
@@ -49,11 +50,12 @@ class _Method:
 
 @dataclass(frozen=True, slots=True)
 class PlannedStudy:
-    """A study of a sweep and its labels."""
+    """A study of a sweep and its labels; ``baseline``: the search that it is, where it gives baselines."""
 
     key: StudyKey
     task: str
     searcher: str
+    baseline: BaselineSearch | None = None
 
     @property
     def label(self) -> str:
@@ -71,6 +73,7 @@ class Sweep:
         tasks: The tasks by label, in the file's order.
         studies: All studies, repetition by repetition, so that what is done first is comparable.
         compare: What is to be compared; ``None`` where the file does not say.
+        baselines: The studies that give its baselines, none of them in ``studies``: run once no other is left to begin.
     """
 
     spec: SweepSpec
@@ -78,11 +81,17 @@ class Sweep:
     tasks: Mapping[str, Task]
     studies: Sequence[PlannedStudy]
     compare: Compare | None = None
+    baselines: Sequence[PlannedStudy] = ()
 
     @property
     def name(self) -> str:
         """The sweep's name."""
         return self.spec.name
+
+    @property
+    def every_study(self) -> Sequence[PlannedStudy]:
+        """The studies of the methods, then those that give baselines."""
+        return [*self.studies, *self.baselines]
 
     @property
     def sources(self) -> dict[str, str]:
@@ -128,6 +137,12 @@ class Sweep:
             splits=self.spec.splits,
             compare=self.compare,
             reevaluate=self.spec.reevaluate,
+            baselines=[
+                study.baseline.planned(study.key.id, study.task, study.key.repetition)
+                for study in self.baselines
+                if study.baseline is not None
+            ],
+            known=baseline_searches.known_values(self.spec.baselines, self.tasks),
         )
 
 
@@ -206,14 +221,16 @@ def _checked(value: Any, problems: Problems, text: str) -> Sweep:
         _check(Content.readable(value), problems)  # what it names may be wrong, too
         problems.raise_if_any()
         raise  # unreachable: a validation error always holds a problem
-    number = spec.repetitions * len(spec.tasks) * len(spec.searchers)
+    # Of baselines at most two: the references, and random search.
+    number = spec.repetitions * len(spec.tasks) * (len(spec.searchers) + min(len(spec.baselines), 2))
     if number > MOST_STUDIES:
         product = f"{spec.repetitions} × {len(spec.tasks)} × {len(spec.searchers)} studies"
+        product += " with their baselines" if spec.baselines else ""
         problems.add(("repetitions",), f"{product} are more than the {MOST_STUDIES} of a sweep")
     tasks, searchers, compare = _check(Content.of(spec), problems)
     problems.raise_if_any()
-    studies = _studies(spec, tasks, searchers)
-    return Sweep(spec, text, {label: own.task for label, own in tasks.items()}, studies, compare)
+    studies, baselines = _studies(spec, tasks, searchers), _baselines(spec, tasks)
+    return Sweep(spec, text, {label: own.task for label, own in tasks.items()}, studies, compare, baselines)
 
 
 def _check(content: Content, problems: Problems) -> tuple[dict[str, Budgeted], list[_Method], Compare | None]:
@@ -229,14 +246,17 @@ def _check(content: Content, problems: Problems) -> tuple[dict[str, Budgeted], l
         )
     searchers = _searchers(content, tasks, problems)
     _check_figures(content, tasks, problems)
-    return tasks, searchers, _compare(content, problems)
+    if tasks:
+        for i, message in baseline_searches.problems(content.baselines, tasks):
+            problems.add(("baselines", i), message)
+    return tasks, searchers, compare_of(content, problems)
 
 
 def _check_figures(content: Content, tasks: Mapping[str, Budgeted], problems: Problems) -> None:
     """Refuse what the block of figures names and the sweep does not have, where all labels are known."""
     if content.figures is None or len(tasks) < len(content.tasks):
         return
-    labels = [_label(entry) for _, entry in content.searchers]
+    labels = [label_of(entry) for _, entry in content.searchers]
     for place, message in figure_fields.unknown(content.figures, labels, list(tasks)):
         problems.add(("figures", *place), message)
 
@@ -324,10 +344,15 @@ def _searchers(content: Content, tasks: Mapping[str, Budgeted], problems: Proble
             continue
         if not document.is_whole(entry.settings):
             continue
-        label = _label(entry)
+        label = label_of(entry)
         if _looks(label) in labels:
             problems.add(place, f"label {label!r} is used twice; give each of them a `label:` of its own")
         labels.add(_looks(label))
+        if content.baselines and _looks(label).startswith(PREFIX):
+            problems.add(
+                place,
+                f"label {label!r} begins as those of baselines do, {PREFIX!r}; give it another `label:`",
+            )
         try:
             kind.require_libraries()
         except DerbyError as error:
@@ -341,30 +366,21 @@ def _searchers(content: Content, tasks: Mapping[str, Budgeted], problems: Proble
     return usable
 
 
-def _label(entry: SearcherSpec) -> str:
-    return entry.label or files.label_of(entry.name)
-
-
 def _studies(
     spec: SweepSpec,
     tasks: Mapping[str, Budgeted],
     searchers: Sequence[_Method],
 ) -> list[PlannedStudy]:
     """Cross searchers, tasks and repetitions."""
-    keys = {label: own.task.key for label, own in tasks.items()}
     return [
         PlannedStudy(
-            StudyKey(
-                task=_split(spec, keys[task_label], repetition),
+            _key(
+                spec,
+                own,
+                repetition,
                 searcher=method.name,
                 settings=method.settings,
                 budget=own.budget,
-                workers=spec.workers,
-                repetition=repetition,
-                root_seed=spec.seed,
-                deadline=spec.deadline,
-                arithmetic=spec.arithmetic,
-                threads=spec.threads,
                 searcher_file=method.file,
                 searcher_version=method.version,
             ),
@@ -377,37 +393,42 @@ def _studies(
     ]
 
 
-def _compare(content: Content, problems: Problems) -> Compare | None:
-    """Return what is to be compared, its labels in the order of the searchers."""
-    given = content.compare
-    if given is None:
-        return None
-    labels = [_label(entry) for _, entry in content.searchers]
-    named: dict[document.FieldPath, str] = {
-        ("compare", field, i): label
-        for field in ("methods", "against")
-        for i, label in enumerate(getattr(given, field) or ())
-    }
-    if given.method is not None:
-        named["compare", "method"] = given.method
-    seen: set[str] = set()
-    faults: list[tuple[document.FieldPath, str]] = []
-    for place, label in named.items():
-        if label not in labels:
-            faults.append((place, f"no searcher of this sweep is called {label!r}; {nearest(label, labels)}"))
-        if label in seen:
-            faults.append((place, f"{label!r} is named twice: a method is not compared with itself"))
-        seen.add(label)
-    if given.method is not None and given.against is None:
-        seen |= set(labels)
-    methods = tuple(label for label in dict.fromkeys(labels) if label in seen)
-    if not faults and len(methods) < 2:
-        faults.append(
-            (("compare",), f"{methods[0]!r} is the only searcher: there is nothing to compare it with")
+def _baselines(spec: SweepSpec, tasks: Mapping[str, Budgeted]) -> list[PlannedStudy]:
+    """Return the studies that give the baselines."""
+    found = {label: baseline_searches.searches(spec.baselines, own) for label, own in tasks.items()}
+    return [
+        PlannedStudy(
+            _key(
+                spec,
+                own,
+                repetition,
+                searcher=search.searcher,
+                settings=search.settings,
+                budget=search.budget,
+                searcher_version=search.version,
+            ),
+            task_label,
+            search.label,
+            search,
         )
-    for place, message in faults:
-        problems.add(place, message)
-    return None if faults else Compare(methods, given.method, given.measure, given.level)
+        for repetition in range(spec.repetitions)
+        for task_label, own in tasks.items()
+        for search in found[task_label]
+    ]
+
+
+def _key(spec: SweepSpec, own: Budgeted, repetition: int, **about: Any) -> StudyKey:
+    """Return the key of a study: what the sweep says, and what it searches with and may spend."""
+    return StudyKey(
+        task=_split(spec, own.task.key, repetition),
+        workers=spec.workers,
+        repetition=repetition,
+        root_seed=spec.seed,
+        deadline=spec.deadline,
+        arithmetic=spec.arithmetic,
+        threads=spec.threads,
+        **about,
+    )
 
 
 def _split(spec: SweepSpec, key: TaskKey, repetition: int) -> TaskKey:

@@ -6,10 +6,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from harness import document
 from harness.arithmetic import Arithmetic
+from harness.baselines import BASELINES_IN_WORDS, NAMES, multiple_of
+from harness.errors import nearest
 from harness.figure_fields import FiguresSpec
 from harness.keys import NAME
 from harness.plan import Splits
@@ -117,6 +127,14 @@ class CompareSpec(_Model):
         return self
 
 
+def _baseline(name: str) -> str:
+    """Return the name of a baseline, if it is one."""
+    if name not in NAMES and multiple_of(name) is None:
+        near = nearest(name, (*NAMES, "random_2x", "random_4x"))
+        raise ValueError(f"expected one of {BASELINES_IN_WORDS}; {near}")
+    return name
+
+
 class SweepSpec(_Model):
     """A sweep file."""
 
@@ -145,6 +163,11 @@ class SweepSpec(_Model):
     compare: CompareSpec | None = Field(
         None, description="what is to be compared, said before there are results"
     )
+    baselines: list[Annotated[str, AfterValidator(_baseline)]] = Field(
+        [],
+        max_length=20,
+        description="what methods must beat, drawn and never ranked: references, random_2x, random_4x, best, median",
+    )
     reevaluate: int = Field(
         0,
         ge=0,
@@ -157,6 +180,14 @@ class SweepSpec(_Model):
     )
     tasks: list[TaskSpec] = Field(..., min_length=1, max_length=MOST_LISTED)
     searchers: list[SearcherSpec] = Field(..., min_length=1, max_length=MOST_LISTED)
+
+    @field_validator("baselines")
+    @classmethod
+    def _once_each(cls, names: list[str]) -> list[str]:
+        twice = [name for i, name in enumerate(names) if name in names[:i]]
+        if twice:
+            raise ValueError(f"baseline {twice[0]!r} is listed twice; list each once")
+        return names
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +202,7 @@ class Content:
         splits: What the file says of them.
         compare: What is to be compared; ``None`` also where not all searchers are readable.
         figures: How figures are drawn; ``None`` also where not all tasks and searchers are readable.
+        baselines: The baselines; none where they are not readable.
     """
 
     tasks: Sequence[tuple[int, TaskSpec]]
@@ -180,12 +212,14 @@ class Content:
     splits: str = "fixed"
     compare: CompareSpec | None = None
     figures: FiguresSpec | None = None
+    baselines: Sequence[str] = ()
 
     @classmethod
     def of(cls, spec: SweepSpec) -> Content:
         """Return the content of a file whose fields are all valid."""
         tasks, searchers = list(enumerate(spec.tasks)), list(enumerate(spec.searchers))
-        return cls(tasks, searchers, spec.budget, spec.workers, spec.splits, spec.compare, spec.figures)
+        about = (spec.budget, spec.workers, spec.splits, spec.compare, spec.figures, spec.baselines)
+        return cls(tasks, searchers, *about)
 
     @classmethod
     def readable(cls, value: Any) -> Content:
@@ -207,6 +241,7 @@ class Content:
             splits if isinstance(splits, str) else "fixed",
             _valid(CompareSpec, fields.get("compare")) if all_readable else None,
             _valid(FiguresSpec, fields.get("figures")) if all_readable and all_tasks else None,
+            _names(fields.get("baselines")),
         )
 
 
@@ -219,6 +254,13 @@ def _valid(model: type[_Entry], value: Any) -> _Entry | None:
         return model.model_validate(value)
     except ValidationError:
         return None
+
+
+def _names(value: Any) -> Sequence[str]:
+    """Return the baselines of a list that names nothing else; none of any other."""
+    listed = value if isinstance(value, list) else []
+    known = all(isinstance(name, str) and (name in NAMES or multiple_of(name)) for name in listed)
+    return listed if known else ()
 
 
 def _entries(model: type[_Entry], value: Any) -> list[tuple[int, _Entry]]:

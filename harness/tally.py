@@ -93,7 +93,7 @@ class Tally:
 
     def _note_best(self, plan: PlannedStudy, told: Sequence[Told]) -> None:
         good = [each for each in told if each.status is Status.OK and each.value is not None]
-        if not good:
+        if not good or plan.baseline is not None:  # the best that a method found
             return
         least = min(good, key=lambda each: each.loss)
         own = self._best.setdefault(plan.task, {})

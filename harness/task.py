@@ -79,6 +79,29 @@ class RegretScale:
     reference: float
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of a task's whole space at full fidelity, as metric values: what a sweep's baselines show.
+
+    Constants of the task, as `RegretScale` is, and never shown to a searcher.
+
+    Args:
+        best: The best that a configuration is known to give.
+        median: What half of the configurations are no better than; ``None`` where that is not known.
+        about_best: What ``best`` is, in words.
+        about_median: The same of ``median``.
+        best_test: The test companion of the configuration that gives ``best``; ``None`` where there is none.
+        median_test: The median of the test companion.
+    """
+
+    best: float
+    median: float | None = None
+    about_best: str = "the best that is known"
+    about_median: str = "the median of the space"
+    best_test: float | None = None
+    median_test: float | None = None
+
+
 class Task(ABC):
     """A budgeted objective: what is searched, how a configuration is scored, what one epoch costs.
 
@@ -135,6 +158,9 @@ class Task(ABC):
 
     regret: RegretScale | None = None
     """Where regret is 0 and 1; a task without it is left out of what is averaged over tasks as regret."""
+
+    known: Known | None = None
+    """What is known of its whole space: of functions, recordings and tables; ``None`` of what trains."""
 
     levels: Mapping[str, Sequence[Scalar]] = MappingProxyType({})
     """What an `Int` parameter of the space stands for where it counts through listed values, from 0: these."""

@@ -158,8 +158,46 @@ REEVALUATIONS: Mapping[str, Column] = MappingProxyType(
 )
 """One row per fresh seed of each finished study's winner, where the sweep re-evaluates and anything succeeded."""
 
+BASELINES: Mapping[str, Column] = MappingProxyType(
+    {
+        "task": Column("str", "task label"),
+        "baseline": Column(
+            "str",
+            "its name: `random_2x` and the like, `references` (the best of them by validation), `reference NAME` (one "
+            "of them), `best`, `median`",
+        ),
+        "repetition": Column("int64", "0-based repetition; -1 where it is known and the same for all"),
+        "study": Column(
+            "str", "id of the study that gives it, as in `baseline_trials`; empty where it is known"
+        ),
+        "state": Column("str", "state of that study, as in studies; `known` where it needs none"),
+        "reason": Column("str", "why that study failed, or how it ended"),
+        "multiple": Column(
+            "int64", "of random search: at how many times the task's budget its incumbent is read; else 0"
+        ),
+        "trial": Column("int64", "of one reference: number of its trial in that study; else -1"),
+        "value": Column(
+            "float64", "the objective's metric where it is known; else NaN, for the trials have it"
+        ),
+        "test": Column("float64", "its test companion where that is known; else NaN"),
+        "about": Column("str", "what it is, in words"),
+    }
+)
+"""One row per baseline, task and repetition, of what the sweep file lists as ``baselines``."""
+
+OPTIONAL: frozenset[str] = frozenset({"baselines", "baseline_trials"})
+"""Tables that exported sweeps may lack: those of before there were baselines do."""
+
 TABLES: Mapping[str, Mapping[str, Column]] = MappingProxyType(
-    {"trials": TRIALS, "epochs": EPOCHS, "studies": STUDIES, "tasks": TASKS, "reevaluations": REEVALUATIONS}
+    {
+        "trials": TRIALS,
+        "epochs": EPOCHS,
+        "studies": STUDIES,
+        "tasks": TASKS,
+        "reevaluations": REEVALUATIONS,
+        "baselines": BASELINES,
+        "baseline_trials": TRIALS,
+    }
 )
 
 

@@ -99,6 +99,7 @@ def merged(sources: Mapping[str, SweepTables], *, same_tasks: bool = True) -> Sw
         return pd.concat(parts, ignore_index=True)
 
     first = next(iter(sources.values()))
+    baselines, baseline_trials = _baselines(sources)
     return SweepTables(
         name=" + ".join(dict.fromkeys(tables.name for tables in sources.values())),
         trials=used("trials"),
@@ -107,6 +108,8 @@ def merged(sources: Mapping[str, SweepTables], *, same_tasks: bool = True) -> Sw
         provenance=_provenance(sources, notes, set(plan["searcher"])),
         read_epochs=functools.cache(lambda: _epochs(sources, keys)),
         reevaluations=used("reevaluations"),
+        baselines=baselines,
+        baseline_trials=baseline_trials,
     )
 
 
@@ -118,6 +121,21 @@ def _tasks(sources: Mapping[str, SweepTables]) -> pd.DataFrame:
         if len(more):
             first = pd.concat([first, more]).rename_axis(index="task")
     return with_none(first)
+
+
+def _baselines(sources: Mapping[str, SweepTables]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the baselines of all folders, each once: from the folder in which its study got furthest."""
+    every = pd.concat([tables.baselines.assign(source=name) for name, tables in sources.items()])
+    states = {state: i for i, state in enumerate(("known", *_STATES))}
+    order = every.assign(order=every["state"].map(states)).sort_values("order", kind="stable")
+    kept = order.drop_duplicates(["task", "baseline", "repetition"]).sort_index(kind="stable")
+    of_source = {name: set(own["study"]) for name, own in kept.groupby("source")}
+    trials = [
+        tables.baseline_trials[tables.baseline_trials["study"].isin(of_source.get(name, set()))]
+        for name, tables in sources.items()
+    ]
+    columns = list(next(iter(sources.values())).baselines.columns)
+    return kept[columns].reset_index(drop=True), pd.concat(trials, ignore_index=True)
 
 
 def _refuse_differences(sources: Mapping[str, SweepTables], *, same_tasks: bool) -> None:

@@ -52,13 +52,15 @@ def publish(tables: SweepTables, root: Path, name: str, draw: Draw, *, replace: 
         WriteError: It cannot be written; what was there before stands.
     """
     target = free_folder(root, name, replace=replace)
-    unfinished = tables.studies[tables.studies["state"] != "done"]
-    if not unfinished.empty:
-        counts = ", ".join(f"{count} {state}" for state, count in unfinished["state"].value_counts().items())
-        raise RecordError(
-            f"sweep {tables.name!r} is not finished: of {len(tables.studies)} studies {counts}; run it to its end "
-            "with `derby run` before publishing it"
-        )
+    given = tables.baselines[tables.baselines["study"] != ""].drop_duplicates("study")
+    for what, states in (("studies", tables.studies["state"]), ("studies of baselines", given["state"])):
+        unfinished = states[states != "done"]
+        if not unfinished.empty:
+            counts = ", ".join(f"{count} {state}" for state, count in unfinished.value_counts().items())
+            raise RecordError(
+                f"sweep {tables.name!r} is not finished: of {len(states)} {what} {counts}; run it to its end with "
+                "`derby run` before publishing it"
+            )
     lacking = int((tables.reevaluations["status"] == MISSING).sum())
     if lacking:
         raise RecordError(

@@ -11,7 +11,7 @@ from pathlib import Path
 from harness.errors import RecordError
 from harness.events import EXHAUSTED, ended_short
 from harness.machine import Description, kinds, numbers_of
-from harness.plan import Plan, StudyPlan, TaskPlan
+from harness.plan import BaselineStudy, Plan, StudyPlan
 from harness.progress import Snapshot
 from harness.trial import Fidelity
 from results.documents import Beat, Holder, read_document, read_machine
@@ -22,7 +22,7 @@ from results.reevaluations import MISSING, Wanted, states, wanted_of
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a sweep takes on one task.
+    """What a sweep takes on one task, its baselines included.
 
     Attributes:
         studies: Studies planned.
@@ -76,11 +76,11 @@ class Standing:
 
 
 Records = Sequence[tuple[StudyPlan, Standing]]
-"""The studies of a plan, each with how far it is."""
+"""The studies of a plan, those that give baselines last, each with how far it is."""
 
 
 def read_records(root: Path, plan: Plan) -> Records:
-    """Read the journals of a plan's studies, once for all that is asked of them.
+    """Read the journals of a plan's studies and of its baselines', once for all that is asked of them.
 
     Raises:
         RecordError: A journal is damaged.
@@ -88,7 +88,7 @@ def read_records(root: Path, plan: Plan) -> Records:
     layout = Layout(root)
     return [
         (planned, _standing(planned, read_study(layout.study(planned.study)), plan))
-        for planned in plan.studies
+        for planned in plan.every_study
     ]
 
 
@@ -98,11 +98,11 @@ def _standing(planned: StudyPlan, record: StudyRecord, plan: Plan) -> Standing:
         reason=record.reason,
         evaluations=len(record.told),
         epochs=record.spent_epochs,
-        spent=record.spent(plan.tasks[planned.task].budget_unit),
+        spent=record.spent(plan.budget_of(planned).unit),
         seconds=sum(told.seconds for told in record.told),
         machines=frozenset(told.machine for told in record.told) - {""},
         followed=record.followed_told,
-        again=wanted_of(planned, record, plan),
+        again=() if isinstance(planned, BaselineStudy) else wanted_of(planned, record, plan),
     )
 
 
@@ -126,8 +126,8 @@ def short_of(records: Records, plan: Plan) -> list[str]:
     lines = []
     for planned, record in records:
         if record.state == "done" and record.reason == EXHAUSTED:
-            task = plan.tasks[planned.task]
-            lines.append(ended_short(planned.label, record.spent, task.budget_amount, task.unit))
+            amount = plan.budget_of(planned).amount
+            lines.append(ended_short(planned.label, record.spent, amount, plan.unit_of(planned)))
     return lines
 
 
@@ -162,14 +162,12 @@ def _described(alike: Sequence[Description]) -> str:
 
 def expected_cost(root: Path, plan: Plan) -> dict[str, Cost]:
     """Return what a sweep takes, by task label."""
-    grouped: dict[str, list[Standing]] = {label: [] for label in plan.tasks}
+    grouped: dict[str, list[tuple[StudyPlan, Standing]]] = {label: [] for label in plan.tasks}
     records = read_records(root, plan)
     for planned, record in records:
-        grouped[planned.task].append(record)
+        grouped[planned.task].append((planned, record))
     counts = reevaluated_of(root, plan, records)
-    return {
-        label: _cost(own, plan.tasks[label], plan.reevaluate, counts[label]) for label, own in grouped.items()
-    }
+    return {label: _cost(label, own, plan, counts[label]) for label, own in grouped.items()}
 
 
 def reevaluated_of(root: Path, plan: Plan, records: Records) -> dict[str, Counter[str]]:
@@ -181,27 +179,33 @@ def reevaluated_of(root: Path, plan: Plan, records: Records) -> dict[str, Counte
     return states(Layout(root), plan, [each for _, record in records for each in record.again])
 
 
-def _cost(records: list[Standing], task: TaskPlan, reevaluate: int, counts: Counter[str]) -> Cost:
-    full, fidelity = task.full_epochs, Fidelity(1, task.full_epochs)
-    each = round(task.budget.epochs(fidelity))
-    spent = sum(record.epochs for record in records)
-    left = sum(
-        each * max(1 - record.spent / task.budget_amount, 0) for record in records if record.state != "done"
+def _cost(label: str, records: Records, plan: Plan, counts: Counter[str]) -> Cost:
+    full = plan.tasks[label].full_epochs
+    fidelity = Fidelity(1, full)
+    budgets = [plan.budget_of(planned) for planned, _ in records]
+    each = [round(budget.epochs(fidelity)) for budget in budgets]
+    spent = sum(record.epochs for _, record in records)
+    left: float = sum(
+        epochs * max(1 - record.spent / budget.amount, 0)
+        for (_, record), budget, epochs in zip(records, budgets, each, strict=True)
+        if record.state != "done"
     )
-    seconds = sum(record.seconds for record in records)
-    unfinished = sum(record.state != "done" for record in records)
-    missing = counts[MISSING] + unfinished * reevaluate
+    seconds = sum(record.seconds for _, record in records)
+    unfinished = sum(
+        record.state != "done" and not isinstance(planned, BaselineStudy) for planned, record in records
+    )
+    missing = counts[MISSING] + unfinished * plan.reevaluate
     # Which of a winner's are missing is not told apart; a study's winner has the same epochs each time.
-    left += counts[MISSING] * max((w.again.epochs for r in records for w in r.again), default=full)
-    left += unfinished * reevaluate * full
+    left += counts[MISSING] * max((w.again.epochs for _, r in records for w in r.again), default=full)
+    left += unfinished * plan.reevaluate * full
     return Cost(
         studies=len(records),
-        studies_done=sum(record.state == "done" for record in records),
-        evaluations=len(records) * task.budget.full_evaluations(fidelity),
-        evaluations_told=sum(record.evaluations for record in records),
+        studies_done=sum(record.state == "done" for _, record in records),
+        evaluations=sum(budget.full_evaluations(fidelity) for budget in budgets),
+        evaluations_told=sum(record.evaluations for _, record in records),
         reevaluations=counts.total() - counts[MISSING] + missing,
         reevaluated=counts.total() - counts[MISSING],
-        epochs=len(records) * each,
+        epochs=sum(each),
         seconds=left * seconds / spent if spent else (0.0 if not left else None),
         pace=seconds / spent if spent else None,
     )

@@ -23,9 +23,9 @@ import pyarrow as pa
 from harness.errors import RecordError
 from harness.events import Asked, Told
 from harness.keys import canonical_json, text_digest
-from harness.plan import Compare, Plan
-from results import plans, reevaluation_table
-from results.columns import STUDIES, TABLES, TASKS, TRIALS
+from harness.plan import Compare, Plan, StudyPlan
+from results import baseline_table, plans, reevaluation_table
+from results.columns import OPTIONAL, STUDIES, TABLES, TASKS, TRIALS
 from results.documents import converted, read_json, read_machine, read_text
 from results.epochs import epochs_of
 from results.imports import origin
@@ -50,6 +50,8 @@ class SweepTables:
             results from elsewhere also ``imported``; see `results.imports.origin`.
         read_epochs: Returns the table of epochs; see `epochs`.
         reevaluations: One row per fresh seed of each finished study's winner, where the sweep re-evaluates.
+        baselines: One row per baseline, task and repetition, where the sweep has baselines: no method is among them.
+        baseline_trials: The evaluations of the studies that give these, with the columns of ``trials``.
     """
 
     name: str
@@ -59,6 +61,8 @@ class SweepTables:
     provenance: Mapping[str, Any]
     read_epochs: Callable[[], pd.DataFrame]
     reevaluations: pd.DataFrame = field(default_factory=reevaluation_table.frame)
+    baselines: pd.DataFrame = field(default_factory=baseline_table.frame)
+    baseline_trials: pd.DataFrame = field(default_factory=baseline_table.no_trials)
 
     @property
     def compared(self) -> plans.Compared | None:
@@ -98,22 +102,14 @@ def read_tables(root: Path, name: str) -> SweepTables:
     """
     layout = Layout(root)
     plan = layout.plan(name)
-    columns = _TrialColumns()
-    rows: list[tuple[Any, ...]] = []
     wanted: list[Wanted] = []
+
+    def on_record(planned: StudyPlan, record: StudyRecord) -> None:
+        wanted.extend(wanted_of(planned, record, plan))
+
     with _no_collection():
-        for index, planned in enumerate(plan.studies):
-            record = read_study(layout.study(planned.study))
-            columns.add(index, record)
-            wanted += wanted_of(planned, record, plan)
-            spent = record.spent(plan.tasks[planned.task].budget_unit)
-            state = (record.state, record.reason, len(record.told), spent, record.followed_told)
-            about = (*state, *_identity(record.opened))
-            rows.append((*msgspec.structs.astuple(planned), *about))
-    names = ["study", "task", "searcher", "repetition", "state", "reason", "evaluations", "spent", "followed"]
-    frame = pd.DataFrame(rows, columns=[*names, "method", "workers", "protocol", "split"])
-    studies = _typed(frame, {c: a.dtype for c, a in STUDIES.items()})
-    trials = columns.frame(studies)
+        studies, trials = _read_studies(layout, plan, plan.studies, on_record)
+        given, baseline_trials = _read_studies(layout, plan, plan.baselines)
     about_tasks = {
         label: {**msgspec.structs.asdict(task), "splits": plan.splits} for label, task in plan.tasks.items()
     }
@@ -122,7 +118,9 @@ def read_tables(root: Path, name: str) -> SweepTables:
         {"budget_amount": TASKS["budget_amount"].dtype}
     )  # counts are written as whole numbers
     again = reevaluation_table.table(layout, plan, wanted)
-    machines = set(trials["machine"].unique()) | set(again["machine"].unique())
+    machines = {
+        machine for table in (trials, again, baseline_trials) for machine in table["machine"].unique()
+    }
     return SweepTables(
         name=name,
         trials=trials,
@@ -133,7 +131,32 @@ def read_tables(root: Path, name: str) -> SweepTables:
             _no_collection()(functools.partial(epochs_of, layout, trials, tasks[["name", "metric"]]))
         ),
         reevaluations=again,
+        baselines=baseline_table.table(plan, given),
+        baseline_trials=baseline_trials,
     )
+
+
+def _read_studies(
+    layout: Layout,
+    plan: Plan,
+    wanted: Sequence[StudyPlan],
+    on_record: Callable[[StudyPlan, StudyRecord], None] = lambda *_: None,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the tables ``studies`` and ``trials`` of some planned studies; each is handed on with its record."""
+    columns = _TrialColumns()
+    rows: list[tuple[Any, ...]] = []
+    for index, planned in enumerate(wanted):
+        record = read_study(layout.study(planned.study))
+        columns.add(index, record)
+        on_record(planned, record)
+        place = (planned.study, planned.task, planned.searcher, planned.repetition)
+        spent = record.spent(plan.budget_of(planned).unit)
+        state = (record.state, record.reason, len(record.told), spent, record.followed_told)
+        rows.append((*place, *state, *_identity(record.opened)))
+    names = ["study", "task", "searcher", "repetition", "state", "reason", "evaluations", "spent", "followed"]
+    frame = pd.DataFrame(rows, columns=[*names, "method", "workers", "protocol", "split"])
+    studies = _typed(frame, {c: a.dtype for c, a in STUDIES.items()})
+    return studies, columns.frame(studies)
 
 
 def export(tables: SweepTables, folder: str | Path) -> list[Path]:
@@ -168,6 +191,8 @@ def read_exported(folder: Path) -> SweepTables:
 
     def read(name: str) -> pd.DataFrame:
         path = folder / f"{name}.parquet"
+        if name in OPTIONAL and not path.exists():
+            return baseline_table.frame() if name == "baselines" else baseline_table.no_trials()
         try:
             frame = pd.read_parquet(path)
         except (OSError, ValueError) as error:  # pyarrow's errors are ValueErrors
@@ -196,6 +221,8 @@ def read_exported(folder: Path) -> SweepTables:
         provenance=provenance,
         read_epochs=functools.cache(lambda: read("epochs")),
         reevaluations=read("reevaluations"),
+        baselines=read("baselines"),
+        baseline_trials=read("baseline_trials"),
     )
 
 
@@ -239,7 +266,7 @@ class _TrialColumns:
         }
         self._configs: list[bytes] = []  # one text after the other, a study each
         self._sizes = array("q", [0])  # of each text, after a 0: their sums are where texts begin and end
-        self._evaluations: list[pa.Array] = []
+        self._evaluations: list[pa.Array] = []  # of each study that was told something
         self._labels: dict[str, list[str]] = {"status": [], "machine": []}
         self._studies = array("q")
 

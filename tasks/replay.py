@@ -18,7 +18,7 @@ from harness.keys import TaskKey
 from harness.recording import DIVERGED, OK, SECONDS, Recording, curve_of, in_order, named
 from harness.recording_file import load
 from harness.space import Config
-from harness.task import Checkpoint, Data, RegretScale, Task
+from harness.task import Checkpoint, Data, Known, RegretScale, Task
 from harness.trial import Evaluation, Status
 
 FOLDER: Final = Path(__file__).parent / "recordings"
@@ -93,6 +93,7 @@ class Replay(Task):
         self.source = recording.about.source  # type: ignore[misc]
         self.on_subset = recording.about.subset
         self.regret = _regret(recording)
+        self.known = _known(recording)
 
     @property
     def seeds_of(self) -> Mapping[str, Any]:
@@ -265,6 +266,43 @@ def _regret(recording: Recording) -> RegretScale | None:
     every = objective.sign * recording.curves[:, recording.about.metrics.index(objective.metric)]
     best, middle = float(np.nanmin(every)), float(np.median(recording.mean_losses))
     return RegretScale(objective.sign * best, objective.sign * middle) if best < middle else None
+
+
+def _known(recording: Recording) -> Known:
+    """Return the best and the median configuration at full fidelity, each by its mean over the recorded seeds.
+
+    A search sees one seed of a configuration, and may be luckier than the best mean.
+    """
+    _, _, objective = recording.problem
+    losses, sign = recording.mean_losses, objective.sign
+    first = int(np.argmin(losses))
+    count, seeds = len(losses), len(recording.seeds)
+    each = f"each by its mean over {seeds} seeds" if seeds > 1 else "each with one seed"
+    which = f"all {count} configurations" if recording.whole else f"{count} recorded configurations"
+    best_test = median_test = None
+    if objective.test_metric is not None:
+        test = _mean_test_losses(recording, objective.test_metric, sign)
+        middle = float(np.median(test))
+        best_test = sign * float(test[first]) if np.isfinite(test[first]) else None
+        median_test = sign * middle if np.isfinite(middle) else None
+    return Known(
+        sign * float(losses[first]),
+        sign * float(np.median(losses)),
+        f"the best of {which}, {each}",
+        f"the median of {which}, {each}",
+        best_test,
+        median_test,
+    )
+
+
+def _mean_test_losses(recording: Recording, metric: str, sign: float) -> NDArray[np.float64]:
+    """Return the mean test loss of each configuration over the seeds that succeeded; infinite where none did."""
+    ok = recording.status == OK
+    last = sign * recording.curves[:, recording.about.metrics.index(metric), -1]
+    values = np.where(ok, last[recording.training], 0.0)
+    count = ok.sum(axis=1)
+    mean: NDArray[np.float64] = np.where(count > 0, in_order(values, axis=1) / np.maximum(count, 1), np.inf)
+    return mean
 
 
 def path_of(recording: str) -> Path:

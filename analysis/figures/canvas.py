@@ -18,6 +18,7 @@ from matplotlib.lines import Line2D
 
 from analysis import style
 from analysis.figures import fitting
+from analysis.figures.guides import COLOR, WIDTH, Guide
 from analysis.spreadsheets import write_csv
 from analysis.statistics.bootstrap import Floats
 from analysis.style import Look
@@ -77,6 +78,7 @@ class Plot:
         curves: The step curves whose values a page can show at any cost, panel by panel.
         details: The rest of the caption, for who wants to know: definitions, rounding, what was read where.
         units: The single repetitions or tasks drawn where they are too few for an interval; ``None`` where none is.
+        baselines: The baselines drawn as straight lines, and those that lie outside; ``None`` where there are none.
     """
 
     title: str
@@ -87,12 +89,14 @@ class Plot:
     curves: Sequence[Curves] = ()
     details: str = ""
     units: pd.DataFrame | None = None
+    baselines: pd.DataFrame | None = None
 
 
 def save(plot: Plot, folder: Path, stem: str) -> dict[str, Path]:
     """Write a figure in the formats of the style, and its numbers as CSV; the same plot gives the same bytes.
 
-    Single repetitions or tasks that it shows are a CSV of their own, ``STEM_units.csv``.
+    Single repetitions or tasks that it shows are a CSV of their own, ``STEM_units.csv``, and so are baselines,
+    ``STEM_baselines.csv``.
 
     Args:
         plot: What to write.
@@ -100,7 +104,8 @@ def save(plot: Plot, folder: Path, stem: str) -> dict[str, Path]:
         stem: File name without ending.
 
     Returns:
-        Paths by format; ``units`` is the CSV of single repetitions or tasks, where there is one.
+        Paths by format; ``units`` is the CSV of single repetitions or tasks, and ``baselines`` that of baselines, where
+        there is one.
     """
     folder.mkdir(parents=True, exist_ok=True)
     formats = style.current().formats
@@ -108,9 +113,10 @@ def save(plot: Plot, folder: Path, stem: str) -> dict[str, Path]:
     for ending in formats:
         write_drawing(plot.figure, paths[ending], ending)
     write_csv(plot.data, paths["csv"])
-    if plot.units is not None and not plot.units.empty:
-        paths["units"] = folder / f"{stem}_units.csv"
-        write_csv(plot.units, paths["units"])
+    for name, frame in (("units", plot.units), ("baselines", plot.baselines)):
+        if frame is not None and not frame.empty:
+            paths[name] = folder / f"{stem}_{name}.csv"
+            write_csv(frame, paths[name])
     return paths
 
 
@@ -237,7 +243,12 @@ def panel_height(columns: int = 1) -> float:
 
 
 def add_legend(
-    figure: Figure, data: pd.DataFrame, looks: Mapping[str, Look], *, marks: bool = False
+    figure: Figure,
+    data: pd.DataFrame,
+    looks: Mapping[str, Look],
+    *,
+    marks: bool = False,
+    guides: Sequence[Guide] = (),
 ) -> float:
     """Add the legend below the panels, in as many columns as fit, and make the figure taller by it.
 
@@ -246,6 +257,7 @@ def add_legend(
         data: Rows of ``searcher``: those drawn.
         looks: At least theirs; those that stand back share one entry, such as ``22 others``.
         marks: Whether methods are drawn as marks only.
+        guides: Baselines drawn, which follow the methods.
 
     Returns:
         By how much it is taller, in inches.
@@ -268,6 +280,10 @@ def add_legend(
         )
         for look in shown
     ]
+    handles += [
+        Line2D([], [], color=COLOR, linestyle=guide.linestyle, linewidth=WIDTH, marker="") for guide in guides
+    ]
+    labels += shortened_apart([guide.label for guide in guides], 30)
     columns = len(labels)
     while True:
         legend = figure.legend(handles, [""] * len(labels), loc="outside lower center", ncols=columns)

@@ -17,7 +17,8 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
 from analysis import style
-from analysis.figures.canvas import blank, plain, settle, shortened_apart, titled
+from analysis.figures.canvas import add_legend, blank, plain, settle, shortened_apart, titled
+from analysis.figures.guides import COLOR, WIDTH, Guide
 from analysis.style import Look
 
 _ROW = 0.19
@@ -42,6 +43,7 @@ class Panel:
         log: Whether the axis is logarithmic.
         title: Above the panel; empty for none.
         units: Single repetitions or tasks to draw as small dots: rows of ``searcher`` and ``value``.
+        guides: Baselines to draw as vertical lines, by their value as ``validation``.
     """
 
     label: str
@@ -50,6 +52,7 @@ class Panel:
     log: bool = False
     title: str = ""
     units: pd.DataFrame | None = None
+    guides: Sequence[Guide] = ()
 
 
 def draw_forest(
@@ -116,9 +119,21 @@ def draw_forest(
                 own.set_title(panel.title)
             own.grid(visible=False, axis="y")
             _value_ticks(own, log=panel.log)
+            for line in panel.guides:
+                own.axvline(
+                    line.places["validation"],
+                    color=COLOR,
+                    linestyle=line.linestyle,
+                    linewidth=WIDTH,
+                    zorder=1.6,
+                )
         for own in axes[: count // columns]:
             _names(own, order)
         titled(figure, title)
+        if straight := list(dict.fromkeys(line.name for panel in panels for line in panel.guides)):
+            every = {line.name: line for panel in panels for line in panel.guides}
+            nobody = pd.DataFrame({"searcher": []})
+            add_legend(figure, nobody, looks, guides=[every[name] for name in straight])
         settle(figure)
     return figure
 

@@ -18,6 +18,7 @@ from analysis.style import Look, Style
 from analysis.words import joined, listed, named, plural
 from harness.errors import SweepError, nearest
 from harness.figure_fields import DASHES, FiguresSpec, LookSpec, original, unknown
+from results import baseline_table
 from results.tables import SweepTables
 
 
@@ -64,6 +65,10 @@ def choose(tables: SweepTables, spec: FiguresSpec, origin: str = "figures") -> C
         )
     if problems:
         raise SweepError("\n".join(problems))
+    if not spec.baselines and not tables.baselines.empty:
+        tables = dataclasses.replace(
+            tables, baselines=baseline_table.frame(), baseline_trials=baseline_table.no_trials()
+        )
     shown = _kept(spec, spec.only, methods)
     shown_tasks = _kept(spec, spec.tasks, tasks)
     new = {name: spec.labels.get(name, name) for name in methods}
@@ -156,6 +161,10 @@ def _selected(
         every = read_epochs()
         return every[every["study"].isin(studies["study"])].reset_index(drop=True)
 
+    def baselines(frame: pd.DataFrame) -> pd.DataFrame:
+        own = frame[frame["task"].isin(tasks)].reset_index(drop=True)
+        return own.assign(task=own["task"].map(new_tasks)).astype(own.dtypes[["task"]].to_dict())
+
     about = tables.tasks.loc[list(tasks)]
     return dataclasses.replace(
         tables,
@@ -165,6 +174,8 @@ def _selected(
         provenance=provenance,
         read_epochs=epochs,
         reevaluations=part(tables.reevaluations),
+        baselines=baselines(tables.baselines),
+        baseline_trials=baselines(tables.baseline_trials),
     )
 
 

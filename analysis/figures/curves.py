@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -25,6 +25,7 @@ from analysis.figures.canvas import (
     shortened,
     titled,
 )
+from analysis.figures.guides import Guide, draw_guides, inside
 from analysis.statistics.tasks import Measure
 from analysis.style import Look
 
@@ -76,6 +77,27 @@ def value_axis(data: pd.DataFrame, *, may_be_log: bool) -> ValueAxis:
     return ValueAxis(low - margin, high + margin, log=False, cut=cut)
 
 
+STRETCH = 1.5
+"""By so much a value axis may be stretched at most for baselines that lie outside of it."""
+
+
+def reaching(values: ValueAxis, guides: Sequence[Guide], measures: Sequence[Measure]) -> ValueAxis:
+    """Return a value axis that shows the baselines, too, as far as methods can still be told apart on it.
+
+    The nearest come first; those that would make the axis more than `STRETCH` times as long stay outside.
+    """
+    scale, back = (math.log, math.exp) if values.log else (float, float)
+    low, high = scale(values.low), scale(values.high)
+    most, margin = STRETCH * (high - low), 0.03 * (high - low)
+    found = [line.places.get(measure, math.nan) for line in guides for measure in measures]
+    scaled = [scale(value) for value in found if math.isfinite(value) and (value > 0 or not values.log)]
+    for place in sorted(scaled, key=lambda place: max(low - place, place - high)):
+        wider = min(low, place - margin), max(high, place + margin)
+        if wider[1] - wider[0] <= most and not low <= place <= high:
+            low, high = wider
+    return replace(values, low=back(low), high=back(high))
+
+
 def end_hidden(data: pd.DataFrame, values: ValueAxis) -> bool:
     """Whether a value axis hides the end: the means in the last half of the cost fill less than a fifth of it.
 
@@ -103,6 +125,7 @@ def draw_convergence(
     cost_label: str,
     looks: Mapping[str, Look],
     units: pd.DataFrame | None = None,
+    guides: Sequence[Guide] = (),
 ) -> tuple[Figure, list[Curves]]:
     """Draw mean values over cost, one panel per measure on one value scale.
 
@@ -116,6 +139,7 @@ def draw_convergence(
         cost_label: Of the cost axes.
         looks: At least those of the methods drawn.
         units: Single repetitions to draw: rows of measure, searcher, unit, cost, value.
+        guides: Baselines to draw where the axis reaches them.
     """
     late = end_hidden(data, values)
     with style.applied():
@@ -133,6 +157,7 @@ def draw_convergence(
                 axes.yaxis.set_major_formatter(FuncFormatter(plain))
                 axes.yaxis.set_minor_formatter(NullFormatter())
             axes.set_ylim(values.low, values.high)
+            draw_guides(axes, guides, measure)
         if late:
             low, high = _late_range(data)
             margin = 0.15 * (high - low)
@@ -149,7 +174,9 @@ def draw_convergence(
                 axes.yaxis.set_major_formatter(FuncFormatter(plain))
                 axes.set_xlim(end / 2, end * 1.015)
                 axes.set_ylim(low - margin, high + margin)
-        add_legend(figure, data, looks)
+                draw_guides(axes, guides, measure)
+        drawn = inside(guides, list(metrics), values.low, values.high)
+        add_legend(figure, data, looks, guides=drawn)
         settle(figure)
     return figure, curves
 
@@ -212,6 +239,7 @@ def draw_lines(
     floor: float = -math.inf,
     share: bool = False,
     units: pd.DataFrame | None = None,
+    guides: Sequence[Guide] = (),
 ) -> tuple[Figure, Curves]:
     """Draw one step curve with its band per method.
 
@@ -225,6 +253,7 @@ def draw_lines(
         floor: Values below this are drawn at it.
         share: Whether values are shares, drawn from 0 to 1.
         units: Single repetitions or tasks to draw: rows of searcher, unit, cost, value.
+        guides: Baselines to draw where the axis reaches them, by their value as ``validation``.
     """
     with style.applied():
         figure = blank(style.column_width(), panel_height())
@@ -234,6 +263,10 @@ def draw_lines(
         axes.set_ylabel(value_label)
         if log:
             axes.set_yscale("log")
+        if guides:
+            values = reaching(ValueAxis(*axes.get_ylim(), log=log, cut=False), guides, ["validation"])
+            axes.set_ylim(values.low, values.high)
+        if log:
             low, high = axes.get_ylim()
             subs = (1, 2, 5) if high / low < 30 else (1, 3) if high / low < 300 else (1,)
             axes.yaxis.set_major_locator(LogLocator(10, subs=subs, numticks=10))
@@ -244,7 +277,9 @@ def draw_lines(
             # Fixed, so that the layout does not change the labels that it makes room for.
             axes.yaxis.set_major_locator(FixedLocator([0.0, 0.2, 0.4, 0.6, 0.8, 1.0]))
         titled(figure, title)
-        add_legend(figure, data, looks)
+        drawn = inside(guides, ["validation"], *axes.get_ylim())
+        draw_guides(axes, drawn, "validation")
+        add_legend(figure, data, looks, guides=drawn)
         settle(figure)
     return figure, curves
 

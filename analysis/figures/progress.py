@@ -8,7 +8,16 @@ import pandas as pd
 
 from analysis import style, words
 from analysis.figures.canvas import Plot, by_end, leading, standing_back
-from analysis.figures.curves import ValueAxis, draw_convergence, draw_ranks, end_hidden, value_axis
+from analysis.figures.curves import (
+    ValueAxis,
+    draw_convergence,
+    draw_ranks,
+    end_hidden,
+    reaching,
+    value_axis,
+)
+from analysis.figures.guides import guide_details, guide_words, guides, lacking
+from analysis.statistics.baselines import baseline_lines, baseline_values, of_task
 from analysis.statistics.bootstrap import FEWEST_UNITS
 from analysis.statistics.curves import (
     mean_curves,
@@ -63,6 +72,9 @@ def convergence(
     reported = data[data["measure"] == facts.reported]
     looks = leading(tables, by_end(reported, facts.sign), highlight)
     values = value_axis(_reaching(data, units), may_be_log=facts.direction == "min")
+    lines = baseline_lines(baseline_values(of_task(tables, task)))
+    straight = guides(lines)
+    values = reaching(values, straight, list(facts.metrics))
     repetitions = _counts(data)
     caption = joined(
         f"Best so far on {task} over {_axis_words(data, label)}; "
@@ -72,7 +84,8 @@ def convergence(
         words.uncertainty(list(repetitions.values()), "repetition"),
         standing_back(looks, data["searcher"]),
         _value_axis_words(data, values, len(facts.metrics) > 1),
-        left_out(_absent(tables, best, task)),
+        guide_words(straight, lines, list(facts.metrics), values.low, values.high),
+        left_out([*_absent(tables, best, task), *lacking(lines)]),
         words.caveats(tables, facts),
     )
     details = joined(
@@ -82,8 +95,9 @@ def convergence(
         f"Evaluations of fewer than the full {plural(facts.full_epochs, 'epoch')} count with the value they reached."
         if _partial(tables, facts)
         else "",
+        guide_details(lines),
     )
-    figure, curves = draw_convergence(data, facts.metrics, values, task, label, looks, units)
+    figure, curves = draw_convergence(data, facts.metrics, values, task, label, looks, units, straight)
     return Plot(
         title=f"Convergence on {task} over {label}",
         caption=caption,
@@ -94,6 +108,7 @@ def convergence(
         data=_with_columns(data, task=task, cost_axis=cost),
         curves=curves,
         units=_with_columns(units, task=task, cost_axis=cost),
+        baselines=lines if len(lines) else None,
     )
 
 

@@ -19,6 +19,7 @@ from analysis.figures import catalogue, exploration
 from analysis.figures.canvas import file_names
 from analysis.figures.chosen import Chosen, choose
 from analysis.report import latex, templates
+from analysis.report.baselines import baseline_rows, worth_rows
 from analysis.report.notices import notices
 from analysis.report.pictures import Picture, picture
 from analysis.report.rows import (
@@ -35,6 +36,7 @@ from analysis.report.rows import (
 from analysis.report.summary import summary
 from analysis.report.trials import LIMIT, page_data, shown_trials
 from analysis.spreadsheets import write_csv
+from analysis.statistics.baselines import baseline_lines, baseline_values, worth
 from analysis.statistics.bootstrap import FEWEST_UNITS, LEVEL, RESAMPLES
 from analysis.statistics.comparison import Comparison, comparable, compare
 from analysis.statistics.completeness import STATUSES, failures
@@ -126,6 +128,12 @@ def _build(chosen: Chosen, folder: Path, processes: int, complete: bool) -> Path
     if comparison is not None and rules is not None:
         frames["paired"] = comparison.within
         frames["rules"] = rules.reset_index()
+    lines = baseline_lines(baseline_values(tables))
+    budgets = worth(inputs)
+    if not lines.empty:
+        frames["baselines"] = lines
+    if not budgets.empty:
+        frames["worth"] = budgets
     printed = latex.all_tables(inputs, comparison) if usable_studies(tables).size else []
     for part in ("figures", "tables", "trials"):
         (folder / part).mkdir(parents=True, exist_ok=True)
@@ -150,7 +158,7 @@ def _build(chosen: Chosen, folder: Path, processes: int, complete: bool) -> Path
         _write_trials(environment, inputs, task, names[task], folder)
     page = environment.get_template("report.html").render(
         name=tables.name,
-        summary=summary(inputs, comparison),
+        summary=summary(inputs, comparison, budgets),
         notices=[
             *chosen.notices,
             *notices(inputs),
@@ -165,6 +173,7 @@ def _build(chosen: Chosen, folder: Path, processes: int, complete: bool) -> Path
         ranking=ranking_rows(comparison) if comparison is not None else [],
         sensitivity=sensitivity_rows(rules) if rules is not None else [],
         left_out=inputs.field.left_out,
+        worth=worth_rows(budgets),
         paired=paired_rows(comparison) if comparison is not None else [],
         control=comparison.control if comparison is not None else "",
         tasks=[
@@ -181,6 +190,7 @@ def _build(chosen: Chosen, folder: Path, processes: int, complete: bool) -> Path
                 "other": [p.picture for p in rest if (p.section, p.task) == ("task", task) and not p.primary],
                 "tried": [p.picture for p in rest if (p.section, p.task) == ("tried", task)],
                 "leads": lead is not None and lead.task == task,
+                "baselines": baseline_rows(lines, task),
             }
             for task, facts in inputs.facts.items()
         ],

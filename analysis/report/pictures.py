@@ -27,7 +27,7 @@ STOPS = 120
 """Costs of a panel at which the page shows values: all there are, or about this many of them."""
 
 
-_FORMAT = {"units": "CSV of single units"}
+_FORMAT = {"units": "CSV of single units", "baselines": "CSV of baselines"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,8 @@ from collections import Counter
 import pandas as pd
 
 from analysis import style
+from analysis.report.baselines import worth_words
+from analysis.statistics.baselines import worth
 from analysis.statistics.bootstrap import mean_interval
 from analysis.statistics.comparison import Comparison, planned_within, sensitivity
 from analysis.statistics.independent import compared, fewest_runs
@@ -30,8 +32,14 @@ from analysis.words import (
 )
 
 
-def summary(inputs: Inputs, comparison: Comparison | None) -> list[str]:
-    """Return the report in a few sentences, one paragraph each: the first says who leads and how sure that is."""
+def summary(inputs: Inputs, comparison: Comparison | None, budgets: pd.DataFrame | None = None) -> list[str]:
+    """Return the report in a few sentences, one paragraph each: the first says who leads and how sure that is.
+
+    Args:
+        inputs: The sweep.
+        comparison: What compares its methods; ``None`` where there is nothing to compare.
+        budgets: What `analysis.statistics.baselines.worth` returned, where that is known already.
+    """
     tables = inputs.tables
     studies, used = tables.studies, usable_studies(tables)
     searchers = style.ordered(str(name) for name in studies["searcher"])
@@ -55,6 +63,7 @@ def summary(inputs: Inputs, comparison: Comparison | None) -> list[str]:
     else:
         said += [closest(comparison), anytime_words(comparison)]
     said += [
+        worth_words(comparison, worth(inputs) if budgets is None else budgets),
         luck_words(inputs, comparison),
         sensitivity_words(inputs, comparison),
         rests_on(comparison),

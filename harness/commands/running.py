@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 def plan(sweep: SweepFile, results: Results = DEFAULT_RESULTS, data: DataFolder = None) -> None:
     """Check a sweep and show what running it would take."""
+    from harness.baseline_searches import described
     from harness.display import of, took
     from harness.sweep import load_sweep
     from results.summary import expected_cost
@@ -63,12 +64,15 @@ def plan(sweep: SweepFile, results: Results = DEFAULT_RESULTS, data: DataFolder 
     if checked.spec.reevaluate:
         header.insert(3, "re-evaluations done")
     table(header, rows)
+    beside = f", and {len(checked.baselines)} studies of baselines" if checked.baselines else ""
     console.print(
-        f"\n{len(checked.studies)} studies, {total} evaluations; {len(checked.tasks)} tasks × "
-        f"{len(checked.spec.searchers)} searchers × {checked.spec.repetitions} repetitions. Equal evaluations are "
-        "trained once, so less may be trained.",
+        f"\n{len(checked.every_study)} studies, {total} evaluations; {len(checked.tasks)} tasks × "
+        f"{len(checked.spec.searchers)} searchers × {checked.spec.repetitions} repetitions{beside}. Equal evaluations "
+        "are trained once, so less may be trained.",
         highlight=False,
     )
+    for line in described(checked):
+        say(line)
     if checked.compare is not None:
         stated = checked.compare
         pairs = "; ".join(f"{one} with {other}" for one, other in stated.pairs)

@@ -11,6 +11,7 @@ from typing import Final, Literal
 
 import msgspec
 
+from harness.baselines import PREFIX
 from harness.display import SILENT_SECONDS, duration
 from harness.errors import RecordError
 from harness.plan import Plan, StudyPlan
@@ -47,6 +48,7 @@ class Row(msgspec.Struct, frozen=True):
         best: Best validation value of all its studies; ``None`` before the first.
         mean: Mean over its studies of the best value of each; of those that have one.
         studies: How many have one.
+        baseline: Whether it is no method, but what gives a baseline.
     """
 
     searcher: str
@@ -59,6 +61,7 @@ class Row(msgspec.Struct, frozen=True):
     best: float | None
     mean: float | None
     studies: int
+    baseline: bool = False
 
 
 class TaskRows(msgspec.Struct, frozen=True):
@@ -215,7 +218,7 @@ class Overview:
         left = states["missing"] + states["running"]
         again = bool(plan.reevaluate) and (snapshot is None or snapshot.reevaluated < snapshot.reevaluations)
         if not left and not states["failed"] and not again:
-            return "done", f"All {len(plan.studies)} studies are done."
+            return "done", f"All {len(plan.every_study)} studies are done."
         if held:
             return "elsewhere", f"Not running: {self.root} is being written by {holder_of(self.root)}."
         said = "" if age is None else f" The last one said something {duration(age)} ago."
@@ -227,8 +230,8 @@ class Overview:
             )
             return "ended", f"No driver is at work; {what}.{said} The same derby run tries again."
         return "stopped", (
-            f"No driver is at work, and {left + states['failed']} of {len(plan.studies)} studies are not done.{said} "
-            "The same derby run goes on."
+            f"No driver is at work, and {left + states['failed']} of {len(plan.every_study)} studies are not done."
+            f"{said} The same derby run goes on."
         )
 
     def _look(self) -> None:
@@ -239,7 +242,7 @@ class Overview:
         layout = Layout(self.root)
         plan = layout.plan(self.name)
         studies = {}
-        for planned in plan.studies:
+        for planned in plan.every_study:
             path = layout.study(planned.study)
             stamp = _stamp(path)
             known = self._studies.get(planned.study)
@@ -283,7 +286,7 @@ def _recorded(plan: Plan, studies: dict[str, _Study]) -> Recorded:
     statuses: Counter[str] = Counter()
     failures = []
     grouped: dict[str, dict[str, list[_Study]]] = {label: {} for label in plan.tasks}
-    for planned in plan.studies:
+    for planned in plan.every_study:
         study = studies[planned.study]
         states[study.state] += 1
         statuses += study.statuses
@@ -317,10 +320,9 @@ def _failure(planned: StudyPlan, study: _Study) -> Failure:
 
 def _planned(plan: Plan) -> int:
     """Return how many evaluations are planned: an estimate at full fidelity where the budget is in epochs or cost."""
-    studies = Counter(planned.task for planned in plan.studies)
     return sum(
-        number * plan.tasks[task].budget.full_evaluations(Fidelity(1, plan.tasks[task].full_epochs))
-        for task, number in studies.items()
+        plan.budget_of(planned).full_evaluations(Fidelity(1, plan.tasks[planned.task].full_epochs))
+        for planned in plan.every_study
     )
 
 
@@ -339,4 +341,5 @@ def _row(searcher: str, studies: list[_Study], direction: str) -> Row:
         best=(max(best) if direction == "max" else min(best)) if best else None,
         mean=sum(best) / len(best) if best else None,
         studies=len(best),
+        baseline=searcher.startswith(PREFIX),
     )

@@ -135,7 +135,7 @@ function drawTasks(recorded) {
   }
   const tables = place.querySelectorAll("tbody");
   recorded.tasks.forEach(({ rows, direction }, number) => {
-    const values = rows.map((row) => row.best).filter((best) => best !== null);
+    const values = rows.filter((row) => !row.baseline).map((row) => row.best).filter((best) => best !== null);
     const leader = values.length ? Math[direction](...values) : null;
     rows.forEach((row, index) => {
       const cells = tables[number].rows[index].cells, planned = row.done + row.running + row.failed + row.missing;
@@ -143,7 +143,7 @@ function drawTasks(recorded) {
       const studies = [of(row.done, planned), some([[row.running, "under way"], [row.failed, "failed"]])].filter(Boolean).join(", ");
       [value(row.best), row.mean === null ? "–" : `${value(row.mean)} (${row.studies})`, evaluations, studies]
         .forEach((text, column) => put(cells[column + 1], text));
-      cells[1].className = leader !== null && row.best === leader ? "best" : "";
+      cells[1].className = leader !== null && !row.baseline && row.best === leader ? "best" : "";
       cells[4].className = row.failed ? "failed" : "";
     });
   });

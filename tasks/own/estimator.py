@@ -14,7 +14,7 @@ import numpy as np
 from harness.errors import TaskError, typed
 from harness.keys import derive_seed
 from harness.space import Condition, Config, Domain, Space
-from harness.task import Data, RegretScale
+from harness.task import Data, Known, RegretScale
 from harness.trial import Fidelity
 from tasks.own.common import (
     PARTS,
@@ -77,6 +77,7 @@ def sklearn_task(
     source: str | None = None,
     group: str = "tabular",
     regret: RegretScale | None = None,
+    known: Known | None = None,
 ) -> type[EstimatorTask]:
     """Make a task of a function that builds a scikit-learn estimator.
 
@@ -102,6 +103,7 @@ def sklearn_task(
         source: Where the task comes from.
         group: Kind of task.
         regret: Where regret is 0 and 1.
+        known: What is known of the whole space, for a sweep's baselines ``best`` and ``median``.
 
     Raises:
         ValueError: The arguments contradict each other.
@@ -112,7 +114,7 @@ def sklearn_task(
             f"failure is missing: the {scored} that stands for a failed evaluation, such as -10.0"
         )
     about = {
-        "version": version, "group": group, "regret": regret,
+        "version": version, "group": group, "regret": regret, "known": known,
         **({} if source is None else {"source": source}),
         "declared": Declared(
             space_of(space, conditions, references),

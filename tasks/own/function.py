@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Final, Literal
 
 from harness.errors import TaskError, typed
 from harness.space import Condition, Config, Domain, Space
-from harness.task import Checkpoint, Data, RegretScale
+from harness.task import Checkpoint, Data, Known, RegretScale
 from harness.trial import Curve, Evaluation, Fidelity, Status
 from tasks.engine.process import configure_threads, device
 from tasks.own.common import (
@@ -47,6 +47,7 @@ def task(
     source: str | None = None,
     group: str = "",
     regret: RegretScale | None = None,
+    known: Known | None = None,
     cheap: bool = False,
 ) -> Callable[[Callable[..., Any]], type[FunctionTask]]:
     """Make a task of a function that takes any of ``config``, ``epochs``, ``seed`` and ``data``.
@@ -77,6 +78,7 @@ def task(
         source: Where the task comes from, for the report.
         group: Kind of task, by which results are summed up apart.
         regret: Where regret is 0 and 1.
+        known: What is known of the whole space, for a sweep's baselines ``best`` and ``median``.
         cheap: Whether it takes microseconds.
 
     Returns:
@@ -94,7 +96,7 @@ def task(
         (0.25,)
     """
     about: dict[str, Any] = {
-        "version": version, "group": group, "regret": regret, "cheap": cheap,
+        "version": version, "group": group, "regret": regret, "known": known, "cheap": cheap,
         **({} if source is None else {"source": source}),
     }  # fmt: skip
     declared = Declared(

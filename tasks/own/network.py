@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 from harness.errors import TaskError
 from harness.keys import derive_seed
 from harness.space import Condition, Config, Domain, Space
-from harness.task import Data, RegretScale
+from harness.task import Data, Known, RegretScale
 from harness.trial import Fidelity
 from tasks.engine.process import LIBRARIES, configure_threads, device, libraries, memory_errors, quiet
 from tasks.own.common import (
@@ -55,6 +55,7 @@ def keras_task(
     source: str | None = None,
     group: str = "",
     regret: RegretScale | None = None,
+    known: Known | None = None,
 ) -> type[KerasTask]:
     """Make a task of a function that builds and compiles a Keras model.
 
@@ -91,6 +92,7 @@ def keras_task(
         source: Where the task comes from.
         group: Kind of task.
         regret: Where regret is 0 and 1.
+        known: What is known of the whole space, for a sweep's baselines ``best`` and ``median``.
 
     Raises:
         ValueError: The arguments contradict each other.
@@ -98,7 +100,7 @@ def keras_task(
     if not metric.startswith("val_"):
         raise ValueError(f"metric must be one that is validated, such as 'val_accuracy', got {metric!r}")
     about = {
-        "version": version, "group": group, "regret": regret,
+        "version": version, "group": group, "regret": regret, "known": known,
         **({} if source is None else {"source": source}),
         "declared": Declared(
             space_of(space, conditions, references),

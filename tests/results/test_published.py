@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from harness.errors import RecordError
+from results.columns import TABLES
 from results.folders import _host
 from results.published import Verification, publish, verify
 from results.tables import read_tables
@@ -50,7 +51,7 @@ def folder(tables, root):
 def test_what_was_published_verifies(folder, root):
     assert verify(root, "first", draw) == Verification()
     manifest = json.loads((folder / "manifest.json").read_text())
-    tables = {f"{name}.parquet" for name in ("trials", "epochs", "studies", "tasks", "reevaluations")}
+    tables = {f"{name}.parquet" for name in TABLES}
     names = {*tables, "provenance.json"}
     drawn = {"figures/best.svg", "tables/final.csv", "report.html", "sweep.yaml"}
     assert set(manifest["files"]) == names | drawn

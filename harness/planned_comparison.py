@@ -1,0 +1,47 @@
+"""What a sweep file plans to compare, held against the labels of its searchers."""
+
+from __future__ import annotations
+
+from harness import document, files
+from harness.errors import nearest
+from harness.plan import Compare
+from harness.sweep_fields import Content, SearcherSpec
+from harness.sweep_problems import Problems
+
+
+def label_of(entry: SearcherSpec) -> str:
+    """Return the label of a searcher: its own, or its name."""
+    return entry.label or files.label_of(entry.name)
+
+
+def compare_of(content: Content, problems: Problems) -> Compare | None:
+    """Return what is to be compared, its labels in the order of the searchers."""
+    given = content.compare
+    if given is None:
+        return None
+    labels = [label_of(entry) for _, entry in content.searchers]
+    named: dict[document.FieldPath, str] = {
+        ("compare", field, i): label
+        for field in ("methods", "against")
+        for i, label in enumerate(getattr(given, field) or ())
+    }
+    if given.method is not None:
+        named["compare", "method"] = given.method
+    seen: set[str] = set()
+    faults: list[tuple[document.FieldPath, str]] = []
+    for place, label in named.items():
+        if label not in labels:
+            faults.append((place, f"no searcher of this sweep is called {label!r}; {nearest(label, labels)}"))
+        if label in seen:
+            faults.append((place, f"{label!r} is named twice: a method is not compared with itself"))
+        seen.add(label)
+    if given.method is not None and given.against is None:
+        seen |= set(labels)
+    methods = tuple(label for label in dict.fromkeys(labels) if label in seen)
+    if not faults and len(methods) < 2:
+        faults.append(
+            (("compare",), f"{methods[0]!r} is the only searcher: there is nothing to compare it with")
+        )
+    for place, message in faults:
+        problems.add(place, message)
+    return None if faults else Compare(methods, given.method, given.measure, given.level)
