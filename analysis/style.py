@@ -80,6 +80,10 @@ LOOKS: Final = MappingProxyType(
         "skopt_forest": Look("#005f60", DASH_DOT, "v"),
         "skopt_gbrt": Look("#17becf", LONG, "s"),
         "references": Look("#b22222", DOTTED, "v"),
+        "smac_forest": Look("#d14108", DASHED, "s"),
+        "smac_gp": Look("#a6b92f", DOTTED, "*"),
+        "smac_hyperband": Look("#1b3442", DASH_DOT_DOT, "X"),
+        "dehb": Look("#791d06", DASH_DOT, "X"),
     }
 )
 """The searchers that ship, in the order of legends. Frozen: changing one changes every figure published with it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any, Final
 
-from harness.space import Choice, Condition, Config, Domain, Float, Int, Scalar, Space
+from harness.space import Choice, Condition, Config, Domain, Float, Scalar, Space
 from searchers import _adapt
 
 PLACES: Final = 13
@@ -14,22 +14,15 @@ PLACES: Final = 13
 _LARGEST: Final = 1e290
 """Reals beyond this overflow where ConfigSpace rounds them, for which it multiplies by 10¹³."""
 
-_LARGEST_INT: Final = 2**53
-"""Whole numbers beyond this have no float of their own, and ConfigSpace computes with floats."""
-
 
 def limits(space: Space) -> list[str]:
     """Return why ConfigSpace cannot take some of a space's parameters; empty when it can take all."""
     reasons = []
     fixed = _adapt.constants(space)
     for name, domain in space.parameters.items():
-        if name in fixed or isinstance(domain, Choice):
+        if name in fixed or not isinstance(domain, Float):
             continue
-        largest = max(abs(domain.low), abs(domain.high))
-        if isinstance(domain, Int):
-            if largest > _LARGEST_INT:
-                reasons.append(f"parameter {name!r}: ConfigSpace takes whole numbers up to 2⁵³, got {domain}")
-        elif largest > _LARGEST:
+        if max(abs(domain.low), abs(domain.high)) > _LARGEST:
             reasons.append(f"parameter {name!r}: ConfigSpace takes reals up to {_LARGEST:g}, got {domain}")
         elif domain.high - domain.low < 10 ** (2 - PLACES) or (domain.log and domain.low < 10 ** (1 - PLACES)):
             reasons.append(

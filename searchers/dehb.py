@@ -8,9 +8,9 @@ import tempfile
 from collections.abc import Callable
 from functools import cache, partial
 from pathlib import Path
-from typing import Any, ClassVar, Final, Literal, Self
+from typing import Any, ClassVar, Final, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from harness.options import Options
 from harness.searcher import Searcher, SearcherOptions, Suggestion
@@ -139,7 +139,7 @@ class DEHB(Searcher):
       infinite it fails. It is told the task's failure value, and where too few of a rung succeed, one that failed goes on
       to the next fidelity, as a new trial.
     * The random populations themselves are never evaluated: the first evaluations are already offspring of them.
-    * Brackets begin with as many configurations as ⌊rounds / (s + 1)⌋ · etaˢ: with R = 81 and ``eta`` = 3 81, 27, 18, 6
+    * Brackets begin with as many configurations as ⌊rounds / (s + 1)⌋ · etaˢ: with R = 81 and ``eta`` = 3 81, 27, 9, 6
       and 5 where the paper of Hyperband has 81, 34, 15, 8 and 5.
     * The number of brackets comes of floating-point logarithms: R = 243 with ``eta`` = 3 may have five, not six.
     * Whole numbers are rounded reals: the two ends of a range are proposed half as often as the others. Categories are
@@ -148,7 +148,8 @@ class DEHB(Searcher):
       the library computes it, and it fails. Here it is moved inside by as little.
     * Exponential crossover (``_exp``) writes into the parent: the population changes even if the offspring is worse.
     * Inactive parameters evolve, too.
-    * Its ``max_age`` and ``async_strategy`` have no effect, and are left out.
+    * Its ``max_age`` and ``async_strategy`` have no effect, and ``min_clip`` and ``max_clip`` fail with today's ConfigSpace:
+      these are left out.
     * Reals are rounded to 13 decimals. The order of parameters is ConfigSpace's, by name: renaming one gives another
       search.
 
@@ -177,14 +178,6 @@ class DEHB(Searcher):
         boundary_fix_type: Literal["random", "clip"] = Field(
             "random", description="what becomes of a value outside its range: drawn anew, or put at the bound"
         )
-        min_clip: int | None = Field(None, ge=1, description="configurations in a rung, at least")
-        max_clip: int | None = Field(None, ge=1, description="configurations in a rung, at most")
-
-        @model_validator(mode="after")
-        def _clips_in_order(self) -> Self:
-            if self.max_clip is not None and (self.min_clip is None or self.min_clip > self.max_clip):
-                raise ValueError("max_clip needs a min_clip that is not above it: the library ignores it otherwise")
-            return self
 
     settings: Settings
 

@@ -26,7 +26,7 @@ class SmacHyperband(SmacSearcher):
     ⌈budget⌉ epochs, as the library's example does, and goes on where an earlier evaluation of the same configuration
     ended: budgets of 1.85, 5.6, 16.7 and 50 (R = 50, ``eta`` = 3) are 2, 6, 17 and 50 epochs, of which those
     already trained are not trained, and not charged, again. Its users may as well train from scratch: the losses are
-    the same. The scenario is ``deterministic``, as `SuccessiveHalving` requires; ``n_trials``, of which the initial
+    the same. Each configuration has one seed, which is the facade's default; ``n_trials``, of which the initial
     random design takes a part, is the evaluations that the budget pays for, of epochs as the library's
     ``determine_hyperband_for_multifidelity`` counts them. With ``start_at_reference`` the reference configuration is the
     first one of the first bracket. A failed evaluation is told as ``StatusType.CRASHED`` or ``TIMEOUT``, with the task's

@@ -124,6 +124,10 @@ def test_looks_are_frozen():
         "skopt_forest": ("#005f60", style.DASH_DOT, "v"),
         "skopt_gbrt": ("#17becf", style.LONG, "s"),
         "references": ("#b22222", style.DOTTED, "v"),
+        "smac_forest": ("#d14108", style.DASHED, "s"),
+        "smac_gp": ("#a6b92f", style.DOTTED, "*"),
+        "smac_hyperband": ("#1b3442", style.DASH_DOT_DOT, "X"),
+        "dehb": ("#791d06", style.DASH_DOT, "X"),
     }
 
 

@@ -15,6 +15,7 @@ from searchers.conformance import Case, SearcherConformance, begun, evaluated, o
 # named here is tested with its defaults.
 GP = {"n_initial_points": 4, "n_points": 500, "n_restarts_optimizer": 2}
 GPY = {"initial_design_numdata": 3, "optimize_restarts": 1}
+SMAC = {"n_configs": 4, "challengers": 200, "local_search_iterations": 2}
 TPE = {"n_startup_trials": 5}
 CASES = {
     "random": {"steps": 12},
@@ -22,6 +23,8 @@ CASES = {
     "random-sobol": {"settings": {"design": "sobol"}, "steps": 12},
     "grid": {"steps": 12},
     "grid-lexicographic": {"settings": {"order": "lexicographic", "resolution": 2}, "seeded": False},
+    "dehb": {"steps": 30},
+    "dehb-best": {"settings": {"strategy": "best1_exp", "boundary_fix_type": "clip", "eta": 2}, "steps": 30},
     "gpyopt_gp": {"settings": {**GPY, "eps": -1.0}, "steps": 6, "race": 14},
     "gpyopt_gp-stopping": {"settings": GPY, "steps": 10, "race": 0, "spaces": ("tiny", "one choice")},
     "hyperopt_tpe": {"settings": {"n_startup_jobs": 5}, "race": 100, "race_seeds": 16},
@@ -73,6 +76,14 @@ CASES = {
     "pyswarms_pso-maximin": {"settings": {"n_particles": 8, "init": "maximin_lhs"}, "race": 0},
     "raytune_hyperopt": {"settings": {"n_initial_points": 5}, "race": 100, "race_seeds": 16},
     "raytune_optuna": {"race": 60},
+    "smac_forest": {"settings": {**SMAC, "retrain_after": 2}, "steps": 8, "race": 20},
+    "smac_gp": {
+        "settings": {**SMAC, "challengers": 50},
+        "steps": 6,
+        "race": 12,
+        "spaces": ("continuous", "mixed", "conditional", "tiny", "single point", "partly fixed"),
+    },
+    "smac_hyperband": {"settings": SMAC, "steps": 30},
     # Not raced: on a smooth function of two parameters, the library's forest is no better than random
     # search within 90 evaluations.
     # What a space is to scikit-optimize is one piece of the adapter, which `skopt_gp` takes through all spaces.
@@ -102,6 +113,10 @@ def case_of(label):
     return Case(registry.searcher(label.partition("-")[0]), **CASES.get(label, {}))
 
 
+OPTIONAL = {"torch", "greenlet", "smac", "dehb", "ConfigSpace"}
+"""Libraries that `make test` does without."""
+
+
 LABELS = sorted({*CASES, *registry.searchers()})
 FIRST = list({label.partition("-")[0]: label for label in reversed(LABELS)}.values())
 """One case of each class."""
@@ -126,7 +141,7 @@ def pytest_generate_tests(metafunc):
 @pytest.fixture
 def case(request):
     case = case_of(request.param)
-    for library in {"torch", "greenlet"} & set(case.searcher.libraries):
+    for library in OPTIONAL & set(case.searcher.libraries):
         pytest.importorskip(library, reason="not installed with the project")
     return case
 
