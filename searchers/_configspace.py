@@ -24,7 +24,9 @@ def limits(space: Space) -> list[str]:
             continue
         if max(abs(domain.low), abs(domain.high)) > _LARGEST:
             reasons.append(f"parameter {name!r}: ConfigSpace takes reals up to {_LARGEST:g}, got {domain}")
-        elif domain.high - domain.low < 10 ** (2 - PLACES) or (domain.log and domain.low < 10 ** (1 - PLACES)):
+        elif domain.high - domain.low < 10 ** (2 - PLACES) or (
+            domain.log and domain.low < 10 ** (1 - PLACES)
+        ):
             reasons.append(
                 f"parameter {name!r}: ConfigSpace rounds reals to {PLACES} decimals, which leaves too few values of "
                 f"{domain}: search it in another unit, or the logarithm of it"
@@ -77,7 +79,11 @@ def _effective(space: Space, name: str) -> tuple[Condition | None, bool]:
 
 def _parameter(name: str, domain: Domain) -> Any:
     """Return a parameter as ConfigSpace's."""
-    from ConfigSpace import CategoricalHyperparameter, UniformFloatHyperparameter, UniformIntegerHyperparameter
+    from ConfigSpace import (
+        CategoricalHyperparameter,
+        UniformFloatHyperparameter,
+        UniformIntegerHyperparameter,
+    )
 
     if isinstance(domain, Choice):
         return CategoricalHyperparameter(name, range(len(domain.values)))

@@ -51,11 +51,11 @@ def quiet_dehb() -> Any:
     loguru.logger.configure = lambda **_: []  # type: ignore[method-assign]
     try:
         with _adapt.ignored_warnings():
-            from dehb import DEHB as Library  # noqa: N811
+            import dehb
     finally:
         loguru.logger.configure = configure  # type: ignore[method-assign]
 
-    class Quiet(Library):  # type: ignore[misc]
+    class Quiet(dehb.DEHB):  # type: ignore[misc]
         def _setup_logger(self, kwargs: dict[str, Any]) -> None:
             self.output_path = Path(tempfile.gettempdir())  # where nothing is written, but which must exist
             self.logger = logging.getLogger("dehb")
@@ -115,41 +115,41 @@ def _value(parameter: Any, coordinate: float) -> float:
 class DEHB(Searcher):
     """Differential evolution with Hyperband, by its authors' ``DEHB``.
 
-    Brackets of successive halving as in Hyperband, between ``min_fidelity`` and full fidelity, each rung with a population
-    of its own. In the first round of brackets the best of a rung are evaluated at the next. Else, and from the second round
-    on everywhere, a rung's evaluations are offspring of its population: a mutant of the best of the rung below
-    (``strategy``, ``mutation_factor``), crossed with the parent, whose place it takes if it is not worse.
+    Brackets of successive halving as in Hyperband, between ``min_fidelity`` and full fidelity, each rung with a
+    population of its own. In the first round of brackets the best of a rung are evaluated at the next. Else, and from
+    the second round on everywhere, a rung's evaluations are offspring of its population: a mutant of the best of the
+    rung below (``strategy``, ``mutation_factor``), crossed with the parent, whose place it takes if it is not worse.
 
     It proposes exactly what the library's ask and tell do with the same seed, in a space that is seeded with it:
-    configurations, fidelities, and the order of brackets. A fidelity is trained for as many whole epochs as it has, which
-    is what the library's example does: with R = 50 and ``eta`` = 3, fidelities 1.85, 5.6, 16.7 and 50 are 1, 5, 16 and 50
-    epochs. With ``start_at_reference`` the reference configuration takes the place of the first offspring, in the
-    library as well: the first evaluation at the lowest fidelity of the first bracket.
+    configurations, fidelities, and the order of brackets. A fidelity is trained for as many whole epochs as it has,
+    which is what the library's example does: with R = 50 and ``eta`` = 3, fidelities 1.85, 5.6, 16.7 and 50 are 1, 5,
+    16 and 50 epochs. With ``start_at_reference`` the reference configuration takes the place of the first offspring,
+    in the library as well: the first evaluation at the lowest fidelity of the first bracket.
 
-    The library trains each evaluation from scratch, also that of a configuration that goes on to a higher fidelity: it
-    is a new trial here, and all of its epochs are charged. So a bracket costs more than one of ``optuna_hyperband`` or
-    ``kerastuner_hyperband``, which continue trials.
+    The library trains each evaluation from scratch, also that of a configuration that goes on to a higher fidelity:
+    it is a new trial here, and all of its epochs are charged. So a bracket costs more than one of
+    ``optuna_hyperband`` or ``kerastuner_hyperband``, which continue trials.
 
-    With several workers it is the library's ask before tell: a bracket whose rung is not complete waits, and the next one
-    begins, so that no worker ever does.
+    With several workers it is the library's ask before tell: a bracket whose rung is not complete waits, and the next
+    one begins, so that no worker ever does.
 
     Surprises of the library:
 
-    * It knows no failure: told NaN it keeps the place of a parent that was never evaluated, and where all of a rung is
-      infinite it fails. It is told the task's failure value, and where too few of a rung succeed, one that failed goes on
-      to the next fidelity, as a new trial.
+    * It knows no failure: told NaN it keeps the place of a parent that was never evaluated, and where all of a rung
+      is infinite it fails. It is told the task's failure value, and where too few of a rung succeed, one that failed
+      goes on to the next fidelity, as a new trial.
     * The random populations themselves are never evaluated: the first evaluations are already offspring of them.
-    * Brackets begin with as many configurations as ⌊rounds / (s + 1)⌋ · etaˢ: with R = 81 and ``eta`` = 3 81, 27, 9, 6
-      and 5 where the paper of Hyperband has 81, 34, 15, 8 and 5.
+    * Brackets begin with as many configurations as ⌊rounds / (s + 1)⌋ · etaˢ: with R = 81 and ``eta`` = 3 these are
+      81, 27, 9, 6 and 5, where the paper of Hyperband has 81, 34, 15, 8 and 5.
     * The number of brackets comes of floating-point logarithms: R = 243 with ``eta`` = 3 may have five, not six.
-    * Whole numbers are rounded reals: the two ends of a range are proposed half as often as the others. Categories are
-      intervals of a real number, and so have an order.
+    * Whole numbers are rounded reals: the two ends of a range are proposed half as often as the others. Categories
+      are intervals of a real number, and so have an order.
     * A point on the bound of a range, where ``boundary_fix_type: clip`` puts many, can be a rounding error outside as
       the library computes it, and it fails. Here it is moved inside by as little.
     * Exponential crossover (``_exp``) writes into the parent: the population changes even if the offspring is worse.
     * Inactive parameters evolve, too.
-    * Its ``max_age`` and ``async_strategy`` have no effect, and ``min_clip`` and ``max_clip`` fail with today's ConfigSpace:
-      these are left out.
+    * Its ``max_age`` and ``async_strategy`` have no effect, and ``min_clip`` and ``max_clip`` fail with today's
+      ConfigSpace: these are left out.
     * Reals are rounded to 13 decimals. The order of parameters is ConfigSpace's, by name: renaming one gives another
       search.
 
@@ -192,8 +192,8 @@ class DEHB(Searcher):
                 reasons.append(f"min_fidelity is {lowest}, and the task needs {fidelity.low} epochs at least")
             elif lowest * settings.eta > fidelity.high:
                 reasons.append(
-                    f"there is nothing to halve: full fidelity, {fidelity.high}, is less than eta = {settings.eta} times "
-                    f"the lowest, {lowest}"
+                    f"there is nothing to halve: full fidelity, {fidelity.high}, is less than eta = {settings.eta} "
+                    f"times the lowest, {lowest}"
                 )
         return reasons
 

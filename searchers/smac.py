@@ -44,17 +44,28 @@ class SmacOptions(FailureOptions):
         10, ge=1, description="as many configurations of the initial design for each parameter"
     )
     max_ratio: float = Field(
-        0.25, gt=0, le=1, description="part of the evaluations that the budget pays for, at most, in the initial design"
+        0.25,
+        gt=0,
+        le=1,
+        description="part of the evaluations that the budget pays for, at most, in the initial design",
     )
     xi: float = Field(0.0, ge=0, description="improvement asked over the best so far")
-    challengers: int = Field(10_000, ge=1, description="random candidates at which the acquisition is computed")
-    local_search_iterations: int = Field(
-        10, ge=1, description="local searches begin at as many of the candidates, and of the configurations evaluated"
+    challengers: int = Field(
+        10_000, ge=1, description="random candidates at which the acquisition is computed"
     )
-    probability: float = Field(0.2, ge=0, le=1, description="how often a random configuration is proposed instead")
+    local_search_iterations: int = Field(
+        10,
+        ge=1,
+        description="local searches begin at as many of the candidates, and of the configurations evaluated",
+    )
+    probability: float = Field(
+        0.2, ge=0, le=1, description="how often a random configuration is proposed instead"
+    )
     retrain_after: int = Field(8, ge=1, description="proposals from one fit of the model")
     retries: int = Field(
-        16, ge=1, description="configurations met again, at a search for a new one, after which the space is exhausted"
+        16,
+        ge=1,
+        description="configurations met again, at a search for a new one, after which the space is exhausted",
     )
 
 
@@ -80,8 +91,8 @@ def _in_order() -> Any:
     """Return the library's choice of points at which local searches begin, in the order that its documentation says.
 
     That of SMAC 2.4 (``smac/acquisition/maximizer/local_search.py``, line 301) removes repetitions with a ``set`` of
-    configurations, whose hashes are those of texts: the order, and with it which of the seeded random numbers each local
-    search gets, is another in every process, unless ``PYTHONHASHSEED`` is set. This is the same function with a
+    configurations, whose hashes are those of texts: the order, and with it which of the seeded random numbers each
+    local search gets, is another in every process, unless ``PYTHONHASHSEED`` is set. This is the same function with a
     ``dict`` in the place of the ``set``.
     """
     from smac.acquisition.maximizer.local_search import LocalSearch
@@ -94,16 +105,16 @@ def _in_order() -> Any:
 class SmacSearcher(Searcher):
     """One of SMAC's facades behind its own ask and tell.
 
-    The scenario is ``deterministic``: one seed, and so one evaluation, for each configuration. ``n_trials`` is the number
-    of evaluations at full fidelity that the budget pays for, of which the initial design takes a part. The facade's
-    parts are its own, with the settings as arguments, but for the order of starting points: see `_in_order`.
+    The scenario is ``deterministic``: one seed, and so one evaluation, for each configuration. ``n_trials`` is the
+    number of evaluations at full fidelity that the budget pays for, of which the initial design takes a part. The
+    facade's parts are its own, with the settings as arguments, but for the order of starting points: see `_in_order`.
 
-    The space is given to it with its conditions. A starting point is the first configuration of the initial design, which
-    has the others besides.
+    The space is given to it with its conditions. A starting point is the first configuration of the initial design,
+    which has the others besides.
 
     A failed evaluation is told as the library's runner tells one: ``StatusType.TIMEOUT`` of one that ran into the
-    deadline, and ``CRASHED`` else, with the scenario's ``crash_cost``, which is the task's failure value: with its own
-    default, infinity, the models cannot be fitted.
+    deadline, and ``CRASHED`` else, with the scenario's ``crash_cost``, which is the task's failure value: with its
+    own default, infinity, the models cannot be fitted.
 
     What it writes, a description of the scenario, goes to a temporary folder that is removed at once.
     """
@@ -256,16 +267,16 @@ class SmacForest(SmacSearcher):
     """Bayesian optimisation with a random forest as the model, by SMAC3's ``HyperparameterOptimizationFacade``.
 
     After a scrambled Sobol' design, a forest of ``n_trees`` trees is fitted to everything known, on losses scaled to
-    their range and taken to the logarithm. Log expected improvement is computed at ``challengers`` random configurations, and
-    local searches in one-exchange neighbourhoods begin at the best of them and at the configurations of the lowest
-    predicted loss. The next ``retrain_after`` proposals are what these ended at, the best first, and random ones in
-    between with ``probability``; then the forest is fitted again.
+    their range and taken to the logarithm. Log expected improvement is computed at ``challengers`` random
+    configurations, and local searches in one-exchange neighbourhoods begin at the best of them and at the
+    configurations of the lowest predicted loss. The next ``retrain_after`` proposals are what these ended at, the
+    best first, and random ones in between with ``probability``; then the forest is fitted again.
 
-    It proposes exactly what the facade's ask and tell do with the same seed and a ``deterministic`` scenario of as many
-    ``n_trials`` as the budget pays for, with its local searches' starting points put in order (below). The library's
-    default is a scenario that isn't deterministic, in which a configuration that could be the best is evaluated with
-    up to three seeds; here each is evaluated once, as for every method. With ``start_at_reference`` the reference
-    configuration is the first of the initial design, and one more of it. A failed evaluation is told as
+    It proposes exactly what the facade's ask and tell do with the same seed and a ``deterministic`` scenario of as
+    many ``n_trials`` as the budget pays for, with its local searches' starting points put in order (below). The
+    library's default is a scenario that isn't deterministic, in which a configuration that could be the best is
+    evaluated with up to three seeds; here each is evaluated once, as for every method. With ``start_at_reference``
+    the reference configuration is the first of the initial design, and one more of it. A failed evaluation is told as
     ``StatusType.CRASHED`` or ``TIMEOUT``, with the task's failure value as ``crash_cost``.
 
     Surprises of the library:
@@ -274,18 +285,19 @@ class SmacForest(SmacSearcher):
       whose order is another in every process. Here they keep the order in which its documentation lists them.
     * The size of the initial design depends on the budget: at most a quarter of it.
     * A model learns from failures: a crashed evaluation enters it with ``crash_cost``, and so does a timeout. The
-      default of ``crash_cost`` is infinity, with which the model cannot be fitted, so that the search fails at the first
-      failure after the initial design. The failure value sets the scale of what the model sees, if it is far away.
-    * Eight proposals in a row come from one model. Of running trials nothing is known to it, but that they need not be
-      proposed again.
-    * No configuration is proposed twice; where a new one isn't found ``retries`` times, the search ends, in a small space
-      perhaps before all of it was seen.
+      default of ``crash_cost`` is infinity, with which the model cannot be fitted, so that the search fails at the
+      first failure after the initial design. The failure value sets the scale of what the model sees, if it is far
+      away.
+    * Eight proposals in a row come from one model. Of running trials nothing is known to it, but that they need not
+      be proposed again.
+    * No configuration is proposed twice; where a new one isn't found ``retries`` times, the search ends, in a small
+      space perhaps before all of it was seen.
     * Reals are rounded to 13 decimals: on a logarithmic scale from 1e-12 on, the smallest have one digit.
     * The order of parameters is ConfigSpace's, by name: renaming one gives another search.
 
     References: F. Hutter, H. Hoos and K. Leyton-Brown, "Sequential Model-Based Optimization for General Algorithm
-    Configuration", LION 2011; M. Lindauer et al., "SMAC3: A Versatile Bayesian Optimization Package for Hyperparameter
-    Optimization", Journal of Machine Learning Research 23 (2022) 1–9. Defaults are those of SMAC 2.4.
+    Configuration", LION 2011; M. Lindauer et al., "SMAC3: A Versatile Bayesian Optimization Package for
+    Hyperparameter Optimization", Journal of Machine Learning Research 23 (2022) 1–9. Defaults are those of SMAC 2.4.
     """
 
     name = "smac_forest"
@@ -307,23 +319,24 @@ class SmacForest(SmacSearcher):
 class SmacGP(SmacSearcher):
     """Bayesian optimisation with a Gaussian process, by SMAC3's ``BlackBoxFacade``.
 
-    After a scrambled Sobol' design, each proposal comes from a Gaussian process (constant × Matérn 5/2 with a length scale
-    for each number × Hamming kernel for categories + white noise, with priors on amplitude and noise) that is fitted
-    to everything known, on normalised losses. Expected improvement is maximised as in `SmacForest`: over random
-    configurations, and local searches that begin at the best of them.
+    After a scrambled Sobol' design, each proposal comes from a Gaussian process (constant × Matérn 5/2 with a length
+    scale for each number × Hamming kernel for categories + white noise, with priors on amplitude and noise) that is
+    fitted to everything known, on normalised losses. Expected improvement is maximised as in `SmacForest`: over
+    random configurations, and local searches that begin at the best of them.
 
     It proposes exactly what the facade's ask and tell do with the same seed, as many threads, and a ``deterministic``
-    scenario of as many ``n_trials`` as the budget pays for, with its local searches' starting points put in order. With
-    ``start_at_reference`` the reference configuration is the first of the initial design, and one more of it. A failed
-    evaluation is told as ``StatusType.CRASHED`` or ``TIMEOUT``, with the task's failure value as ``crash_cost``.
+    scenario of as many ``n_trials`` as the budget pays for, with its local searches' starting points put in order.
+    With ``start_at_reference`` the reference configuration is the first of the initial design, and one more of it. A
+    failed evaluation is told as ``StatusType.CRASHED`` or ``TIMEOUT``, with the task's failure value as
+    ``crash_cost``.
 
     Surprises of the library: those of ``smac_forest``, but for the model being fitted again for every proposal; the
     linear algebra library's thread count changes last digits, and these grow; an inactive parameter is a value of its
     own to the model, below its range.
 
     References: F. Hutter, H. Hoos and K. Leyton-Brown, LION 2011; M. Lindauer et al., "SMAC3", Journal of Machine
-    Learning Research 23 (2022) 1–9; J. Snoek et al., "Practical Bayesian Optimization of Machine Learning Algorithms",
-    NeurIPS 2012. Defaults are those of SMAC 2.4.
+    Learning Research 23 (2022) 1–9; J. Snoek et al., "Practical Bayesian Optimization of Machine Learning
+    Algorithms", NeurIPS 2012. Defaults are those of SMAC 2.4.
     """
 
     name = "smac_gp"
@@ -338,7 +351,10 @@ class SmacGP(SmacSearcher):
             1000, ge=1, description="random candidates at which the acquisition is computed"
         )
         probability: float = Field(
-            0.08447232371720552, ge=0, le=1, description="how often a random configuration is proposed instead"
+            0.08447232371720552,
+            ge=0,
+            le=1,
+            description="how often a random configuration is proposed instead",
         )
         retrain_after: int = Field(1, ge=1, description="proposals from one fit of the model")
 

@@ -19,18 +19,18 @@ class SmacHyperband(SmacSearcher):
 
     Brackets of successive halving, between ``min_budget`` and full fidelity R: each begins with a number of
     configurations at few epochs, of which the best 1 / ``eta`` are trained for ``eta`` times as many, and so on. The
-    first bracket begins with random configurations, and the others with what the random forest of `SmacForest` proposes,
-    fitted to the evaluations at the highest fidelity that any has reached.
+    first bracket begins with random configurations, and the others with what the random forest of `SmacForest`
+    proposes, fitted to the evaluations at the highest fidelity that any has reached.
 
     It proposes exactly what the facade's ask and tell do with the same seed, for a target function that trains
     ⌈budget⌉ epochs, as the library's example does, and goes on where an earlier evaluation of the same configuration
-    ended: budgets of 1.85, 5.6, 16.7 and 50 (R = 50, ``eta`` = 3) are 2, 6, 17 and 50 epochs, of which those
-    already trained are not trained, and not charged, again. Its users may as well train from scratch: the losses are
-    the same. Each configuration has one seed, which is the facade's default; ``n_trials``, of which the initial
-    random design takes a part, is the evaluations that the budget pays for, of epochs as the library's
-    ``determine_hyperband_for_multifidelity`` counts them. With ``start_at_reference`` the reference configuration is the
-    first one of the first bracket. A failed evaluation is told as ``StatusType.CRASHED`` or ``TIMEOUT``, with the task's
-    failure value as ``crash_cost``.
+    ended: budgets of 1.85, 5.6, 16.7 and 50 (R = 50, ``eta`` = 3) are 2, 6, 17 and 50 epochs, of which those already
+    trained are not trained, and not charged, again. Its users may as well train from scratch: the losses are the
+    same. Each configuration has one seed, which is the facade's default; ``n_trials``, of which the initial random
+    design takes a part, is the evaluations that the budget pays for, of epochs as the library's
+    ``determine_hyperband_for_multifidelity`` counts them. With ``start_at_reference`` the reference configuration is
+    the first one of the first bracket. A failed evaluation is told as ``StatusType.CRASHED`` or ``TIMEOUT``, with the
+    task's failure value as ``crash_cost``.
 
     Surprises of the library, besides those of ``smac_forest``:
 
@@ -39,13 +39,13 @@ class SmacHyperband(SmacSearcher):
     * The model sees the highest fidelity only, as soon as one evaluation has reached it: few evaluations, for long.
     * Promoted configurations go before new ones. With several workers, a new bracket begins where the last one has to
       wait, and all of a bracket's configurations are chosen at once, with what is known then.
-    * Of R = 81 and ``eta`` = 3, the brackets begin with 81, 34, 15, 8 and 5 configurations, as in the paper. The number of
-      brackets comes of floating-point logarithms: R = 243 may have five, not six.
+    * Of R = 81 and ``eta`` = 3, the brackets begin with 81, 34, 15, 8 and 5 configurations, as in the paper. The
+      number of brackets comes of floating-point logarithms: R = 243 may have five, not six.
     * Where the space has no new configuration for a bracket, the search ends, and what was chosen for it is lost.
 
-    References: L. Li et al., "Hyperband", Journal of Machine Learning Research 18 (2018) 1–52; S. Falkner, A. Klein and F.
-    Hutter, "BOHB", ICML 2018; M. Lindauer et al., "SMAC3", Journal of Machine Learning Research 23 (2022) 1–9. Defaults are
-    those of SMAC 2.4.
+    References: L. Li et al., "Hyperband", Journal of Machine Learning Research 18 (2018) 1–52; S. Falkner, A. Klein
+    and F. Hutter, "BOHB", ICML 2018; M. Lindauer et al., "SMAC3", Journal of Machine Learning Research 23 (2022) 1–9.
+    Defaults are those of SMAC 2.4.
     """
 
     name = "smac_hyperband"
@@ -72,8 +72,8 @@ class SmacHyperband(SmacSearcher):
                 reasons.append(f"min_budget is {lowest}, and the task needs {fidelity.low} epochs at least")
             elif lowest * settings.eta > fidelity.high:
                 reasons.append(
-                    f"there is nothing to halve: full fidelity, {fidelity.high}, is less than eta = {settings.eta} times "
-                    f"the lowest, {lowest}"
+                    f"there is nothing to halve: full fidelity, {fidelity.high}, is less than eta = {settings.eta} "
+                    f"times the lowest, {lowest}"
                 )
         return reasons
 

@@ -41,7 +41,13 @@ def test_ranges_that_configspace_cannot_take_are_refused_when_a_sweep_is_planned
 
 @pytest.mark.parametrize(
     "domain",
-    [Float(1e-12, 1.0, log=True), Float(1e-300, 1e-300), Float(-1e6, 1e6), Int(-(2**53), -1), Choice((1, 1.0, True))],
+    [
+        Float(1e-12, 1.0, log=True),
+        Float(1e-300, 1e-300),
+        Float(-1e6, 1e6),
+        Int(-(2**53), -1),
+        Choice((1, 1.0, True)),
+    ],
 )
 def test_what_it_can_take_is_not(domain):
     assert _configspace.limits(Space({"a": domain})) == []
@@ -76,7 +82,9 @@ def built(space, seed=1):
     return _configspace.configuration_space(space, seed)
 
 
-@pytest.mark.parametrize("space", [MIXED, CONDITIONAL, CONTINUOUS], ids=["mixed", "conditional", "continuous"])
+@pytest.mark.parametrize(
+    "space", [MIXED, CONDITIONAL, CONTINUOUS], ids=["mixed", "conditional", "continuous"]
+)
 def test_samples_are_configurations_of_the_space(space):
     own = built(space)
     for sample in own.sample_configuration(200):
@@ -123,7 +131,9 @@ def test_conditions_on_any_kind_of_parameter_on_constants_and_on_nothing():
 
 def test_values_and_bounds_are_rounded_to_thirteen_decimals_and_come_back_inside():
     low, high = 1.23456789012344e-5, 0.333333333333333333
-    space = Space({"rate": Float(low, high, log=True)}, references={"low": {"rate": low}, "high": {"rate": high}})
+    space = Space(
+        {"rate": Float(low, high, log=True)}, references={"low": {"rate": low}, "high": {"rate": high}}
+    )
     own = built(space)
     assert own["rate"].lower != low
     for reference in space.references.values():

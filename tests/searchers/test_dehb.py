@@ -58,8 +58,8 @@ def loss(config, epochs):
 
 def native(space, seed, evaluations, folder, *, fidelity=EPOCHS["R9"], **settings):
     """Return what ``DEHB.run`` evaluates, with how many epochs."""
+    import dehb
     import loguru
-    from dehb import DEHB as Library
 
     def f(config, fidelity):
         epochs = int(fidelity + 1e-9)
@@ -68,7 +68,7 @@ def native(space, seed, evaluations, folder, *, fidelity=EPOCHS["R9"], **setting
 
     seen = []
     try:
-        optimizer = Library(
+        optimizer = dehb.DEHB(
             f=f,
             cs=configuration_space(space, seed),
             min_fidelity=fidelity.low,
@@ -152,12 +152,13 @@ def test_the_first_rung_is_known_before(high):
 def by_hand(space, seed, evaluations, *, batch=1, first=None):
     """Return what its ask and tell propose, several at a time, with a configuration in the place of the first."""
     import ConfigSpace
+    import dehb
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("dehb.optimizers.dehb.DEHBBase._setup_logger", quiet)
-        from dehb import DEHB as Library
-
-        optimizer = Library(cs=configuration_space(space, seed), min_fidelity=1, max_fidelity=9, seed=seed, n_workers=1)
+        optimizer = dehb.DEHB(
+            cs=configuration_space(space, seed), min_fidelity=1, max_fidelity=9, seed=seed, n_workers=1
+        )
     optimizer.save_freq, seen = "end", []
     while len(seen) < evaluations:
         jobs = optimizer.ask(n_configs=batch)
@@ -240,7 +241,12 @@ def test_the_same_anywhere_without_a_trace(hash_seed, tmp_path):
     code = ELSEWHERE.format(paths=[str(HERE), str(HERE.parents[1])])
     environment = {**os.environ, "PYTHONHASHSEED": hash_seed, "TMPDIR": str(tmp_path)}
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, env=environment, check=False
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=environment,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == json.loads(json.dumps(ours(MIXED, 3, 40)))

@@ -1,4 +1,4 @@
-"""SMAC's facades as searchers: what they propose is what ``optimize`` evaluates, in any process, and nothing is left."""
+"""SMAC's facades as searchers: what they propose is what ``optimize`` evaluates, in any process."""
 
 import importlib.util
 import json
@@ -41,7 +41,7 @@ FACADES = {
     "smac_gp": "BlackBoxFacade",
     "smac_hyperband": "MultiFidelityFacade",
 }
-QUICK = {"n_configs": 4, "challengers": 100, "local_search_iterations": 3}
+QUICK = {"n_configs": 4, "challengers": 50, "local_search_iterations": 2}
 FAILURE = 1e9
 SPACES = {"mixed": MIXED, "conditional": CONDITIONAL, "continuous": CONTINUOUS, "categorical": CATEGORICAL}
 ALL = pytest.mark.parametrize("space", SPACES.values(), ids=SPACES)
@@ -65,13 +65,28 @@ def documented(self, previous_configs, n_points, additional_start_points):
     costs = self._acquisition_function.model.predict_marginalized(points)[0]
     order = np.lexsort((self._rng.rand(len(costs)), costs.flatten()))
     first = []
-    for config in [*[previous_configs[i] for i in order][:n_points], *(c for _, c in additional_start_points)]:
+    for config in [
+        *[previous_configs[i] for i in order][:n_points],
+        *(c for _, c in additional_start_points),
+    ]:
         if config not in first:
             first.append(config)
     return first
 
 
-def facade_of(name, space, seed, evaluations, folder, target, *, first=None, budgets=None, **settings):
+def facade_of(
+    name,
+    space,
+    seed,
+    evaluations,
+    folder,
+    target,
+    *,
+    first=None,
+    budgets=None,
+    crash_cost=FAILURE,
+    **settings,
+):
     """Return a facade as a user makes it, with the settings given to its parts, and local searches in order."""
     import ConfigSpace
     import smac
@@ -83,7 +98,7 @@ def facade_of(name, space, seed, evaluations, folder, target, *, first=None, bud
         output_directory=Path(folder),
         deterministic=True,
         n_trials=evaluations,
-        crash_cost=FAILURE,
+        crash_cost=crash_cost,
         seed=seed,
         **(budgets or {}),
     )
@@ -93,8 +108,11 @@ def facade_of(name, space, seed, evaluations, folder, target, *, first=None, bud
         reference = ConfigSpace.Configuration(scenario.configspace, values=first)
         design.select_configurations = lambda: [reference, *own()]
     retrain = {"retrain_after": settings["retrain_after"]} if "retrain_after" in settings else {}
-    model = {"n_trees": settings["n_trees"]} if "n_trees" in settings else {}
-    intensifier = {"eta": settings["eta"]} if "eta" in settings else {}
+    model = facade.get_model(scenario)
+    if hasattr(model, "_rf_opts"):
+        model._rf_opts["n_jobs"] = (
+            1  # by default it takes all processors, and as many threads for each prediction
+        )
     maximizer = facade.get_acquisition_maximizer(
         scenario,
         challengers=settings["challengers"],
@@ -105,11 +123,10 @@ def facade_of(name, space, seed, evaluations, folder, target, *, first=None, bud
     return facade(
         scenario,
         target,
-        model=facade.get_model(scenario, **model),
+        model=model,
         acquisition_maximizer=maximizer,
         config_selector=facade.get_config_selector(scenario, **retrain),
         initial_design=design,
-        intensifier=facade.get_intensifier(scenario, **intensifier),
         logging_level=False,
         overwrite=True,
     )
@@ -146,8 +163,8 @@ def failing(config):
 
 @ALL
 def test_forest(space, optimize):
-    expected = optimize("smac_forest", space, 3, 14, retrain_after=4)
-    assert ours("smac_forest", space, 3, 14, **QUICK, retrain_after=4) == expected
+    expected = optimize("smac_forest", space, 3, 11, retrain_after=4)
+    assert ours("smac_forest", space, 3, 11, **QUICK, retrain_after=4) == expected
 
 
 @pytest.mark.slow
@@ -161,7 +178,7 @@ def test_forest_with_the_facades_own_settings(space, seed, optimize):
 
 @pytest.mark.parametrize("space", [MIXED, CONDITIONAL], ids=["mixed", "conditional"])
 def test_gp(space, optimize):
-    assert ours("smac_gp", space, 3, 8, **QUICK) == optimize("smac_gp", space, 3, 8)
+    assert ours("smac_gp", space, 3, 6, **QUICK) == optimize("smac_gp", space, 3, 6)
 
 
 @pytest.mark.slow
@@ -174,20 +191,29 @@ def test_gp_with_the_facades_own_settings(space, seed, optimize):
 
 @pytest.mark.parametrize("name", ["smac_forest", pytest.param("smac_gp", marks=pytest.mark.slow)])
 def test_failures(name, optimize):
-    expected = optimize(name, MIXED, 3, 12, evaluate=failing, retrain_after=2)
+    expected = optimize(name, MIXED, 3, 10, evaluate=failing, retrain_after=3)
     assert len({fate(config) for config in expected}) > 2
-    proposed = ours(name, MIXED, 3, 12, fate=fate, **QUICK, retrain_after=2)
+    proposed = ours(name, MIXED, 3, 10, fate=fate, **QUICK, retrain_after=3)
     assert proposed == expected
-    assert proposed != ours(name, MIXED, 3, 12, fate=fate, **QUICK, retrain_after=2, on_failure="impute")
+    assert proposed != ours(name, MIXED, 3, 10, fate=fate, **QUICK, retrain_after=3, on_failure="impute")
+
+
+@pytest.mark.parametrize("name", ["smac_forest", "smac_gp"])
+def test_without_a_cost_of_failures_the_library_cannot_go_on(name, optimize):
+    def fails_once(config):
+        return math.inf if config["layers"] == 1 else objective(config)
+
+    with pytest.raises(ValueError, match="infinity|NaN"):
+        optimize(name, MIXED, 3, 9, evaluate=fails_once, crash_cost=math.inf, n_configs=4)
 
 
 def test_starting_point(optimize):
     first = dict(MIXED.references["published"])
-    expected = optimize("smac_forest", MIXED, 3, 10, first=first, retrain_after=2)
-    proposed = ours("smac_forest", MIXED, 3, 10, start_at_reference=True, **QUICK, retrain_after=2)
+    expected = optimize("smac_forest", MIXED, 3, 8, first=first, retrain_after=3)
+    proposed = ours("smac_forest", MIXED, 3, 8, start_at_reference=True, **QUICK, retrain_after=3)
     assert proposed == expected
     assert proposed[0] == first
-    assert proposed[1:] != ours("smac_forest", MIXED, 3, 10, **QUICK, retrain_after=2)[1:]
+    assert proposed[1:] != ours("smac_forest", MIXED, 3, 8, **QUICK, retrain_after=3)[1:]
 
 
 @pytest.fixture
@@ -214,26 +240,26 @@ def asked(tmp_path):
 
 
 def test_several_workers_never_wait(asked):
-    proposed = ours_in_parallel("smac_forest", MIXED, 3, 15, 3, **QUICK, retrain_after=2)
-    assert proposed == asked("smac_forest", MIXED, 3, 15, workers=3, retrain_after=2)
-    assert proposed != ours("smac_forest", MIXED, 3, 15, **QUICK, retrain_after=2)
+    proposed = ours_in_parallel("smac_forest", MIXED, 3, 12, 3, **QUICK, retrain_after=3)
+    assert proposed == asked("smac_forest", MIXED, 3, 12, workers=3, retrain_after=3)
+    assert proposed != ours("smac_forest", MIXED, 3, 12, **QUICK, retrain_after=3)
 
 
 def test_recorded_trials(asked):
-    recorded = ours("random", CONDITIONAL, 1, 20)
-    searcher = start("smac_forest", CONDITIONAL, 3, 12, **QUICK, retrain_after=2)
+    recorded = ours("random", CONDITIONAL, 1, 10)
+    searcher = start("smac_forest", CONDITIONAL, 3, 8, **QUICK, retrain_after=3)
     before, proposed = [], []
     for number, config in enumerate(recorded):
         searcher._take(config, objective(config)) if number % 5 else searcher._take_failed(
             config, Status.CRASHED, FAILURE
         )
         before.append((config, objective(config) if number % 5 else FAILURE))
-    while len(proposed) < 12:
+    while len(proposed) < 8:
         proposal = searcher.ask()
         proposed.append(dict(proposal.config))
         curve = Curve({"error": (float(objective(proposal.config)),)})
         searcher.tell(proposal, Evaluation(Status.OK, curve, 1))
-    assert proposed == asked("smac_forest", CONDITIONAL, 3, 12, before=before, retrain_after=2)
+    assert proposed == asked("smac_forest", CONDITIONAL, 3, 8, before=before, retrain_after=3)
 
 
 # Hyperband
@@ -287,10 +313,12 @@ def test_hyperband_begins_its_first_bracket_at_the_starting_point():
     first = dict(MIXED.references["published"])
     proposed = hyperband(MIXED, 3, 14, start_at_reference=True)
     assert proposed[0] == (first, 1, False)
-    assert [config for config, _, _ in proposed[1:4]] == [config for config, _, _ in hyperband(MIXED, 3, 14)[:3]]
+    assert [config for config, _, _ in proposed[1:4]] == [
+        config for config, _, _ in hyperband(MIXED, 3, 14)[:3]
+    ]
 
 
-@pytest.mark.parametrize("high", [3, 9, 10, 27, 50, 81, 243, 1000])
+@pytest.mark.parametrize("high", [3, 10, 27, 50, 243])
 @pytest.mark.parametrize("eta", [2, 3])
 def test_hyperband_knows_its_first_round_before(high, eta):
     kind = registry.searcher("smac_hyperband")
@@ -308,7 +336,8 @@ import json, sys
 sys.path[:0] = {paths!r}
 from test_smac import CONDITIONAL, QUICK, hyperband, one_thread, ours
 with one_thread():
-    print(json.dumps([ours("smac_forest", CONDITIONAL, 3, 12, **QUICK, retrain_after=2), hyperband(CONDITIONAL, 3, 20)]))
+    forest = ours("smac_forest", CONDITIONAL, 3, 12, **QUICK, retrain_after=2)
+    print(json.dumps([forest, hyperband(CONDITIONAL, 3, 20)]))
 """
 
 
@@ -319,7 +348,12 @@ def test_the_same_anywhere_without_a_trace(hash_seed, tmp_path):
     code = ELSEWHERE.format(paths=[str(HERE), str(HERE.parents[1])])
     environment = {**os.environ, "PYTHONHASHSEED": hash_seed, "TMPDIR": str(tmp_path)}
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, env=environment, check=False
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=environment,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     here = [ours("smac_forest", CONDITIONAL, 3, 12, **QUICK, retrain_after=2), hyperband(CONDITIONAL, 3, 20)]
@@ -336,6 +370,8 @@ def test_a_search_leaves_the_librarys_log_as_it_was():
 
 def test_the_initial_design_depends_on_the_budget():
     few = SmacForest(
-        Problem(CONTINUOUS, Fidelity(1, 1), Objective("error", "min", failure=1.0)), seed=1, budget=Budget("evaluations", 12)
+        Problem(CONTINUOUS, Fidelity(1, 1), Objective("error", "min", failure=1.0)),
+        seed=1,
+        budget=Budget("evaluations", 12),
     )
     assert len(few._search._config_selector._initial_design_configs) == 3
