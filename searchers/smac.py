@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from harness.options import Options
-from harness.searcher import FailureOptions, Searcher, Suggestion
+from harness.searcher import Searcher, SearcherOptions, Suggestion
 from harness.space import Config
 from harness.trial import Budget, Problem, Status
 from searchers import _adapt, _configspace
@@ -34,7 +34,7 @@ def _quiet() -> Iterator[None]:
         logger.setLevel(level)
 
 
-class SmacOptions(FailureOptions):
+class SmacOptions(SearcherOptions):
     """Settings of every SMAC search, named as the arguments of its facades' methods."""
 
     n_configs: int | None = Field(
@@ -238,19 +238,19 @@ class SmacSearcher(Searcher):
             self._record(suggestion.handle, loss, status)
 
     def _take(self, config: Config, loss: float) -> None:
-        """Tell a trial before any was asked for."""
-        if len(self._space):
-            self._record(self._given(config), loss)
+        """Tell a trial, which takes the place of the initial design, as in the library's example of a warm start."""
+        self._take_failed(config, Status.OK, loss)
 
     def _take_failed(self, config: Config, status: Status, loss: float) -> None:
         if len(self._space):
+            self._search._config_selector._initial_design_configs.clear()
             self._record(self._given(config), loss, status)
 
     def _record(self, info: Any, loss: float, status: Status = Status.OK) -> None:
         from smac.runhistory import StatusType, TrialValue
 
         outcome = StatusType.SUCCESS
-        if status is not Status.OK and not self.imputes:
+        if status is not Status.OK:
             outcome = StatusType.TIMEOUT if status is Status.TIMEOUT else StatusType.CRASHED
         with _quiet():
             self._search.tell(info, TrialValue(cost=loss, status=outcome), save=False)

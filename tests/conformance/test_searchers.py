@@ -15,7 +15,8 @@ from searchers.conformance import Case, SearcherConformance, begun, evaluated, o
 # named here is tested with its defaults.
 GP = {"n_initial_points": 4, "n_points": 500, "n_restarts_optimizer": 2}
 GPY = {"initial_design_numdata": 3, "optimize_restarts": 1}
-SMAC = {"n_configs": 4, "challengers": 200, "local_search_iterations": 2}
+SMAC = {"n_configs": 4, "max_ratio": 1.0, "challengers": 50, "local_search_iterations": 1}
+SMALL_FOREST = {**SMAC, "n_trees": 3, "retrain_after": 3}
 TPE = {"n_startup_trials": 5}
 CASES = {
     "random": {"steps": 12},
@@ -76,14 +77,14 @@ CASES = {
     "pyswarms_pso-maximin": {"settings": {"n_particles": 8, "init": "maximin_lhs"}, "race": 0},
     "raytune_hyperopt": {"settings": {"n_initial_points": 5}, "race": 100, "race_seeds": 16},
     "raytune_optuna": {"race": 60},
-    "smac_forest": {"settings": {**SMAC, "retrain_after": 2}, "steps": 8, "race": 20},
+    "smac_forest": {"settings": SMALL_FOREST, "steps": 7, "race": 19},
     "smac_gp": {
-        "settings": {**SMAC, "challengers": 50},
+        "settings": SMAC,
         "steps": 6,
         "race": 12,
         "spaces": ("continuous", "mixed", "conditional", "tiny", "single point", "partly fixed"),
     },
-    "smac_hyperband": {"settings": SMAC, "steps": 30},
+    "smac_hyperband": {"settings": SMALL_FOREST, "steps": 24},
     # Not raced: on a smooth function of two parameters, the library's forest is no better than random
     # search within 90 evaluations.
     # What a space is to scikit-optimize is one piece of the adapter, which `skopt_gp` takes through all spaces.
