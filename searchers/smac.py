@@ -290,6 +290,8 @@ class SmacForest(SmacSearcher):
       away.
     * Eight proposals in a row come from one model. Of running trials nothing is known to it, but that they need not
       be proposed again.
+    * Recorded trials, told before the first ask, take the place of the initial design, as in its example of a warm
+      start; otherwise the design would be evaluated besides.
     * No configuration is proposed twice; where a new one isn't found ``retries`` times, the search ends, in a small
       space perhaps before all of it was seen.
     * Reals are rounded to 13 decimals: on a logarithmic scale from 1e-12 on, the smallest have one digit.

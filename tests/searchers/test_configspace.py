@@ -3,9 +3,10 @@
 import importlib.util
 import math
 import re
+from importlib.metadata import metadata
 
 import pytest
-from native import CONDITIONAL, CONTINUOUS, MIXED, problem
+from native import CONDITIONAL, CONTINUOUS, MIXED
 
 from harness import registry
 from harness.errors import MissingLibraryError
@@ -70,8 +71,10 @@ def test_a_missing_library_is_named_with_its_extra(name):
     if importlib.util.find_spec(extra) is not None:
         kind.require_libraries()
         return
+    if extra not in (metadata("hpo-derby").get_all("Provides-Extra") or ()):
+        pytest.skip("the project was installed before it had this extra")
     with pytest.raises(MissingLibraryError, match=rf"pip install 'hpo-derby\[{extra}\]'"):
-        kind(problem(CONTINUOUS), seed=1, budget=Budget("evaluations", 9))
+        kind.require_libraries()
 
 
 # With ConfigSpace
