@@ -212,7 +212,6 @@ class DEHB(Searcher):
 
     def _start(self) -> None:
         self._space = _configspace.configuration_space(self.problem.space, self.seed)
-        self._fixed = _adapt.constants(self.problem.space)
         self._library: Any = None
         if not len(self._space):  # the space is a single point
             return
