@@ -4,5 +4,6 @@
 - `figures`: drawings with their captions; knows no page.
 - `report`: the page of a sweep.
 - `reproduction`: the page of a reproduced source report.
+- `site`: the leaderboard, pages of published races.
 - `style`, `words` and `errors` serve all of them.
 """

@@ -84,6 +84,15 @@ LOOKS: Final = MappingProxyType(
         "smac_gp": Look("#a6b92f", DOTTED, "*"),
         "smac_hyperband": Look("#1b3442", DASH_DOT_DOT, "X"),
         "dehb": Look("#791d06", DASH_DOT, "X"),
+        "raytune_search": Look("#7230e8", DASHED, "P"),
+        "nevergrad": Look("#3c206f", DOTTED, ">"),
+        "nevergrad_cma": Look("#6713ae", DASH_DOT_DOT, "v"),
+        "nevergrad_de": Look("#810e35", SOLID, "o"),
+        "nevergrad_oneplusone": Look("#cb6e4d", DASH_DOT, "o"),
+        "nevergrad_pso": Look("#6f2067", SOLID, "<"),
+        "pymoo_ga": Look("#6f2620", DASHED, "*"),
+        "pymoo_de": Look("#0e815c", DOTTED, "p"),
+        "pymoo_mixed_ga": Look("#181cdc", DOTTED, "<"),
     }
 )
 """The searchers that ship, in the order of legends. Frozen: changing one changes every figure published with it."""

@@ -21,6 +21,7 @@ from harness.commands import (
     reports,
     reproduction,
     running,
+    site,
     trying,
     watching,
 )
@@ -123,6 +124,7 @@ _COMMANDS: Final[dict[str, Callable[..., None]]] = {
     "compare": reports.compare,
     "publish": reports.publish,
     "verify": reports.verify,
+    "site": site.site,
 }
 for _name, _command in _COMMANDS.items():
     app.command(_name, cls=_Command)(_command)

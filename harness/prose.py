@@ -10,6 +10,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from harness.options import Options
 from harness.space import Choice, Condition, Domain, Int
 
 _LINE = re.compile(r"(?P<indent> *)(?P<mark>(?:[-*]|\d+\.) +)?(?P<text>.*)")
@@ -179,6 +180,32 @@ def limits_in_words(schema: Mapping[str, Any]) -> str:
     if kind == "array" and (items := limits_in_words(schema.get("items", {}))):
         parts[0] = f"a list, each {items}"
     return ", ".join(part for part in parts if part)
+
+
+def option_rows(options: type[Options]) -> list[tuple[str, str, str, str]]:
+    """Return the options of a task, or the settings of a searcher: name, default, what is allowed, and meaning."""
+    schema: dict[str, Any] = options.model_json_schema()
+    known = schema.get("$defs", {})
+    rows = []
+    for field, info in options.model_fields.items():
+        own = schema["properties"][field]
+        limits = limits_in_words({**known.get(str(own.get("$ref")).rpartition("/")[2], {}), **own})
+        default = (
+            "required" if info.is_required() else value_in_words(info.get_default(call_default_factory=True))
+        )
+        rows.append((field, default, limits, unmarked(info.description or "")))
+    return rows
+
+
+def paragraphs(docstring: str) -> list[str]:
+    """Return a docstring's paragraphs and the items of its lists, each on one line and without markup."""
+    found: list[str] = []
+    for part in rewrapped(docstring, 1_000_000).split("\n\n"):
+        lines = [line.strip() for line in part.splitlines() if line.strip()]
+        session = any(line.startswith(">>>") for line in lines)
+        if not session:
+            found += lines
+    return found
 
 
 _KINDS = {

@@ -162,6 +162,7 @@ class Searcher(ABC):
         self.seed = seed
         self.budget = budget
         self.workers = max(min(workers, budget.full_evaluations(problem.fidelity)), 1)
+        self._asked_ahead = self.asks_ahead(self.settings)
         self.ask_seconds = 0.0
         """Duration of the latest ask."""
         self.tell_seconds = 0.0
@@ -261,6 +262,12 @@ class Searcher(ABC):
         del budget, settings  # for subclasses
         return problem.fidelity.low if cls.multi_fidelity else problem.fidelity.high
 
+    @classmethod
+    def asks_ahead(cls, settings: Options) -> bool:
+        """Whether, with these settings, it can be asked again before it was told; as a rule, what `parallel` says."""
+        del settings  # for subclasses
+        return cls.parallel
+
     # What everyone else calls.
 
     @classmethod
@@ -281,7 +288,7 @@ class Searcher(ABC):
         Raises:
             SearcherError: The library failed, or proposed something that is not in the space.
         """
-        if self._pending and not self.parallel:
+        if self._pending and not (self.parallel and self._asked_ahead):
             return None
         began = time.perf_counter()
         action = f"failed to propose a configuration after {self._trial_count} trials"

@@ -332,7 +332,7 @@ def _searchers(content: Content, tasks: Mapping[str, Budgeted], problems: Proble
             kind.require_libraries()
         except DerbyError as error:
             problems.add(place, str(error))
-        if content.workers > 1 and not kind.parallel:
+        if content.workers > 1 and not kind.asks_ahead(settings):
             problems.add(place, f"searcher {label!r} proposes one at a time; it needs workers: 1")
         for task_label, own in tasks.items():
             for reason in _obstacles(kind, own, settings):

@@ -186,7 +186,7 @@ def _checks(tried: TriedSearcher, method: _Method) -> Iterator[Check]:
     yield _repeats_elsewhere(method, rich, searched[rich])
     yield _seeded(method, rich, searched[rich])
     yield _takes_failures(method, rich)
-    if method.kind.parallel:
+    if method.kind.asks_ahead(method.kind.Settings(**method.settings)):
         yield _in_parallel(method, rich)
     yield _learns(method, rich, searched[rich])
 

@@ -13,7 +13,7 @@ import pandas as pd
 from harness.errors import RecordError
 from results.imports.origin import combined
 from results.sources import Source
-from results.tables import SweepTables, read_exported, read_tables
+from results.tables import SweepTables, read_exported, read_tables, with_none
 
 _STATES = ("done", "running", "failed", "missing")
 """From the state whose study is used to the one that is only used when there is no other."""
@@ -29,7 +29,7 @@ def read(source: Source) -> SweepTables:
     return read_tables(source.folder, source.sweep)
 
 
-def merged(sources: Mapping[str, SweepTables]) -> SweepTables:
+def merged(sources: Mapping[str, SweepTables], *, same_tasks: bool = True) -> SweepTables:
     """Merge the tables of one protocol into one.
 
     A method whose studies are the same in every folder, as far as they were run, stays one method:
@@ -38,6 +38,7 @@ def merged(sources: Mapping[str, SweepTables]) -> SweepTables:
 
     Args:
         sources: The tables by name of their folder, at least two.
+        same_tasks: Whether the folders must have the same tasks; otherwise those that two have must agree.
 
     Returns:
         The merged tables. ``provenance["merged"]`` says in words what was done with each method.
@@ -45,7 +46,7 @@ def merged(sources: Mapping[str, SweepTables]) -> SweepTables:
     Raises:
         RecordError: The folders differ in tasks, data or protocol; the message spells out every difference.
     """
-    _refuse_differences(sources)
+    _refuse_differences(sources, same_tasks=same_tasks)
     studies: list[pd.DataFrame] = []
     notes: list[str] = []
     rows = {name: tables.trials.groupby("study", sort=False).indices for name, tables in sources.items()}
@@ -102,17 +103,42 @@ def merged(sources: Mapping[str, SweepTables]) -> SweepTables:
         name=" + ".join(dict.fromkeys(tables.name for tables in sources.values())),
         trials=used("trials"),
         studies=plan.assign(study=plan["key"])[list(first.studies.columns)].reset_index(drop=True),
-        tasks=first.tasks,
+        tasks=_tasks(sources),
         provenance=_provenance(sources, notes, set(plan["searcher"])),
         read_epochs=functools.cache(lambda: _epochs(sources, keys)),
         reevaluations=used("reevaluations"),
     )
 
 
-def _refuse_differences(sources: Mapping[str, SweepTables]) -> None:
+def _tasks(sources: Mapping[str, SweepTables]) -> pd.DataFrame:
+    """Return the tasks of all folders, those of the first one first."""
+    first, *others = (tables.tasks for tables in sources.values())
+    for each in others:
+        more = each[~each.index.isin(first.index)]
+        if len(more):
+            first = pd.concat([first, more]).rename_axis(index="task")
+    return with_none(first)
+
+
+def _refuse_differences(sources: Mapping[str, SweepTables], *, same_tasks: bool) -> None:
     """Raise `RecordError` naming everything in which the folders' tasks, data or protocols differ."""
+    problems = differences(sources, same_tasks=same_tasks)
+    if problems:
+        raise RecordError(
+            f"{', '.join(sources)} cannot be compared, they differ in more than their methods:\n  "
+            + "\n  ".join(problems)
+            + "\nCompare sweeps of the same tasks, budgets and seeds; run one of them again with the other's sweep file"
+        )
+
+
+def differences(sources: Mapping[str, SweepTables], *, same_tasks: bool = True) -> list[str]:
+    """Return everything in which the folders' tasks, data or protocols differ, in words; empty where they agree.
+
+    Args:
+        sources: The tables by name of their folder.
+        same_tasks: Whether a task that only one of two folders has is a difference.
+    """
     problems: list[str] = []
-    names = list(sources)
     for (a, one), (b, other) in itertools.combinations(sources.items(), 2):
         if (one.imported is None) != (other.imported is None):
             ours, theirs = (a, b) if one.imported is None else (b, a)
@@ -122,7 +148,7 @@ def _refuse_differences(sources: Mapping[str, SweepTables]) -> None:
                 f"{theirs}"
             )
             continue
-        for name, tables, against in ((a, one, other), (b, other, one)):
+        for name, tables, against in ((a, one, other), (b, other, one)) if same_tasks else ():
             only = sorted(set(tables.tasks.index) - set(against.tasks.index))
             if only:
                 problems.append(
@@ -135,12 +161,7 @@ def _refuse_differences(sources: Mapping[str, SweepTables]) -> None:
                 for field in sorted(left.keys() & right.keys())
                 if left[field] != right[field]
             ]
-    if problems:
-        raise RecordError(
-            f"{', '.join(names)} cannot be compared, they differ in more than their methods:\n  "
-            + "\n  ".join(dict.fromkeys(problems))
-            + "\nCompare sweeps of the same tasks, budgets and seeds; run one of them again with the other's sweep file"
-        )
+    return list(dict.fromkeys(problems))
 
 
 def _protocol(tables: SweepTables, task: str) -> dict[str, Any]:

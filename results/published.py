@@ -158,6 +158,11 @@ def verify(root: Path, name: str, draw: Draw) -> Verification:
     )
 
 
+def changed_files(folder: Path, manifest: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the files of a published folder that are not as its manifest says, in words: changed, missing or added."""
+    return tuple(f"{path} {words}" for path, words in _changes(manifest["files"], _digests(folder)).items())
+
+
 def _since(manifest: Mapping[str, Any]) -> str:
     """Say what of libraries and arithmetic is another than when a folder was published, and what follows."""
     then = {**(manifest.get("versions") or {}), "arithmetic": manifest.get("arithmetic")}

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import random
 import warnings
 from collections.abc import Iterator
 from typing import Final
+
+import numpy as np
 
 from harness.space import Choice, Config, Domain, Float, Scalar, Space
 
@@ -65,6 +68,27 @@ def searched(space: Space) -> tuple[dict[str, Scalar], list[str]]:
     return fixed, [name for name in space.parameters if name not in fixed]
 
 
+def dependents(space: Space, parent: str | None, value: Scalar | None = None) -> list[str]:
+    """Return the parameters that are active because of a parent's value; without a parent, those that always are."""
+    if parent is None or value is None:
+        return [name for name in space.parameters if name not in space.conditions]
+    chosen = {
+        name
+        for name, condition in space.conditions.items()
+        if condition.parent == parent and condition.holds({parent: value})
+    }
+    return [name for name in space.parameters if name in chosen]
+
+
+def only_choices_have_dependents(space: Space) -> list[str]:
+    """Return why a library whose conditions are options of a category cannot express those of a space."""
+    return [
+        f"parameter {name!r} depends on {condition.parent!r}, and only a Choice can have dependents"
+        for name, condition in space.conditions.items()
+        if not isinstance(space.parameters[condition.parent], Choice)
+    ]
+
+
 def coincide(space: Space, a: Config, b: Config) -> bool:
     """Whether two configurations are the same, real parameters up to `ROUNDING` of their range."""
     for name, domain in space.parameters.items():
@@ -78,6 +102,21 @@ def coincide(space: Space, a: Config, b: Config) -> bool:
         elif type(a[name]) is not type(b[name]) or a[name] != b[name]:
             return False
     return True
+
+
+@contextlib.contextmanager
+def importing() -> Iterator[None]:
+    """Import a library that draws from the global generators when it is imported: these are left as they were.
+
+    Only the first search of a process imports it, and would else propose otherwise than the second.
+    """
+    state = random.getstate(), np.random.get_state()  # noqa: NPY002 - the global generator is what it draws from
+    try:
+        with ignored_warnings():
+            yield
+    finally:
+        random.setstate(state[0])
+        np.random.set_state(state[1])  # noqa: NPY002
 
 
 @contextlib.contextmanager

@@ -53,14 +53,9 @@ class _HyperoptSearcher(Searcher):
     @classmethod
     def incompatibilities(cls, problem: Problem, budget: Budget, settings: Options) -> list[str]:
         """Refuse, besides, conditions on anything but a `Choice`, and to start at no reference."""
-        reasons = super().incompatibilities(problem, budget, settings)
-        parameters = problem.space.parameters
-        reasons += [
-            f"parameter {name!r} depends on {condition.parent!r}, and only a Choice can have dependents"
-            for name, condition in problem.space.conditions.items()
-            if not isinstance(parameters[condition.parent], Choice)
-        ]
-        return reasons
+        return super().incompatibilities(problem, budget, settings) + _adapt.only_choices_have_dependents(
+            problem.space
+        )
 
     def _algorithm(self) -> Any:
         """Return the library's ``suggest`` function with its settings."""
@@ -86,16 +81,8 @@ class _HyperoptSearcher(Searcher):
 
     def _dependents(self, parent: str | None, value: Scalar | None = None) -> list[str]:
         """Return the parameters to search that are active because of a parent's value, or always."""
-        found: list[str] = []
-        for name in self.problem.space.parameters:
-            condition = self.problem.space.conditions.get(name)
-            if (condition.parent if condition else None) != parent:
-                continue
-            if condition is not None and parent is not None and not condition.holds({parent: value}):  # type: ignore[dict-item]
-                continue
-            if name not in self._fixed:
-                found.append(name)
-        return found
+        names = _adapt.dependents(self.problem.space, parent, value)
+        return [name for name in names if name not in self._fixed]
 
     def _node(self, name: str) -> Any:
         """Return a parameter's part of the library's search space."""

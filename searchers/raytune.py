@@ -21,6 +21,8 @@ LOSS: Final = "loss"
 """The metric under which Ray Tune is told our losses; it always minimises."""
 STEP: Final = "training_iteration"
 """Ray Tune's own name for how far a trial was trained."""
+PATIENCE: Final = 100
+"""How often a searcher is asked again that suggests nothing while nothing runs; Ray Tune would go on forever."""
 
 
 class _Raising(logging.Handler):
@@ -31,7 +33,7 @@ class _Raising(logging.Handler):
 
 
 @contextmanager
-def _warnings_raised() -> Iterator[None]:
+def warnings_raised() -> Iterator[None]:
     """Raise what Ray Tune's searchers only log: that they dropped a loss, or part of a search space."""
     logger, handler = logging.getLogger("ray.tune.search"), _Raising(logging.WARNING)
     level = logger.level
@@ -41,6 +43,18 @@ def _warnings_raised() -> Iterator[None]:
         yield
     finally:
         logger.removeHandler(handler)
+        logger.setLevel(level)
+
+
+@contextmanager
+def _announcements_dropped() -> Iterator[None]:
+    """Drop what Ray Tune's searchers log as they suggest: that they repeat themselves, or have ended."""
+    logger = logging.getLogger("ray.tune.search")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
         logger.setLevel(level)
 
 
@@ -103,8 +117,8 @@ class RayTuneSearcher(Searcher):
     trainable that reports once, when it is done, leads to: ``on_trial_result``, then
     ``on_trial_complete``. No cluster is needed, and none is started.
 
-    A searcher that answers ``suggest`` with ``None`` is asked again after the next tell; one that
-    answers ``FINISHED`` has ended.
+    A searcher that answers ``suggest`` with ``None`` is asked again after the next tell, or at once where
+    nothing runs; one that answers ``FINISHED`` has ended.
 
     What they share:
 
@@ -171,7 +185,7 @@ class RayTuneSearcher(Searcher):
             config = _adapt.completed(self.problem.space, self.starting_point)
             parameters = self.problem.space.parameters
             points = [{name: _adapt.encoded(parameters[name], config[name]) for name in domains}]
-        with _warnings_raised():
+        with warnings_raised():
             self._search = self._tune_searcher(points)
             if not self._search.set_search_properties(LOSS, "min", domains):
                 raise RuntimeError(
@@ -185,7 +199,14 @@ class RayTuneSearcher(Searcher):
         if self._ended:
             return None
         trial = f"{self._suggested:08d}"
-        suggested = self._search.suggest(trial)
+        with _announcements_dropped():
+            suggested = self._search.suggest(trial)
+            for _ in range(PATIENCE):
+                if suggested is not None or self._pending:
+                    break
+                suggested = self._search.suggest(
+                    trial
+                )  # as Ray Tune's controller does, which has nothing else to do
         self._ended = suggested == type(self._search).FINISHED
         if suggested is None or self._ended:
             return None
@@ -199,7 +220,7 @@ class RayTuneSearcher(Searcher):
         if self._search is None:
             return
         trial = suggestion.handle
-        with _warnings_raised():
+        with warnings_raised():
             # Two dictionaries, because a searcher may keep or change what it is given.
             self._search.on_trial_result(trial, {LOSS: loss, STEP: 1, "trial_id": trial, "done": True})
             self._search.on_trial_complete(trial, {LOSS: loss, STEP: 1, "trial_id": trial, "done": True})
@@ -208,7 +229,7 @@ class RayTuneSearcher(Searcher):
         if self.imputes:
             self._tell(suggestion, loss)
         elif self._search is not None:
-            with _warnings_raised():
+            with warnings_raised():
                 self._search.on_trial_complete(suggestion.handle, error=True)
 
 
@@ -268,7 +289,7 @@ class RayTuneOptuna(RayTuneSearcher):
             values = {
                 name: _adapt.encoded(space.parameters[name], complete[name]) for name in tune_domains(space)
             }
-            with _warnings_raised():
+            with warnings_raised():
                 self._search.add_evaluated_point(values, loss, error=failed)
 
 

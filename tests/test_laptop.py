@@ -66,6 +66,7 @@ found = {
     "reproduce": said("reproduce", "S1", "--plan"),
     "publish": said("publish", "branin", "--results", str(work / "results"), "--published", str(work / "published")),
     "verify": said("verify", "branin", "--published", str(work / "published")),
+    "site": said("site", "branin", "--published", str(work / "published"), "--out", str(work / "site")),
 }
 tables = sweep(count=25, repetitions=1)
 build(tables, work / "report")
@@ -102,7 +103,18 @@ def laptop(tmp_path_factory):
 
 def test_what_needs_no_extra_works_without(laptop):
     found, work = laptop
-    for name in ("help", "tasks", "task", "searchers", "searcher", "run", "export", "publish", "verify"):
+    for name in (
+        "help",
+        "tasks",
+        "task",
+        "searchers",
+        "searcher",
+        "run",
+        "export",
+        "publish",
+        "verify",
+        "site",
+    ):
         assert found[name][0] == 0, found[name]
     assert found["loaded"] == []
     assert "optuna_tpe" in found["searchers"][1]

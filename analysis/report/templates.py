@@ -7,10 +7,14 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 
-def environment() -> Environment:
-    """Return the templates' environment; every value put into them is escaped."""
+def environment(*before: Path) -> Environment:
+    """Return the templates' environment; every value put into them is escaped.
+
+    Args:
+        before: Folders of templates that are looked for before those of reports.
+    """
     return Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
+        loader=FileSystemLoader([*before, Path(__file__).parent]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -127,6 +127,20 @@ def mean_interval(
     return Estimate(mean.reshape(shape), ends[0].reshape(shape), ends[1].reshape(shape))
 
 
+def resampled_means(values: Floats, *, resamples: int = RESAMPLES, seed: int = SEED) -> Floats:
+    """Return the means of resamples of whole units, with the draws of `mean_interval`.
+
+    Args:
+        values: Shape ``(n, m)``, one row per unit, all finite.
+        resamples: Number of resamples.
+        seed: Seed of the draws.
+
+    Returns:
+        Shape ``(resamples, m)``.
+    """
+    return product(_weights(len(values), resamples, seed), values)
+
+
 @functools.lru_cache(maxsize=4)
 def _weights(units: int, resamples: int, seed: int) -> Floats:
     """Return how often each unit is drawn, as shares: shape ``(resamples, units)``."""

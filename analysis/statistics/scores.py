@@ -110,21 +110,23 @@ def losses_at(inputs: Inputs, scores: TaskScores, fraction: float) -> Floats:
 
     Args:
         inputs: The sweep.
-        scores: Which methods and repetitions; all of them finished.
+        scores: Which methods and repetitions.
         fraction: Of the task's own budget, in (0, 1].
 
     Returns:
-        Shape ``(r, k)``; infinite before the first success.
+        Shape ``(r, k)``; infinite before the first success, NaN where there is no finished study.
     """
     facts = inputs.facts[scores.task]
     cost, budget = budget_of(inputs, scores.task)
     runs = study_steps(inputs.by_task[scores.task], scores.task, cost, scores.measure, scores.searchers)
     at = np.array([fraction * budget])
-    values = [
-        [runs[name, repetition].at(at)[0] for name in scores.searchers] for repetition in scores.repetitions
-    ]
-    losses = facts.sign * np.array(values, dtype=float)
-    return np.where(np.isnan(losses), np.inf, losses)
+    losses = np.full((len(scores.repetitions), len(scores.searchers)), np.nan)
+    for i, repetition in enumerate(scores.repetitions):
+        for j, name in enumerate(scores.searchers):
+            if (name, repetition) in runs:
+                value = float(runs[name, repetition].at(at)[0])
+                losses[i, j] = np.inf if np.isnan(value) else facts.sign * value
+    return losses
 
 
 def budget_of(inputs: Inputs, task: str) -> tuple[str, float]:

@@ -7,6 +7,7 @@ that never succeeded. Losses are rounded by `analysis.statistics.ranks.rounded` 
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -229,6 +230,28 @@ def won_minus_lost(first: Floats, second: Floats, *, paired: bool = True) -> flo
     return float((one > two).mean() - (one < two).mean())
 
 
+def shares_within(losses: Floats, *, paired: bool = True) -> Floats:
+    """Return `won_minus_lost` of every pair of methods on one task.
+
+    Args:
+        losses: Repetitions × methods, shape ``(r, k)``; NaN where there is none.
+        paired: Whether the rows are pairs.
+
+    Returns:
+        Shape ``(k, k)``: of the row's and the column's method; NaN where no repetition has both.
+    """
+    k = losses.shape[1]
+    if not paired:
+        return np.array(
+            [[won_minus_lost(losses[:, i], losses[:, j], paired=False) for j in range(k)] for i in range(k)]
+        ).reshape(k, k)
+    values = rounded(losses)
+    first, second = values[:, :, None], values[:, None, :]
+    both = (~(np.isnan(first) | np.isnan(second))).sum(axis=0)
+    balance = (first > second).sum(axis=0) - (first < second).sum(axis=0)
+    return np.asarray(np.where(both > 0, balance / np.maximum(both, 1), np.nan), dtype=float)
+
+
 def wilcoxon_of_differences(pairs: Mapping[tuple[str, str], Floats], level: float = ALPHA) -> pd.DataFrame:
     """Test for each pair of methods whether its differences are symmetric around 0.
 
@@ -279,6 +302,13 @@ def signed_rank_p(values: Floats) -> float:
 
     Exact for up to 50 differences, also with ties and zeros, for which scipy would approximate from 14 on.
     """
+    return _signed_rank_p(np.ascontiguousarray(values, dtype=float).tobytes())
+
+
+@functools.lru_cache(maxsize=1 << 16)
+def _signed_rank_p(differences_of: bytes) -> float:
+    """Return `signed_rank_p`: one sweep asks for the same differences again and again, among fewer methods each."""
+    values = np.frombuffer(differences_of)
     if not values.any():
         return 1.0
     kept = values != 0

@@ -31,8 +31,8 @@ from analysis.statistics.significance import (
     fewest_blocks,
     friedman_of_ranks,
     nemenyi,
+    shares_within,
     wilcoxon_of_differences,
-    won_minus_lost,
 )
 
 ROPE = 0.1
@@ -140,11 +140,10 @@ class Standing:
 
         Over every task on which both finished a repetition, whatever is missing of the others.
         """
+        tasks = np.array([shares_within(own, paired=self.paired) for own in self.every.values()])
         result = {}
         for (i, first), (j, second) in itertools.combinations(enumerate(self.searchers), 2):
-            values = np.array(
-                [won_minus_lost(own[:, i], own[:, j], paired=self.paired) for own in self.every.values()]
-            )
+            values = tasks[:, i, j] if len(tasks) else np.empty(0)
             result[first, second] = rounded(values[~np.isnan(values)])
         return result
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -94,23 +94,13 @@ def _warn_of(faults: Mapping[str, str]) -> None:
 
 def _describe(console: Console, name: str, kind: type, options: type[Options]) -> None:
     """Print a class's docstring and its options."""
-    from harness.prose import limits_in_words, rewrapped, unmarked, value_in_words
+    from harness.prose import option_rows, rewrapped
 
     console.print(name, style="bold")
     say(rewrapped(kind.__doc__ or "", min(console.width, 100)))
-    fields = options.model_fields
-    if not fields:
+    rows = option_rows(options)
+    if not rows:
         return
-    schema: dict[str, Any] = options.model_json_schema()
-    known = schema.get("$defs", {})
-    rows = []
-    for field, info in fields.items():
-        own = schema["properties"][field]
-        limits = limits_in_words({**known.get(str(own.get("$ref")).rpartition("/")[2], {}), **own})
-        default = (
-            "required" if info.is_required() else value_in_words(info.get_default(call_default_factory=True))
-        )
-        rows.append((field, default, limits, unmarked(info.description or "")))
     console.print()
     table(("option", "default", "allowed", "meaning"), rows)
 

@@ -128,6 +128,15 @@ def test_looks_are_frozen():
         "smac_gp": ("#a6b92f", style.DOTTED, "*"),
         "smac_hyperband": ("#1b3442", style.DASH_DOT_DOT, "X"),
         "dehb": ("#791d06", style.DASH_DOT, "X"),
+        "raytune_search": ("#7230e8", style.DASHED, "P"),
+        "nevergrad": ("#3c206f", style.DOTTED, ">"),
+        "nevergrad_cma": ("#6713ae", style.DASH_DOT_DOT, "v"),
+        "nevergrad_de": ("#810e35", style.SOLID, "o"),
+        "nevergrad_oneplusone": ("#cb6e4d", style.DASH_DOT, "o"),
+        "nevergrad_pso": ("#6f2067", style.SOLID, "<"),
+        "pymoo_ga": ("#6f2620", style.DASHED, "*"),
+        "pymoo_de": ("#0e815c", style.DOTTED, "p"),
+        "pymoo_mixed_ga": ("#181cdc", style.DOTTED, "<"),
     }
 
 

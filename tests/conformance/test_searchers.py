@@ -62,6 +62,31 @@ CASES = {
     "optuna_tpe": {"settings": TPE, "race": 60},
     "optuna_tpe-group": {"settings": {**TPE, "group": True}, "race": 60},
     "optuna_tpe-univariate": {"settings": {**TPE, "multivariate": False, "constant_liar": False}, "race": 60},
+    "nevergrad": {"race": 60},
+    "nevergrad-powell": {
+        "settings": {"optimizer": "Powell"},
+        "race": 60,
+        "spaces": ("continuous", "mixed"),
+    },
+    "nevergrad_cma": {"steps": 24, "race": 60},
+    # Not raced: its first thirty evaluations are random ones around the middle, and the next thirty little else.
+    "nevergrad_de": {"steps": 40, "race": 0},
+    "nevergrad_oneplusone": {"race": 60},
+    # Not raced: of a hundred evaluations, the first forty are random, and each particle has one or two more.
+    "nevergrad_pso": {"steps": 50, "race": 0},
+    "pymoo_de": {"settings": {"pop_size": 6}, "steps": 20, "race": 100, "race_seeds": 16},
+    "pymoo_de-rand": {
+        "settings": {"pop_size": 8, "variant": "DE/rand/2/exp", "n_offsprings": 5},
+        "steps": 24,
+        "race": 0,
+    },
+    "pymoo_ga": {"settings": {"pop_size": 8}, "steps": 24, "race": 100, "race_seeds": 16},
+    "pymoo_mixed_ga": {
+        "settings": {"pop_size": 8, "n_offsprings": 5},
+        "steps": 24,
+        "race": 100,
+        "race_seeds": 16,
+    },
     "pyswarms_pso": {"settings": {"n_particles": 8}, "race": 100, "race_seeds": 16},
     "pyswarms_pso-pyramid": {
         "settings": {"n_particles": 5, "topology": "pyramid"},
@@ -86,6 +111,15 @@ CASES = {
         "spaces": ("continuous", "mixed", "conditional", "tiny", "single point", "partly fixed"),
     },
     "smac_hyperband": {"settings": SMALL_FOREST, "steps": 24},
+    "raytune_search": {"race": 60},
+    "raytune_search-nevergrad": {
+        "settings": {
+            "searcher": "nevergrad",
+            "arguments": {"optimizer": {"import": "nevergrad:optimizers.OnePlusOne"}},
+        },
+        "race": 60,
+        "spaces": ("continuous", "mixed", "conditional", "tiny", "single point", "partly fixed"),
+    },
     # Not raced: on a smooth function of two parameters, the library's forest is no better than random
     # search within 90 evaluations.
     # What a space is to scikit-optimize is one piece of the adapter, which `skopt_gp` takes through all spaces.
@@ -111,12 +145,12 @@ CASES = {
 }
 
 
+OPTIONAL = {"torch", "greenlet", "nevergrad", "pymoo", "smac", "dehb", "ConfigSpace"}
+"""Libraries that `make test` does without."""
+
+
 def case_of(label):
     return Case(registry.searcher(label.partition("-")[0]), **CASES.get(label, {}))
-
-
-OPTIONAL = {"torch", "greenlet", "smac", "dehb", "ConfigSpace"}
-"""Libraries that `make test` does without."""
 
 
 LABELS = sorted({*CASES, *registry.searchers()})
@@ -143,7 +177,7 @@ def pytest_generate_tests(metafunc):
 @pytest.fixture
 def case(request):
     case = case_of(request.param)
-    for library in OPTIONAL & set(case.searcher.libraries):
+    for library in OPTIONAL & {*case.searcher.libraries, request.param.partition("-")[2]}:
         pytest.importorskip(library, reason="not installed with the project")
     return case
 

@@ -289,6 +289,7 @@ REFUSED = [
     ("compare nope neither", 3),
     ("publish nope", 3),
     ("verify nope", 3),
+    ("site nope", 3),
 ]
 """What is asked for by a name that nothing has, and the exit code."""
 

@@ -183,3 +183,35 @@ def test_sweeps_of_one_folder_are_called_by_their_names(run_sweep, tmp_path):
     tables = read(local / "sweeps" / "shared", local / "sweeps" / "second")  # as `derby compare` does
     assert set(tables.studies["searcher"]) == {"random", "other (shared)", "other (second)"}
     assert all("local" not in note for note in tables.provenance["merged"])
+
+
+def test_folders_of_different_tasks_merge_where_that_is_asked_for(run_sweep, tmp_path):
+    for name, tasks, searcher in (("one", "[branin, mixed]", "random"), ("two", "[branin]", "grid")):
+        run_sweep(
+            f"{{name: {name}, repetitions: 1, budget: {{evaluations: 3}}, tasks: {tasks}, searchers: [{searcher}]}}",
+            tmp_path / name,
+        )
+    sources = {name: read(tmp_path / name) for name in ("one", "two")}
+    with pytest.raises(RecordError, match="only one has the task mixed"):
+        merge.merged(sources)
+    found = merge.merged(sources, same_tasks=False)
+    assert list(found.tasks.index) == ["branin", "mixed"]
+    assert found.tasks.index.name == "task"
+    pairs = found.studies[["task", "searcher"]].drop_duplicates()
+    assert sorted(map(tuple, pairs.to_numpy())) == [
+        ("branin", "grid"),
+        ("branin", "random"),
+        ("mixed", "random"),
+    ]
+    assert len(found.trials) == sum(len(tables.trials) for tables in sources.values()) > 3
+
+
+def test_folders_of_different_tasks_must_agree_on_those_they_share(run_sweep, tmp_path):
+    for name, tasks, budget in (("one", "[branin, mixed]", 3), ("two", "[branin]", 4)):
+        run_sweep(
+            f"{{name: {name}, repetitions: 1, budget: {{evaluations: {budget}}}, tasks: {tasks}, searchers: [random]}}",
+            tmp_path / name,
+        )
+    sources = {name: read(tmp_path / name) for name in ("one", "two")}
+    with pytest.raises(RecordError, match="task branin: budget.amount is 3 in one and 4 in two"):
+        merge.merged(sources, same_tasks=False)

@@ -9,6 +9,7 @@ pytest.register_assert_rewrite("searchers.conformance")
 from harness import registry  # noqa: E402
 from harness.space import Choice, Condition, Float, Int, Space  # noqa: E402
 from harness.trial import Budget, Curve, Evaluation, Fidelity, Objective, Problem, Status  # noqa: E402
+from searchers._adapt import clipped  # noqa: E402
 from searchers.conformance import one_thread  # noqa: E402
 
 CONTINUOUS = Space(
@@ -144,3 +145,12 @@ def plain(space, values):
             value = value.item() if hasattr(value, "item") else value
             out[name] = int(value) if isinstance(domain, Int) and float(value).is_integer() else value
     return out
+
+
+def within(space, config):
+    """Return a configuration whose real values are moved to their bounds, which a library misses by rounding."""
+    return {
+        name: clipped(domain, config[name]) if isinstance(domain, Float) else config[name]
+        for name, domain in space.parameters.items()
+        if name in config
+    }

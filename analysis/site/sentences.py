@@ -1,0 +1,143 @@
+"""An answer in words: who leads, how sure that is, and what is not shown."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from analysis.report.summary import claims
+from analysis.statistics.answers import Answer
+from analysis.words import interval, joined, named, plural
+
+LIMIT_WORDS = {
+    "any": "any search time",
+    "1": "at most 1 s of search per evaluation",
+    "0.1": "at most 0.1 s of search per evaluation",
+    "0.01": "at most 0.01 s of search per evaluation",
+}
+FIDELITY_WORDS = {
+    "any": "all methods, on all of these tasks",
+    "yes": "trainings can be stopped early",
+    "no": "every training runs to its end",
+}
+
+
+def budget_words(point: float) -> str:
+    """Return ``50 full evaluations``."""
+    return f"{point:g} full evaluation{'' if point == 1 else 's'}"
+
+
+def when_words(when: Sequence[tuple[str, str]]) -> str:
+    """Return the conditions of a question, as pairs of a key of `FIDELITY_WORDS` and one of `LIMIT_WORDS`."""
+    limits_of = {
+        stops: tuple(limit for limit in LIMIT_WORDS if (stops, limit) in when) for stops in FIDELITY_WORDS
+    }
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for stops, limits in limits_of.items():
+        if limits:
+            alike.setdefault(limits, []).append(FIDELITY_WORDS[stops])
+    parts = []
+    for limits, words in alike.items():
+        even = f", even {LIMIT_WORDS[limits[-1]]}" if len(limits) > 1 else ""
+        parts.append(f"{' or '.join(words)}: {LIMIT_WORDS[limits[0]]}{even}")
+    text = "; ".join(parts)
+    return text[:1].upper() + text[1:]
+
+
+def lead_words(answer: Answer) -> str:
+    """Return who has the lowest mean rank, with its interval."""
+    standing, leaders = answer.standing, answer.standing.leaders
+    row = answer.table.iloc[0]
+    rank = f"{row['rank']:.2f} {interval(row['low'], row['high'], 3)}".strip()
+    tasks = plural(len(answer.tasks), "task")
+    of = f"among {plural(len(answer.order), 'method')} over {tasks}"
+    if len(leaders) == len(answer.order):
+        return f"All tie {of}, with a mean rank of {row['rank']:.2f} each."
+    if len(leaders) > 1:
+        return f"{named(leaders)} lead together {of}, with a mean rank of {rank} each."
+    second = answer.table.iloc[1]
+    ahead = (
+        f"{row['method']} leads {of} with a mean rank of {rank}, ahead of {second['method']} with "
+        f"{second['rank']:.2f}"
+    )
+    sure = (
+        f" It leads in {percent(row['first'])} of resamples of the tasks."
+        if math.isfinite(row["first"])
+        else ""
+    )
+    return f"{ahead}.{sure if not standing.few else ''}"
+
+
+def shown_words(answer: Answer) -> str:
+    """Return what tests over tasks show of who leads: *no difference shown* where that is the answer."""
+    standing = answer.standing
+    if standing.few:
+        k = len(answer.order)
+        return (
+            f"No difference shown, and none could be: with {plural(len(answer.tasks), 'task')} no test separates "
+            f"{plural(k, 'method')}, however clear; it takes {standing.needed} tasks."
+        )
+    if len(standing.leaders) == len(answer.order):
+        return "No difference shown."
+    said = [standing.verdict(name) for name in standing.leaders]
+    if not any(each.better_than or each.worse_than for each in said):
+        return "No difference shown: no test separates a leader from any other method."
+    names = ("It",) if len(standing.leaders) == 1 else standing.leaders
+    return joined(*(claims(name, each) for name, each in zip(names, said, strict=True)))
+
+
+def strengths_words(answer: Answer) -> str:
+    """Return who is first on how many tasks: what an average hides."""
+    firsts = answer.table[answer.table["first_on"] > 0].sort_values(
+        "first_on", ascending=False, kind="stable"
+    )
+    if len(answer.tasks) < 2 or firsts.empty:
+        return ""
+    parts = [f"{row['method']} on {row['first_on']}" for row in firsts.to_dict("records")]
+    return f"First task by task: {named(parts)}."
+
+
+def left_out_words(answer: Answer) -> str:
+    """Return what is not ranked, and why; empty where all is."""
+    return f"Not ranked: {'; '.join(answer.left_out)}." if answer.left_out else ""
+
+
+def answer_words(answer: Answer) -> list[str]:
+    """Return an answer, a paragraph each."""
+    said = (lead_words(answer), shown_words(answer), strengths_words(answer), left_out_words(answer))
+    return [text for text in said if text]
+
+
+def percent(share: float) -> str:
+    """Return a share as a percentage: ``< 1 %`` and ``> 99 %`` at its ends."""
+    if not math.isfinite(share):
+        return "–"
+    if 0 < share < 0.01:
+        return "< 1 %"
+    if 0.99 < share < 1:
+        return "> 99 %"
+    return f"{100 * share:.0f} %"
+
+
+COMPARED = {
+    "leads": "leads",
+    "better": "shown to be better",
+    "worse": "shown to be worse",
+    "not shown": "no difference shown",
+    "untested": "too few tasks for a test",
+}
+"""What tests say of a method and the leader, in a table; keys are those of `Answer.table`."""
+
+WITHIN = {**COMPARED, "tied": "leads, tied with others", "untested": "too few repetitions for a test"}
+"""The same on one task."""
+
+
+def seconds_words(seconds: float) -> str:
+    """Return a time as people read it."""
+    if not math.isfinite(seconds):
+        return "–"
+    if seconds < 0.001:
+        return "< 1 ms"
+    if seconds < 0.1:
+        return f"{1000 * seconds:.2g} ms"
+    return f"{seconds:.2g} s" if seconds < 100 else f"{seconds:.0f} s"
