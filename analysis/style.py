@@ -80,6 +80,9 @@ LOOKS: Final = MappingProxyType(
         "skopt_forest": Look("#005f60", DASH_DOT, "v"),
         "skopt_gbrt": Look("#17becf", LONG, "s"),
         "references": Look("#b22222", DOTTED, "v"),
+        "ax_botorch": Look("#3c0634", SOLID, "s"),
+        "flaml_cfo": Look("#13064c", SOLID, "v"),
+        "flaml_blendsearch": Look("#8289e6", SOLID, "P"),
     }
 )
 """The searchers that ship, in the order of legends. Frozen: changing one changes every figure published with it."""

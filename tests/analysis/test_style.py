@@ -124,6 +124,9 @@ def test_looks_are_frozen():
         "skopt_forest": ("#005f60", style.DASH_DOT, "v"),
         "skopt_gbrt": ("#17becf", style.LONG, "s"),
         "references": ("#b22222", style.DOTTED, "v"),
+        "ax_botorch": ("#3c0634", style.SOLID, "s"),
+        "flaml_cfo": ("#13064c", style.SOLID, "v"),
+        "flaml_blendsearch": ("#8289e6", style.SOLID, "P"),
     }
 
 

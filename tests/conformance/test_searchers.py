@@ -17,6 +17,14 @@ GP = {"n_initial_points": 4, "n_points": 500, "n_restarts_optimizer": 2}
 GPY = {"initial_design_numdata": 3, "optimize_restarts": 1}
 TPE = {"n_startup_trials": 5}
 CASES = {
+    "ax_botorch": {
+        "settings": {"initialization_budget": 3},
+        "steps": 6,
+        "race": 12,
+        "spaces": ("continuous", "mixed", "conditional", "tiny", "single point", "partly fixed"),
+    },
+    "flaml_blendsearch": {"race": 60},
+    "flaml_cfo": {"race": 60},
     "random": {"steps": 12},
     "random-lhs": {"settings": {"design": "lhs"}, "steps": 12},
     "random-sobol": {"settings": {"design": "sobol"}, "steps": 12},
@@ -126,7 +134,7 @@ def pytest_generate_tests(metafunc):
 @pytest.fixture
 def case(request):
     case = case_of(request.param)
-    for library in {"torch", "greenlet"} & set(case.searcher.libraries):
+    for library in {"torch", "greenlet", "ax", "botorch", "flaml"} & set(case.searcher.libraries):
         pytest.importorskip(library, reason="not installed with the project")
     return case
 

@@ -220,6 +220,7 @@ def test_methods_that_learn_and_whose_library_knows_failures_can_be_told_a_loss(
     assert offering == {
         *(f"optuna_{each}" for each in ("tpe", "gp", "cmaes", "qmc", "sha", "hyperband")),
         *("hyperopt_tpe", "hyperopt_anneal", "kerastuner_bayes", "raytune_optuna", "raytune_hyperopt"),
+        *("flaml_cfo", "flaml_blendsearch", "ax_botorch"),
     }
 
 
