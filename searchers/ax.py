@@ -65,7 +65,7 @@ def _decoded(domain: Domain, value: Any) -> Scalar:
 
 
 def hierarchical(space: Space) -> bool:
-    """Whether Ax can express a space's conditions: it has trees, in which a parameter hangs on one value of a choice."""
+    """Whether Ax can express a space's conditions: by trees, in which a parameter hangs on one value of a choice."""
     return bool(space.conditions) and all(
         len(condition.values) == 1 and isinstance(space.parameters[condition.parent], Choice)
         for condition in space.conditions.values()
@@ -92,7 +92,7 @@ def ax_parameters(space: Space) -> list[Any]:
             parameters.append(
                 ChoiceParameterConfig(
                     name=name,
-                    values=[_given(domain, value) for value in domain.values],  # type: ignore[arg-type]
+                    values=[_given(domain, value) for value in domain.values],
                     parameter_type=_kind(domain) or "str",
                     dependent_parameters=dependents.get(name),
                 )
@@ -101,9 +101,9 @@ def ax_parameters(space: Space) -> list[Any]:
             parameters.append(
                 RangeParameterConfig(
                     name=name,
-                    bounds=(domain.low, domain.high),  # type: ignore[attr-defined]
+                    bounds=(domain.low, domain.high),
                     parameter_type="float" if isinstance(domain, Float) else "int",
-                    scaling="log" if domain.log else "linear",  # type: ignore[attr-defined]
+                    scaling="log" if domain.log else "linear",
                 )
             )
     return parameters

@@ -120,11 +120,15 @@ class _FlamlSearcher(Searcher):
         parameters = problem.space.parameters
         for name in parameters:
             if "/" in name or ":" in name or name.endswith("_choice_"):
-                reasons.append(f"parameter {name!r}: FLAML gives / and : and an end of _choice_ a meaning in names")
+                reasons.append(
+                    f"parameter {name!r}: FLAML gives / and : and an end of _choice_ a meaning in names"
+                )
         for name, value in getattr(settings, "low_cost_partial_config", {}).items():
             try:
                 if name not in parameters:
-                    reasons.append(f"low_cost_partial_config: no parameter {name!r}; {nearest(name, parameters)}")
+                    reasons.append(
+                        f"low_cost_partial_config: no parameter {name!r}; {nearest(name, parameters)}"
+                    )
                 else:
                     parameters[name].canonical(value)
             except SpaceError as error:
@@ -264,9 +268,9 @@ class FlamlCFO(_FlamlSearcher):
 class FlamlBlendSearch(_FlamlSearcher):
     """BlendSearch, by FLAML's ``BlendSearch``: local searches begun from the proposals of a global one.
 
-    The global search is Optuna's TPE. Where it finds something good, a local search as in ``flaml_cfo`` begins; which of
-    them proposes next is decided by how quickly each improves and what an improvement is expected to cost. Proposals of
-    the global search outside the region reached so far are put off.
+    The global search is Optuna's TPE. Where it finds something good, a local search as in ``flaml_cfo`` begins. Which
+    of them proposes next is decided by how quickly each improves and what an improvement is expected to cost. Proposals
+    of the global search outside the region reached so far are put off.
 
     It proposes exactly what ``flaml.tune.run`` does with ``search_alg=BlendSearch(seed=seed, …)`` and, of a budget of
     evaluations, as many ``num_samples``; of one of epochs or of cost with ``cost_attr`` and ``cost_budget``, by which

@@ -21,8 +21,6 @@ from native import (
     start,
 )
 
-pytest.importorskip("flaml", reason="not installed with the project")
-
 from harness import registry
 from harness.errors import IncompatibleError
 from harness.events import Asked
@@ -30,6 +28,8 @@ from harness.space import Choice, Float, Int, Space
 from harness.study import Study
 from harness.trial import Budget, Curve, Evaluation, Status
 from searchers._adapt import coincide
+
+pytest.importorskip("flaml", reason="not installed with the project")
 
 NAMES = {"flaml_cfo": "CFO", "flaml_blendsearch": "BlendSearch"}
 ALL = {**SPACES, "conditional": CONDITIONAL, "categorical": CATEGORICAL}
@@ -118,13 +118,17 @@ def test_proposes_what_its_loop_does(name, space, seed):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_largest_seeds_are_taken_within_31_bits(name):
-    proposed = ours(name, MIXED, 2**32 - 1, 200)  # with local searches that begin anew, each with a seed of its own
+    proposed = ours(
+        name, MIXED, 2**32 - 1, 200
+    )  # with local searches that begin anew, each with a seed of its own
     assert proposed == run(name, MIXED, 2**31 - 1, 200)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_numbers_among_categories_are_ordered_and_others_not(name):
-    space = Space({"size": Choice((32, 16, 128, 64)), "rate": Choice((0.1, 1)), "act": Choice(("z", "b", "a"))})
+    space = Space(
+        {"size": Choice((32, 16, 128, 64)), "rate": Choice((0.1, 1)), "act": Choice(("z", "b", "a"))}
+    )
 
     def worth(config):
         return objective({"b": config["size"] / 64}) + config["rate"]
