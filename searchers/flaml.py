@@ -140,7 +140,14 @@ class _FlamlSearcher(Searcher):
         raise NotImplementedError
 
     def _start(self) -> None:
+        self._recorded: list[tuple[dict[str, Any], float]] = []
+        """Points that were not proposed here, and their losses: what ``evaluated_rewards`` are for."""
+        self._begin()
+
+    def _begin(self) -> None:
+        """Make the library's search anew."""
         parameters = self.problem.space.parameters
+        self._stale = False
         self._suggested = 0
         self._running = 0
         self._ended = False
@@ -156,10 +163,9 @@ class _FlamlSearcher(Searcher):
                 for name, value in self.settings.low_cost_partial_config.items()
                 if name in space
             }
-            points = []
-            if self.starting_point is not None:
-                complete = _adapt.completed(self.problem.space, self.starting_point)
-                points = [{name: _given(parameters[name], complete[name]) for name in space}]
+            points = [point for point, _ in self._recorded]
+            if self.starting_point is not None and not points:
+                points = [self._point(self.starting_point)]
             by_cost = self.budget.unit != "evaluations"
             self._search = self._algorithm(
                 flaml,
@@ -169,12 +175,24 @@ class _FlamlSearcher(Searcher):
                 seed=self.seed % 2**31,
                 low_cost_partial_config=low_cost or None,
                 points_to_evaluate=points or None,
+                evaluated_rewards=[loss for _, loss in self._recorded] or None,
                 **({"cost_attr": COST, "cost_budget": self.budget.amount} if by_cost else {}),
             )
             if not by_cost:
                 self._search.set_search_properties(LOSS, "min", None, num_samples=int(self.budget.amount))
 
+    def _point(self, config: Config) -> dict[str, Any]:
+        """Return a configuration as FLAML is given it."""
+        parameters = self.problem.space.parameters
+        complete = _adapt.completed(self.problem.space, config)
+        constants = _adapt.constants(self.problem.space)
+        return {
+            name: _given(parameters[name], value) for name, value in complete.items() if name not in constants
+        }
+
     def _ask(self) -> Suggestion | None:
+        if self._stale:
+            self._begin()
         parameters = self.problem.space.parameters
         config = _adapt.constants(self.problem.space)
         if self._search is None:
@@ -220,6 +238,15 @@ class _FlamlSearcher(Searcher):
             with _quiet():
                 self._search.on_trial_complete(suggestion.handle[0], None, error=True)
 
+    def _take(self, config: Config, loss: float) -> None:
+        """Begin with what is known, as ``points_to_evaluate`` with their ``evaluated_rewards``."""
+        self._recorded.append((self._point(config), loss))
+        self._stale = not self._suggested
+
+    def _take_failed(self, config: Config, status: Status, loss: float) -> None:
+        if self.imputes or status is Status.DIVERGED:
+            self._take(config, loss if self.imputes else math.inf)
+
 
 class FlamlCFO(_FlamlSearcher):
     """Cost-frugal optimisation (CFO), by FLAML's ``CFO``: a randomised direct search with restarts (FLOW²).
@@ -239,6 +266,9 @@ class FlamlCFO(_FlamlSearcher):
 
     With several workers it suggests again before it was told, from the same centre of its search. Until there is one,
     as long as its first point is being evaluated, the others are random.
+
+    Of recorded trials it takes the best for its start, by ``evaluated_rewards``; of these only such as ended before its
+    first proposal.
 
     It knows conditional parameters only as alternatives with parameters all their own. They are searched as if always
     active here, and dropped from a proposal where they aren't.

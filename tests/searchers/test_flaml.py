@@ -1,6 +1,7 @@
 """FLAML's CFO and BlendSearch: what `flaml.tune`'s own loops propose, in every corner, and what is refused."""
 
 import logging
+import math
 import time
 import warnings
 
@@ -19,6 +20,7 @@ from native import (
     plain,
     problem,
     start,
+    tell,
 )
 
 from harness import registry
@@ -26,7 +28,7 @@ from harness.errors import IncompatibleError
 from harness.events import Asked
 from harness.space import Choice, Float, Int, Space
 from harness.study import Study
-from harness.trial import Budget, Curve, Evaluation, Status
+from harness.trial import Budget, Curve, Evaluation, Proposal, Status
 from searchers._adapt import coincide
 
 pytest.importorskip("flaml", reason="not installed with the project")
@@ -176,7 +178,7 @@ def test_failures(name, space, seed):
     """A divergence is reported as infinite, and anything else is an error that says nothing of the configuration."""
 
     def result(config):
-        worth = {Status.OK: objective(config), Status.DIVERGED: float("inf")}
+        worth = {Status.OK: objective(config), Status.DIVERGED: math.inf}
         return worth.get(fate(config))
 
     space = ALL[space]
@@ -210,6 +212,26 @@ def test_its_own_sequential_loop_ends_at_the_first_error():
 def test_several_workers(name, space, workers):
     native = run_trials(name, ALL[space], 3, 40, result=objective, workers=workers)
     assert ours_in_parallel(name, ALL[space], 3, 40, workers) == native
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_recorded_trials_are_evaluated_rewards(name):
+    recorded = [config for config in ours("random", MIXED, 1, 12) if fate(config) is not Status.CRASHED]
+    worth = {Status.OK: objective, Status.DIVERGED: lambda config: math.inf}
+    known = [config for config in recorded if fate(config) in worth]
+    rewards = [float(worth[fate(config)](config)) for config in known]
+    assert len(known) < len(recorded)
+    searcher, proposed = start(name, MIXED, 3, 20), []
+    for number, config in enumerate(recorded):
+        curve = Curve({"error": (float(objective(config)),)}) if fate(config) is Status.OK else Curve()
+        searcher.take(Proposal(number, config, 1), Evaluation(fate(config), curve, 1))
+    while len(proposed) < 20:
+        proposal = searcher.ask()
+        proposed.append(dict(proposal.config))
+        tell(searcher, proposal)
+    given = {"points_to_evaluate": known, "evaluated_rewards": rewards}
+    assert proposed == run(name, MIXED, 3, 20, **given)
+    assert proposed != ours(name, MIXED, 3, 20)
 
 
 # Cost, and no clock
