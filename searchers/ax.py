@@ -121,8 +121,9 @@ class AxBotorch(Searcher):
     reference configuration is attached by ``attach_trial``, and counts as one of the initial trials. A failed
     evaluation is told by ``mark_trial_failed``: the model leaves it out, and it is no initial trial.
 
-    With several workers it is asked for as many trials as there are free workers, by ``get_next_trials(max_trials)``;
-    running trials are pending points of its model. While the initial trials are out, others can have to wait.
+    With several workers it is asked for as many trials as there are free workers, by ``get_next_trials(max_trials)``,
+    and again where it gave fewer; running trials are pending points of its model. Once the initial trials are out, free
+    workers wait until half of these are back.
 
     A conditional parameter is a dependent parameter of Ax's, if each in the space hangs on one value of a choice:
     that is what Ax can express. In any other space all are searched as if they were always active, and
@@ -221,7 +222,7 @@ class AxBotorch(Searcher):
 
     def _next_trials(self, wanted: int) -> list[tuple[int, dict[str, Any]]]:
         """Return up to so many new trials, with their numbers; none while Ax waits for others, or has no more."""
-        from ax.exceptions.core import DataRequiredError, SearchSpaceExhausted
+        from ax.exceptions.core import DataRequiredError, OptimizationComplete
         from ax.exceptions.generation_strategy import MaxParallelismReachedException
 
         if self._size is not None:
@@ -232,10 +233,15 @@ class AxBotorch(Searcher):
         with _at_work():
             try:
                 trials = self._client.get_next_trials(max_trials=wanted)
-            except SearchSpaceExhausted:
+            except OptimizationComplete:  # nothing is left
                 return []
-            except (DataRequiredError, MaxParallelismReachedException):
-                if not self._running:
+            except (DataRequiredError, MaxParallelismReachedException, ExceptionGroup) as blocked:
+                # It waits for trials that run; of a node's criteria it raises all that say so, as a group.
+                reasons = blocked.exceptions if isinstance(blocked, ExceptionGroup) else (blocked,)
+                waits = all(
+                    isinstance(each, DataRequiredError | MaxParallelismReachedException) for each in reasons
+                )
+                if not (waits and self._running):
                     raise
                 return []
         self._running += len(trials)

@@ -19,7 +19,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from harness import registry
-from harness.errors import DerbyError
+from harness.errors import DerbyError, IncompatibleError, MissingLibraryError
 from harness.searcher import Searcher
 from harness.space import Choice, Float, Int, Space
 from harness.trial import Budget, Fidelity, Objective, Problem, Proposal
@@ -38,6 +38,12 @@ SPACES = {
     ),
 }
 MEASURED = 5
+REASONS: dict[type[Exception], str] = {
+    IncompatibleError: "refused",
+    MissingLibraryError: "not installed",
+    ValidationError: "needs settings",
+    EOFError: "ended",
+}
 
 
 class OutOfTimeError(Exception):
@@ -108,7 +114,7 @@ def columns(kind: type[Searcher], lengths: list[int], limit: float) -> list[str]
             warm = kind(problem(kind, space), seed=2, budget=Budget("evaluations", 30))
             once(warm)  # imports, and what else is done once in a process
         except (DerbyError, ValidationError, EOFError) as error:
-            cells += [type(error).__name__] * len(lengths)
+            cells += [REASONS.get(type(error), type(error).__name__)] * len(lengths)
             continue
         for length in lengths:
             slow = bool(cells) and cells[-1].startswith("over") and length != lengths[0]
