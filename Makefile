@@ -63,7 +63,7 @@ bench: $(READY)  ## what the harness costs, and how quickly it trains
 bench-ray: $(READY)  ## what Ray brings and costs: evaluators, a race, the driver; tens of minutes
 	PYTHONPATH=tests/support $(BIN)/python tests/bench/ray_scale.py
 
-bench-searchers: $(READY_METHODS)  ## what a proposal of each search method costs; an hour
+bench-searchers: $(READY_METHODS)  ## what a proposal of each search method costs; can take hours
 	$(BIN)/python tests/bench/searcher_cost.py
 
 lock: $(READY)  ## write the versions installed now into the lock file
