@@ -9,7 +9,7 @@ READY := $(VENV)/.ready
 READY_METHODS := $(VENV)/.ready-methods
 DOCS := .venv-docs
 
-.PHONY: setup setup-methods demo test test-methods test-quick check docs bench bench-ray lock clean
+.PHONY: setup setup-methods demo test test-methods test-quick check docs bench bench-ray bench-searchers lock clean
 
 setup: $(READY)
 
@@ -62,6 +62,9 @@ bench: $(READY)  ## what the harness costs, and how quickly it trains
 
 bench-ray: $(READY)  ## what Ray brings and costs: evaluators, a race, the driver; tens of minutes
 	PYTHONPATH=tests/support $(BIN)/python tests/bench/ray_scale.py
+
+bench-searchers: $(READY_METHODS)  ## what a proposal of each search method costs; can take hours
+	$(BIN)/python tests/bench/searcher_cost.py
 
 lock: $(READY)  ## write the versions installed now into the lock file
 	$(BIN)/python -m pip freeze --exclude-editable --exclude uv | grep -E '^[A-Za-z0-9._-]+==[^ ]+$$' > requirements.lock

@@ -93,6 +93,9 @@ LOOKS: Final = MappingProxyType(
         "pymoo_ga": Look("#6f2620", DASHED, "*"),
         "pymoo_de": Look("#0e815c", DOTTED, "p"),
         "pymoo_mixed_ga": Look("#181cdc", DOTTED, "<"),
+        "ax_botorch": Look("#3c0634", SOLID, "s"),
+        "flaml_cfo": Look("#13064c", SOLID, "v"),
+        "flaml_blendsearch": Look("#8289e6", SOLID, "P"),
     }
 )
 """The searchers that ship, in the order of legends. Frozen: changing one changes every figure published with it."""

@@ -55,10 +55,10 @@ class Followed:
         self.ask_seconds = self._searcher.ask_seconds
         return asked
 
-    def tell(self, proposal: Proposal, evaluation: Evaluation) -> None:
+    def tell(self, proposal: Proposal, evaluation: Evaluation, cost: float | None = None) -> None:
         """Take the evaluation of a proposal, the record's or the searcher's."""
         if (proposal.trial, proposal.epochs) not in self._recorded:
-            self._searcher.tell(proposal, evaluation)
+            self._searcher.tell(proposal, evaluation, cost)
             self.tell_seconds = self._searcher.tell_seconds
             return
         self._recorded.remove((proposal.trial, proposal.epochs))

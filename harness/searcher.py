@@ -167,6 +167,8 @@ class Searcher(ABC):
         """Duration of the latest ask."""
         self.tell_seconds = 0.0
         """Duration of the latest tell."""
+        self.told_cost = 0.0
+        """What the evaluation that is being told cost, in the budget's unit: for a method that goes by cost."""
         self.starting_point: Config | None = None
         """What the search begins with, if that is given."""
         if _starts_at_reference(self.settings):
@@ -309,8 +311,13 @@ class Searcher(ABC):
         return proposal
 
     @final
-    def tell(self, proposal: Proposal, evaluation: Evaluation) -> None:
+    def tell(self, proposal: Proposal, evaluation: Evaluation, cost: float | None = None) -> None:
         """Take the evaluation of a proposal that `ask` returned, once.
+
+        Args:
+            proposal: What `ask` returned.
+            evaluation: What came of it.
+            cost: What it is charged, in the budget's unit; ``None``: as on average, see `Budget.usual`.
 
         Raises:
             ProtocolError: The proposal was never asked, or has been told already.
@@ -323,6 +330,8 @@ class Searcher(ABC):
                 "which is not waiting for an evaluation: tell each proposal that ask() returned exactly once"
             )
         loss = self.problem.objective.loss(evaluation)
+        usual = self.budget.usual(evaluation.epochs, self.problem.fidelity)
+        self.told_cost = usual if cost is None else cost
         began = time.perf_counter()
         action = f"failed to take loss {loss!r} of trial {proposal.trial}, {dict(proposal.config)}"
         with self._isolated(), self._library_errors(action):

@@ -48,8 +48,8 @@ class AskTell(Protocol):
         """Return the next proposal; ``None``: nothing to propose until something is told, or ever."""
         ...
 
-    def tell(self, proposal: Proposal, evaluation: Evaluation) -> None:
-        """Take the evaluation of a proposal."""
+    def tell(self, proposal: Proposal, evaluation: Evaluation, cost: float | None = None) -> None:
+        """Take the evaluation of a proposal, and what it is charged in the budget's unit."""
         ...
 
 
@@ -220,11 +220,13 @@ class Study:
         assert evaluation is not None  # noqa: S101 - checked by advance
         before = self._charged.get(proposal.trial, 0)
         charge = charged_epochs(proposal, evaluation, before)
+        cost = charge * running.cost
         self._charged[proposal.trial] = before + charge
         self._spent_epochs += charge
-        self._spent_cost = self._finite(self._spent_cost + charge * running.cost)
+        self._spent_cost = self._finite(self._spent_cost + cost)
         self._told += 1
-        self._searcher.tell(proposal, evaluation)
+        unit = self._searcher.budget.unit
+        self._searcher.tell(proposal, evaluation, in_unit(unit, evaluations=1, epochs=charge, cost=cost))
         objective = self._objective
         ok = evaluation.status is Status.OK
         return Told(

@@ -168,6 +168,11 @@ class Budget:
         """
         return int(self.epochs(fidelity) * (1 + ROUNDING) // fidelity.high)
 
+    def usual(self, epochs: int, fidelity: Fidelity) -> float:
+        """What a new trial of so many epochs is charged, in its unit: of a cost, on average over the space."""
+        cost = self.full_cost * epochs / fidelity.high
+        return in_unit(self.unit, evaluations=1, epochs=epochs, cost=cost)
+
     def as_json(self) -> dict[str, Any]:
         """Return it as JSON types: the fields that it has."""
         fields = {"unit": self.unit, "amount": self.amount}

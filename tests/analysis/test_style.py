@@ -137,6 +137,9 @@ def test_looks_are_frozen():
         "pymoo_ga": ("#6f2620", style.DASHED, "*"),
         "pymoo_de": ("#0e815c", style.DOTTED, "p"),
         "pymoo_mixed_ga": ("#181cdc", style.DOTTED, "<"),
+        "ax_botorch": ("#3c0634", style.SOLID, "s"),
+        "flaml_cfo": ("#13064c", style.SOLID, "v"),
+        "flaml_blendsearch": ("#8289e6", style.SOLID, "P"),
     }
 
 

@@ -19,6 +19,14 @@ SMAC = {"n_configs": 4, "max_ratio": 1.0, "challengers": 50, "local_search_itera
 SMALL_FOREST = {**SMAC, "n_trees": 3, "retrain_after": 3}
 TPE = {"n_startup_trials": 5}
 CASES = {
+    "ax_botorch": {
+        "settings": {"initialization_budget": 3},
+        "steps": 6,
+        "race": 12,
+        "spaces": ("continuous", "mixed", "conditional", "tiny", "single point", "partly fixed"),
+    },
+    "flaml_blendsearch": {"race": 60},
+    "flaml_cfo": {"race": 60},
     "random": {"steps": 12},
     "random-lhs": {"settings": {"design": "lhs"}, "steps": 12},
     "random-sobol": {"settings": {"design": "sobol"}, "steps": 12},
@@ -145,7 +153,18 @@ CASES = {
 }
 
 
-OPTIONAL = {"torch", "greenlet", "nevergrad", "pymoo", "smac", "dehb", "ConfigSpace"}
+OPTIONAL = {
+    "torch",
+    "greenlet",
+    "nevergrad",
+    "pymoo",
+    "smac",
+    "dehb",
+    "ConfigSpace",
+    "ax",
+    "botorch",
+    "flaml",
+}
 """Libraries that `make test` does without."""
 
 

@@ -155,6 +155,36 @@ def test_a_continued_trial_costs_its_new_epochs_only():
     assert events[-1].cost == 45
 
 
+@pytest.mark.parametrize(
+    ("budget", "charges"),
+    [
+        (Budget("evaluations", 3), [1, 1, 1]),
+        (Budget("epochs", 60), [3, 6, 27]),
+        (at_cost(99), [15, 30, 54]),
+    ],
+)
+def test_a_searcher_is_told_what_an_evaluation_was_charged_in_the_budgets_unit(budget, charges):
+    class Frugal(Scripted):
+        name = "frugal"
+
+        def _tell(self, suggestion, loss):
+            charged.append(self.told_cost)
+
+    charged = []
+    run(Study(Frugal([(5, 3), ("more", 0, 9), 2], budget), workers=1, cost=per_epoch))
+    assert charged == charges
+
+
+@pytest.mark.parametrize(
+    ("budget", "usual"),
+    [(Budget("evaluations", 3), 1), (Budget("epochs", 60), 9), (Budget("cost", 99, full_cost=54.0), 18)],
+)
+def test_one_told_outside_a_study_takes_the_average_charge(budget, usual):
+    searcher = Scripted([(5, 9)], budget)
+    searcher.tell(searcher.ask(), value(5, 9))
+    assert searcher.told_cost == usual
+
+
 def test_a_searcher_is_not_asked_once_a_cost_budget_is_spent():
     # Else one with nothing more to propose would end as exhausted, and be named as short of its budget.
     events = run(Study(Scripted([(1, 10)] * 3, at_cost(3)), workers=1, cost=lambda _: 0.1))

@@ -225,6 +225,7 @@ def test_methods_that_learn_and_whose_library_knows_failures_can_be_told_a_loss(
             "nevergrad",
             *(f"nevergrad_{each}" for each in ("cma", "de", "oneplusone", "pso")),
         ),
+        *("flaml_cfo", "flaml_blendsearch", "ax_botorch"),
     }
 
 
