@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from harness.errors import (
 )
 from harness.keys import StudyKey, TaskKey, derive_seed
 from harness.options import Options
-from harness.plan import Compare, Plan, StudyPlan, TaskPlan, study_label
+from harness.plan import Compare, LeftOut, Plan, StudyPlan, TaskPlan, study_label
 from harness.searcher import Searcher
 from harness.sweep_fields import (
     MOST_STUDIES,
@@ -71,6 +71,7 @@ class Sweep:
         tasks: The tasks by label, in the file's order.
         studies: All studies, repetition by repetition, so that what is done first is comparable.
         compare: What is to be compared; ``None`` where the file does not say.
+        left_out: Methods and tasks that they cannot search, where the file has these left out; in the file's order.
     """
 
     spec: SweepSpec
@@ -78,6 +79,7 @@ class Sweep:
     tasks: Mapping[str, Task]
     studies: Sequence[PlannedStudy]
     compare: Compare | None = None
+    left_out: Sequence[LeftOut] = ()
 
     @property
     def name(self) -> str:
@@ -128,6 +130,7 @@ class Sweep:
             splits=self.spec.splits,
             compare=self.compare,
             reevaluate=self.spec.reevaluate,
+            left_out=list(self.left_out),
         )
 
 
@@ -210,14 +213,16 @@ def _checked(value: Any, problems: Problems, text: str) -> Sweep:
     if number > MOST_STUDIES:
         product = f"{spec.repetitions} × {len(spec.tasks)} × {len(spec.searchers)} studies"
         problems.add(("repetitions",), f"{product} are more than the {MOST_STUDIES} of a sweep")
-    tasks, searchers, compare = _check(Content.of(spec), problems)
+    tasks, searchers, compare, left_out = _check(Content.of(spec), problems)
     problems.raise_if_any()
-    studies = _studies(spec, tasks, searchers)
-    return Sweep(spec, text, {label: own.task for label, own in tasks.items()}, studies, compare)
+    studies = _studies(spec, tasks, searchers, {(pair.task, pair.searcher) for pair in left_out})
+    return Sweep(spec, text, {label: own.task for label, own in tasks.items()}, studies, compare, left_out)
 
 
-def _check(content: Content, problems: Problems) -> tuple[dict[str, Budgeted], list[_Method], Compare | None]:
-    """Return the tasks, searchers and comparison of a sweep, and add what is wrong with them."""
+def _check(
+    content: Content, problems: Problems
+) -> tuple[dict[str, Budgeted], list[_Method], Compare | None, list[LeftOut]]:
+    """Return the tasks, searchers, comparison and pairs left out of a sweep, and add what is wrong with them."""
     tasks = _tasks(content, problems)
     unsplit = [label for label, own in tasks.items() if not own.task.draws_splits]
     if content.splits == "repetition" and unsplit:
@@ -227,9 +232,19 @@ def _check(content: Content, problems: Problems) -> tuple[dict[str, Budgeted], l
             f"no training/validation split can be drawn of {'task' if len(unsplit) == 1 else 'tasks'} {named}; leave "
             "these out, or use splits: fixed",
         )
-    searchers = _searchers(content, tasks, problems)
+    searchers, left_out = _searchers(content, tasks, problems)
     _check_figures(content, tasks, problems)
-    return tasks, searchers, _compare(content, problems)
+    without = {(pair.task, pair.searcher) for pair in left_out}
+    for label in tasks:
+        if searchers and all((label, method.label) in without for method in searchers):
+            problems.add(("tasks",), f"no searcher of this sweep can search task {label!r}; leave it out")
+    compare = _compare(content, problems)
+    for one, other in compare.pairs if compare is not None else ():
+        if tasks and all((label, one) in without or (label, other) in without for label in tasks):
+            problems.add(
+                ("compare",), f"{one!r} and {other!r} can search no task in common to be compared on"
+            )
+    return tasks, searchers, compare, left_out
 
 
 def _check_figures(content: Content, tasks: Mapping[str, Budgeted], problems: Problems) -> None:
@@ -241,7 +256,7 @@ def _check_figures(content: Content, tasks: Mapping[str, Budgeted], problems: Pr
         problems.add(("figures", *place), message)
 
 
-def _looks(label: str) -> str:
+def alike(label: str) -> str:
     """Return what labels have in common that look alike, on a page, too."""
     return " ".join(unicodedata.normalize("NFKC", label).split())
 
@@ -301,9 +316,12 @@ def _tasks(content: Content, problems: Problems) -> dict[str, Budgeted]:
     return tasks
 
 
-def _searchers(content: Content, tasks: Mapping[str, Budgeted], problems: Problems) -> list[_Method]:
-    """Return the searchers, refusing what cannot work."""
+def _searchers(
+    content: Content, tasks: Mapping[str, Budgeted], problems: Problems
+) -> tuple[list[_Method], list[LeftOut]]:
+    """Return the searchers and the pairs that the file has left out, refusing what cannot work."""
     usable: list[_Method] = []
+    left_out: list[LeftOut] = []
     labels: set[str] = set()
     for i, entry in content.searchers:
         place: document.FieldPath = ("searchers", i)
@@ -325,20 +343,33 @@ def _searchers(content: Content, tasks: Mapping[str, Budgeted], problems: Proble
         if not document.is_whole(entry.settings):
             continue
         label = _label(entry)
-        if _looks(label) in labels:
+        if alike(label) in labels:
             problems.add(place, f"label {label!r} is used twice; give each of them a `label:` of its own")
-        labels.add(_looks(label))
+        labels.add(alike(label))
         try:
             kind.require_libraries()
         except DerbyError as error:
             problems.add(place, str(error))
         if content.workers > 1 and not kind.parallel:
             problems.add(place, f"searcher {label!r} proposes one at a time; it needs workers: 1")
-        for task_label, own in tasks.items():
-            for reason in _obstacles(kind, own, settings):
-                problems.add(place, f"searcher {label!r} cannot search task {task_label!r}: {reason}")
+        obstacles = {task_label: _obstacles(kind, own, settings) for task_label, own in tasks.items()}
+        obstacles = {task_label: reasons for task_label, reasons in obstacles.items() if reasons}
+        if content.incompatible == "leave_out" and len(obstacles) < len(tasks):
+            left_out += [
+                LeftOut(task_label, label, _briefly(reasons)) for task_label, reasons in obstacles.items()
+            ]
+        else:
+            for task_label, reasons in obstacles.items():
+                for reason in reasons:
+                    problems.add(place, f"searcher {label!r} cannot search task {task_label!r}: {reason}")
         usable.append(_Method(kind.name, files.origin_of(kind), kind.version, settings.as_json(), label))
-    return usable
+    return usable, left_out
+
+
+def _briefly(reasons: Sequence[str]) -> str:
+    """Return why a searcher cannot search a task, of many reasons the first."""
+    more = len(reasons) - 1
+    return f"{reasons[0]}{f'; and {more} more of the kind' if more else ''}"
 
 
 def _label(entry: SearcherSpec) -> str:
@@ -349,8 +380,9 @@ def _studies(
     spec: SweepSpec,
     tasks: Mapping[str, Budgeted],
     searchers: Sequence[_Method],
+    left_out: Collection[tuple[str, str]],
 ) -> list[PlannedStudy]:
-    """Cross searchers, tasks and repetitions."""
+    """Cross searchers, tasks and repetitions; without the pairs of a task and a searcher that are left out."""
     keys = {label: own.task.key for label, own in tasks.items()}
     return [
         PlannedStudy(
@@ -374,6 +406,7 @@ def _studies(
         for repetition in range(spec.repetitions)
         for task_label, own in tasks.items()
         for method in searchers
+        if (task_label, method.label) not in left_out
     ]
 
 
@@ -407,7 +440,7 @@ def _compare(content: Content, problems: Problems) -> Compare | None:
         )
     for place, message in faults:
         problems.add(place, message)
-    return None if faults else Compare(methods, given.method, given.measure, given.level)
+    return None if faults else Compare(methods, given.method, given.measure, given.level, tuple(given.at))
 
 
 def _split(spec: SweepSpec, key: TaskKey, repetition: int) -> TaskKey:

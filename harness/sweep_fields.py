@@ -23,6 +23,8 @@ MOST_BUDGET: Final = 10**9
 LARGEST_COST: Final = 1e300
 """Of one study: more than anything costs, and less than what floats cannot hold."""
 MOST_WORKERS: Final = 10_000
+MOST_POINTS: Final = 20
+"""Parts of the budget after which a planned comparison looks."""
 MOST_THREADS: Final = 1024
 MOST_REEVALUATIONS: Final = 1000
 """Fresh seeds for the winner of one study."""
@@ -105,6 +107,12 @@ class CompareSpec(_Model):
         "final", description="final: values at the end of the budget; anytime: averages over it"
     )
     level: float = Field(0.05, gt=0, le=0.5, description="level of significance of all comparisons together")
+    at: list[Annotated[float, Field(gt=0, le=1)]] = Field(
+        [1.0],
+        min_length=1,
+        max_length=MOST_POINTS,
+        description="parts of each task's budget after which final values are compared, such as [0.2, 0.5, 1]",
+    )
 
     @model_validator(mode="after")
     def _one_form(self) -> CompareSpec:
@@ -113,6 +121,12 @@ class CompareSpec(_Model):
         ):
             raise ValueError(
                 "give methods, such as {methods: [a, b]}, or method and against, such as {method: a, against: [b]}"
+            )
+        if self.at != sorted(set(self.at)):
+            raise ValueError("give the parts of the budget in at in ascending order, each once")
+        if self.measure == "anytime" and self.at != [1.0]:
+            raise ValueError(
+                "measure: anytime averages over the whole budget; give at with measure: final only"
             )
         return self
 
@@ -141,6 +155,11 @@ class SweepSpec(_Model):
         "fixed",
         description="fixed: the tasks' own training/validation splits; repetition: each repetition draws its own, the "
         "same for all searchers",
+    )
+    incompatible: Literal["refuse", "leave_out"] = Field(
+        "refuse",
+        description="refuse: a method that cannot search one of the tasks is an error; leave_out: each method has "
+        "studies of the tasks that it can search, and the pairs left out are named",
     )
     compare: CompareSpec | None = Field(
         None, description="what is to be compared, said before there are results"
@@ -171,6 +190,7 @@ class Content:
         splits: What the file says of them.
         compare: What is to be compared; ``None`` also where not all searchers are readable.
         figures: How figures are drawn; ``None`` also where not all tasks and searchers are readable.
+        incompatible: What becomes of a method and a task that it cannot search.
     """
 
     tasks: Sequence[tuple[int, TaskSpec]]
@@ -180,12 +200,22 @@ class Content:
     splits: str = "fixed"
     compare: CompareSpec | None = None
     figures: FiguresSpec | None = None
+    incompatible: str = "refuse"
 
     @classmethod
     def of(cls, spec: SweepSpec) -> Content:
         """Return the content of a file whose fields are all valid."""
         tasks, searchers = list(enumerate(spec.tasks)), list(enumerate(spec.searchers))
-        return cls(tasks, searchers, spec.budget, spec.workers, spec.splits, spec.compare, spec.figures)
+        return cls(
+            tasks,
+            searchers,
+            spec.budget,
+            spec.workers,
+            spec.splits,
+            spec.compare,
+            spec.figures,
+            spec.incompatible,
+        )
 
     @classmethod
     def readable(cls, value: Any) -> Content:
@@ -207,6 +237,7 @@ class Content:
             splits if isinstance(splits, str) else "fixed",
             _valid(CompareSpec, fields.get("compare")) if all_readable else None,
             _valid(FiguresSpec, fields.get("figures")) if all_readable and all_tasks else None,
+            "leave_out" if fields.get("incompatible") == "leave_out" else "refuse",
         )
 
 
