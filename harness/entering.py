@@ -68,7 +68,10 @@ def entry_sweep(
         every = {"name": chosen, **common, "searchers": [entry]}
         left_out = _left_out(every, own, f"{searcher} in {name!r}") if leave_out else []
         given = {**every, "tasks": _without(every["tasks"], left_out, race)}
-        sweep = make_sweep(given, f"{searcher} in {name!r}")
+        try:
+            sweep = make_sweep(given, f"{searcher} in {name!r}")
+        except SweepError as error:
+            raise SweepError(f"{error}{'' if leave_out else _hint(every, own, searcher)}") from error
     # As the race's file has it, not with the paths of the copies of its files.
     written = {**given, "tasks": _without(document.read(text).value["tasks"], left_out, race)}
     sweep = replace(sweep, text=document.write(written), left_out=left_out)
@@ -82,6 +85,16 @@ def _left_out(content: Mapping[str, Any], label: str, origin: str) -> Sequence[L
     others = [{"name": "random", "label": f"not {label}"[:40]}]
     every = {**content, "searchers": [*content["searchers"], *others], "incompatible": "leave_out"}
     return make_sweep(every, origin).left_out
+
+
+def _hint(content: Mapping[str, Any], label: str, searcher: str) -> str:
+    """Return what to do about tasks that a method cannot search; nothing where something else is wrong, too."""
+    try:
+        left_out = _left_out(content, label, searcher)
+    except SweepError:
+        return ""
+    count, all_of = len(left_out), len(content["tasks"])
+    return f"\nWith --leave-out it enters the other {all_of - count} of {all_of} tasks" if left_out else ""
 
 
 def _without(tasks: Sequence[Any], left_out: Sequence[LeftOut], race: SweepTables) -> list[Any]:

@@ -21,11 +21,11 @@ def partial_words(comparison: Comparison, only: Collection[str] | None = None) -
         standing, name = own.standing, own.searcher
         ranks = standing.mean_ranks
         tasks = list(standing.ranks.index)
-        where = f"the {len(tasks)} ranked tasks" if len(tasks) > 1 else tasks[0]
+        where = f"the {len(tasks)} ranked tasks that" if len(tasks) > 1 else f"{tasks[0]}, which"
         best, *_ = ranks
         place = "the lowest" if name in standing.leaders else f"behind {best} with {ranks[best]:.2f}"
         said = (
-            f"{name} cannot search every task, and is not ranked with the others. On {where} that it can search, its "
+            f"{name} cannot search every task, and is not ranked with the others. On {where} it can search, its "
             f"mean rank is {ranks[name]:.2f} among {plural(len(ranks), 'method')}, {place}."
         )
         paragraphs.append(said if standing.few else f"{said} {claims('It', standing.verdict(name))}")

@@ -75,13 +75,16 @@ def enter(
 ) -> None:
     """Run a method on a published race's tasks, budgets and seeds, and show where it stands; no other is run again."""
     use_data(data)
-    from harness.entering import entry_sweep
-    from results.entries import race_named, race_tables, together
-    from results.publications import free_folder, names_in
-    from results.tables import read_tables
+    from results.publications import free_folder, manifest_of, names_in
 
     if race not in names_in(published):
         _refuse_unpublished(race, results)
+    manifest_of(published, race)
+
+    from harness.entering import entry_sweep
+    from results.entries import race_named, race_tables, together
+    from results.tables import read_tables
+
     into = race_named(published, race)
     raced = race_tables(published, into)
     if raced.imported is not None:
