@@ -16,6 +16,7 @@ class Evolution(Searcher):
     """
 
     parallel = True  # may be asked again before it was told
+    conditional = True  # a coordinate without a parameter has no effect, and takes part all the same
 
     def _start(self):
         self._random = np.random.default_rng(self.seed)
