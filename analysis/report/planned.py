@@ -29,7 +29,7 @@ def planned_words(inputs: Inputs, comparison: Comparison) -> list[str]:
     by = "final values" if stated.measure == "final" else "anytime scores"
     over = plural(len(stated.pairs), "pair")
     if stated.at != (1.0,):
-        by = f"the best values {listed([_when(at) for at in stated.at])}"
+        by = f"the best values {listed([_when(at) for at in stated.at])},"
         over = f"{over} at {plural(len(stated.at), 'point')} of the budget"
     how = f"by {by} at the level {stated.level:g}, with Holm's correction over {over}"
     asked = (
