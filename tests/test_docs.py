@@ -87,7 +87,6 @@ def test_the_demo_is_valid():
 
 def test_the_race_is_of_every_method_on_every_recording_and_table():
     from harness import registry
-    from harness.errors import MissingLibraryError
     from harness.sweep import load_sweep
 
     race = load_sweep(ROOT / "docs" / "sweeps" / "derby-2026.yaml")
@@ -95,11 +94,8 @@ def test_the_race_is_of_every_method_on_every_recording_and_table():
     assert race.compare.at == (0.2, 0.5, 1.0)
     raced = {entry.name for entry in race.spec.searchers}
     for name, kind in registry.searchers().items():
-        try:
-            kind.require_libraries()
-        except MissingLibraryError:
-            continue  # the race names what the locked environment has
-        assert name in raced or name == "references" or kind.package, f"{name} is not in the race"
+        named = name in raced or f"  # - {name}\n" in race.text  # what the locked environment does without
+        assert named or name == "references" or kind.package, f"{name} is not in the race"
     recordings = {f"replay/{name}" for name in registry.task("replay").shipped()}
     tables = {label for label in race.tasks if not label.startswith("replay/")}
     assert {label for label in race.tasks if label.startswith("replay/")} == recordings
