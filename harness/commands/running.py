@@ -64,7 +64,8 @@ def plan(sweep: SweepFile, results: Results = DEFAULT_RESULTS, data: DataFolder 
     if checked.spec.reevaluate:
         header.insert(3, "re-evaluations done")
     table(header, rows)
-    less = f", less {len(checked.left_out)} pairs that cannot be searched," if checked.left_out else ""
+    absent = len(checked.left_out)
+    less = f", less {absent} pair{'s' * (absent != 1)} that cannot be searched," if absent else ""
     console.print(
         f"\n{len(checked.studies)} studies, {total} evaluations; {len(checked.tasks)} tasks × "
         f"{len(checked.spec.searchers)} searchers{less} × {checked.spec.repetitions} repetitions. Equal evaluations "

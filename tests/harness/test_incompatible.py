@@ -94,7 +94,8 @@ def test_what_is_left_out_is_named_wherever_the_sweep_is(tmp_path):
         assert done.returncode == 0, done.stderr
         assert said in done.stdout, command
     assert (
-        "2 tasks × 3 searchers, less 1 pairs" in derby("plan", "s.yaml", cwd=tmp_path, COLUMNS="400").stdout
+        "2 tasks × 3 searchers, less 1 pair that"
+        in derby("plan", "s.yaml", cwd=tmp_path, COLUMNS="400").stdout
     )
     tables = read_tables(tmp_path / "results/local", "mixed-field")
     export(tables, tmp_path / "tables")
