@@ -18,7 +18,6 @@ from harness.errors import (
     Interruption,
     SweepError,
     UnknownNameError,
-    nearest,
     refusal,
     said,
 )
@@ -26,6 +25,7 @@ from harness.keys import StudyKey, TaskKey, derive_seed
 from harness.options import Options
 from harness.plan import Compare, LeftOut, Plan, StudyPlan, TaskPlan, study_label
 from harness.searcher import Searcher
+from harness.sweep_compare import compare_of
 from harness.sweep_fields import (
     MOST_STUDIES,
     Content,
@@ -238,7 +238,7 @@ def _check(
     for label in tasks:
         if searchers and all((label, method.label) in without for method in searchers):
             problems.add(("tasks",), f"no searcher of this sweep can search task {label!r}; leave it out")
-    compare = _compare(content, problems)
+    compare = compare_of(content.compare, [_label(entry) for _, entry in content.searchers], problems)
     for one, other in compare.pairs if compare is not None else ():
         if tasks and all((label, one) in without or (label, other) in without for label in tasks):
             problems.add(
@@ -408,39 +408,6 @@ def _studies(
         for method in searchers
         if (task_label, method.label) not in left_out
     ]
-
-
-def _compare(content: Content, problems: Problems) -> Compare | None:
-    """Return what is to be compared, its labels in the order of the searchers."""
-    given = content.compare
-    if given is None:
-        return None
-    labels = [_label(entry) for _, entry in content.searchers]
-    named: dict[document.FieldPath, str] = {
-        ("compare", field, i): label
-        for field in ("methods", "against")
-        for i, label in enumerate(getattr(given, field) or ())
-    }
-    if given.method is not None:
-        named["compare", "method"] = given.method
-    seen: set[str] = set()
-    faults: list[tuple[document.FieldPath, str]] = []
-    for place, label in named.items():
-        if label not in labels:
-            faults.append((place, f"no searcher of this sweep is called {label!r}; {nearest(label, labels)}"))
-        if label in seen:
-            faults.append((place, f"{label!r} is named twice: a method is not compared with itself"))
-        seen.add(label)
-    if given.method is not None and given.against is None:
-        seen |= set(labels)
-    methods = tuple(label for label in dict.fromkeys(labels) if label in seen)
-    if not faults and len(methods) < 2:
-        faults.append(
-            (("compare",), f"{methods[0]!r} is the only searcher: there is nothing to compare it with")
-        )
-    for place, message in faults:
-        problems.add(place, message)
-    return None if faults else Compare(methods, given.method, given.measure, given.level, tuple(given.at))
 
 
 def _split(spec: SweepSpec, key: TaskKey, repetition: int) -> TaskKey:

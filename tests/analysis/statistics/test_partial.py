@@ -5,9 +5,10 @@ import pytest
 from synthetic_sweeps import told_of
 
 from analysis.figures.chosen import choose
+from analysis.report.notices import notices
 from analysis.report.partial import partial_words
 from analysis.report.rows import sensitivity_rows, sensitivity_table
-from analysis.report.summary import notices, summary
+from analysis.report.summary import summary
 from analysis.statistics.comparison import by_group, compare, ranking
 from analysis.statistics.inputs import prepare
 from analysis.statistics.planned import planned_over_tasks
