@@ -14,6 +14,7 @@ from typer.core import TyperCommand
 from harness.arithmetic import declare
 from harness.commands import (
     drawing,
+    entering,
     gating,
     importing,
     listings,
@@ -23,6 +24,7 @@ from harness.commands import (
     running,
     site,
     trying,
+    verifying,
     watching,
 )
 from harness.commands.codes import NO_READER, NO_RECORD, UNUSABLE_INPUT
@@ -123,7 +125,8 @@ _COMMANDS: Final[dict[str, Callable[..., None]]] = {
     "export": reports.export,
     "compare": reports.compare,
     "publish": reports.publish,
-    "verify": reports.verify,
+    "verify": verifying.verify,
+    "enter": entering.enter,
     "site": site.site,
 }
 for _name, _command in _COMMANDS.items():

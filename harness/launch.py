@@ -23,6 +23,7 @@ from harness.driver import Driver, OnMismatch
 from harness.errors import Interruption, RecordError, SweepError, nearest
 from harness.executors.serial import SerialExecutor
 from harness.output import Aside, say_at_once
+from harness.plan import left_out_words
 from harness.progress import Progress
 from harness.provenance import Counts, now, provenance
 from results.folders import remove_file_drafts
@@ -218,7 +219,16 @@ def launch(
             found=found_of(results, plan),
             sources=list(sources),
         )
-        _print_notes(console, [list(belated(results, plan, about))])
+        _print_notes(
+            console,
+            [
+                [
+                    f"left out, because it cannot be searched: {words}"
+                    for words in left_out_words(plan.left_out)
+                ],
+                list(belated(results, plan, about)),
+            ],
+        )
 
         def begin() -> None:
             """Record what is run; once it can be, since a run that is refused leaves no trace."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import msgspec
@@ -60,18 +61,24 @@ class Compare(msgspec.Struct, frozen=True):
         method: The one of them that is compared with each of the others; ``None``: every pair is.
         measure: ``final``: values at the end of the budget; ``anytime``: averages over it.
         level: Level of significance, over all these comparisons together.
+        at: Parts of each task's budget after which final values are compared, ascending; 1 is its end.
     """
 
     methods: tuple[str, ...]
     method: str | None
     measure: Literal["final", "anytime"]
     level: Annotated[float, msgspec.Meta(gt=0, le=0.5)]
+    at: tuple[Annotated[float, msgspec.Meta(gt=0, le=1)], ...] = (1.0,)
 
     def __post_init__(self) -> None:
         if len(set(self.methods)) != len(self.methods) or not self.pairs:
             raise ValueError(f"expected two or more different methods to compare, got {self.methods}")
         if self.method is not None and self.method not in self.methods:
             raise ValueError(f"{self.method!r} is none of the methods compared, {self.methods}")
+        if not self.at or list(self.at) != sorted(set(self.at)):
+            raise ValueError(f"expected ascending parts of the budget, got {self.at}")
+        if self.measure == "anytime" and self.at != (1.0,):
+            raise ValueError(f"anytime averages over the whole budget, not over parts of it, {self.at}")
 
     @property
     def pairs(self) -> tuple[tuple[str, str], ...]:
@@ -79,6 +86,32 @@ class Compare(msgspec.Struct, frozen=True):
         if self.method is None:
             return tuple(itertools.combinations(self.methods, 2))
         return tuple((self.method, other) for other in self.methods if other != self.method)
+
+
+class LeftOut(msgspec.Struct, frozen=True):
+    """A method and a task that it cannot search, where the sweep file says that such pairs are left out.
+
+    Args:
+        task: Label of the task.
+        searcher: Label of the searcher.
+        reason: Why it cannot, in words.
+    """
+
+    task: str
+    searcher: str
+    reason: str
+
+
+def left_out_words(pairs: Sequence[LeftOut]) -> list[str]:
+    """Return for each searcher which tasks it has no studies of and why, in a sentence without its stop."""
+    reasons: dict[str, dict[str, list[str]]] = {}
+    for pair in pairs:
+        reasons.setdefault(pair.searcher, {}).setdefault(pair.reason, []).append(pair.task)
+    parts = {
+        searcher: [f"{', '.join(tasks)} ({reason})" for reason, tasks in own.items()]
+        for searcher, own in reasons.items()
+    }
+    return [f"{searcher} on {'; '.join(own)}" for searcher, own in parts.items()]
 
 
 def study_label(searcher: str, task: str, repetition: int) -> str:
@@ -162,9 +195,11 @@ class Plan(msgspec.Struct, frozen=True):
         compare: What is to be compared; ``None`` where the sweep file does not say.
         baselines: The studies that give its baselines, which are none of ``studies``.
         known: The baselines that are known and need no study.
+        left_out: Methods and tasks without studies, because the method cannot search the task.
 
     Raises:
-        ValueError: A study is of a task that is not planned, or a searcher's repetition on a task is planned twice.
+        ValueError: A study is of a task that is not planned or of a pair that is left out, or a searcher's repetition
+            on a task is planned twice.
     """
 
     name: str
@@ -177,6 +212,7 @@ class Plan(msgspec.Struct, frozen=True):
     compare: Compare | None = None
     baselines: list[BaselineStudy] = []
     known: list[KnownValue] = []
+    left_out: list[LeftOut] = []
 
     @property
     def every_study(self) -> list[StudyPlan]:
@@ -198,9 +234,12 @@ class Plan(msgspec.Struct, frozen=True):
 
     def __post_init__(self) -> None:
         seen: set[tuple[str, str, int]] = set()
+        left_out = {(pair.task, pair.searcher) for pair in self.left_out}
         for study in self.every_study:
             if study.task not in self.tasks:
                 raise ValueError(f"study {study.study} is of task {study.task!r}, which is not planned")
+            if (study.task, study.searcher) in left_out:
+                raise ValueError(f"{study.label}, is planned, and said to be left out")
             place = (study.task, study.searcher, study.repetition)
             if place in seen:
                 raise ValueError(f"{study.label}, is planned twice")

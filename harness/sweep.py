@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,9 +25,9 @@ from harness.errors import (
 )
 from harness.keys import StudyKey, TaskKey, derive_seed
 from harness.options import Options
-from harness.plan import Compare, Plan, StudyPlan, TaskPlan, study_label
-from harness.planned_comparison import compare_of, label_of
+from harness.plan import Compare, LeftOut, Plan, StudyPlan, TaskPlan, study_label
 from harness.searcher import Searcher
+from harness.sweep_compare import compare_of, label_of
 from harness.sweep_fields import (
     MOST_STUDIES,
     Content,
@@ -74,6 +74,7 @@ class Sweep:
         studies: All studies, repetition by repetition, so that what is done first is comparable.
         compare: What is to be compared; ``None`` where the file does not say.
         baselines: The studies that give its baselines, none of them in ``studies``: run once no other is left to begin.
+        left_out: Methods and tasks that they cannot search, where the file has these left out; in the file's order.
     """
 
     spec: SweepSpec
@@ -82,6 +83,7 @@ class Sweep:
     studies: Sequence[PlannedStudy]
     compare: Compare | None = None
     baselines: Sequence[PlannedStudy] = ()
+    left_out: Sequence[LeftOut] = ()
 
     @property
     def name(self) -> str:
@@ -143,6 +145,7 @@ class Sweep:
                 if study.baseline is not None
             ],
             known=baseline_searches.known_values(self.spec.baselines, self.tasks),
+            left_out=list(self.left_out),
         )
 
 
@@ -227,14 +230,18 @@ def _checked(value: Any, problems: Problems, text: str) -> Sweep:
         product = f"{spec.repetitions} × {len(spec.tasks)} × {len(spec.searchers)} studies"
         product += " with their baselines" if spec.baselines else ""
         problems.add(("repetitions",), f"{product} are more than the {MOST_STUDIES} of a sweep")
-    tasks, searchers, compare = _check(Content.of(spec), problems)
+    tasks, searchers, compare, left_out = _check(Content.of(spec), problems)
     problems.raise_if_any()
-    studies, baselines = _studies(spec, tasks, searchers), _baselines(spec, tasks)
-    return Sweep(spec, text, {label: own.task for label, own in tasks.items()}, studies, compare, baselines)
+    pairs = {(pair.task, pair.searcher) for pair in left_out}
+    studies, baselines = _studies(spec, tasks, searchers, pairs), _baselines(spec, tasks)
+    own = {label: budgeted.task for label, budgeted in tasks.items()}
+    return Sweep(spec, text, own, studies, compare, baselines, left_out)
 
 
-def _check(content: Content, problems: Problems) -> tuple[dict[str, Budgeted], list[_Method], Compare | None]:
-    """Return the tasks, searchers and comparison of a sweep, and add what is wrong with them."""
+def _check(
+    content: Content, problems: Problems
+) -> tuple[dict[str, Budgeted], list[_Method], Compare | None, list[LeftOut]]:
+    """Return the tasks, searchers, comparison and pairs left out of a sweep, and add what is wrong with them."""
     tasks = _tasks(content, problems)
     unsplit = [label for label, own in tasks.items() if not own.task.draws_splits]
     if content.splits == "repetition" and unsplit:
@@ -244,12 +251,22 @@ def _check(content: Content, problems: Problems) -> tuple[dict[str, Budgeted], l
             f"no training/validation split can be drawn of {'task' if len(unsplit) == 1 else 'tasks'} {named}; leave "
             "these out, or use splits: fixed",
         )
-    searchers = _searchers(content, tasks, problems)
+    searchers, left_out = _searchers(content, tasks, problems)
     _check_figures(content, tasks, problems)
     if tasks:
         for i, message in baseline_searches.problems(content.baselines, tasks):
             problems.add(("baselines", i), message)
-    return tasks, searchers, compare_of(content, problems)
+    without = {(pair.task, pair.searcher) for pair in left_out}
+    for label in tasks:
+        if searchers and all((label, method.label) in without for method in searchers):
+            problems.add(("tasks",), f"no searcher of this sweep can search task {label!r}; leave it out")
+    compare = compare_of(content.compare, [label_of(entry) for _, entry in content.searchers], problems)
+    for one, other in compare.pairs if compare is not None else ():
+        if tasks and all((label, one) in without or (label, other) in without for label in tasks):
+            problems.add(
+                ("compare",), f"{one!r} and {other!r} can search no task in common to be compared on"
+            )
+    return tasks, searchers, compare, left_out
 
 
 def _check_figures(content: Content, tasks: Mapping[str, Budgeted], problems: Problems) -> None:
@@ -261,7 +278,7 @@ def _check_figures(content: Content, tasks: Mapping[str, Budgeted], problems: Pr
         problems.add(("figures", *place), message)
 
 
-def _looks(label: str) -> str:
+def alike(label: str) -> str:
     """Return what labels have in common that look alike, on a page, too."""
     return " ".join(unicodedata.normalize("NFKC", label).split())
 
@@ -321,9 +338,12 @@ def _tasks(content: Content, problems: Problems) -> dict[str, Budgeted]:
     return tasks
 
 
-def _searchers(content: Content, tasks: Mapping[str, Budgeted], problems: Problems) -> list[_Method]:
-    """Return the searchers, refusing what cannot work."""
+def _searchers(
+    content: Content, tasks: Mapping[str, Budgeted], problems: Problems
+) -> tuple[list[_Method], list[LeftOut]]:
+    """Return the searchers and the pairs that the file has left out, refusing what cannot work."""
     usable: list[_Method] = []
+    left_out: list[LeftOut] = []
     labels: set[str] = set()
     for i, entry in content.searchers:
         place: document.FieldPath = ("searchers", i)
@@ -345,10 +365,10 @@ def _searchers(content: Content, tasks: Mapping[str, Budgeted], problems: Proble
         if not document.is_whole(entry.settings):
             continue
         label = label_of(entry)
-        if _looks(label) in labels:
+        if alike(label) in labels:
             problems.add(place, f"label {label!r} is used twice; give each of them a `label:` of its own")
-        labels.add(_looks(label))
-        if content.baselines and _looks(label).startswith(PREFIX):
+        labels.add(alike(label))
+        if content.baselines and alike(label).startswith(PREFIX):
             problems.add(
                 place,
                 f"label {label!r} begins as those of baselines do, {PREFIX!r}; give it another `label:`",
@@ -359,19 +379,33 @@ def _searchers(content: Content, tasks: Mapping[str, Budgeted], problems: Proble
             problems.add(place, str(error))
         if content.workers > 1 and not kind.asks_ahead(settings):
             problems.add(place, f"searcher {label!r} proposes one at a time; it needs workers: 1")
-        for task_label, own in tasks.items():
-            for reason in _obstacles(kind, own, settings):
-                problems.add(place, f"searcher {label!r} cannot search task {task_label!r}: {reason}")
+        obstacles = {task_label: _obstacles(kind, own, settings) for task_label, own in tasks.items()}
+        obstacles = {task_label: reasons for task_label, reasons in obstacles.items() if reasons}
+        if content.incompatible == "leave_out" and len(obstacles) < len(tasks):
+            left_out += [
+                LeftOut(task_label, label, _briefly(reasons)) for task_label, reasons in obstacles.items()
+            ]
+        else:
+            for task_label, reasons in obstacles.items():
+                for reason in reasons:
+                    problems.add(place, f"searcher {label!r} cannot search task {task_label!r}: {reason}")
         usable.append(_Method(kind.name, files.origin_of(kind), kind.version, settings.as_json(), label))
-    return usable
+    return usable, left_out
+
+
+def _briefly(reasons: Sequence[str]) -> str:
+    """Return why a searcher cannot search a task, of many reasons the first."""
+    more = len(reasons) - 1
+    return f"{reasons[0]}{f'; and {more} more of the kind' if more else ''}"
 
 
 def _studies(
     spec: SweepSpec,
     tasks: Mapping[str, Budgeted],
     searchers: Sequence[_Method],
+    left_out: Collection[tuple[str, str]],
 ) -> list[PlannedStudy]:
-    """Cross searchers, tasks and repetitions."""
+    """Cross searchers, tasks and repetitions; without the pairs of a task and a searcher that are left out."""
     return [
         PlannedStudy(
             _key(
@@ -390,6 +424,7 @@ def _studies(
         for repetition in range(spec.repetitions)
         for task_label, own in tasks.items()
         for method in searchers
+        if (task_label, method.label) not in left_out
     ]
 
 

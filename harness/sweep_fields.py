@@ -33,6 +33,8 @@ MOST_BUDGET: Final = 10**9
 LARGEST_COST: Final = 1e300
 """Of one study: more than anything costs, and less than what floats cannot hold."""
 MOST_WORKERS: Final = 10_000
+MOST_POINTS: Final = 20
+"""Parts of the budget after which a planned comparison looks."""
 MOST_THREADS: Final = 1024
 MOST_REEVALUATIONS: Final = 1000
 """Fresh seeds for the winner of one study."""
@@ -115,6 +117,12 @@ class CompareSpec(_Model):
         "final", description="final: values at the end of the budget; anytime: averages over it"
     )
     level: float = Field(0.05, gt=0, le=0.5, description="level of significance of all comparisons together")
+    at: list[Annotated[float, Field(gt=0, le=1)]] = Field(
+        [1.0],
+        min_length=1,
+        max_length=MOST_POINTS,
+        description="parts of each task's budget after which final values are compared, such as [0.2, 0.5, 1]",
+    )
 
     @model_validator(mode="after")
     def _one_form(self) -> CompareSpec:
@@ -123,6 +131,12 @@ class CompareSpec(_Model):
         ):
             raise ValueError(
                 "give methods, such as {methods: [a, b]}, or method and against, such as {method: a, against: [b]}"
+            )
+        if self.at != sorted(set(self.at)):
+            raise ValueError("give the parts of the budget in at in ascending order, each once")
+        if self.measure == "anytime" and self.at != [1.0]:
+            raise ValueError(
+                "measure: anytime averages over the whole budget; give at with measure: final only"
             )
         return self
 
@@ -159,6 +173,11 @@ class SweepSpec(_Model):
         "fixed",
         description="fixed: the tasks' own training/validation splits; repetition: each repetition draws its own, the "
         "same for all searchers",
+    )
+    incompatible: Literal["refuse", "leave_out"] = Field(
+        "refuse",
+        description="refuse: a method that cannot search one of the tasks is an error; leave_out: each method has "
+        "studies of the tasks that it can search, and the pairs left out are named",
     )
     compare: CompareSpec | None = Field(
         None, description="what is to be compared, said before there are results"
@@ -203,6 +222,7 @@ class Content:
         compare: What is to be compared; ``None`` also where not all searchers are readable.
         figures: How figures are drawn; ``None`` also where not all tasks and searchers are readable.
         baselines: The baselines; none where they are not readable.
+        incompatible: What becomes of a method and a task that it cannot search.
     """
 
     tasks: Sequence[tuple[int, TaskSpec]]
@@ -213,13 +233,14 @@ class Content:
     compare: CompareSpec | None = None
     figures: FiguresSpec | None = None
     baselines: Sequence[str] = ()
+    incompatible: str = "refuse"
 
     @classmethod
     def of(cls, spec: SweepSpec) -> Content:
         """Return the content of a file whose fields are all valid."""
         tasks, searchers = list(enumerate(spec.tasks)), list(enumerate(spec.searchers))
         about = (spec.budget, spec.workers, spec.splits, spec.compare, spec.figures, spec.baselines)
-        return cls(tasks, searchers, *about)
+        return cls(tasks, searchers, *about, spec.incompatible)
 
     @classmethod
     def readable(cls, value: Any) -> Content:
@@ -242,6 +263,7 @@ class Content:
             _valid(CompareSpec, fields.get("compare")) if all_readable else None,
             _valid(FiguresSpec, fields.get("figures")) if all_readable and all_tasks else None,
             _names(fields.get("baselines")),
+            "leave_out" if fields.get("incompatible") == "leave_out" else "refuse",
         )
 
 

@@ -274,6 +274,17 @@ def _compare(about: Mapping[str, Mapping[str, Any]], labels: set[str]) -> Any:
     return first
 
 
+def _left_out(about: Mapping[str, Mapping[str, Any]], labels: set[str]) -> list[dict[str, Any]]:
+    """Return the pairs that any folder has left out, under the names that the methods have now."""
+    pairs: dict[tuple[str, str], dict[str, Any]] = {}
+    for name, value in about.items():
+        for pair in value.get("left_out") or []:
+            label = str(pair["searcher"])
+            label = label if label in labels else f"{label} ({name})"
+            pairs[str(pair["task"]), label] = {**pair, "searcher": label}
+    return list(pairs.values())
+
+
 def _provenance(sources: Mapping[str, SweepTables], notes: list[str], labels: set[str]) -> dict[str, Any]:
     """Return what the folders have in common as it is, and what differs by folder."""
     about = {name: tables.provenance for name, tables in sources.items()}
@@ -296,6 +307,7 @@ def _provenance(sources: Mapping[str, SweepTables], notes: list[str], labels: se
         "data": {task: value for each in about.values() for task, value in (each.get("data") or {}).items()},
         "runs": [{"folder": name, **run} for name, value in about.items() for run in value.get("runs") or []],
         "compare": _compare(about, labels),
+        "left_out": _left_out(about, labels),
         "merged": notes,
         **combined(about),
     }

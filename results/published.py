@@ -15,6 +15,7 @@ from harness.arithmetic import in_use
 from harness.errors import RecordError, shown
 from harness.machine import versions
 from results.agreement import disagreement
+from results.entries import ENTERED, Entered, departures, entered, protocol_of, race_tables
 from results.folders import draft_of
 from results.layout import source_name, write_atomically
 from results.publications import FORMAT, MANIFEST, folder_of, free_folder, manifest_of
@@ -31,7 +32,15 @@ Draw = Callable[[SweepTables, Path], object]
 """Writes the report of a sweep into a folder: ``report.html``, ``figures/`` and ``tables/``."""
 
 
-def publish(tables: SweepTables, root: Path, name: str, draw: Draw, *, replace: bool = False) -> Path:
+def publish(
+    tables: SweepTables,
+    root: Path,
+    name: str,
+    draw: Draw,
+    *,
+    replace: bool = False,
+    into: Entered | None = None,
+) -> Path:
     """Freeze a sweep's tables, sweep file, report and figures under a name.
 
     The folder appears whole or not at all.
@@ -42,6 +51,7 @@ def publish(tables: SweepTables, root: Path, name: str, draw: Draw, *, replace: 
         name: Name of the new folder in it.
         draw: Writes the report.
         replace: Whether to replace what is published by that name.
+        into: The race that it is an entry of; ``draw`` then draws both.
 
     Returns:
         The folder.
@@ -81,6 +91,7 @@ def publish(tables: SweepTables, root: Path, name: str, draw: Draw, *, replace: 
             "published": datetime.now(UTC).isoformat(timespec="seconds"),
             "versions": versions(LIBRARIES),
             "arithmetic": in_use(),
+            **({} if into is None else {ENTERED: into.as_json()}),
             "files": _digests(draft),
         }
         write_atomically(draft / MANIFEST, json.dumps(manifest, indent=1) + "\n")
@@ -93,6 +104,7 @@ class Verification:
 
     Attributes:
         changed: Files that are others than the manifest says, in words; none where the publication is as it was.
+        departs: In what an entry is another than the race that it was entered into, in words.
         redrawn: Files that are drawn otherwise from its tables than they were, in words; none where it is true.
         since: What may be why these are, a sentence without its stop; empty where that is known.
         rounded: Files drawn again whose bytes differ, and whose numbers and pixels are equal to rounding.
@@ -100,6 +112,7 @@ class Verification:
     """
 
     changed: tuple[str, ...] = ()
+    departs: tuple[str, ...] = ()
     redrawn: tuple[str, ...] = ()
     since: str = ""
     rounded: tuple[str, ...] = ()
@@ -108,7 +121,7 @@ class Verification:
     @property
     def true(self) -> bool:
         """Whether it is as it was published, and drawn the same but for rounding."""
-        return not self.changed and not self.redrawn
+        return not self.changed and not self.departs and not self.redrawn
 
 
 def verify(root: Path, name: str, draw: Draw) -> Verification:
@@ -130,10 +143,15 @@ def verify(root: Path, name: str, draw: Draw) -> Verification:
     recorded = manifest["files"]
     found = _digests(folder)
     changes = _changes(recorded, found)
+    tables, into = read_exported(folder), entered(manifest)
+    if into is not None:
+        departs = departures(race_tables(root, into), protocol_of(tables))
+        if departs:  # what cannot be compared with the race cannot be drawn with it
+            return Verification(tuple(f"{path} {words}" for path, words in changes.items()), tuple(departs))
     kept = {path for path in found if _is_drawn(path)}
     rounded, largest = [], 0.0
     with tempfile.TemporaryDirectory() as scratch:
-        draw(read_exported(folder), Path(scratch))
+        draw(tables, Path(scratch))
         drawn = {path for path in _digests(Path(scratch)) if _is_drawn(path)}
         redrawn = {
             path: "is published, and not drawn from the tables"
@@ -150,13 +168,13 @@ def verify(root: Path, name: str, draw: Draw) -> Verification:
                 largest = max(largest, apart)
     # What became of a file since, or of the tables, is reason enough.
     redrawn = {path: words for path, words in redrawn.items() if path not in changes}
-    tables = any(not _is_drawn(path) and path.endswith((".parquet", ".json")) for path in changes)
+    others = any(not _is_drawn(path) and path.endswith((".parquet", ".json")) for path in changes)
     return Verification(
         tuple(f"{path} {words}" for path, words in changes.items()),
-        tuple(f"{path} {words}" for path, words in redrawn.items()),
-        _since(manifest) if redrawn and not tables else "",
-        tuple(rounded),
-        largest,
+        redrawn=tuple(f"{path} {words}" for path, words in redrawn.items()),
+        since=_since(manifest) if redrawn and not others else "",
+        rounded=tuple(rounded),
+        largest=largest,
     )
 
 

@@ -23,7 +23,7 @@ import pyarrow as pa
 from harness.errors import RecordError
 from harness.events import Asked, Told
 from harness.keys import canonical_json, text_digest
-from harness.plan import Compare, Plan, StudyPlan
+from harness.plan import Compare, LeftOut, Plan, StudyPlan
 from results import baseline_table, plans, reevaluation_table
 from results.columns import OPTIONAL, STUDIES, TABLES, TASKS, TRIALS
 from results.documents import converted, read_json, read_machine, read_text
@@ -46,8 +46,9 @@ class SweepTables:
         studies: One row per planned study.
         tasks: One row per task, indexed by label.
         provenance: The sweep as it ran: ``sweep`` (the sweep file's content), ``revision``, ``versions``, ``machines``
-            (list of descriptions), ``data`` (task label to data digest), ``runs``, ``compare``; see `results.plans`. Of
-            results from elsewhere also ``imported``; see `results.imports.origin`.
+            (list of descriptions), ``data`` (task label to data digest), ``runs``, ``compare``; see `results.plans`;
+            ``left_out`` (methods and tasks that they cannot search). Of results from elsewhere also ``imported``; see
+            `results.imports.origin`.
         read_epochs: Returns the table of epochs; see `epochs`.
         reevaluations: One row per fresh seed of each finished study's winner, where the sweep re-evaluates.
         baselines: One row per baseline, task and repetition, where the sweep has baselines: no method is among them.
@@ -73,6 +74,11 @@ class SweepTables:
     def looks(self) -> tuple[plans.Look, ...]:
         """When repetitions were added after results of some existed, oldest first."""
         return plans.looks(self.provenance)
+
+    @property
+    def left_out(self) -> tuple[LeftOut, ...]:
+        """Methods and tasks that have no studies because the method cannot search the task."""
+        return tuple(msgspec.convert(self.provenance.get("left_out") or [], list[LeftOut]))
 
     @property
     def imported(self) -> origin.Imported | None:
@@ -237,6 +243,7 @@ class _Provenance(msgspec.Struct):
     data: dict[str, Any] = {}
     runs: list[plans.RunSeen] = []
     compare: Compare | None = None
+    left_out: list[LeftOut] = []
     sources: dict[str, str] = {}
     merged: list[str] = []
     imported: origin.Imported | None = None
@@ -364,6 +371,7 @@ def _provenance(layout: Layout, plan: Plan, machines: Sequence[str]) -> dict[str
         "data": {label: task.data for label, task in plan.tasks.items()},
         "runs": [{k: v for k, v in run.items() if k != "versions"} for run in described],
         "compare": msgspec.to_builtins(plan.compare),
+        "left_out": msgspec.to_builtins(plan.left_out),
         "sources": {
             origin: _source(layout.source(name, origin), origin)
             for origin in (runs[-1].sources if runs else ())

@@ -85,6 +85,36 @@ def test_the_demo_is_valid():
     assert not any(task.cheap for task in live.tasks.values())
 
 
+def test_the_race_is_of_every_method_on_every_recording_and_table():
+    from harness import registry
+    from harness.sweep import load_sweep
+
+    race = load_sweep(ROOT / "docs" / "sweeps" / "derby-2026.yaml")
+    assert race.compare is not None
+    assert race.compare.at == (0.2, 0.5, 1.0)
+    raced = {entry.name for entry in race.spec.searchers}
+    for name, kind in registry.searchers().items():
+        named = name in raced or f"  # - {name}\n" in race.text  # what the locked environment does without
+        assert named or name == "references" or kind.package, f"{name} is not in the race"
+    recordings = {f"replay/{name}" for name in registry.task("replay").shipped()}
+    tables = {label for label in race.tasks if not label.startswith("replay/")}
+    assert {label for label in race.tasks if label.startswith("replay/")} == recordings
+    for name in ("hpobench_mlp", "hpolib_fcnet", "nasbench201"):
+        assert {label for label in tables if label.startswith(name)} == {
+            f"{name}/{dataset}" for dataset in re.findall(r"`(\w+)`", row_of(PAGES["recordings.md"], name))
+        }
+    parallel = load_sweep(ROOT / "docs" / "sweeps" / "derby-2026-parallel.yaml")
+    assert parallel.spec.workers == 4
+    assert set(parallel.tasks) < set(race.tasks)
+    assert not load_sweep(ROOT / "docs" / "sweeps" / "sprint.yaml").left_out
+
+
+def row_of(page: str, name: str) -> str:
+    """Return the second cell of the table row that begins with a name."""
+    (row,) = re.findall(rf"^\| `{name}` \| ([^|]+) \|", page, re.MULTILINE)
+    return row
+
+
 def test_the_readmes_files_are_those_of_the_page_that_tries_them():
     assert len(blocks(README, "python")) == 2
     assert set(blocks(README, "python")) <= set(blocks(PAGES["own.md"], "python"))

@@ -206,6 +206,11 @@ def _provenance(
         )
     return {
         **provenance,
+        "left_out": [
+            {**pair, "task": new_tasks[pair["task"]], "searcher": new[pair["searcher"]]}
+            for pair in provenance.get("left_out") or []
+            if pair["task"] not in tasks and pair["searcher"] not in methods
+        ],
         "compare": None if lost else renamed(stated),
         "runs": [
             {**run, "compare": renamed(run["compare"])} if "compare" in run else run

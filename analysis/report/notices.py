@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from analysis.report.partial import left_out_notices
 from analysis.statistics.inputs import Inputs
 from analysis.statistics.steps import unusable_studies
 from analysis.words import (
@@ -46,7 +47,7 @@ def notices(inputs: Inputs) -> list[str]:
     if replayed:
         each = "; ".join(f"{listed(tasks)}: {text}" for text, tasks in replayed.items())
         items.append(f"Nothing was trained for these tasks, whose recorded trainings are replayed: {each}.")
-    items += import_notices(inputs)
+    items += [*left_out_notices(tables), *import_notices(inputs)]
     absent = len(unusable_studies(tables))
     if absent:
         items.append(

@@ -74,20 +74,33 @@ def sensitivity_table(inputs: Inputs, comparison: Comparison) -> pd.DataFrame:
     """Return mean ranks under other rules and over groups of tasks: headings as columns, methods as rows."""
     table = sensitivity(inputs, comparison).set_index("searcher")[list(SENSITIVITY)]
     table = table.dropna(axis="columns").rename(columns=SENSITIVITY)
-    for group, own in by_group(inputs, comparison).groupby("group", sort=True):
-        heading = f"On {plural(int(own['tasks'].iloc[0]), 'task')} of group {group}"
+    groups = by_group(inputs, comparison)
+    table = table.reindex(
+        [*table.index, *(name for name in comparison.partial if name in set(groups["searcher"]))]
+    )
+    for group, own in groups.groupby("group", sort=True):
+        among = int(own["methods"].iloc[0])
+        more = "" if among == len(comparison.searchers) else f", {plural(among, 'method')}"
+        heading = f"On {plural(int(own['tasks'].iloc[0]), 'task')} of group {group}{more}"
         table[heading] = own.set_index("searcher")["rank"]
     return table
 
 
 def sensitivity_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
     """Return mean ranks under other rules as text; the lowest of each column is marked."""
-    best = {title: leaders_of({str(n): float(r) for n, r in table[title].items()}) for title in table}
+    best = {
+        title: leaders_of({str(n): float(r) for n, r in table[title].dropna().items()}) for title in table
+    }
     return [
         {
             "searcher": name,
             "cells": [
-                {"title": title, "text": f"{rank:.2f}", "sort": rank, "best": name in best[title]}
+                {
+                    "title": title,
+                    "text": f"{rank:.2f}" if math.isfinite(rank) else "–",
+                    "sort": rank if math.isfinite(rank) else "",
+                    "best": name in best[title],
+                }
                 for title, rank in own.items()
             ],
         }

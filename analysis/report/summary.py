@@ -9,14 +9,17 @@ import pandas as pd
 
 from analysis import style
 from analysis.report.baselines import worth_words
+from analysis.report.partial import partial_words
+from analysis.report.planned import planned_words
+from analysis.report.verdicts import claims
 from analysis.statistics.baselines import worth
 from analysis.statistics.bootstrap import mean_interval
-from analysis.statistics.comparison import Comparison, planned_within, sensitivity
+from analysis.statistics.comparison import Comparison, sensitivity
 from analysis.statistics.independent import compared, fewest_runs
 from analysis.statistics.inputs import Inputs
 from analysis.statistics.reevaluation import reevaluation
 from analysis.statistics.significance import ALPHA, differences, fewest_blocks
-from analysis.statistics.standing import Verdict, leaders_of
+from analysis.statistics.standing import leaders_of
 from analysis.statistics.steps import usable_studies
 from analysis.wording import wording
 from analysis.words import (
@@ -24,7 +27,6 @@ from analysis.words import (
     interval,
     joined,
     listed,
-    named,
     number,
     p_value,
     plural,
@@ -64,6 +66,7 @@ def summary(inputs: Inputs, comparison: Comparison | None, budgets: pd.DataFrame
         said += [closest(comparison), anytime_words(comparison)]
     said += [
         worth_words(comparison, worth(inputs) if budgets is None else budgets),
+        *partial_words(comparison),
         luck_words(inputs, comparison),
         sensitivity_words(inputs, comparison),
         rests_on(comparison),
@@ -74,65 +77,6 @@ def summary(inputs: Inputs, comparison: Comparison | None, budgets: pd.DataFrame
 
 EXPLORATORY = "Beyond the plan, exploratory:"
 """What all else begins with where a sweep says what it is to compare."""
-
-
-def planned_words(inputs: Inputs, comparison: Comparison) -> list[str]:
-    """Return what came of the comparison that the sweep was made for; nothing where it does not say."""
-    compared = inputs.tables.compared
-    if compared is None:
-        return []
-    stated = compared.stated
-    who = (
-        f"{stated.method} with {listed([name for name in stated.methods if name != stated.method])}"
-        if stated.method
-        else f"{listed(list(stated.methods))} with each other"
-    )
-    by = "final values" if stated.measure == "final" else "anytime scores"
-    how = f"by {by} at the level {stated.level:g}, with Holm's correction over {plural(len(stated.pairs), 'pair')}"
-    asked = (
-        f"Planned before there were results: to compare {who}, {how}."
-        if compared.beforehand
-        else f"To be compared, as was said after results existed (so that it may have been chosen for them, and "
-        f"confirms nothing): {who}, {how}."
-    )
-    standing = comparison.final if stated.measure == "final" else comparison.anytime
-    if standing is None:
-        return [f"{asked} No task declares the references that anytime scores need."]
-    pairs = [pair for pair in stated.pairs if set(pair) <= set(standing.searchers)]
-    absent = [name for name in stated.methods if name not in standing.searchers]
-    lacking = f"Without a finished study, and so not compared: {listed(absent)}." if absent else ""
-    table = standing.tested(pairs, stated.level)
-    if table["possible"].any():
-        said = _pairs_words(table, stated.level, "task", len(table))
-        return [joined(asked, f"Over tasks, {said}", lacking)]
-    needed = fewest_blocks(stated.level, len(stated.pairs))
-    few = (
-        f"{plural(len(standing.every), 'task')} cannot show a difference over tasks, however clear: at least {needed} "
-        "are needed. Over the repetitions of each task, which speaks about that task only:"
-    )
-    rows = planned_within(comparison, stated.measure, pairs, stated.level)
-    parts = [
-        f"on {task}, {_pairs_words(own, stated.level, 'repetition', len(rows))}"
-        for task, own in rows.rename(columns={"repetitions": "blocks"}).groupby("task", sort=True)
-    ]
-    return [joined(asked, few, " ".join(parts), lacking)]
-
-
-def _pairs_words(table: pd.DataFrame, level: float, block: str, comparisons: int) -> str:
-    """Return what tests of planned pairs say, pair by pair, each with its p."""
-    parts = []
-    for row in table.to_dict("records"):
-        first, second = (row["first"], row["second"]) if row["effect"] >= 0 else (row["second"], row["first"])
-        if not row["possible"]:
-            parts.append(
-                f"{plural(int(row['blocks']), block)} cannot tell {first} and {second} apart, at least "
-                f"{fewest_blocks(level, comparisons)} are needed"
-            )
-        elif row["p_holm"] <= level and row["effect"] != 0:
-            parts.append(f"{first} is shown to be better than {second} ({p_value(row['p_holm'])})")
-        else:
-            parts.append(f"{first} and {second} are not shown to differ ({p_value(row['p_holm'])})")
-    return f"{'; '.join(parts)}."
 
 
 def headline(comparison: Comparison) -> str:
@@ -159,20 +103,6 @@ def headline(comparison: Comparison) -> str:
     if len(standing.leaders) == 1:
         return f"{lead}. {claims('It', standing.verdict(first))}"
     return joined(f"{lead}.", *(claims(name, standing.verdict(name)) for name in standing.leaders))
-
-
-def claims(subject: str, said: Verdict) -> str:
-    """Return what tests show of one method, in either direction, and what they do not."""
-    shown = []
-    if said.better_than:
-        shown.append(f"is shown to be better than {named(said.better_than)}")
-    if said.worse_than:
-        shown.append(f"is shown to be worse than {named(said.worse_than)}, in spite of their mean ranks")
-    if said.alike:
-        shown.append(f"is not shown to differ from {named(said.alike)}")
-    if said.untested:
-        shown.append(f"has too few tasks in common with {named(said.untested)} for a test")
-    return f"{subject} {'; it '.join(shown)}."
 
 
 def closest(comparison: Comparison) -> str:

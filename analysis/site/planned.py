@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from analysis.report.summary import planned_words
+from analysis.report.planned import planned_words
 from analysis.site.arenas import Arena
 from analysis.statistics.comparison import comparable, compare
 from analysis.statistics.inputs import Inputs, prepare
+from analysis.statistics.planned import planned_over_tasks
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,10 +41,10 @@ def planned(arena: Arena) -> list[Planned]:
             continue
         comparison = compare(inputs)
         stated = compared.stated
-        standing = comparison.final if stated.measure == "final" else comparison.anytime
         tests = pd.DataFrame()
-        if standing is not None:
-            pairs = [pair for pair in stated.pairs if set(pair) <= set(standing.searchers)]
-            tests = standing.tested(pairs, stated.level).assign(race=race.name, measure=stated.measure)
+        if stated.measure == "final" or comparison.anytime is not None:
+            tests = planned_over_tasks(inputs, comparison, stated).assign(
+                race=race.name, measure=stated.measure
+            )
         found.append(Planned(race.name, planned_words(inputs, comparison), tests))
     return found

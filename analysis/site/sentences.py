@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from analysis.report.summary import claims
+from analysis.report.verdicts import claims
 from analysis.statistics.answers import Answer
 from analysis.words import interval, joined, named, plural
 

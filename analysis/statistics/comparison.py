@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -14,6 +14,7 @@ from analysis.statistics.aggregates import aggregate, improvement
 from analysis.statistics.bootstrap import Floats, mean_interval
 from analysis.statistics.inputs import Inputs
 from analysis.statistics.paired import compare_within_tasks
+from analysis.statistics.partial import common_standing
 from analysis.statistics.scores import TaskScores, losses_at, task_scores
 from analysis.statistics.standing import Standing, Verdict, verdict
 from analysis.statistics.targets import baseline_of
@@ -28,7 +29,8 @@ class Comparison:
 
     Attributes:
         scores: By task, the scores of all compared methods in its complete repetitions.
-        every: By task, the scores of whichever methods and repetitions are finished: what pairs are tested on.
+        every: By task, the scores of whichever methods and repetitions are finished: what pairs are tested on. Methods
+            that cannot search every task are among them.
         searchers: The compared methods, sorted.
         left_out: What the ranking lacks and why, in words: every ranking names it.
         baseline: The sweep's random search; ``None`` if it has none among the compared methods.
@@ -66,6 +68,23 @@ class Comparison:
         """The standing by mean regret over the budget; ``None`` where no ranked task declares references."""
         result = self._standing("anytime")
         return result if result.complete else None
+
+    @functools.cached_property
+    def partial(self) -> tuple[str, ...]:
+        """The methods with finished studies that are not ranked, sorted: they cannot search every task."""
+        return tuple(
+            sorted({name for own in self.every.values() for name in own.searchers} - set(self.searchers))
+        )
+
+    def pairwise(self, losses: Mapping[str, Floats]) -> Standing:
+        """Return the standing of all methods in pairs, those that are not ranked included: for tests, not for ranks.
+
+        Args:
+            losses: By task, values of the methods and repetitions of `every`.
+        """
+        searchers = tuple(sorted({*self.searchers, *self.partial}))
+        every = {task: _aligned(self.every[task], own, searchers) for task, own in losses.items()}
+        return Standing({}, every, searchers, self.paired)
 
     @property
     def mean_ranks(self) -> Mapping[str, float]:
@@ -128,9 +147,11 @@ class Comparison:
 
 
 def _aligned(own: TaskScores, values: Floats, searchers: tuple[str, ...]) -> Floats:
-    """Return values with a column for every method, NaN where the task lacks it."""
+    """Return values with a column for each of some methods, NaN where the task lacks it."""
     result = np.full((len(own.repetitions), len(searchers)), np.nan)
-    result[:, [searchers.index(name) for name in own.searchers]] = values
+    for column, name in enumerate(own.searchers):
+        if name in searchers:
+            result[:, searchers.index(name)] = values[:, column]
     return result
 
 
@@ -259,40 +280,26 @@ def sensitivity(inputs: Inputs, comparison: Comparison) -> pd.DataFrame:
     )
 
 
-def planned_within(
-    comparison: Comparison, measure: str, pairs: Collection[tuple[str, str]], level: float
-) -> pd.DataFrame:
-    """Compare planned pairs over the repetitions of each task, with Holm's correction over pairs and tasks.
-
-    Args:
-        comparison: The comparison.
-        measure: ``final`` or ``anytime``: whose differences.
-        pairs: Of two methods each.
-        level: Of all of them together.
-
-    Returns:
-        As `analysis.statistics.paired.compare_within_tasks`.
-    """
-    parts = list(comparison.every.values())
-    if measure == "anytime":
-        parts = [replace(own, losses=own.anytime) for own in parts if own.anytime is not None]
-    return compare_within_tasks(parts, planned=pairs, level=level, paired=comparison.paired)
-
-
 def by_group(inputs: Inputs, comparison: Comparison) -> pd.DataFrame:
-    """Return every method's mean rank over the tasks of each group, in the order of the ranking.
+    """Return the mean rank over the tasks of each group of every method that can search them, in the ranking's order.
+
+    Methods that cannot search every task are ranked among the others in the groups that they can search throughout.
 
     Returns:
-        ``searcher``, ``group`` (tasks without one are ``other``), ``rank`` and ``tasks``; empty where all ranked tasks
-        are of one group.
+        ``searcher``, ``group`` (tasks without one are ``other``), ``rank``, ``methods`` (how many are ranked there) and
+        ``tasks``; empty where all ranked tasks are of one group.
     """
     groups: dict[str, list[str]] = {}
     for task in comparison.scores:
         groups.setdefault(inputs.facts[task].group or "other", []).append(task)
-    rows = [
-        (name, group, comparison.final.on(tasks).mean_ranks[name], len(tasks))
-        for group, tasks in sorted(groups.items())
-        for name in comparison.mean_ranks
-        if len(groups) > 1
-    ]
-    return pd.DataFrame(rows, columns=["searcher", "group", "rank", "tasks"])
+    rows = []
+    for group, tasks in sorted(groups.items()) if len(groups) > 1 else ():
+        ranks = common_standing(
+            comparison.scores, comparison.every, tasks, paired=comparison.paired
+        ).mean_ranks
+        rows += [
+            (name, group, ranks[name], len(ranks), len(tasks))
+            for name in (*comparison.mean_ranks, *comparison.partial)
+            if name in ranks
+        ]
+    return pd.DataFrame(rows, columns=["searcher", "group", "rank", "methods", "tasks"])

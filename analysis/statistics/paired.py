@@ -88,9 +88,11 @@ def compare_within_tasks(
         ``wins``, ``ties`` and ``losses`` are over all pairs of runs; the interval resamples the runs of each;
         ``sd`` is that of the difference of two runs; ``effect`` is the rank-biserial correlation, 2 ``a`` − 1; the test
         is the rank-sum test.
+
+        With ``planned`` also ``part``: of which of the ``parts`` a row is.
     """
     rows = []
-    for own in parts:
+    for part, own in enumerate(parts):
         names = list(own.searchers)
         for first, second in _pairs(names, control, planned, every=chosen):
             a, b = (own.losses[:, names.index(name)] for name in (first, second))
@@ -100,7 +102,7 @@ def compare_within_tasks(
                 a, b = (values[~np.isnan(values)] for values in (a, b))
             if a.size and b.size:
                 said = _paired(a, b) if paired else independent.compared(a, b)
-                rows.append({"task": own.task, "first": first, "second": second, **said})
+                rows.append({"part": part, "task": own.task, "first": first, "second": second, **said})
     corrected = holm([row["p"] for row in rows])
     for row, p in zip(rows, corrected.tolist(), strict=True):
         row["p_holm"] = p
@@ -110,7 +112,7 @@ def compare_within_tasks(
             row["repetitions"], row["sd"], level=level, comparisons=len(rows), paired=paired
         )
         row["comparisons"] = len(rows)
-    frame = pd.DataFrame(rows, columns=list(COLUMNS))
+    frame = pd.DataFrame(rows, columns=[*COLUMNS, *(["part"] if planned is not None else [])])
     return frame if control is None else frame[frame["second"] == control].reset_index(drop=True)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -104,7 +104,7 @@ class Field:
     """Which tasks can be ranked together.
 
     Attributes:
-        searchers: The methods that finished a study anywhere in the sweep, sorted.
+        searchers: The methods that finished a study anywhere in the sweep and can search all its tasks, sorted.
         tasks: Tasks with a complete repetition of all these methods, with its blocks.
         left_out: What is not ranked and why, in words.
     """
@@ -118,8 +118,17 @@ def rankable(tables: SweepTables) -> Field:
     """Return the tasks that can be ranked together, and what is left out.
 
     Every method with a finished study anywhere is ranked, and a task that lacks one of them is left
-    out: a mean over tasks is of the same methods on each.
+    out: a mean over tasks is of the same methods on each. Methods that cannot search some of the tasks, which the sweep
+    therefore left out, are not ranked: they would leave none of these tasks to rank the others on. `elsewhere` of
+    `analysis.statistics.partial` ranks each on the tasks that it can search. Where fewer than two methods can
+    search all tasks, all are ranked, over the tasks that all of them can search.
     """
+    absent = Counter(pair.searcher for pair in tables.left_out)
+    planned = {str(name) for name in tables.studies["searcher"]}
+    partial: list[str] = []
+    if len(planned - set(absent)) > 1:
+        partial = sorted(planned & set(absent))
+        tables = replace(tables, studies=tables.studies[~tables.studies["searcher"].isin(partial)])
     usable = usable_studies(tables)
     blocks = {str(task): complete_blocks(tables, str(task), usable) for task in sorted(tables.tasks.index)}
     searchers = tuple(sorted({name for block in blocks.values() for name in block.searchers}))
@@ -128,6 +137,7 @@ def rankable(tables: SweepTables) -> Field:
         f"{name} (no finished study on any task)"
         for name in sorted({str(name) for name in tables.studies["searcher"]} - set(searchers))
     ]
+    left_out += [f"{name} (cannot search {absent[name]} of {len(tables.tasks)} tasks)" for name in partial]
     for task, block in blocks.items():
         lacking = [name for name in searchers if name not in block.searchers]
         if lacking:

@@ -114,8 +114,8 @@ def sweep_name(given: str) -> str:
     return given
 
 
-def task_options(given: Sequence[str] | None) -> dict[str, Any]:
-    """Read ``name=value`` texts, the values as in a sweep file.
+def task_options(given: Sequence[str] | None, what: str = "--option") -> dict[str, Any]:
+    """Read ``name=value`` texts of an option of the command line, the values as in a sweep file.
 
     Raises:
         DerbyError: A text has no ``=``, or its value is not valid.
@@ -126,10 +126,10 @@ def task_options(given: Sequence[str] | None) -> dict[str, Any]:
     for text in given or ():
         name, equals, value = text.partition("=")
         if not (name and equals):
-            raise DerbyError(f"--option {text}: expected NAME=VALUE, such as images=folder")
+            raise DerbyError(f"{what} {text}: expected NAME=VALUE, such as images=folder")
         read = document.read(value)
         for problem in read.problems:
-            raise DerbyError(f"--option {shown(text)}: {problem.message}")
+            raise DerbyError(f"{what} {shown(text)}: {problem.message}")
         options[name] = read.value
     return options
 

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.commands import completion
-from harness.commands.codes import SOME_FAILED
 from harness.commands.drawing import Formats, Labels, Only, Order, StyleFile, Tasks, Width, chosen
 from harness.commands.options import (
     DEFAULT_PUBLISHED,
@@ -21,7 +19,7 @@ from harness.commands.options import (
     sweep_name,
 )
 from harness.commands.terminal import say
-from harness.errors import RecordError, SweepError
+from harness.errors import SweepError
 
 if TYPE_CHECKING:
     from results.sources import Source
@@ -148,52 +146,6 @@ def publish(
     say(f"published: {folder.resolve()}")
 
 
-def verify(
-    name: Annotated[
-        str, typer.Argument(metavar="NAME", help="What was published.", autocompletion=completion.published)
-    ],
-    published: Published = DEFAULT_PUBLISHED,
-) -> None:
-    """Rebuild a published sweep's figures from its tables: 0 if identical or equal to rounding, 1 if one differs."""
-    from results.publications import manifest_of
-
-    manifest_of(published, name)
-
-    import functools
-
-    from analysis.report.page import STYLE, build
-    from harness.figure_fields import load_style
-    from results.published import verify as check
-
-    folder = published / name
-    try:
-        figures = load_style(folder / STYLE) if (folder / STYLE).is_file() else None
-    except SweepError as error:
-        raise RecordError(f"{error}; restore the published folder from a copy") from error
-    draw = functools.partial(build, processes=cores(), complete=True, figures=figures)
-    checked = check(published, name, draw)
-    for problem in checked.changed:
-        say(f"not as published: {problem}", style="red")
-    for problem in checked.redrawn:
-        say(f"not as its tables say: {problem}", style="red")
-    if checked.since:
-        say(f"{checked.since}.")
-    again = "identical"
-    if checked.rounded:
-        again = f"equal to rounding (largest {checked.largest:.0e}; {len(checked.rounded)} files)"
-    if checked.true:
-        say(f"{folder}: every file is as published, and every figure drawn again is {again}")
-        return
-    kept = (
-        f"{_files(len(checked.changed))} not as published"
-        if checked.changed
-        else "every file is as published"
-    )
-    drawn = f"{_files(len(checked.redrawn))} not as its tables say" if checked.redrawn else ""
-    say("; ".join(part for part in (f"{folder}: {kept}", drawn) if part))
-    raise typer.Exit(SOME_FAILED)
-
-
 def _found(given: str, results: Path, out: Path | None, part: str) -> tuple[Source, Path]:
     """Return what is given and the folder to write, checked before any library is loaded that draws."""
     from results.folders import check_replaceable
@@ -203,10 +155,6 @@ def _found(given: str, results: Path, out: Path | None, part: str) -> tuple[Sour
     target = source.place(part, out)
     check_replaceable(target)
     return source, target
-
-
-def _files(number: int) -> str:
-    return "one file is" if number == 1 else f"{number} files are"
 
 
 def cores() -> int:

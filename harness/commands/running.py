@@ -39,6 +39,7 @@ def plan(sweep: SweepFile, results: Results = DEFAULT_RESULTS, data: DataFolder 
     """Check a sweep and show what running it would take."""
     from harness.baseline_searches import described
     from harness.display import of, took
+    from harness.plan import left_out_words
     from harness.sweep import load_sweep
     from results.summary import expected_cost
 
@@ -65,18 +66,29 @@ def plan(sweep: SweepFile, results: Results = DEFAULT_RESULTS, data: DataFolder 
         header.insert(3, "re-evaluations done")
     table(header, rows)
     beside = f", and {len(checked.baselines)} studies of baselines" if checked.baselines else ""
+    absent = len(checked.left_out)
+    less = f", less {absent} pair{'s' * (absent != 1)} that cannot be searched," if absent else ""
     console.print(
         f"\n{len(checked.every_study)} studies, {total} evaluations; {len(checked.tasks)} tasks × "
-        f"{len(checked.spec.searchers)} searchers × {checked.spec.repetitions} repetitions{beside}. Equal evaluations "
-        "are trained once, so less may be trained.",
+        f"{len(checked.spec.searchers)} searchers{less} × {checked.spec.repetitions} repetitions{beside}. Equal "
+        "evaluations are trained once, so less may be trained.",
         highlight=False,
     )
+    for words in left_out_words(checked.left_out):
+        say(f"left out, because it cannot be searched: {words}", style="yellow")
     for line in described(checked):
         say(line)
     if checked.compare is not None:
         stated = checked.compare
         pairs = "; ".join(f"{one} with {other}" for one, other in stated.pairs)
-        say(f"To be compared: {pairs}; by {stated.measure} values, at the level {stated.level:g}.")
+        if stated.method is not None and len(stated.pairs) == len(checked.spec.searchers) - 1 > 4:
+            pairs = f"{stated.method} with each of the other {len(stated.pairs)} methods"
+        at = (
+            ""
+            if stated.at == (1.0,)
+            else f" after {', '.join(f'{part:.4g}' for part in stated.at)} of the budget"
+        )
+        say(f"To be compared: {pairs}; by {stated.measure} values{at}, at the level {stated.level:g}.")
     if checked.spec.splits == "repetition":
         say(
             "Each repetition draws its own training/validation split, the same for all searchers; test sets stay."
@@ -117,6 +129,7 @@ def run(
 def status(sweep: SweepName, results: Results = DEFAULT_RESULTS) -> None:
     """Show how far a sweep is; works while it runs, from another terminal."""
     from harness.display import SILENT_SECONDS, details, duration, headline
+    from harness.plan import left_out_words
     from results.layout import Layout
     from results.summary import (
         failures_of,
@@ -142,6 +155,8 @@ def status(sweep: SweepName, results: Results = DEFAULT_RESULTS) -> None:
     table(("task", "searcher", *states, "evaluations"), rows)
     if plan.reevaluate:
         say(f"re-evaluations of the winners: {_reevaluated(reevaluated_of(results, plan, records).values())}")
+    for words in left_out_words(plan.left_out):
+        say(f"left out, because it cannot be searched: {words}")
     for failure in failures_of(records):
         say(f"failed: {failure}", style="red")
     for study in short_of(records, plan):

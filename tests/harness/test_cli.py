@@ -290,6 +290,7 @@ REFUSED = [
     ("publish nope", 3),
     ("verify nope", 3),
     ("site nope", 3),
+    ("enter random --race nope", 3),
 ]
 """What is asked for by a name that nothing has, and the exit code."""
 

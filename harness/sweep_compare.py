@@ -1,11 +1,13 @@
-"""What a sweep file plans to compare, held against the labels of its searchers."""
+"""What a sweep file says is to be compared, held to the searchers that it has."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from harness import document, files
 from harness.errors import nearest
 from harness.plan import Compare
-from harness.sweep_fields import Content, SearcherSpec
+from harness.sweep_fields import CompareSpec, SearcherSpec
 from harness.sweep_problems import Problems
 
 
@@ -14,12 +16,16 @@ def label_of(entry: SearcherSpec) -> str:
     return entry.label or files.label_of(entry.name)
 
 
-def compare_of(content: Content, problems: Problems) -> Compare | None:
-    """Return what is to be compared, its labels in the order of the searchers."""
-    given = content.compare
+def compare_of(given: CompareSpec | None, labels: Sequence[str], problems: Problems) -> Compare | None:
+    """Return what is to be compared, its labels in the order of the searchers; ``None`` where nothing or it is wrong.
+
+    Args:
+        given: What the file says.
+        labels: Those of its searchers.
+        problems: Where what is wrong is added.
+    """
     if given is None:
         return None
-    labels = [label_of(entry) for _, entry in content.searchers]
     named: dict[document.FieldPath, str] = {
         ("compare", field, i): label
         for field in ("methods", "against")
@@ -44,4 +50,4 @@ def compare_of(content: Content, problems: Problems) -> Compare | None:
         )
     for place, message in faults:
         problems.add(place, message)
-    return None if faults else Compare(methods, given.method, given.measure, given.level)
+    return None if faults else Compare(methods, given.method, given.measure, given.level, tuple(given.at))

@@ -1,0 +1,228 @@
+"""Entering a method into a published race, publishing the entry, and verifying both."""
+
+from __future__ import annotations
+
+import functools
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from command import derby as derby_of_any_width
+
+from results.entries import protocol_of, together
+from results.published import publish
+from results.tables import read_exported, read_tables
+
+derby = functools.partial(derby_of_any_width, COLUMNS="300")
+
+EXAMPLE = Path(__file__).parents[2] / "docs" / "entries" / "evolution.py"
+RACE = """\
+name: race
+seed: 2
+repetitions: 2
+budget: {evaluations: 12}
+incompatible: leave_out
+tasks: [branin, mixed]
+searchers: [random, {name: random, label: spread, settings: {design: sobol}}, optuna_cmaes]
+compare: {method: random, at: [0.5, 1]}
+"""
+
+
+def draw(tables, folder, **_):
+    """Stand for the report: one figure, whose bytes are the methods and the data."""
+    for name in ("figures", "tables"):
+        (folder / name).mkdir(exist_ok=True)
+    methods = sorted(tables.studies["searcher"].unique())
+    (folder / "figures" / "best.svg").write_text(f"<svg><text>{methods}</text></svg>")
+    (folder / "tables" / "final.csv").write_text(f"best\n{tables.trials['value'].sum()!r}\n")
+    page = folder / "report.html"
+    page.write_text("<html>")
+    return page
+
+
+@pytest.fixture
+def here(run_sweep, tmp_path, monkeypatch):
+    """A folder with a published race and a method in a file; the report is stood for."""
+    monkeypatch.setattr("analysis.report.page.build", draw)
+    run_sweep(RACE, tmp_path / "raced")
+    publish(read_tables(tmp_path / "raced", "race"), tmp_path / "results/published", "race", draw)
+    shutil.rmtree(tmp_path / "raced")  # whoever enters has what is published, and nothing else
+    shutil.copy(EXAMPLE, tmp_path / "mine.py")
+    return tmp_path
+
+
+def enter(here, *options, method="mine.py:Evolution", race="race"):
+    return derby("enter", method, "--race", race, *options, cwd=here)
+
+
+def test_an_entry_has_its_row_and_runs_nothing_but_itself(here):
+    done = enter(here)
+    assert done.returncode == 0, done.stderr
+    assert "studies 4/4" in done.stdout
+    rows = [line.split() for line in done.stdout.splitlines()]
+    (own,) = (row for row in rows if row[:2] == ["→", "Evolution"])
+    assert 1 <= float(own[2]) <= 3
+    assert {row[0] for row in rows if row} >= {"random", "spread"}
+    assert "Not ranked with them: optuna_cmaes (cannot search 1 of 2 tasks)." in done.stdout
+    assert "as was said after results existed" in done.stdout
+    assert "Evolution with random, spread and optuna_cmaes, by the best values after 50 %" in done.stdout
+    assert (here / "results/local/sweeps/race-Evolution/report/report.html").exists()
+    journals = list((here / "results/local/studies").iterdir())
+    assert len(journals) == 4
+    assert enter(here, "--no-report").returncode == 0
+    assert len(list((here / "results/local/studies").iterdir())) == 4
+
+
+def test_an_entry_has_the_seeds_of_the_race(here):
+    """The race's own random search, entered under another name, ends where it ended."""
+    assert enter(here, "--label", "again", method="random").returncode == 0
+    both = together(
+        read_exported(here / "results/published/race"), read_tables(here / "results/local", "race-again")
+    )
+    best = both.trials.groupby(["task", "repetition", "searcher"])["value"].agg(list).unstack()
+    assert (best["again"] == best["random"]).all()
+    assert (best["again"] != best["spread"]).all()
+
+
+def test_an_entry_is_published_beside_its_race_and_both_verify(here):
+    done = enter(here, "--no-report", "--publish")
+    assert done.returncode == 0, done.stderr
+    folder = here / "results/published/race-Evolution"
+    assert json.loads((folder / "manifest.json").read_text())["entered"]["race"] == "race"
+    assert [path.name.partition("-")[0] for path in (folder / "sources").iterdir()] == ["mine"]
+    assert set(read_exported(folder).studies["searcher"]) == {"Evolution"}
+    assert "spread" in (folder / "figures/best.svg").read_text()  # drawn with the race
+    (here / "mine.py").unlink()  # what was published is enough
+    done = derby("verify", "--rerun", "20", cwd=here)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "it has the tasks, data, budget and seeds of race" in done.stdout
+    assert (
+        "race-Evolution: 4 studies, drawn at random and run again, gave the same evaluations" in done.stdout
+    )
+    assert "race: 10 studies, drawn at random and run again" in done.stdout
+    assert "all 2 published folders are as they were published" in done.stdout
+    shutil.copy(EXAMPLE, here / "mine.py")
+    taken = enter(here, "--no-report", "--publish")
+    assert taken.returncode == 3
+    assert "race-Evolution exists already" in taken.stderr
+    assert enter(here, "--no-report", "--publish", "--replace").returncode == 0
+    again = derby("enter", "race", "--race", "race-Evolution", cwd=here)
+    assert "is itself an entry, into 'race'" in again.stderr
+
+
+def test_an_entry_whose_numbers_its_file_does_not_give_is_found_by_running_it_again(here):
+    import hashlib
+
+    import pandas as pd
+
+    enter(here, "--no-report", "--publish")
+    folder = here / "results/published/race-Evolution"
+    frame = pd.read_parquet(folder / "trials.parquet")
+    better = frame["value"].where(frame["step"] != 12, frame["value"] - 1)
+    frame.assign(value=better).to_parquet(folder / "trials.parquet")
+    race = read_exported(here / "results/published/race")
+    draw(together(race, read_exported(folder)), folder)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    for name in manifest["files"]:
+        manifest["files"][name] = hashlib.sha256((folder / name).read_bytes()).hexdigest()
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    assert derby("verify", "race-Evolution", cwd=here).returncode == 0  # digests are no signatures
+    done = derby("verify", "race-Evolution", "--rerun", "4", cwd=here)
+    assert done.returncode == 1
+    assert done.stdout.count("not as it was run: Evolution on ") == 4
+    assert "at step 12 its value was published as " in done.stdout
+
+
+def test_an_entry_of_another_protocol_is_none(here):
+    enter(here, "--no-report", "--publish")
+    folder = here / "results/published/race-Evolution"
+    own = read_exported(folder)
+    protocol = own.studies["protocol"].str.replace('"root_seed":2', '"root_seed":3')
+    own.studies.assign(protocol=protocol).to_parquet(folder / "studies.parquet")
+    done = derby("verify", "race-Evolution", cwd=here)
+    assert done.returncode == 1
+    assert "not as its race: branin: root seed 3, and 2 in the race" in done.stdout
+    assert "not as published: studies.parquet was changed" in done.stdout
+
+
+def test_a_race_that_was_published_anew_takes_no_earlier_entry(here):
+    enter(here, "--no-report", "--publish")
+    manifest = here / "results/published/race/manifest.json"
+    manifest.write_text(manifest.read_text() + "\n")
+    done = derby("verify", "race-Evolution", cwd=here)
+    assert done.returncode == 3
+    assert "the race was published anew since" in done.stderr
+    shutil.rmtree(manifest.parent)
+    assert "put its published folder there" in derby("verify", "race-Evolution", cwd=here).stderr
+
+
+def test_another_version_of_the_data_is_refused_before_anything_runs(here):
+    path = here / "results/published/race/tasks.parquet"
+    tasks = read_exported(path.parent).tasks
+    tasks.assign(data=["f" * 16, *tasks["data"].iloc[1:]]).to_parquet(path)
+    done = enter(here)
+    assert done.returncode == 3
+    assert "branin: its data have the digest" in done.stderr
+    assert "had ffffffffffffffff in the race: another version of its recording" in done.stderr
+    assert not (here / "results/local").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "message"),
+    [
+        ({"race": "rece"}, 3, "nothing published as 'rece' in results/published; did you mean 'race'"),
+        (
+            {"options": ("--label", "spread")},
+            2,
+            "has a method called 'spread' already; enter yours under another",
+        ),
+        ({"options": ("--label", " spread")}, 2, "has a method called 'spread' already"),
+        ({"method": "mine.py:Revolution"}, 2, "no searcher called 'Revolution'"),
+        (
+            {"options": ("--setting", "design"), "method": "random"},
+            2,
+            "--setting design: expected NAME=VALUE",
+        ),
+        (
+            {"method": "optuna_cmaes", "options": ("--label", "mine")},
+            2,
+            "With --leave-out it enters the other 1 of 2 tasks",
+        ),
+    ],
+)
+def test_what_cannot_be_entered_says_why(here, options, code, message):
+    given = options.pop("options", ())
+    done = enter(here, *given, **options)
+    assert done.returncode == code, done.stderr
+    assert message in done.stderr
+    assert not (here / "results/local").exists()
+
+
+def test_a_race_that_is_not_published_is_to_be_finished_first(here, run_sweep):
+    run_sweep(RACE.replace("name: race", "name: raw"), here / "results/local")
+    done = enter(here, race="raw")
+    assert done.returncode == 3
+    assert (
+        "is not published: run it to its end with `derby run`, and freeze it with `derby publish raw`"
+        in done.stderr
+    )
+
+
+def test_a_method_enters_the_tasks_that_it_can_search(here):
+    done = enter(here, "--leave-out", "--label", "mine", "--no-report", "--publish", method="optuna_cmaes")
+    assert done.returncode == 0, done.stderr
+    assert (
+        "mine cannot search every task, and is not ranked with the others. On branin, which it can"
+        in done.stdout
+    )
+    own = read_exported(here / "results/published/race-mine")
+    assert list(protocol_of(own)) == ["branin"]
+    assert [pair.task for pair in own.left_out] == ["mixed"]
+    assert derby("verify", "race-mine", "--rerun", "1", cwd=here).returncode == 0
+
+
+def test_nothing_published_is_nothing_wrong(tmp_path):
+    done = derby("verify", cwd=tmp_path)
+    assert done.returncode == 0
+    assert "nothing is published in results/published" in done.stdout
