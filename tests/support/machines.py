@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
+import itertools
 import os
 import shlex
 import shutil
@@ -35,6 +36,8 @@ import psutil
 PROGRAMS = ("ip", "mount", "nsenter", "pivot_root", "setpriv", "unshare")
 SSHD = "/usr/sbin/sshd"
 START_SECONDS = 30.0
+FIRST_USER = 2000
+"""The number of a machine's first user."""
 
 OUTER = """\
 set -e
@@ -70,6 +73,7 @@ chmod 711 "$disk/root"  # what is lent may lie below it
 mount --bind "$disk/home" home
 mount --bind "$disk/root" root
 mount --bind "$BASE/shared" shared
+ln -s /shared mnt/share
 mount -t tmpfs -o mode=1777 machine tmp
 mount -t tmpfs -o mode=755 machine run
 mount -t proc proc proc
@@ -83,6 +87,14 @@ while read -r from to; do
     mount --bind "$from" ".$to"
     mount -o remount,bind,ro ".$to"
 done <<< "$LENT"
+number=0
+while read -r from to; do
+    test -n "$from" || continue
+    mkdir -p "$disk/own/$number" "$disk/own/$number-work" ".$to"
+    mount -t overlay -o "lowerdir=$from,upperdir=$disk/own/$number,workdir=$disk/own/$number-work" machine ".$to"
+    chown --reference="$from" "$disk/own/$number"
+    number=$((number + 1))
+done <<< "$COPIED"
 mkdir .before
 pivot_root . .before
 umount -l /.before
@@ -155,6 +167,10 @@ def _first(process: subprocess.Popen[str], depth: int) -> int:
     return found.pid
 
 
+def _lines(folders: dict[Path, str]) -> str:
+    return "\n".join(f"{source} {target}" for source, target in folders.items())
+
+
 def _await_ready(process: subprocess.Popen[str]) -> None:
     if process.stdout.readline() != "ready\n":
         process.wait(START_SECONDS)
@@ -169,12 +185,14 @@ class Machine:
         name: Its host name.
         address: With the network's width, as ``10.83.0.10/24``; empty while it has none.
         lent: Files and folders of this computer that it may read, and where it sees them.
+        copied: Folders of this computer of which it has a copy of its own, and where.
     """
 
     laboratory: Laboratory
     name: str
     address: str
     lent: dict[Path, str]
+    copied: dict[Path, str]
     user: str | None = None
     """Who runs what is run on it, unless said otherwise; ``None`` is root."""
     pid: int | None = None
@@ -190,9 +208,8 @@ class Machine:
         """Switch it on. Its disk is as it was; ``/tmp`` and ``/run`` are empty."""
         if self.pid is not None:
             raise RuntimeError(f"{self.name} is on")
-        lent = "\n".join(f"{source} {target}" for source, target in self.lent.items())
-        environment = {**os.environ, "NAME": self.name, "ADDRESS": self.address, "LENT": lent}
-        environment["BASE"] = str(self.laboratory.base)
+        environment = {**os.environ, "BASE": str(self.laboratory.base), "NAME": self.name}
+        environment |= {"ADDRESS": self.address, "LENT": _lines(self.lent), "COPIED": _lines(self.copied)}
         kinds = ("--net", "--mount", "--pid", "--uts", "--ipc")
         self._process = subprocess.Popen(
             [
@@ -245,7 +262,8 @@ class Machine:
             name: Who.
             keys: Lines of the file ``authorized_keys``.
         """
-        number = 2000 + len(list(self.path("/home").iterdir()))
+        taken = self.path("/etc/passwd").read_text()
+        number = next(n for n in itertools.count(FIRST_USER) if f":{n}:" not in taken)
         with self.path("/etc/passwd").open("a") as passwd:
             passwd.write(f"{name}:x:{number}:{number}:{name}:/home/{name}:/bin/bash\n")
         with self.path("/etc/group").open("a") as group:
@@ -253,8 +271,8 @@ class Machine:
         with self.path("/etc/shadow").open("a") as shadow:
             shadow.write(f"{name}:*:20000:0:99999:7:::\n")
         folder = f"/home/{name}"
-        made = f"cp -r /etc/skel {folder} && mkdir -p {folder}/.ssh && cat > {folder}/.ssh/authorized_keys"
-        made += f" && chown -R {name}:{name} {folder} && chmod -R go= {folder}/.ssh"
+        made = f"mkdir -p {folder}/.ssh && cp -rT /etc/skel {folder} && cat > {folder}/.ssh/authorized_keys"
+        made += f" && find {folder} -xdev -exec chown -h {name}:{name} {{}} + && chmod -R go= {folder}/.ssh"
         self.run(made, user="root", input=keys)
 
     def run(
@@ -318,7 +336,8 @@ class Machine:
 class Laboratory:
     """Machines on a bridge, while its ``with`` block lasts.
 
-    All machines see the folder ``/shared``, which is a file system shared by a network as far as they can tell.
+    All machines see the folder ``/shared``, also as ``/mnt/share``: a file system shared by a network as far as they
+    can tell.
     """
 
     width: int = 16
@@ -364,6 +383,7 @@ class Laboratory:
         address: str = "",
         *,
         lent: dict[Path, str] | None = None,
+        copied: dict[Path, str] | None = None,
         login: Path | None = None,
     ) -> Machine:
         """Make a machine and switch it on.
@@ -372,11 +392,13 @@ class Laboratory:
             name: Its host name, at most eleven letters. Machines do not know each other's, see `name_machines`.
             address: Its address, such as ``10.83.0.10``; empty leaves it without one.
             lent: Files and folders of this computer that it may read, and where it sees them.
+            copied: Folders of this computer of which it has a copy of its own, and where. The copy costs only what
+                is changed in it.
             login: A private key as its host key: it runs an SSH server. `None`: it runs none.
         """
         if address:
             address = str(ipaddress.ip_interface(f"{address}/{self.width}"))
-        made = Machine(self, name, address, dict(lent or {}))
+        made = Machine(self, name, address, dict(lent or {}), dict(copied or {}))
         self.machines[name] = made
         disk = self.path(f"{self.base}/{name}/disk")
         if login is not None:
