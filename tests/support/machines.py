@@ -1,9 +1,10 @@
 """Machines of the laboratory: network, mount and process namespaces on a bridge of their own, all on this computer.
 
 A machine has its own address, host name, processes, home folders, ``/tmp``, ``/etc`` and ``/var``, and sees of this
-computer its programs (``/usr`` and the like, to read) and what is lent to it. The bridge is in a network namespace that
-has no way out, so nothing reaches another address than these. Everything lives below one process that ends with the
-one that made it, however that ends: then the kernel ends all processes, mounts and links.
+computer its programs (``/usr`` and the like, to read) and what is lent to it. The bridge is in a network namespace
+that has no way out, so nothing reaches another address than these; a machine has a default route all the same, by
+which programs find out their own address. Everything lives below one process that ends with the one that made it,
+however that ends: then the kernel ends all processes, mounts and links.
 
 Needs Linux, root, ``iproute2``, ``util-linux`` and, where machines are to be logged in to, OpenSSH's server.
 
@@ -102,8 +103,10 @@ rmdir /.before
 hostname "$NAME"
 ip link set lo up
 until ip link show eth0 > /dev/null 2>&1; do sleep 0.05; done
-if test -n "$ADDRESS"; then ip address add "$ADDRESS" dev eth0; fi
 ip link set eth0 up
+if test -n "$ADDRESS"; then ip address add "$ADDRESS" dev eth0; ip route add default dev eth0; fi
+rm -f /etc/resolv.conf
+touch /etc/resolv.conf
 mkdir -p /run/sshd /run/lock
 if test -e /etc/ssh/laboratory; then /usr/sbin/sshd -f /etc/ssh/laboratory; fi
 echo ready
@@ -254,6 +257,7 @@ class Machine:
         self.address = address
         if address:
             self.laboratory.check([*self._inside(), "ip", "address", "add", address, "dev", "eth0"])
+            self.laboratory.check([*self._inside(), "ip", "route", "add", "default", "dev", "eth0"])
 
     def add_user(self, name: str, *, keys: str = "") -> None:
         """Make a user with a home folder, who may log in with these public keys.
