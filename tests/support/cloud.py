@@ -7,9 +7,12 @@ one has changed: id, state, address, whether it is on spot, and the public key t
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from typing import Any
+
+os.environ["MOTO_IAM_LOAD_MANAGED_POLICIES"] = "true"  # Ray gives them to the head's role
 
 from moto.backends import get_backend
 from moto.ec2.models.instances import InstanceBackend

@@ -101,8 +101,20 @@ class Ec2:
 
     def reclaim(self, instance: str) -> None:
         """Take a spot instance back, as Amazon does: at once, as its notice is nobody's to read here."""
-        code = f"import boto3; boto3.client('ec2').terminate_instances(InstanceIds=['{instance}'])"
-        self._server.run(f'{CREDENTIALS}\n/cloud/bin/python -c "{code}"')
+        self._ask(f"terminate_instances(InstanceIds=['{instance}'])")
+
+    def disks_of(self, instances: list[str]) -> list[str]:
+        """Return the ids of the disks that there are of these instances, whatever has become of those."""
+        told = self._ask("describe_volumes()")["Volumes"]
+        return [
+            disk["VolumeId"]
+            for disk in told
+            if any(place["InstanceId"] in instances for place in disk["Attachments"])
+        ]
+
+    def _ask(self, call: str) -> Any:
+        code = f"import boto3, json; print(json.dumps(boto3.client('ec2').{call}, default=str))"
+        return json.loads(self._server.run(f'{CREDENTIALS}\n/cloud/bin/python -c "{code}"').stdout)
 
     def close(self) -> None:
         """End it. Its instances stay, as machines."""
