@@ -77,7 +77,7 @@ def test_workers_come_when_a_run_asks_for_them_and_one_that_is_reclaimed_is_repl
     reclaimed, _ = cloud.of(spot=True)
     cloud.reclaim(reclaimed)
     wait_until(
-        lambda: len(cloud.of(spot=True)) == 2 and reclaimed not in cloud.of(spot=True) or not running(head),
+        lambda: (len(cloud.of(spot=True)) == 2 and reclaimed not in cloud.of(spot=True)) or not running(head),
         minutes=10,
         what="another in its place",
     )
