@@ -42,7 +42,7 @@ def cloud(laboratory, key, installed):
 def desk(laboratory, cloud, key, installed):
     made = Desk(laboratory, "172.31.255.2", key[0], installed)
     with made.machine.path("/etc/profile.d/laboratory.sh").open("a") as profile:
-        profile.write(CREDENTIALS)
+        profile.writelines(f"export {name}={value}\n" for name, value in CREDENTIALS.items())
     made.fill_in(FILE, FILLED_IN)
     return made
 

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.lab
 FILE = "docs/cluster/on-premises.yaml"
 ADDRESSES = {"head": "10.83.0.10", "head-2": "10.83.0.11", "gpu-1": "10.83.0.21", "gpu-2": "10.83.0.22"}
 WORKERS = ("gpu-1", "gpu-2")
-HAS_A_GPU = """export RAY_OVERRIDE_RESOURCES='{"CPU":1,"GPU":1}'\n"""
+HAS_A_GPU = {"RAY_OVERRIDE_RESOURCES": '{"CPU":1,"GPU":1}'}
 """Lets Ray find a GPU, so that there is a share of one to be had; TensorFlow finds none, and takes the processor."""
 RUN = f"ray exec {FILE} --tmux"
 
@@ -39,7 +39,7 @@ def machines(laboratory, key, installed):
             lent={installed.packages: "/packages"},
             copied={installed.environment: "/home/derby/env"},
         )
-        install(machine, "derby", public, HAS_A_GPU if name in WORKERS else "")
+        install(machine, "derby", public, HAS_A_GPU if name in WORKERS else None)
     return laboratory.machines
 
 

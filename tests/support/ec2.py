@@ -21,12 +21,15 @@ from machines import Laboratory, Machine
 
 ADDRESS, PORT = "172.31.255.1", 5000
 USER = "ubuntu"
-CREDENTIALS = f"""\
-export AWS_ENDPOINT_URL=http://{ADDRESS}:{PORT} AWS_ACCESS_KEY_ID=laboratory AWS_SECRET_ACCESS_KEY=laboratory
-export AWS_DEFAULT_REGION=us-west-2 AWS_EC2_METADATA_DISABLED=true
-"""
+CREDENTIALS = {
+    "AWS_ENDPOINT_URL": f"http://{ADDRESS}:{PORT}",
+    "AWS_ACCESS_KEY_ID": "laboratory",
+    "AWS_SECRET_ACCESS_KEY": "laboratory",
+    "AWS_DEFAULT_REGION": "us-west-2",
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
 STAND_INS = {"sudo": 'exec "$@"', "apt-get": "exit 0"}
-PATH = "export PATH=/etc/laboratory:$PATH\n"
+PATH = "/etc/laboratory:/usr/local/bin:/usr/bin:/bin"
 
 
 class Ec2:
@@ -89,7 +92,7 @@ class Ec2:
             machine.run(
                 f"cat > /etc/laboratory/{name}; chmod +x /etc/laboratory/{name}", input=f"#!/bin/sh\n{line}\n"
             )
-        install(machine, USER, instance["key"], CREDENTIALS + PATH)
+        install(machine, USER, instance["key"], {**CREDENTIALS, "PATH": PATH})
         return machine
 
     def of(self, *, spot: bool, states: tuple[str, ...] = ("pending", "running")) -> list[str]:
@@ -114,7 +117,8 @@ class Ec2:
 
     def _ask(self, call: str) -> Any:
         code = f"import boto3, json; print(json.dumps(boto3.client('ec2').{call}, default=str))"
-        return json.loads(self._server.run(f'{CREDENTIALS}\n/cloud/bin/python -c "{code}"').stdout)
+        told = " ".join(f"{name}={value}" for name, value in CREDENTIALS.items())
+        return json.loads(self._server.run(f'env {told} /cloud/bin/python -c "{code}"').stdout)
 
     def close(self) -> None:
         """End it. Its instances stay, as machines."""

@@ -120,6 +120,7 @@ HostKey /etc/ssh/laboratory_host_key
 PasswordAuthentication no
 UsePAM no
 UseDNS no
+PermitUserEnvironment yes
 MaxStartups 100
 Subsystem sftp internal-sftp
 """
