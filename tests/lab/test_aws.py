@@ -57,7 +57,7 @@ def status(desk):
 
 
 def running(head):
-    return head.run("pgrep -f 'bin/derby run'", check=False).returncode == 0
+    return head.run("pgrep -f '[b]in/derby run'", check=False).returncode == 0
 
 
 def test_up_starts_a_head_and_no_worker(desk, cloud):

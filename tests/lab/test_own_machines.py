@@ -56,7 +56,7 @@ def status(machine, results="results"):
 
 
 def running(machine):
-    return machine.run("pgrep -f 'bin/derby run'", check=False).returncode == 0
+    return machine.run("pgrep -f '[b]in/derby run'", check=False).returncode == 0
 
 
 def on_record(machine, results="results"):
@@ -174,6 +174,6 @@ def test_down_leaves_nothing(desk, machines):
     desk.does("for machine in gpu-1.example.org")
     for worker in WORKERS:
         assert of_cluster(machines[worker]) == set()
-        assert machines[worker].run("pgrep -u derby -f ray/", check=False).stdout == ""
+        assert machines[worker].run("pgrep -u derby -f [r]ay/", check=False).stdout == ""
     desk.does(f"ray down {FILE}")
     assert of_cluster(head) == set()

@@ -2,7 +2,8 @@
 
 Made once, in a few minutes, and kept in a cache. An environment has what the cluster files' commands would install, so
 that those find most of it there; what they do install comes from a folder of packages. Stand-ins in it for CUDA's
-libraries, which are gigabytes and of no use here, have a name and a version and nothing else.
+libraries, which are gigabytes and of no use here, have a name and a version and nothing else. Of Ray one number is
+changed: how long its processes may take to start.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ PAGE = ROOT / "docs" / "clusters.md"
 
 SIMULATED_CLOUD = "moto[server,ec2,s3]==5.2.5"
 
-CONTENT = 1
+CONTENT = 2
 """Raised when what is made here changes, so that it is made anew."""
 
 PROFILE = """\
@@ -100,9 +101,20 @@ def _environment(folder: Path, wanted: list[list[str]]) -> None:
     for what in wanted:
         install = [*uv, "pip", "install", "--compile-bytecode", "--python", str(folder / "bin" / "python")]
         subprocess.run([*install, *what], check=True)
+    _be_patient(folder)
     # A machine's user may install into it: of the machine's copy, so that files here stay as they are.
     for path, _, _ in os.walk(folder):
         os.chown(path, FIRST_USER, FIRST_USER)
+
+
+def _be_patient(environment: Path) -> None:
+    """Give Ray's processes more than half a minute to start, which is little on a computer that is several machines."""
+    (path,) = environment.glob("lib/*/site-packages/ray/_private/node.py")
+    before = path.read_text(encoding="utf-8")
+    after = before.replace("raylet_start_wait_time_s = 30\n", "raylet_start_wait_time_s = 300\n")
+    assert after != before, "Ray waits for its processes in another way"
+    path.unlink()  # it may be the installer's own, in its cache
+    path.write_text(after, encoding="utf-8")
 
 
 def _packages(folder: Path, cloud: Path) -> None:
