@@ -35,10 +35,11 @@ CONTENT = 2
 PROFILE = """\
 export PIP_NO_INDEX=1 PIP_FIND_LINKS=/packages PIP_DISABLE_PIP_VERSION_CHECK=1
 export UV_OFFLINE=1 UV_NO_INDEX=1 UV_FIND_LINKS=/packages UV_PYTHON_DOWNLOADS=never
-export RAY_worker_niceness=0
+export RAY_worker_niceness=0 RAY_agent_register_timeout_ms=300000
 """
 """Lets the installers on a machine take packages from the folder lent to it; and evaluators, which would yield to
-everything else that runs, have their share of a computer that is not the laboratory's alone."""
+everything else that runs, have their share of a computer that is not the laboratory's alone, where Ray's agents take
+their time to start, too."""
 
 
 @dataclass(frozen=True, slots=True)
