@@ -33,97 +33,13 @@ from pathlib import Path
 from types import TracebackType
 
 import psutil
+from machine_scripts import MACHINE, OUTER, SSHD_CONFIG
 
 PROGRAMS = ("ip", "mount", "nsenter", "pivot_root", "setpriv", "unshare")
 SSHD = "/usr/sbin/sshd"
 START_SECONDS = 30.0
 FIRST_USER = 2000
 """The number of a machine's first user."""
-
-OUTER = """\
-set -e
-mount --make-rprivate /
-mount -t tmpfs -o mode=755,size=75% laboratory "$BASE"
-mkdir "$BASE/shared"
-chmod 1777 "$BASE/shared"
-ip link set lo up
-ip link add wire type bridge
-ip link set wire up
-echo ready
-exec cat
-"""
-"""Runs as the process that everything lives below, and ends when its input does."""
-
-MACHINE = """\
-set -e
-mount --make-rprivate /
-root="$BASE/$NAME/root" disk="$BASE/$NAME/disk"
-mkdir -p "$root" "$disk"/{home,root,etc,etc-work,var,var-work}
-mount -t tmpfs -o mode=755 machine "$root"
-cd "$root"
-for name in usr opt bin sbin lib lib32 lib64 libx32; do
-    if test -L "/$name"; then cp -P "/$name" "$name"
-    elif test -d "/$name"; then mkdir "$name"; mount --bind "/$name" "$name"; mount -o remount,bind,ro "$name"
-    fi
-done
-mkdir -p etc var home root tmp run proc sys dev shared mnt
-for name in etc var; do
-    mount -t overlay -o "lowerdir=/$name,upperdir=$disk/$name,workdir=$disk/$name-work" machine "$name"
-done
-chmod 711 "$disk/root"  # what is lent may lie below it
-mount --bind "$disk/home" home
-mount --bind "$disk/root" root
-mount --bind "$BASE/shared" shared
-ln -s /shared mnt/share
-mount -t tmpfs -o mode=1777 machine tmp
-mount -t tmpfs -o mode=755 machine run
-mount -t proc proc proc
-mount -t sysfs -o ro sysfs sys
-mount --rbind /dev dev
-mount -t tmpfs -o mode=1777 machine dev/shm
-mount -t devpts -o newinstance,ptmxmode=0666,mode=0620,gid=5 devpts dev/pts
-while read -r from to; do
-    test -n "$from" || continue
-    if test -d "$from"; then mkdir -p ".$to"; else mkdir -p ".${to%/*}"; touch ".$to"; fi
-    mount --bind "$from" ".$to"
-    mount -o remount,bind,ro ".$to"
-done <<< "$LENT"
-number=0
-while read -r from to; do
-    test -n "$from" || continue
-    mkdir -p "$disk/own/$number" "$disk/own/$number-work" ".$to"
-    mount -t overlay -o "lowerdir=$from,upperdir=$disk/own/$number,workdir=$disk/own/$number-work" machine ".$to"
-    chown --reference="$from" "$disk/own/$number"
-    number=$((number + 1))
-done <<< "$COPIED"
-mkdir .before
-pivot_root . .before
-umount -l /.before
-rmdir /.before
-hostname "$NAME"
-ip link set lo up
-until ip link show eth0 > /dev/null 2>&1; do sleep 0.05; done
-ip link set eth0 up
-if test -n "$ADDRESS"; then ip address add "$ADDRESS" dev eth0; ip route add default dev eth0; fi
-rm -f /etc/resolv.conf
-touch /etc/resolv.conf
-mkdir -p /run/sshd /run/lock
-if test -e /etc/ssh/laboratory; then /usr/sbin/sshd -f /etc/ssh/laboratory; fi
-echo ready
-while true; do sleep 3600; done
-"""
-"""Runs as a machine's first process. A shell, because a first process has to take leave of orphans."""
-
-SSHD_CONFIG = """\
-ListenAddress 0.0.0.0
-HostKey /etc/ssh/laboratory_host_key
-PasswordAuthentication no
-UsePAM no
-UseDNS no
-PermitUserEnvironment yes
-MaxStartups 100
-Subsystem sftp internal-sftp
-"""
 
 
 def missing(*, ssh: bool = True) -> str | None:
@@ -254,11 +170,11 @@ class Machine:
 
     def take_address(self, address: str) -> None:
         """Give it another address, with its network's width; empty takes its address away."""
-        self.laboratory.check([*self._inside(), "ip", "address", "flush", "dev", "eth0"])
+        self.laboratory.check([*self.inside(), "ip", "address", "flush", "dev", "eth0"])
         self.address = address
         if address:
-            self.laboratory.check([*self._inside(), "ip", "address", "add", address, "dev", "eth0"])
-            self.laboratory.check([*self._inside(), "ip", "route", "add", "default", "dev", "eth0"])
+            self.laboratory.check([*self.inside(), "ip", "address", "add", address, "dev", "eth0"])
+            self.laboratory.check([*self.inside(), "ip", "route", "add", "default", "dev", "eth0"])
 
     def add_user(self, name: str, *, keys: str = "") -> None:
         """Make a user with a home folder, who may log in with these public keys.
@@ -318,7 +234,7 @@ class Machine:
         clean = ["env", "-i", f"HOME={home}", f"USER={who}", f"LOGNAME={who}", "SHELL=/bin/bash", "TERM=dumb"]
         clean += ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8"]
         inner = ["timeout", "--kill-after=5", f"{timeout:g}", "bash", "-lc", f"cd; {command}"]
-        return [*self._inside(), *become, *clean, *inner]
+        return [*self.inside(), *become, *clean, *inner]
 
     def path(self, path: str) -> Path:
         """Return a path of it as this process can open it, also while it is off where the disk keeps it."""
@@ -331,7 +247,8 @@ class Machine:
         lines = self.run("ss -Hltn", user="root").stdout.splitlines()
         return {line.split()[3] for line in lines}
 
-    def _inside(self) -> list[str]:
+    def inside(self) -> list[str]:
+        """Return what runs a command on it, as root."""
         if self.pid is None:
             raise RuntimeError(f"{self.name} is off")
         return ["nsenter", "--target", str(self.pid), "--mount", "--net", "--pid", "--uts", "--ipc", "--"]
