@@ -7,6 +7,7 @@ one has changed: id, state, address, whether it is on spot, and the public key t
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
 import time
@@ -55,6 +56,7 @@ def instances(backend: Any) -> list[dict[str, Any]]:
 def main() -> None:
     """Serve until the process ends."""
     InstanceBackend.run_instances = with_requests(InstanceBackend.run_instances)
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # else it writes a line for every request
     ThreadedMotoServer(port=PORT, verbose=False).start()
     backend = get_backend("ec2")[ACCOUNT][REGION]
     before = None
