@@ -171,10 +171,9 @@ def test_nothing_is_told_to_ray_s_makers(machines):
 
 
 def test_down_leaves_nothing(desk, machines):
-    head = machines["head-2"]
+    desk.does(f"ray down {FILE}")
+    assert of_cluster(machines["head-2"]) == set()
     desk.does("for machine in gpu-1.example.org")
     for worker in WORKERS:
         assert of_cluster(machines[worker]) == set()
         assert machines[worker].run("pgrep -u derby -f [r]ay/", check=False).stdout == ""
-    desk.does(f"ray down {FILE}")
-    assert of_cluster(head) == set()
