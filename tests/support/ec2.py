@@ -122,7 +122,8 @@ class Ec2:
 
     def close(self) -> None:
         """End it. Its instances stay, as machines."""
-        self._process.kill()
+        self._server.power_off()
+        self._process.wait()
         self._thread.join()
         self._process.stdout.close()
 
