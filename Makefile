@@ -9,7 +9,7 @@ READY := $(VENV)/.ready
 READY_METHODS := $(VENV)/.ready-methods
 DOCS := .venv-docs
 
-.PHONY: setup setup-methods demo test test-methods test-quick check docs bench bench-ray bench-searchers lock clean
+.PHONY: setup setup-methods demo test test-methods test-quick lab lab-shell check docs bench bench-ray bench-searchers lock clean
 
 setup: $(READY)
 
@@ -39,6 +39,12 @@ test-methods: $(READY_METHODS)  ## the search methods, with every search library
 
 test-quick: $(READY)  ## what answers within two minutes: nothing slow, no TensorFlow, no Ray
 	$(BIN)/python -m pytest -n $(PROCESSES) -m "not slow and not tensorflow and not ray and not cluster" --durations=5 --durations-min=5
+
+lab: $(READY)  ## the documented cluster commands, on machines made of namespaces; by root on Linux, tens of minutes
+	$(BIN)/python -m pytest tests/lab -m "lab or slow" -x -s
+
+lab-shell: $(READY)  ## two of those machines, and a shell on one; they end with it
+	PYTHONPATH=tests/support $(BIN)/python tests/lab/shell.py
 
 check: $(READY)  ## format, lint, types, import rules
 	$(BIN)/ruff format --check .

@@ -72,6 +72,8 @@ def details(snapshot: Snapshot) -> list[str]:
     if any_evaluators or s.evaluators.lost:
         shown = [f"{state} {number}" for state, number in evaluators.items() if number or state != "lost"]
         lines.append(f"evaluators {', '.join(shown)}")
+    if s.missing:
+        lines.append(f"missing: {', '.join(s.missing)}")
     lines.append(f"searching {duration(s.search_seconds)}, training {duration(s.train_seconds)}")
     bad = {status: number for status, number in sorted(s.statuses.items()) if status != "ok" and number}
     by_status = f" ({', '.join(f'{status} {number}' for status, number in bad.items())})" if bad else ""

@@ -170,6 +170,7 @@ class Driver:
         force, progress = self._executor.workforce, self._progress
         progress.evaluators_busy, progress.evaluators_idle = force.busy, force.idle
         progress.evaluators_starting, progress.waiting = force.starting, self._jobs.waiting
+        progress.missing = force.missing
 
     def _log(self, plan: PlannedStudy, what: str, message: str = "") -> None:
         layout = self._writer.layout

@@ -51,6 +51,8 @@ class Placement:
         evaluators: Ray: how many at most; ``None``: as many as there is room and use for.
         gpus_per_evaluator: Ray: share of a GPU for each.
         memory: Ray: bytes each may take; ``None``: its share of its machine's.
+        nodes: Ray: how many nodes of the cluster should train; ``None``: as many as there are, or, on the head of a
+            cluster of machines of one's own, those that its file lists.
         sync_to: Folder or bucket to copy the results to while they are made; see `results.mirror`.
 
     Raises:
@@ -63,6 +65,7 @@ class Placement:
     gpus_per_evaluator: float = 0.0
     memory: int | None = None
     sync_to: str | None = None
+    nodes: int | None = None
 
     def __post_init__(self) -> None:
         if self.executor not in _EXECUTORS:
@@ -72,6 +75,8 @@ class Placement:
             raise SweepError(
                 "--address, --evaluators, --gpus-per-evaluator and --memory-per-evaluator need --executor ray"
             )
+        if self.nodes is not None and (self.executor != "ray" or self.address is None):
+            raise SweepError("--nodes needs --executor ray and --address: it counts the nodes of a cluster")
 
     def start(self, threads: int, arithmetic: Arithmetic) -> Executor:
         """Return a running executor whose evaluations use that many threads, and compute as declared."""
@@ -93,6 +98,7 @@ def _ray(placement: Placement, threads: int, arithmetic: Arithmetic) -> Executor
         evaluators=placement.evaluators,
         gpus_per_evaluator=placement.gpus_per_evaluator,
         memory=placement.memory,
+        nodes=placement.nodes,
     )
 
 

@@ -71,6 +71,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     waiting: Count
     retried: Count
     evaluators: Evaluators
+    missing: tuple[str, ...]
     statuses: dict[str, Count]
     train_seconds: Seconds
     search_seconds: Seconds
@@ -145,6 +146,7 @@ class Progress:
         evaluators_idle: Evaluators that wait for work now.
         evaluators_starting: Evaluators that are being started now.
         lost: Evaluators that were lost or stopped in this run, each replaced by a new one.
+        missing: Machines that should train now and do not, each with the reason.
         followed: Labels of the studies whose searchers were told recorded trials, since their replay departed.
         short: What was spent, the budget, and the name of their unit, by label, of the studies that ended with budget
             left, now or before.
@@ -179,6 +181,7 @@ class Progress:
     evaluators_idle: int = 0
     evaluators_starting: int = 0
     lost: int = 0
+    missing: tuple[str, ...] = ()
     followed: list[str] = field(default_factory=list)
     short: dict[str, tuple[float, float, str]] = field(default_factory=dict)
     statuses: Counter[str] = field(default_factory=Counter)
@@ -265,6 +268,7 @@ class Progress:
                 starting=self.evaluators_starting,
                 lost=self.lost,
             ),
+            missing=self.missing,
             statuses=dict(self.statuses),
             train_seconds=self.train_seconds,
             search_seconds=self.search_seconds,

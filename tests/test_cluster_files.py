@@ -254,6 +254,39 @@ def test_no_one_without_the_token_may_use_the_cluster(name):
     assert "ray get-auth-token --generate" in text(PAGE)
 
 
+def head_start(name: str) -> str:
+    (start,) = [line for line in load(name)["head_start_ray_commands"] if "ray start" in line]
+    return start
+
+
+@pytest.mark.parametrize("name", RAY_UP)
+def test_nothing_is_told_to_ray_s_makers(name):
+    words = shlex.split(head_start(name))
+    assert "--disable-usage-stats" in words
+    assert "RAY_USAGE_STATS_REPORT_URL=http://127.0.0.1:9" in words  # it says that nothing is said
+
+
+def test_nothing_of_a_rayjob_is_told_to_ray_s_makers():
+    (head,) = containers(manifests()["RayJob"]["spec"]["rayClusterSpec"]["headGroupSpec"])
+    told = {variable["name"]: variable["value"] for variable in head["env"]}
+    assert told == {"RAY_USAGE_STATS_ENABLED": "0", "RAY_USAGE_STATS_REPORT_URL": "http://127.0.0.1:9"}
+
+
+def test_ray_s_own_variables_are_those_that_it_reads():
+    usage = pytest.importorskip("ray._common.usage.usage_lib")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_USAGE_STATS_REPORT_URL", "http://127.0.0.1:9")
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        assert usage._usage_stats_report_url() == "http://127.0.0.1:9"
+        assert not usage.usage_stats_enabled()
+
+
+def test_own_machines_are_started_by_the_autoscaler_that_starts_all():
+    """`ray up` exports version 2 before the command, which a word of the command itself overrides."""
+    assert "RAY_enable_autoscaler_v2=0" in shlex.split(head_start(ON_PREMISES))
+    assert "RAY_enable_autoscaler_v2" not in head_start(AWS)
+
+
 @pytest.mark.parametrize("name", RAY_UP)
 def test_no_secret_travels_or_stands_in_the_file(name):
     config = load(name)

@@ -73,6 +73,8 @@ def report_end(sweep: Sweep, progress: Progress, results: Path) -> None:
         say(f"re-evaluations of winners: {done} of {progress.reevaluations} on record")
     for label, message in progress.unreevaluated.items():
         say(f"failed: {label}: {message}", style="red")
+    for machine in progress.missing:
+        say(f"missing when it ended: {machine}; what it did not train, the others did", style="yellow")
     if progress.failed:
         say(f"{len(progress.failed)} studies failed; run again to retry them")
     say(f"next: derby report {sweep.name} --results {results}")

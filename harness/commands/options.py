@@ -62,6 +62,15 @@ MemoryShare = Annotated[
     float | None,
     typer.Option(min=0.1, help="Ray: GB each may take; its share of a machine that runs short by default."),
 ]
+Nodes = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        min=1,
+        help="Ray: how many nodes should train; that fewer do is said. Those of `ray up` on machines of your own are "
+        "known without.",
+    ),
+]
 SyncTo = Annotated[
     str | None,
     typer.Option(metavar="URI", help="Copy the results there meanwhile: s3://bucket/folder or a folder."),
@@ -85,6 +94,7 @@ def placement_of(
     gpus: float,
     memory: float | None,
     sync_to: str | None,
+    nodes: int | None,
 ) -> Placement:
     """Return where to run, from the options that all running commands have."""
     from harness.launch import Placement
@@ -96,7 +106,7 @@ def placement_of(
         raise SweepError(f"--evaluators: expected auto or a number from 1, got {evaluators!r}")
     count = None if evaluators == "auto" else int(evaluators)
     nbytes = None if memory is None else int(memory * 1e9)
-    return Placement(executor.value, address, count, gpus, nbytes, sync_to)
+    return Placement(executor.value, address, count, gpus, nbytes, sync_to, nodes)
 
 
 def use_data(folder: Path | None) -> None:

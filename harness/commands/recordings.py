@@ -20,6 +20,7 @@ from harness.commands.options import (
     Executors,
     GpuShare,
     MemoryShare,
+    Nodes,
     Out,
     Results,
     SweepName,
@@ -62,6 +63,7 @@ def record(
     evaluators: Evaluators = "auto",
     gpus_per_evaluator: GpuShare = 0.0,
     memory_per_evaluator: MemoryShare = None,
+    nodes: Nodes = None,
 ) -> None:
     """Train a task's space once, and keep it in a file that is raced on for ever: see the task `replay`."""
     declare()  # before anything loads numpy
@@ -78,7 +80,7 @@ def record(
         wanted = engine.Design(configurations, seeds, seed)
         sweep = engine.sweep_of(task, options, wanted, threads=threads)
         placement = placement_of(
-            executor, address, evaluators, gpus_per_evaluator, memory_per_evaluator, None
+            executor, address, evaluators, gpus_per_evaluator, memory_per_evaluator, None, nodes
         )
         (chosen,) = sweep.tasks.values()
         design = engine.described(sweep)
@@ -128,6 +130,7 @@ def certify(
     evaluators: Evaluators = "auto",
     gpus_per_evaluator: GpuShare = 0.0,
     memory_per_evaluator: MemoryShare = None,
+    nodes: Nodes = None,
 ) -> None:
     """Find out how far races on a recording agree with real training, and write it into the recording."""
     declare()  # before anything loads numpy
@@ -141,7 +144,9 @@ def certify(
     use_data(data)
     trial = engine.Trial(configurations, seeds, repetitions, budget, seed)
     prepared = engine.prepared(recording, trial)
-    placement = placement_of(executor, address, evaluators, gpus_per_evaluator, memory_per_evaluator, None)
+    placement = placement_of(
+        executor, address, evaluators, gpus_per_evaluator, memory_per_evaluator, None, nodes
+    )
     made = engine.certified(prepared, results, lambda sweep: launched(sweep, results, placement))
     save(made, prepared.path)
     table(engine.HEADER, engine.rows({prepared.path.stem: prepared.path}))
@@ -163,6 +168,7 @@ def confirm(
     evaluators: Evaluators = "auto",
     gpus_per_evaluator: GpuShare = 0.0,
     memory_per_evaluator: MemoryShare = None,
+    nodes: Nodes = None,
 ) -> None:
     """Train the winners of a race on recordings for real, and compare them with what the replay promised."""
     declare()  # before anything loads numpy
@@ -178,7 +184,9 @@ def confirm(
     from results.merge import read
 
     plans = engine.prepared(read(source), engine.Trial(methods, seeds, seed))
-    placement = placement_of(executor, address, evaluators, gpus_per_evaluator, memory_per_evaluator, None)
+    placement = placement_of(
+        executor, address, evaluators, gpus_per_evaluator, memory_per_evaluator, None, nodes
+    )
     count = sum(plan.trainings for plan in plans)
     say(f"{count} trainings of winners on {len(plans)} recordings; those on record are reused")
     found = {

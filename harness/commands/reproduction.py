@@ -20,6 +20,7 @@ from harness.commands.options import (
     MemoryShare,
     Mismatch,
     MismatchName,
+    Nodes,
     Out,
     Results,
     SyncTo,
@@ -60,6 +61,7 @@ def reproduce(
     evaluators: Evaluators = "auto",
     gpus_per_evaluator: GpuShare = 0.0,
     memory_per_evaluator: MemoryShare = None,
+    nodes: Nodes = None,
     sync_to: SyncTo = None,
     on_mismatch: Mismatch = MismatchName.fail,
 ) -> None:
@@ -84,7 +86,9 @@ def reproduce(
     if plan:
         table(engine.ESTIMATE, engine.estimate(prepared, results))
         return
-    placement = placement_of(executor, address, evaluators, gpus_per_evaluator, memory_per_evaluator, sync_to)
+    placement = placement_of(
+        executor, address, evaluators, gpus_per_evaluator, memory_per_evaluator, sync_to, nodes
+    )
     target = out or Layout(results).sweep(prepared.sweep.name) / "reproduction"
     check_replaceable(target)  # before anything is trained
     with while_running():

@@ -21,6 +21,7 @@ from harness.commands.options import (
     MemoryShare,
     Mismatch,
     MismatchName,
+    Nodes,
     Results,
     SweepFile,
     SweepName,
@@ -109,6 +110,7 @@ def run(
     evaluators: Evaluators = "auto",
     gpus_per_evaluator: GpuShare = 0.0,
     memory_per_evaluator: MemoryShare = None,
+    nodes: Nodes = None,
     sync_to: SyncTo = None,
     on_mismatch: Mismatch = MismatchName.fail,
 ) -> None:
@@ -119,7 +121,9 @@ def run(
 
     use_data(data)
     checked = load_sweep(sweep)
-    placement = placement_of(executor, address, evaluators, gpus_per_evaluator, memory_per_evaluator, sync_to)
+    placement = placement_of(
+        executor, address, evaluators, gpus_per_evaluator, memory_per_evaluator, sync_to, nodes
+    )
     with while_running():
         progress = launch(checked, results, placement, new_console(), on_mismatch=on_mismatch.value)
         report_end(checked, progress, results)

@@ -33,6 +33,8 @@ class Workforce:
     busy: int = 0
     idle: int = 0
     starting: int = 0
+    missing: tuple[str, ...] = ()
+    """Machines that should train and do not, each with the reason."""
 
 
 class Executor(Protocol):

@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import ray
+from ray._common.usage.usage_constants import USAGE_STATS_ENABLED_ENV_VAR
 from ray._private import ray_constants, services
 from ray._private.authentication.authentication_token_setup import (
     AUTH_MODE_ENV_VAR,
@@ -43,6 +44,9 @@ def connect(address: str | None, arithmetic: Arithmetic) -> bool:
     if address is not None:
         check_answers(address)
         show_token(address)
+    else:
+        # Ray would report to its makers what this machine is and what runs on it, unless a file of the user's says no.
+        os.environ.setdefault(USAGE_STATS_ENABLED_ENV_VAR, "0")
     try:
         with _on_loopback() if address is None else contextlib.nullcontext():
             ray.init(

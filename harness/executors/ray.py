@@ -22,6 +22,7 @@ from harness.executors.actors import EvaluatorActor, HostActor, Location, Memory
 from harness.executors.base import Finished, Workforce
 from harness.executors.cluster import connect, fitting, living_nodes, on_driver_node
 from harness.executors.members import Deaths, EvaluatorMember, HostMember, Member
+from harness.executors.roll import Roll
 from harness.host import Step, Stepped
 from harness.keys import StudyKey, TaskKey
 from harness.task import Data
@@ -69,6 +70,7 @@ class RayExecutor:
         gpus_per_evaluator: Share of a GPU that each takes; 0 trains on CPUs.
         memory: Bytes an evaluator may take; ``None``: its share of its node's, when that is short of memory.
         address: The cluster; ``None`` starts one on this machine that ends with the driver.
+        nodes: How many nodes should train; ``None``: what its cluster file says, where there is one here.
         recycle_after: Evaluations after which an evaluator is replaced.
         overrun: See `OVERRUN_SECONDS`.
         patience: See `PATIENCE_SECONDS`; by default 0 on a cluster of our own, which does not grow.
@@ -86,6 +88,7 @@ class RayExecutor:
         gpus_per_evaluator: float = 0.0,
         memory: int | None = None,
         address: str | None = None,
+        nodes: int | None = None,
         recycle_after: int = RECYCLE_AFTER,
         overrun: float = OVERRUN_SECONDS,
         patience: float | None = None,
@@ -112,6 +115,7 @@ class RayExecutor:
         self._wanted_jobs = self._cheap = 0
         self._deaths = Deaths(ray.get_runtime_context().get_node_id())
         self._nodes: dict[str, Any] = {}
+        self._roll = Roll(threads, gpus_per_evaluator, nodes) if self._grows else None
         self._followed = -FOLLOW_SECONDS
         self._had_room = time.monotonic()
         self._failed_starts = 0
@@ -142,7 +146,8 @@ class RayExecutor:
         started = sum(member.location is not None for member in self._evaluators)
         # The others wait for nodes that may never come.
         starting = min(len(self._evaluators), self._room()) - started
-        return Workforce(busy, started - busy, max(starting, 0))
+        missing = () if self._roll is None else self._roll.missing
+        return Workforce(busy, started - busy, max(starting, 0), missing)
 
     def demand(self, jobs: int, cheap: int) -> None:
         """Learn what the rest of the sweep could use."""
@@ -206,6 +211,8 @@ class RayExecutor:
     def _look_at_nodes(self) -> None:
         self._followed = time.monotonic()
         self._nodes = living_nodes()
+        if self._roll is not None:
+            self._roll.call()
         for member in [*self._evaluators, *self._hosts]:
             # A busy one's work says so itself.
             if (

@@ -52,6 +52,7 @@ function numbers(view) {
     if (busy + idle + starting + lost) {
       found.push(["evaluators", `${count(busy)} busy`, some([[idle, "idle"], [starting, "starting"], [lost, "lost"]]), false]);
     }
+    if (snapshot.missing.length) found.push(["missing machines", count(snapshot.missing.length), snapshot.missing.join(", "), true]);
     if (snapshot.waiting) found.push(["waiting for an evaluator", count(snapshot.waiting), "", false]);
   }
   if (snapshot) {

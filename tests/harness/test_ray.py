@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import socket
 from collections import defaultdict
@@ -133,6 +134,24 @@ def test_nothing_of_a_local_run_listens_beyond_this_machine(run_sweep, tmp_path,
     assert all(part in names for part in ("gcs_server", "raylet", "ray::RuntimeEnv", "ray::Evaluator")), names
     abroad = {name: addresses for name, addresses in seen.items() if not all(map(is_loopback, addresses))}
     assert not abroad
+
+
+def test_a_local_run_tells_ray_s_makers_nothing(run_sweep, tmp_path, executor):
+    import psutil
+
+    def told():
+        for process in psutil.Process().children(recursive=True):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                yield process.name(), process.environ().get("RAY_USAGE_STATS_ENABLED")
+
+    seen = []
+    text = SWEEP.replace("[random, optuna_tpe, skopt_gp]", "[random]").replace("seed: 11", "seed: 13")
+    to_come = meanwhile(executor, (lambda: executor.workforce.busy, lambda: seen.extend(told())))
+    assert run_sweep(text, tmp_path / "ray", executor=executor).failed == {}
+    assert not to_come
+    # One that has given itself another name has written over what it was started with.
+    started = [enabled for name, enabled in seen if not name.startswith("ray::")]
+    assert len(started) > 3 and set(started) == {"0"}, seen
 
 
 def test_the_way_onto_loopback_leaves_ray_as_it_was(executor):

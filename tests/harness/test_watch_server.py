@@ -325,6 +325,7 @@ def word():
         3,
         2,
     )
+    progress.missing = ("gpu-2 (not in the cluster)", "gpu-3 (not in the cluster)")
     progress.train_seconds, progress.search_seconds = 7385.0, 65.0
     return msgspec.structs.replace(progress.snapshot(), remaining=187_200.0, per_second=0.5)
 
@@ -393,6 +394,7 @@ def test_the_page_shows_what_a_running_driver_says(server, run_sweep):
     assert phase == "running"
     assert numbers["studies done"] == ["5 of 8", "3 not begun"]
     assert numbers["evaluators"] == ["7 busy", "6 idle, 3 starting, 2 lost"]
+    assert numbers["missing machines"] == ["2", "gpu-2 (not in the cluster), gpu-3 (not in the cluster)"]
     assert numbers["rate, last minute"][0] == "30.0 a minute"
     assert numbers["time left, about"][0] == "2 days 4 h"
     assert numbers["training, this run"] == ["2 h 03 min", "searching 1 min 05 s"]

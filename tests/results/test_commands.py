@@ -83,6 +83,7 @@ def beat(writer, *, ago=0.0):
         studies=2, evaluations=8, told=3, left=5, worked=3, trained=2, reused=1, merged=4, retried=5
     )
     progress.evaluators_busy, progress.evaluators_idle, progress.evaluators_starting = 7, 6, 3
+    progress.missing = ("gpu-2.example.org (not in the cluster)",)
     progress.search_seconds, progress.train_seconds = 12.0, 185.0
     progress.paced_from, progress.paced_at = time.monotonic() - 2, 1
 
@@ -103,6 +104,7 @@ def test_status_shows_what_the_running_driver_said_last(status, run_sweep):
     assert "studies 0/2, evaluations 3/8, " in shown
     assert "trained 2, reused 1, merged 4, waiting 0, retried 5" in shown
     assert "evaluators busy 7, idle 6, starting 3" in shown
+    assert "missing: gpu-2.example.org (not in the cluster)" in shown
     assert "searching 12 s, training 3 min 05 s" in shown
     assert "hang" not in shown
 
