@@ -26,7 +26,8 @@ from harness.loading import TaskData
 from harness.machine import versions
 from harness.progress import Progress
 from harness.schedule import next_to_begin
-from harness.sweep import PlannedStudy, Sweep
+from harness.sweep import Sweep
+from harness.sweep_studies import PlannedStudy
 from harness.tally import Tally
 from harness.task import Inspection
 from harness.trial import Evaluation, amount_in_words, in_unit, unit_in_words

@@ -8,7 +8,8 @@ from typing import Any
 
 from harness.experiment import Experiment
 from harness.keys import EvaluationKey
-from harness.sweep import PlannedStudy, Sweep, make_sweep
+from harness.sweep import Sweep, make_sweep
+from harness.sweep_studies import PlannedStudy
 from harness.task import Task
 
 FULL = "full"

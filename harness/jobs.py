@@ -20,7 +20,8 @@ from harness.machine import UNTOLD
 from harness.progress import Progress
 from harness.reevaluation import Reevaluation, reevaluations
 from harness.schedule import EpochTimes, next_to_submit
-from harness.sweep import PlannedStudy, Sweep
+from harness.sweep import Sweep
+from harness.sweep_studies import PlannedStudy
 from harness.task import Inspection
 from harness.trial import Curve, Evaluation, Status
 from harness.underway import Active, InFlight

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from harness import baseline_searches, document, figure_fields, files, registry
-from harness.baseline_searches import BaselineSearch
 from harness.baselines import PREFIX
 from harness.budgets import Budgeted, with_budget
 from harness.checks import check_task, folder_kept
@@ -23,9 +22,8 @@ from harness.errors import (
     refusal,
     said,
 )
-from harness.keys import StudyKey, TaskKey, derive_seed
 from harness.options import Options
-from harness.plan import Compare, LeftOut, Plan, StudyPlan, TaskPlan, study_label
+from harness.plan import Compare, LeftOut, Plan, StudyPlan, TaskPlan
 from harness.searcher import Searcher
 from harness.sweep_compare import compare_of, label_of
 from harness.sweep_fields import (
@@ -34,33 +32,8 @@ from harness.sweep_fields import (
     SweepSpec,
 )
 from harness.sweep_problems import Problems
+from harness.sweep_studies import Method, PlannedStudy, baselines_of, studies_of
 from harness.task import Task
-
-
-@dataclass(frozen=True, slots=True)
-class _Method:
-    """A searcher of a sweep: its name, the file that it comes from if any, version, settings and label."""
-
-    name: str
-    file: str
-    version: int
-    settings: dict[str, Any]
-    label: str
-
-
-@dataclass(frozen=True, slots=True)
-class PlannedStudy:
-    """A study of a sweep and its labels; ``baseline``: the search that it is, where it gives baselines."""
-
-    key: StudyKey
-    task: str
-    searcher: str
-    baseline: BaselineSearch | None = None
-
-    @property
-    def label(self) -> str:
-        """A name for people."""
-        return study_label(self.searcher, self.task, self.key.repetition)
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,14 +206,14 @@ def _checked(value: Any, problems: Problems, text: str) -> Sweep:
     tasks, searchers, compare, left_out = _check(Content.of(spec), problems)
     problems.raise_if_any()
     pairs = {(pair.task, pair.searcher) for pair in left_out}
-    studies, baselines = _studies(spec, tasks, searchers, pairs), _baselines(spec, tasks)
+    studies, baselines = studies_of(spec, tasks, searchers, pairs), baselines_of(spec, tasks)
     own = {label: budgeted.task for label, budgeted in tasks.items()}
     return Sweep(spec, text, own, studies, compare, baselines, left_out)
 
 
 def _check(
     content: Content, problems: Problems
-) -> tuple[dict[str, Budgeted], list[_Method], Compare | None, list[LeftOut]]:
+) -> tuple[dict[str, Budgeted], list[Method], Compare | None, list[LeftOut]]:
     """Return the tasks, searchers, comparison and pairs left out of a sweep, and add what is wrong with them."""
     tasks = _tasks(content, problems)
     unsplit = [label for label, own in tasks.items() if not own.task.draws_splits]
@@ -340,9 +313,9 @@ def _tasks(content: Content, problems: Problems) -> dict[str, Budgeted]:
 
 def _searchers(
     content: Content, tasks: Mapping[str, Budgeted], problems: Problems
-) -> tuple[list[_Method], list[LeftOut]]:
+) -> tuple[list[Method], list[LeftOut]]:
     """Return the searchers and the pairs that the file has left out, refusing what cannot work."""
-    usable: list[_Method] = []
+    usable: list[Method] = []
     left_out: list[LeftOut] = []
     labels: set[str] = set()
     for i, entry in content.searchers:
@@ -389,7 +362,7 @@ def _searchers(
             for task_label, reasons in obstacles.items():
                 for reason in reasons:
                     problems.add(place, f"searcher {label!r} cannot search task {task_label!r}: {reason}")
-        usable.append(_Method(kind.name, files.origin_of(kind), kind.version, settings.as_json(), label))
+        usable.append(Method(kind.name, files.origin_of(kind), kind.version, settings.as_json(), label))
     return usable, left_out
 
 
@@ -397,80 +370,6 @@ def _briefly(reasons: Sequence[str]) -> str:
     """Return why a searcher cannot search a task, of many reasons the first."""
     more = len(reasons) - 1
     return f"{reasons[0]}{f'; and {more} more of the kind' if more else ''}"
-
-
-def _studies(
-    spec: SweepSpec,
-    tasks: Mapping[str, Budgeted],
-    searchers: Sequence[_Method],
-    left_out: Collection[tuple[str, str]],
-) -> list[PlannedStudy]:
-    """Cross searchers, tasks and repetitions; without the pairs of a task and a searcher that are left out."""
-    return [
-        PlannedStudy(
-            _key(
-                spec,
-                own,
-                repetition,
-                searcher=method.name,
-                settings=method.settings,
-                budget=own.budget,
-                searcher_file=method.file,
-                searcher_version=method.version,
-            ),
-            task_label,
-            method.label,
-        )
-        for repetition in range(spec.repetitions)
-        for task_label, own in tasks.items()
-        for method in searchers
-        if (task_label, method.label) not in left_out
-    ]
-
-
-def _baselines(spec: SweepSpec, tasks: Mapping[str, Budgeted]) -> list[PlannedStudy]:
-    """Return the studies that give the baselines."""
-    found = {label: baseline_searches.searches(spec.baselines, own) for label, own in tasks.items()}
-    return [
-        PlannedStudy(
-            _key(
-                spec,
-                own,
-                repetition,
-                searcher=search.searcher,
-                settings=search.settings,
-                budget=search.budget,
-                searcher_version=search.version,
-            ),
-            task_label,
-            search.label,
-            search,
-        )
-        for repetition in range(spec.repetitions)
-        for task_label, own in tasks.items()
-        for search in found[task_label]
-    ]
-
-
-def _key(spec: SweepSpec, own: Budgeted, repetition: int, **about: Any) -> StudyKey:
-    """Return the key of a study: what the sweep says, and what it searches with and may spend."""
-    return StudyKey(
-        task=_split(spec, own.task.key, repetition),
-        workers=spec.workers,
-        repetition=repetition,
-        root_seed=spec.seed,
-        deadline=spec.deadline,
-        arithmetic=spec.arithmetic,
-        threads=spec.threads,
-        **about,
-    )
-
-
-def _split(spec: SweepSpec, key: TaskKey, repetition: int) -> TaskKey:
-    """Return a task's key with the split of a repetition."""
-    if spec.splits == "fixed":
-        return key
-    return replace(key, split=derive_seed(spec.seed, "split", repetition))
 
 
 def _obstacles(kind: type[Searcher], own: Budgeted, settings: Options) -> list[str]:

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 
 from harness.events import Asked, Told
 from harness.progress import Best, Progress
-from harness.sweep import PlannedStudy, Sweep
+from harness.sweep import Sweep
+from harness.sweep_studies import PlannedStudy
 from harness.trial import Status, in_unit
 
 

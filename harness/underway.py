@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from harness.evaluator import Job
 from harness.reevaluation import Reevaluation
-from harness.sweep import PlannedStudy
+from harness.sweep_studies import PlannedStudy
 from harness.task import Task
 from harness.trial import Evaluation, Proposal
 from results.study_journal import StudyJournal

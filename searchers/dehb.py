@@ -9,6 +9,7 @@ from collections.abc import Callable
 from functools import cache, partial
 from pathlib import Path
 from typing import Any, ClassVar, Final, Literal
+from unittest import mock
 
 from pydantic import Field
 
@@ -47,13 +48,8 @@ def quiet_dehb() -> Any:
     """
     import loguru
 
-    configure = loguru.logger.configure
-    loguru.logger.configure = lambda **_: []  # type: ignore[method-assign]
-    try:
-        with _adapt.ignored_warnings():
-            import dehb
-    finally:
-        loguru.logger.configure = configure  # type: ignore[method-assign]
+    with mock.patch.object(loguru.logger, "configure", lambda **_: []), _adapt.ignored_warnings():
+        import dehb
 
     class Quiet(dehb.DEHB):  # type: ignore[misc]
         def _setup_logger(self, kwargs: dict[str, Any]) -> None:

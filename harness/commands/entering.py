@@ -16,6 +16,7 @@ from harness.commands.options import (
     Evaluators,
     ExecutorName,
     Executors,
+    Nodes,
     Published,
     Results,
     placement_of,
@@ -69,6 +70,7 @@ def enter(
     executor: Executors = ExecutorName.serial,
     address: Address = None,
     evaluators: Evaluators = "auto",
+    nodes: Nodes = None,
     results: Results = DEFAULT_RESULTS,
     published: Published = DEFAULT_PUBLISHED,
     data: DataFolder = None,
@@ -99,7 +101,7 @@ def enter(
     )
     if publish:
         free_folder(published, name or sweep.name, replace=replace)
-    placement = placement_of(executor, address, evaluators, 0.0, None, None)
+    placement = placement_of(executor, address, evaluators, 0.0, None, None, nodes)
     launched(sweep, results, placement)
     own = read_tables(results, sweep.name)
     both = together(raced, own)
