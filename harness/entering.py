@@ -16,8 +16,8 @@ from harness.sweep import Sweep, alike, make_sweep
 from results.entries import check_entry, protocol_planned
 from results.tables import SweepTables
 
-_OWN = ("name", "description", "searchers", "compare", "figures", "incompatible")
-"""Fields of the race's sweep file that an entry does not take over."""
+_OWN = ("name", "description", "searchers", "compare", "figures", "incompatible", "baselines")
+"""Fields of the race's sweep file that an entry does not take over; its baselines are published with the race."""
 
 
 def entry_name(race: str, label: str) -> str:

@@ -74,6 +74,20 @@ def test_an_entry_has_its_row_and_runs_nothing_but_itself(here):
     assert len(list((here / "results/local/studies").iterdir())) == 4
 
 
+def test_an_entry_runs_no_baseline_and_is_shown_with_those_of_the_race(run_sweep, tmp_path, monkeypatch):
+    monkeypatch.setattr("analysis.report.page.build", draw)
+    run_sweep(RACE + "baselines: [random_2x, best]\n", tmp_path / "raced")
+    publish(read_tables(tmp_path / "raced", "race"), tmp_path / "results/published", "race", draw)
+    shutil.copy(EXAMPLE, tmp_path / "mine.py")
+    done = enter(tmp_path, "--no-report", "--publish")
+    assert done.returncode == 0, done.stderr
+    assert len(list((tmp_path / "results/local/studies").iterdir())) == 4
+    race, own = (read_exported(tmp_path / "results/published" / name) for name in ("race", "race-Evolution"))
+    assert own.baselines.empty
+    assert together(race, own).baselines.equals(race.baselines)
+    assert derby("verify", cwd=tmp_path).returncode == 0
+
+
 def test_an_entry_has_the_seeds_of_the_race(here):
     """The race's own random search, entered under another name, ends where it ended."""
     assert enter(here, "--label", "again", method="random").returncode == 0
