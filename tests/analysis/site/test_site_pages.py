@@ -345,3 +345,21 @@ def test_an_answer_that_has_rows_is_read_back_by_its_name(whole):
     own = rows[rows["answer"] == "first-30-all-1"]
     assert own["rank"].is_monotonic_increasing
     assert f"{own['rank'].iloc[0]:.2f}" in Page(out / "choose.html").text
+
+
+def test_what_a_method_cannot_search_is_said_with_the_reason(tmp_path):
+    tables = large(3, 3, 2, 12)
+    task, method = str(tables.tasks.index[0]), "optuna_tpe"
+    absent = (tables.studies["task"] == task) & (tables.studies["searcher"] == method)
+    trials = (tables.trials["task"] == task) & (tables.trials["searcher"] == method)
+    pairs = [{"task": task, "searcher": method, "reason": "'x' is a <choice>"}]
+    tables = dataclasses.replace(
+        tables,
+        studies=tables.studies[~absent].reset_index(drop=True),
+        trials=tables.trials[~trials].reset_index(drop=True),
+        provenance={**tables.provenance, "left_out": pairs},
+    )
+    out, _ = site_of(tmp_path, {"first": tables}, wanted=(12,))
+    told = [path for path in pages_in(out) if "it cannot: 'x' is a <choice>" in Page(path).text]
+    assert sorted(path.parent.name for path in told) == ["methods", "tasks"]
+    assert f"Not ranked: {method} (cannot search 1 of 3 tasks)." in Page(out / "index.html").text
