@@ -19,6 +19,7 @@ from analysis.statistics.scores import TaskScores, task_scores
 from analysis.statistics.steps import usable_studies
 from analysis.words import plural
 from harness.errors import RecordError
+from results.entries import entered
 from results.merge import differences, merged
 from results.publications import manifest_of
 from results.published import changed_files
@@ -81,6 +82,16 @@ class Arena:
     def name(self) -> str:
         """What it is called."""
         return " + ".join(race.name for race in self.races)
+
+    @property
+    def entries(self) -> tuple[str, ...]:
+        """What was entered into a race after its results were public, in words."""
+        return tuple(
+            f"{', '.join(sorted(map(str, race.tables.studies['searcher'].unique())))} was entered into the race "
+            f"{into.race!r}, whose results were public by then: its place describes these tasks, and confirms nothing."
+            for race in self.races
+            if (into := entered(race.manifest)) is not None
+        )
 
     @property
     def workers(self) -> int:

@@ -363,3 +363,23 @@ def test_what_a_method_cannot_search_is_said_with_the_reason(tmp_path):
     told = [path for path in pages_in(out) if "it cannot: 'x' is a <choice>" in Page(path).text]
     assert sorted(path.parent.name for path in told) == ["methods", "tasks"]
     assert f"Not ranked: {method} (cannot search 1 of 3 tasks)." in Page(out / "index.html").text
+
+
+def test_what_was_entered_into_a_race_is_said_beside_its_place(tmp_path):
+    tables = large(3, 3, 2, 12)
+    tables.studies["protocol"] = ""
+    mine = tables.studies["searcher"] == "optuna_tpe"
+    own = tables.trials["searcher"] == "optuna_tpe"
+    race, entry = (
+        race_of(
+            dataclasses.replace(tables, studies=tables.studies[rows], trials=tables.trials[told]),
+            tmp_path / "from" / name,
+        )
+        for name, rows, told in (("race", ~mine, ~own), ("mine", mine, own))
+    )
+    about = {**entry.manifest, "entered": {"race": "race", "digest": "0" * 64}}
+    found = arenas([race, dataclasses.replace(entry, manifest=about)], (12,))
+    build(found, About(), tmp_path / "site", title="Derby")
+    said = "optuna_tpe was entered into the race 'race', whose results were public by then"
+    for name in ("index.html", f"ranking-{found[0].id}.html"):
+        assert said in Page(tmp_path / "site" / name).text
