@@ -22,6 +22,8 @@ from analysis.site.sentences import when_words
 from analysis.spreadsheets import read_csv
 from analysis.statistics.comparison import compare, ranking
 from analysis.statistics.inputs import prepare
+from harness.errors import RecordError
+from results.entries import digest_of
 
 ODD = "<b>\"x\" & 'y'</b>"
 ODD_TASK = 'a/b "c" <d> ü%20#?'
@@ -377,7 +379,10 @@ def test_what_was_entered_into_a_race_is_said_beside_its_place(tmp_path):
         )
         for name, rows, told in (("race", ~mine, ~own), ("mine", mine, own))
     )
-    about = {**entry.manifest, "entered": {"race": "race", "digest": "0" * 64}}
+    other = {**entry.manifest, "entered": {"race": "race", "digest": "0" * 64}}
+    with pytest.raises(RecordError, match=r"published anew since. Enter it again"):
+        arenas([race, dataclasses.replace(entry, manifest=other)], (12,))
+    about = {**other, "entered": {"race": "race", "digest": digest_of(race.folder)}}
     found = arenas([race, dataclasses.replace(entry, manifest=about)], (12,))
     build(found, About(), tmp_path / "site", title="Derby")
     said = "optuna_tpe was entered into the race 'race', whose results were public by then"
