@@ -8,6 +8,7 @@ These trainings are an ordinary sweep in a results folder: it goes on where it w
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ from analysis.statistics.inputs import prepare
 from analysis.statistics.ranks import rounded
 from harness.certify import REPLAY, check_fresh, recorded_task, said
 from harness.errors import DataError
+from harness.keys import text_digest
 from harness.sweep import Sweep, make_sweep
 from harness.task import Task
 from results.tables import SweepTables, read_tables
@@ -158,7 +160,7 @@ def _plan(label: str, replay: Task, tables: SweepTables, leading: Sequence[str],
     key = recording.about.task
     sweep = make_sweep(
         {
-            "name": f"confirm-{tables.name}"[:40] + "-" + label.split("/", 1)[1],
+            "name": _name_of(tables.name, label),
             "description": f"The winners of {tables.name} on {label}, trained for real.",
             "seed": trial.seed,
             "threads": recording.about.provenance.threads,
@@ -171,6 +173,13 @@ def _plan(label: str, replay: Task, tables: SweepTables, leading: Sequence[str],
     )
     check_fresh(sweep, recording, label)
     return Plan(label, task, replay, winners, sweep)
+
+
+def _name_of(race: str, label: str) -> str:
+    """Return what the sweep is called that trains a race's winners on a recording: another one for any other two."""
+    given = f"confirm-{race}-{label.split('/', 1)[1]}"
+    plain = re.sub(r"[^A-Za-z0-9._-]+", "-", given)
+    return given if plain == given and len(given) <= 80 else f"{plain[:71]}-{text_digest(given)[:8]}"
 
 
 def _label(epochs: int) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import re
 
 import numpy as np
 import pandas as pd
@@ -12,8 +13,9 @@ import pytest
 from command import derby
 
 from analysis.statistics import confirmation
-from harness.confirm import Trial, confirmed, prepared
+from harness.confirm import Trial, _name_of, confirmed, prepared
 from harness.errors import DataError
+from harness.keys import NAME
 from harness.record import Design, asked_by, described, found_in, made_of, sweep_of
 from harness.recording_file import save
 from results.tables import read_tables
@@ -172,3 +174,14 @@ def test_summary_by_hand():
     assert list(joined["task"]) == ["x"] * 7 + ["y"]
     assert np.isfinite(joined["trained"]).all()
     assert json.loads(joined.head(1).to_json(orient="records"))[0]["task"] == "x"
+
+
+def test_sweeps_of_two_races_never_share_a_name():
+    names = [
+        _name_of(race, f"replay/{recording}")
+        for race in ("race", "r" * 79 + "1", "r" * 79 + "2")
+        for recording in ("own", "my file", "my-file", "é" * 60)
+    ]
+    assert len(set(names)) == len(names)
+    assert all(re.fullmatch(NAME, name) for name in names)
+    assert names[0] == "confirm-race-own"
