@@ -210,7 +210,11 @@ class SmacSearcher(Searcher):
 
         if self._ended:
             return None
-        if self._size is not None and len(self._pending) >= self._size and not self._search.runhistory.finished:
+        if (
+            self._size is not None
+            and len(self._pending) >= self._size
+            and not self._search.runhistory.finished
+        ):
             return None
         with _quiet():
             try:

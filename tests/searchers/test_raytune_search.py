@@ -194,7 +194,11 @@ def test_the_global_generators_are_kept_apart():
             MIXED,
             "'optuna:Nothing' should be the place",
         ),
-        ({"arguments": {"mode": "max"}}, MIXED, "'mode' is not to be given: the harness gives metric, mode, space"),
+        (
+            {"arguments": {"mode": "max"}},
+            MIXED,
+            "'mode' is not to be given: the harness gives metric, mode, space",
+        ),
         ({"arguments": {"metric": "test_loss"}}, MIXED, "'metric' is not to be given"),
         ({"arguments": {"seed": "x"}}, MIXED, "OptunaSearch does not start with these arguments: TypeError"),
     ],
