@@ -14,16 +14,17 @@ from harness.keys import NAME
 from harness.plan import LeftOut
 from harness.sweep import Sweep, alike, make_sweep
 from results.entries import check_entry, protocol_planned
+from results.layout import Layout
 from results.tables import SweepTables
 
-_OWN = ("name", "description", "searchers", "compare", "figures", "incompatible")
-"""Fields of the race's sweep file that an entry does not take over."""
+_OWN = ("name", "description", "searchers", "compare", "figures", "incompatible", "baselines")
+"""Fields of the race's sweep file that an entry does not take over; its baselines are published with the race."""
 
 
 def entry_name(race: str, label: str) -> str:
     """Return what an entry's sweep is called, and by default its published folder."""
-    words = re.sub(r"[^A-Za-z0-9._-]+", "-", label).strip("-.")
-    return f"{race}-{words or 'entry'}"[:80].rstrip("-.")
+    words = re.sub(r"[^A-Za-z0-9._-]+", "-", label).strip("-.") or "entry"
+    return f"{race[: 79 - len(words)]}-{words}"  # of a long one the race's end is cut: never what tells entries apart
 
 
 def entry_sweep(
@@ -78,6 +79,19 @@ def entry_sweep(
     keys = {study.key.id: study.key for study in sweep.studies}
     check_entry(race, protocol_planned(sweep.as_plan(), keys))
     return sweep
+
+
+def refuse_other(layout: Layout, sweep: Sweep) -> None:
+    """Raise `SweepError` where a results folder has another sweep by an entry's name, whose place it would take."""
+    if sweep.spec.name not in layout.sweep_names():
+        return
+    (own,) = {study.searcher for study in sweep.as_plan().studies}
+    theirs = sorted({study.searcher for study in layout.plan(sweep.spec.name).studies} - {own})
+    if theirs:
+        raise SweepError(
+            f"{layout.root} has a sweep {sweep.spec.name!r} already, which is no entry of {own!r}: it races "
+            f"{', '.join(theirs)}. Enter your method under another --label, or into another folder with --results"
+        )
 
 
 def _left_out(content: Mapping[str, Any], label: str, origin: str) -> Sequence[LeftOut]:

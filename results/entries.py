@@ -57,7 +57,7 @@ def race_named(root: Path, name: str) -> Entered:
         raise RecordError(
             f"{name!r} is itself an entry, into {own.race!r}; enter that one with --race {own.race}"
         )
-    return Entered(name, _digest(root, name))
+    return Entered(name, digest_of(folder_of(root, name)))
 
 
 def entered(manifest: Mapping[str, Any]) -> Entered | None:
@@ -89,7 +89,7 @@ def race_tables(root: Path, into: Entered) -> SweepTables:
         raise RecordError(
             f"the race {into.race!r} that this was entered into is not in {root}; put its published folder there"
         )
-    if _digest(root, into.race) != into.digest:
+    if digest_of(folder_of(root, into.race)) != into.digest:
         raise RecordError(
             f"{folder_of(root, into.race)} is another than this was entered into: the race was published anew since. "
             "Enter it again: what was run for it is reused"
@@ -97,8 +97,9 @@ def race_tables(root: Path, into: Entered) -> SweepTables:
     return read_exported(folder_of(root, into.race))
 
 
-def _digest(root: Path, name: str) -> str:
-    return hashlib.sha256((folder_of(root, name) / MANIFEST).read_bytes()).hexdigest()
+def digest_of(folder: Path) -> str:
+    """Return the digest of a published folder's manifest, by which entries know their race."""
+    return hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest()
 
 
 def protocol_of(tables: SweepTables) -> Protocol:

@@ -126,11 +126,12 @@ def _bars(
     top: float,
 ) -> None:
     """Draw the bars below the axis at ``top``, each at its level."""
+    # Not by the ranks themselves: equal ones may differ in their last digit, in either direction.
+    place = {name: at for at, name in enumerate(ranks)}
     for bar, level in zip(bars, levels, strict=True):
         y = top + 0.12 + 0.1 * level
-        inside = [name for name in ranks if ranks[bar[0]] <= ranks[name] <= ranks[bar[-1]]]
         for first, second in itertools.pairwise(bar):
-            between = inside[inside.index(first) + 1 : inside.index(second)]
+            between = place[second] - place[first] > 1
             axes.plot(
                 [across(ranks[first]), across(ranks[second])],
                 [y, y],

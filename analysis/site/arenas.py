@@ -19,6 +19,7 @@ from analysis.statistics.scores import TaskScores, task_scores
 from analysis.statistics.steps import usable_studies
 from analysis.words import plural
 from harness.errors import RecordError
+from results.entries import digest_of, entered
 from results.merge import differences, merged
 from results.publications import manifest_of
 from results.published import changed_files
@@ -81,6 +82,16 @@ class Arena:
     def name(self) -> str:
         """What it is called."""
         return " + ".join(race.name for race in self.races)
+
+    @property
+    def entries(self) -> tuple[str, ...]:
+        """What was entered into a race after its results were public, in words."""
+        return tuple(
+            f"{', '.join(sorted(map(str, race.tables.studies['searcher'].unique())))} was entered into the race "
+            f"{into.race!r}, whose results were public by then: its place describes these tasks, and confirms nothing."
+            for race in self.races
+            if (into := entered(race.manifest)) is not None
+        )
 
     @property
     def workers(self) -> int:
@@ -167,13 +178,14 @@ def arenas(races: Sequence[Race], wanted: Sequence[float]) -> list[Arena]:
     """Put races together that share a task, and agree on data, budget and seeds of all they share.
 
     Raises:
-        RecordError: Two races have the same name.
+        RecordError: Two races have the same name, or an entry is of a race that was published anew since.
         AnalysisError: A race has no evaluation.
     """
     names = [race.name for race in races]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise RecordError(f"two races are called {twice[0]!r}; publish one of them by another name (--as)")
+    _refuse_outdated(races)
     together: list[list[Race]] = []
     reasons: list[str] = []
     for race in races:
@@ -195,6 +207,17 @@ def arenas(races: Sequence[Race], wanted: Sequence[float]) -> list[Arena]:
         Arena(ids[" + ".join(race.name for race in own)], tuple(own), _together(own), apart, wanted)
         for own, apart in zip(together, reasons, strict=True)
     ]
+
+
+def _refuse_outdated(races: Sequence[Race]) -> None:
+    by_name = {race.name: race for race in races}
+    for race in races:
+        into = entered(race.manifest)
+        if into is not None and into.race in by_name and digest_of(by_name[into.race].folder) != into.digest:
+            raise RecordError(
+                f"{race.folder} was entered into another {into.race!r} than {by_name[into.race].folder}: the race was "
+                "published anew since. Enter it again: what was run for it is reused"
+            )
 
 
 def _apart(races: Sequence[Race]) -> str:

@@ -116,6 +116,7 @@ def method_in(arena: Arena, method: str, ranked: Sequence[Ranked], frame: pd.Dat
     studies = completeness(arena.tables)
     studies = studies[(studies["searcher"] == method) & (studies["planned"] > 0)]
     lacking = studies[studies["finished"] < studies["planned"]]
+    cannot = {pair.task: pair.reason for pair in arena.tables.left_out if pair.searcher == method}
     absent = sorted(set(map(str, arena.tables.tasks.index)) - set(studies["task"]))
     return {
         "name": arena.name,
@@ -140,7 +141,7 @@ def method_in(arena: Arena, method: str, ranked: Sequence[Ranked], frame: pd.Dat
             f"{row['task']}: {row['finished']} of {row['planned']} finished"
             for row in lacking.to_dict("records")
         ],
-        "absent": absent,
+        "absent": [(task, cannot.get(task, "")) for task in absent],
         "early": method in arena.lower,
         "seconds": seconds_words(arena.seconds(method, arena.end)),
     }
@@ -187,6 +188,7 @@ def task_in(arena: Arena, task: str, frame: pd.DataFrame) -> dict[str, Any]:
     own = frame[frame["task"] == task]
     order = own.assign(place=own["rank"].fillna(np.inf)).sort_values(["place", "searcher"], kind="stable")
     named = set(own["searcher"])
+    cannot = {pair.searcher: pair.reason for pair in arena.tables.left_out if pair.task == task}
     return {
         "name": arena.name,
         "id": arena.id,
@@ -194,7 +196,9 @@ def task_in(arena: Arena, task: str, frame: pd.DataFrame) -> dict[str, Any]:
         "budget": facts.budget,
         "metric": facts.metrics[facts.reported],
         "results": [result_cells(row, facts.reported) for row in order.to_dict("records")],
-        "absent": [name for name in style.ordered(arena.methods) if name not in named],
+        "absent": [
+            (name, cannot.get(name, "")) for name in style.ordered(arena.methods) if name not in named
+        ],
         "data": str((arena.tables.provenance.get("data") or {}).get(task, "")),
     }
 

@@ -208,6 +208,7 @@ def _write_arena(
         "budget": budget_words(arena.end),
         "points": [f"{point:g}" for point in arena.looks],
         "planned": [f"{each.race}: {text}" for each in said for text in each.said],
+        "entries": list(arena.entries),
         "lead": lead,
         "words": [] if first is None else answer_words(first),
         "section": sections[0],

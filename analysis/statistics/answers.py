@@ -71,6 +71,7 @@ class Look:
         searchers: The k methods, sorted.
         paired: Whether methods share their seeds within a repetition.
         short: Tasks whose budget ends before, sorted.
+        cannot: Pairs of a task and a method that cannot search it, which the sweep therefore left out.
     """
 
     point: float
@@ -78,6 +79,7 @@ class Look:
     searchers: tuple[str, ...]
     paired: bool
     short: tuple[str, ...]
+    cannot: frozenset[tuple[str, str]]
 
 
 def look(inputs: Inputs, every: Mapping[str, TaskScores], point: float) -> Look:
@@ -100,7 +102,8 @@ def look(inputs: Inputs, every: Mapping[str, TaskScores], point: float) -> Look:
         table = np.full((len(own.repetitions), len(searchers)), np.nan)
         table[:, [searchers.index(name) for name in own.searchers]] = values
         losses[task] = table
-    return Look(point, losses, searchers, inputs.tables.paired, tuple(sorted(short)))
+    cannot = frozenset((pair.task, pair.searcher) for pair in inputs.tables.left_out)
+    return Look(point, losses, searchers, inputs.tables.paired, tuple(sorted(short)), cannot)
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,7 +191,8 @@ def firsts(ranks: Floats) -> Floats:
 def answer(seen: Look, tasks: Collection[str], searchers: Collection[str]) -> Answer | None:
     """Rank some methods on some tasks.
 
-    A method that finished no repetition on more than half of the tasks is left out; then a task on which one of the
+    Where two or more methods can search all of the tasks, the others are left out, as in the sweep's own ranking. So is
+    a method that finished no repetition on more than half of the tasks; then a task on which one of the
     others finished none, for a rank is one among the same methods everywhere. Pairs are tested on every task that
     both of them finished.
 
@@ -201,9 +205,18 @@ def answer(seen: Look, tasks: Collection[str], searchers: Collection[str]) -> An
         for name in seen.searchers
         if name in set(searchers)
     }
-    kept = [name for name, own in finished.items() if own and len(asked) - len(own) <= LACKING * len(asked)]
+    barred = {
+        name: count for name in finished if (count := sum((task, name) in seen.cannot for task in asked))
+    }
+    everywhere = [name for name in finished if name not in barred]
+    ranked = everywhere if len(everywhere) > 1 else [*finished]
+    kept = [
+        name for name in ranked if finished[name] and len(asked) - len(finished[name]) <= LACKING * len(asked)
+    ]
     left_out = [
-        f"{name} (finished on {len(own)} of {len(asked)} tasks)"
+        f"{name} (cannot search {barred[name]} of {len(asked)} tasks)"
+        if name in barred
+        else f"{name} (finished on {len(own)} of {len(asked)} tasks)"
         for name, own in finished.items()
         if name not in kept
     ]

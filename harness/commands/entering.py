@@ -83,8 +83,9 @@ def enter(
         _refuse_unpublished(race, results)
     manifest_of(published, race)
 
-    from harness.entering import entry_sweep
+    from harness.entering import entry_sweep, refuse_other
     from results.entries import race_named, race_tables, together
+    from results.layout import Layout
     from results.tables import read_tables
 
     into = race_named(published, race)
@@ -99,6 +100,7 @@ def enter(
         settings=task_options(settings, "--setting"),
         leave_out=leave_out,
     )
+    refuse_other(Layout(results), sweep)
     if publish:
         free_folder(published, name or sweep.name, replace=replace)
     placement = placement_of(executor, address, evaluators, 0.0, None, None, nodes)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from command import derby as derby_of_any_width
 
+from harness.entering import entry_name
 from results.entries import protocol_of, together
 from results.published import publish
 from results.tables import read_exported, read_tables
@@ -72,6 +73,37 @@ def test_an_entry_has_its_row_and_runs_nothing_but_itself(here):
     assert len(journals) == 4
     assert enter(here, "--no-report").returncode == 0
     assert len(list((here / "results/local/studies").iterdir())) == 4
+
+
+def test_an_entry_runs_no_baseline_and_is_shown_with_those_of_the_race(run_sweep, tmp_path, monkeypatch):
+    monkeypatch.setattr("analysis.report.page.build", draw)
+    run_sweep(RACE + "baselines: [random_2x, best]\n", tmp_path / "raced")
+    publish(read_tables(tmp_path / "raced", "race"), tmp_path / "results/published", "race", draw)
+    shutil.copy(EXAMPLE, tmp_path / "mine.py")
+    done = enter(tmp_path, "--no-report", "--publish")
+    assert done.returncode == 0, done.stderr
+    assert len(list((tmp_path / "results/local/studies").iterdir())) == 4
+    race, own = (read_exported(tmp_path / "results/published" / name) for name in ("race", "race-Evolution"))
+    assert own.baselines.empty
+    assert together(race, own).baselines.equals(race.baselines)
+    assert derby("verify", cwd=tmp_path).returncode == 0
+
+
+def test_an_entry_takes_the_place_of_no_other_sweep(here, run_sweep):
+    run_sweep(RACE.replace("name: race", "name: race-Evolution"), here / "results/local")
+    done = enter(here, "--no-report")
+    assert done.returncode == 2
+    assert "has a sweep 'race-Evolution' already" in done.stderr
+    assert "--label" in done.stderr
+    assert len(read_tables(here / "results/local", "race-Evolution").studies["searcher"].unique()) == 3
+    assert enter(here, "--no-report", "--label", "a b").returncode == 0
+    assert "no entry of 'a-b': it races a b." in enter(here, "--no-report", "--label", "a-b").stderr
+
+
+def test_entries_into_a_race_with_a_long_name_have_names_of_their_own():
+    names = {entry_name("r" * 80, label) for label in ("a", "b", "L" * 40)}
+    assert len(names) == 3
+    assert all(len(name) == 80 for name in names)
 
 
 def test_an_entry_has_the_seeds_of_the_race(here):

@@ -243,6 +243,13 @@ def test_a_bar_is_dashed_where_it_passes_a_stranger():
     assert bars[0].get_ydata()[0] != bars[1].get_ydata()[0]  # they share a member: not on one level
 
 
+def test_a_bar_joins_ranks_that_are_equal_but_for_their_last_digit() -> None:
+    ranks = {"a": 1.9523809523809526, "b": 1.9523809523809523, "c": 2.0952380952380953}
+    figure = draw_critical_difference(ranks, [("a", "b", "c")], "t", style.looks(ranks))
+    assert {line.get_linestyle() for line in figure.axes[0].lines if line.get_linewidth() == 2.2} == {"-"}
+    assert sum(line.get_linewidth() == 2.2 for line in figure.axes[0].lines) == 2
+
+
 @pytest.mark.parametrize("count", [2, 3, 20])
 def test_names_of_any_length_fit(count):
     names = [f"{'x' * 30}{index}" for index in range(count)]

@@ -22,6 +22,8 @@ from analysis.site.sentences import when_words
 from analysis.spreadsheets import read_csv
 from analysis.statistics.comparison import compare, ranking
 from analysis.statistics.inputs import prepare
+from harness.errors import RecordError
+from results.entries import digest_of
 
 ODD = "<b>\"x\" & 'y'</b>"
 ODD_TASK = 'a/b "c" <d> ü%20#?'
@@ -345,3 +347,44 @@ def test_an_answer_that_has_rows_is_read_back_by_its_name(whole):
     own = rows[rows["answer"] == "first-30-all-1"]
     assert own["rank"].is_monotonic_increasing
     assert f"{own['rank'].iloc[0]:.2f}" in Page(out / "choose.html").text
+
+
+def test_what_a_method_cannot_search_is_said_with_the_reason(tmp_path):
+    tables = large(3, 3, 2, 12)
+    task, method = str(tables.tasks.index[0]), "optuna_tpe"
+    absent = (tables.studies["task"] == task) & (tables.studies["searcher"] == method)
+    trials = (tables.trials["task"] == task) & (tables.trials["searcher"] == method)
+    pairs = [{"task": task, "searcher": method, "reason": "'x' is a <choice>"}]
+    tables = dataclasses.replace(
+        tables,
+        studies=tables.studies[~absent].reset_index(drop=True),
+        trials=tables.trials[~trials].reset_index(drop=True),
+        provenance={**tables.provenance, "left_out": pairs},
+    )
+    out, _ = site_of(tmp_path, {"first": tables}, wanted=(12,))
+    told = [path for path in pages_in(out) if "it cannot: 'x' is a <choice>" in Page(path).text]
+    assert sorted(path.parent.name for path in told) == ["methods", "tasks"]
+    assert f"Not ranked: {method} (cannot search 1 of 3 tasks)." in Page(out / "index.html").text
+
+
+def test_what_was_entered_into_a_race_is_said_beside_its_place(tmp_path):
+    tables = large(3, 3, 2, 12)
+    tables.studies["protocol"] = ""
+    mine = tables.studies["searcher"] == "optuna_tpe"
+    own = tables.trials["searcher"] == "optuna_tpe"
+    race, entry = (
+        race_of(
+            dataclasses.replace(tables, studies=tables.studies[rows], trials=tables.trials[told]),
+            tmp_path / "from" / name,
+        )
+        for name, rows, told in (("race", ~mine, ~own), ("mine", mine, own))
+    )
+    other = {**entry.manifest, "entered": {"race": "race", "digest": "0" * 64}}
+    with pytest.raises(RecordError, match=r"published anew since. Enter it again"):
+        arenas([race, dataclasses.replace(entry, manifest=other)], (12,))
+    about = {**other, "entered": {"race": "race", "digest": digest_of(race.folder)}}
+    found = arenas([race, dataclasses.replace(entry, manifest=about)], (12,))
+    build(found, About(), tmp_path / "site", title="Derby")
+    said = "optuna_tpe was entered into the race 'race', whose results were public by then"
+    for name in ("index.html", f"ranking-{found[0].id}.html"):
+        assert said in Page(tmp_path / "site" / name).text

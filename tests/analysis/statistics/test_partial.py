@@ -9,9 +9,11 @@ from analysis.report.notices import notices
 from analysis.report.partial import partial_words
 from analysis.report.rows import sensitivity_rows, sensitivity_table
 from analysis.report.summary import summary
+from analysis.statistics.answers import answer, look
 from analysis.statistics.comparison import by_group, compare, ranking
 from analysis.statistics.inputs import prepare
 from analysis.statistics.planned import planned_over_tasks
+from analysis.statistics.scores import task_scores
 from harness.figure_fields import FiguresSpec
 from harness.plan import Compare
 
@@ -74,6 +76,20 @@ def test_it_is_ranked_in_the_groups_that_it_can_search_throughout(inputs):
     row = next(row for row in sensitivity_rows(rules) if row["searcher"] == "part")
     assert row["cells"][0]["text"] == "–"
     assert not row["cells"][0]["best"]
+
+
+def test_an_answer_about_all_tasks_is_the_ranking_of_the_report(inputs):
+    seen = look(inputs, task_scores(inputs), 2)
+    found, comparison = answer(seen, TASKS, seen.searchers), compare(inputs)
+    assert found.standing.mean_ranks == comparison.mean_ranks
+    assert set(found.tasks) == set(comparison.scores) == set(TASKS)
+    assert found.left_out == ("part (cannot search 3 of 12 tasks)",)
+    able = answer(seen, ABLE, seen.searchers)
+    assert able.order == ("part", "a", "b")
+    assert able.left_out == ()
+    pair = answer(seen, TASKS, ["a", "part"])  # too few others: on the tasks that both can search
+    assert pair.order == ("part", "a")
+    assert set(pair.tasks) == set(ABLE)
 
 
 def test_where_all_shown_tasks_can_be_searched_it_is_ranked_as_any_other(swept):
