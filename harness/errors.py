@@ -81,16 +81,23 @@ class Interruption(KeyboardInterrupt):
 
 
 def nearest(name: str, valid: Iterable[str]) -> str:
-    """Return a hint that ends an error message: the nearest valid name, then all of them.
+    """Return a hint that ends an error message: the nearest valid name, then all of them, or of very many the nearest.
 
     Of names about as near, the nearest is the one that begins like what was given.
     """
     names = sorted(valid)
     close = _closest(str(name), names)
     hint = f"did you mean {close!r}? " if close is not None else ""
+    if len(names) > _LISTED:
+        near = difflib.get_close_matches(str(name), names, n=_NEAR, cutoff=0.0)
+        return f"{hint}valid: {', '.join(near)} and {len(names) - len(near)} others"
     return f"{hint}valid: {', '.join(names) if names else 'none'}"
 
 
+_LISTED = 100
+"""How many valid names are listed; of more than these the nearest."""
+_NEAR = 10
+"""How many the nearest are."""
 _SIMILAR = 0.5
 """From which similarity on, 1 being equal, a name may be meant."""
 

@@ -45,7 +45,8 @@ def first_line(kind: type) -> str:
 def rewrapped(docstring: str, width: int) -> str:
     r"""Return a docstring with its paragraphs filled to a width in characters, without markup.
 
-    Empty lines, the items of lists and changes of indentation stay; an example session (``>>>``) is left as it is.
+    Empty lines, the items of lists and changes of indentation stay; an example session (``>>>``) and a block that a
+    paragraph announces with ``::`` are left as they are.
 
     Example:
         >>> print(rewrapped("One two\nthree.\n\n- four\n  five\n- six", 40))
@@ -56,10 +57,13 @@ def rewrapped(docstring: str, width: int) -> str:
     """
     pieces: list[str] = []
     lead, words, session = "", "", False
+    block: int | None = None
+    """Deeper than so many spaces, lines belong to a block that was announced."""
 
     def end() -> None:
-        nonlocal words
+        nonlocal words, block
         if words:
+            block = len(lead) if words.endswith("::") else None
             filled = textwrap.fill(
                 unmarked(words),
                 width,
@@ -77,6 +81,8 @@ def rewrapped(docstring: str, width: int) -> str:
         session = bool(line.strip()) and (session or found["text"].startswith(">>>"))
         if session or not line.strip():
             end()
+            pieces.append(line)
+        elif block is not None and not words and len(found["indent"]) > block:
             pieces.append(line)
         elif words and not found["mark"] and len(found["indent"]) == len(lead):
             words += " " + found["text"]

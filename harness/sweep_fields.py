@@ -21,7 +21,7 @@ from harness.arithmetic import Arithmetic
 from harness.baselines import BASELINES_IN_WORDS, NAMES, multiple_of
 from harness.errors import nearest
 from harness.figure_fields import FiguresSpec
-from harness.keys import NAME
+from harness.keys import NAME, NAME_IN_WORDS
 from harness.plan import Splits
 
 MOST_STUDIES: Final = 100_000
@@ -152,7 +152,7 @@ def _baseline(name: str) -> str:
 class SweepSpec(_Model):
     """A sweep file."""
 
-    name: Annotated[str, Field(pattern=f"^{NAME}$")]
+    name: Annotated[str, Field(pattern=f"^{NAME}$", description=NAME_IN_WORDS)]
     description: str = ""
     seed: int = Field(0, ge=0, le=LARGEST_SEED, description="root seed, from which every other seed derives")
     repetitions: int = Field(

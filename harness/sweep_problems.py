@@ -15,7 +15,6 @@ from harness.errors import (
     shown,
 )
 from harness.figure_fields import FiguresSpec, LookSpec
-from harness.keys import NAME_IN_WORDS
 from harness.sweep_fields import (
     BudgetSpec,
     CompareSpec,
@@ -78,8 +77,8 @@ class Problems:
                     message = "this field is required"
                 case "model_type" | "dict_type":
                     message = f"expected a mapping of fields, got {shown(problem['input'])}"
-                case "string_pattern_mismatch":  # the sweep's name is the only one
-                    message = f"expected {NAME_IN_WORDS}, got {shown(problem['input'])}"
+                case "string_pattern_mismatch" if expected := _described(model, problem["loc"]):
+                    message = f"expected {expected}, got {shown(problem['input'])}"
                 case _:
                     message = fault_in_words(problem)
             self.add(place, message)
@@ -116,3 +115,11 @@ def _fields_at(model: type[BaseModel], place: document.FieldPath) -> list[str]:
     for part in place:
         model = _NESTED.get(str(part), model)
     return list(model.model_fields)
+
+
+def _described(model: type[BaseModel], place: document.FieldPath) -> str | None:
+    """What is to stand at a place below a model, in the words of its field."""
+    for part in place[:-1]:
+        model = _NESTED.get(str(part), model)
+    field = model.model_fields.get(str(place[-1]))
+    return field and field.description

@@ -36,7 +36,8 @@ def registered(name: str) -> Any:
     registry = imported().optimizers.registry
     if name not in registry:
         raise IncompatibleError(
-            f"Nevergrad has no optimizer {name!r}; {nearest(name, list(registry))} (its nevergrad.optimizers.registry)"
+            f"Nevergrad has no optimizer {name!r}; {nearest(name, list(registry))}, all in its "
+            "nevergrad.optimizers.registry"
         )
     if name in REFUSED:
         raise IncompatibleError(f"Nevergrad's {name} cannot be used: {REFUSED[name]}")

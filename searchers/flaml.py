@@ -30,6 +30,9 @@ TRIES: Final = 100
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Silence FLAML's and Optuna's logs below errors, leaving the levels as they are set afterwards."""
+    import optuna
+
+    del optuna  # when first imported it sets the level that is set here
     loggers = [logging.getLogger(name) for name in ("flaml", "optuna", "ray.tune.search")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:

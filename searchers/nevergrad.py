@@ -266,7 +266,7 @@ class Nevergrad(NevergradSearcher):
     Of the 543 names of Nevergrad 1.0, four cannot be repeated and are refused with the reason; others need libraries
     that are not installed with it (NLopt, fcmaes and others), or versions that are no more (the old Ax and pymoo).
     Thirteen with a list of points not to be repeated (``DiscreteOnePlusOneT`` and others) fail for parameters with
-    names.
+    names. These are told when they first propose, not by ``derby plan``.
 
     Surprises of the library:
 

@@ -19,7 +19,7 @@ from harness.searcher import FailureOptions, Suggestion
 from harness.space import Config
 from harness.trial import Budget, Problem
 from searchers import _adapt
-from searchers.raytune import RayTuneSearcher, tune_domains, warnings_raised
+from searchers.raytune import LOSS, RayTuneSearcher, tune_domains, warnings_raised
 
 _WRAPPED: Final[Mapping[str, Mapping[str, str]]] = {
     "ax": {"ax": "ax-platform"},
@@ -33,6 +33,8 @@ _WRAPPED: Final[Mapping[str, Mapping[str, str]]] = {
 }
 """The names that ``ray.tune.search.create_searcher`` takes, with the libraries that each wraps."""
 
+_GIVEN: Final = ("metric", "mode", "space")
+"""Arguments that the harness gives."""
 _SEEDS: Final = frozenset({"seed", "random_state", "random_state_seed", "random_seed"})
 """What searchers call the argument of their seed."""
 
@@ -72,7 +74,7 @@ def _searcher_class(name: str) -> type[Any]:
             f"{nearest(name, list(_WRAPPED))}, or package.module:Class"
         )
     require_libraries(f"Ray Tune's searcher {name!r}", _WRAPPED[name])
-    with _adapt.importing():
+    with _quiet(), _adapt.importing():
         found = search.SEARCH_ALG_IMPORT[name]()
     assert inspect.isclass(found)  # noqa: S101 - tells the type checker
     return found
@@ -89,14 +91,14 @@ def _resolved(value: JsonValue) -> Any:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Drop what Optuna announces of each study."""
-    logger = logging.getLogger("optuna")
-    level = logger.level
-    logger.setLevel(max(level, logging.WARNING))
+    """Drop what libraries announce of each study, such as Optuna and Ax, and their warnings."""
+    disabled = logging.root.manager.disable
+    logging.disable(max(disabled, logging.INFO))  # Ax makes its loggers, and logs, as it is imported
     try:
-        yield
+        with _adapt.ignored_warnings():
+            yield
     finally:
-        logger.setLevel(level)
+        logging.disable(disabled)
 
 
 class RayTuneSearch(RayTuneSearcher):
@@ -107,7 +109,9 @@ class RayTuneSearch(RayTuneSearcher):
     with this searcher and one concurrent trial. In a sweep::
 
         searchers:
-          - {name: raytune_search, label: BayesOpt, settings: {searcher: bayesopt, arguments: {random_search_steps: 5}}}
+          - name: raytune_search
+            label: BayesOpt
+            settings: {searcher: bayesopt, arguments: {random_search_steps: 5}}
           - name: raytune_search
             label: DE
             settings:
@@ -127,7 +131,8 @@ class RayTuneSearch(RayTuneSearcher):
     * ``bayesopt`` searches real parameters on a linear scale only; Ray Tune would drop a logarithm with a warning,
       which is refused. It ends where it proposes the same configuration for the sixth time. Where one of its random
       trials fails, it waits for that one forever, which ends the study.
-    * ``ax`` fails as it starts: Ray Tune 2.60 looks for an attribute ``objectives`` that Ax 1.3 has no more.
+    * ``ax`` is refused, since it does not start: Ray Tune 2.60 looks for an attribute ``objectives`` that Ax 1.3 has no
+      more.
     * ``bohb``, ``hebo`` and ``zoopt`` need libraries that are not among this project's; without them they are refused.
 
     Surprises of the library: conditions are not expressed, so that each parameter is searched as if it were always
@@ -168,24 +173,22 @@ class RayTuneSearch(RayTuneSearcher):
         except DerbyError as error:
             return [*reasons, str(error)]
         taken, named = _arguments(kind)
-        reasons += [
-            f"Ray Tune's searcher {settings.searcher!r} takes no argument {name!r}; {nearest(name, sorted(named))}"
-            for name in settings.arguments
-            if name not in named and not taken
-        ]
+        for name in settings.arguments:
+            if name in _GIVEN:
+                reasons.append(
+                    f"argument {name!r} is not to be given: the harness gives {', '.join(_GIVEN)}, as a Tuner does"
+                )
+            elif name not in named and not taken:
+                reasons.append(
+                    f"Ray Tune's searcher {settings.searcher!r} takes no argument {name!r}; "
+                    f"{nearest(name, sorted(named.difference(_GIVEN)))}"
+                )
         if settings.start_at_reference and "points_to_evaluate" not in named:
             reasons.append(f"Ray Tune's searcher {settings.searcher!r} takes no points_to_evaluate")
-        return reasons + _refused(kind, problem)
+        return reasons or _refused(kind, settings, problem)
 
     def _tune_searcher(self, points: list[dict[str, Any]] | None) -> Any:
-        kind = _searcher_class(self.settings.searcher)
-        _, named = _arguments(kind)
-        arguments = _resolved(dict(self.settings.arguments))
-        for name in named.intersection(_SEEDS):
-            arguments.setdefault(name, self.seed)
-        if points is not None:
-            arguments["points_to_evaluate"] = points
-        return kind(**arguments)
+        return _made(_searcher_class(self.settings.searcher), self.settings, self.seed, points)
 
     def _start(self) -> None:
         with _quiet():
@@ -205,14 +208,31 @@ def _arguments(kind: type[Any]) -> tuple[bool, set[str]]:
     return any(each.kind is each.VAR_KEYWORD for each in parameters), named - {"self"}
 
 
-def _refused(kind: type[Any], problem: Problem) -> list[str]:
-    """Return why a searcher of Ray Tune's cannot search a space, by its own conversion of it."""
+def _made(
+    kind: type[Any], settings: RayTuneSearch.Settings, seed: int, points: list[dict[str, Any]] | None
+) -> Any:
+    """Return one of Ray Tune's searchers with its arguments, its seed and what it begins with."""
+    _, named = _arguments(kind)
+    arguments = _resolved(dict(settings.arguments))
+    for name in named.intersection(_SEEDS):
+        arguments.setdefault(name, seed)
+    if points is not None:
+        arguments["points_to_evaluate"] = points
+    return kind(**arguments)
+
+
+def _refused(kind: type[Any], settings: RayTuneSearch.Settings, problem: Problem) -> list[str]:
+    """Return why a searcher of Ray Tune's cannot search a space: how it converts it, and whether it starts there."""
     domains = tune_domains(problem.space)
-    if not domains or not hasattr(kind, "convert_search_space"):
+    if not domains:
         return []
+    doing = "does not take the space"
     try:
-        with warnings_raised(), _adapt.importing():  # Nevergrad's draws from the global generator
-            kind.convert_search_space(domains)
+        with _quiet(), warnings_raised(), _adapt.importing():  # Nevergrad's draws from the global generator
+            if hasattr(kind, "convert_search_space"):
+                kind.convert_search_space(domains)
+            doing = "does not start with these arguments"
+            started = _made(kind, settings, 0, None).set_search_properties(LOSS, "min", domains)
     except Exception as error:  # noqa: BLE001 - whatever the library says
-        return [f"Ray Tune's {kind.__name__} does not take the space: {said(error)}"]
-    return []
+        return [f"Ray Tune's {kind.__name__} {doing}: {said(error)}"]
+    return [] if started else [f"Ray Tune's {kind.__name__} {doing}: it refuses metric, mode or space"]

@@ -145,6 +145,7 @@ class SmacSearcher(Searcher):
     def _start(self) -> None:
         self._space = _configspace.configuration_space(self.problem.space, self.seed)
         self._ended = False
+        self._size = self.problem.space.size() if self.workers > 1 else None
         if not len(self._space):  # the space is a single point
             return
         from smac import Scenario
@@ -201,10 +202,19 @@ class SmacSearcher(Searcher):
         return None if info is None else self._suggested(info)
 
     def _next(self) -> Any:
-        """Return the library's next trial, or nothing: it ends a search where it finds no new configuration."""
+        """Return the library's next trial, or nothing: it ends a search where it finds no new configuration.
+
+        Before anything was told it draws until it finds one, which is forever where all there are run: it is not asked.
+        """
         from smac.main.exceptions import ConfigurationSpaceExhaustedException
 
         if self._ended:
+            return None
+        if (
+            self._size is not None
+            and len(self._pending) >= self._size
+            and not self._search.runhistory.finished
+        ):
             return None
         with _quiet():
             try:
@@ -293,7 +303,8 @@ class SmacForest(SmacSearcher):
     * Recorded trials, told before the first ask, take the place of the initial design, as in its example of a warm
       start; otherwise the design would be evaluated besides.
     * No configuration is proposed twice; where a new one isn't found ``retries`` times, the search ends, in a small
-      space perhaps before all of it was seen.
+      space perhaps before all of it was seen. Where all of a space runs before anything was told, its ask never
+      returns; here it waits.
     * Reals are rounded to 13 decimals: on a logarithmic scale from 1e-12 on, the smallest have one digit.
     * The order of parameters is ConfigSpace's, by name: renaming one gives another search.
 

@@ -264,6 +264,14 @@ def test_the_name_that_was_meant_begins_like_the_one_given(given, meant):
     assert nearest(given, names).startswith(f"did you mean {meant!r}? valid: ")
 
 
+def test_of_very_many_names_the_nearest_are_given():
+    names = [f"Method{number}" for number in range(500)] + ["NGOpt"]
+    hint = nearest("NGOp", names)
+    assert hint.startswith("did you mean 'NGOpt'? valid: NGOpt, ")
+    assert hint.endswith(" and 491 others")
+    assert hint.count(",") == 9
+
+
 def test_a_name_like_no_other_is_met_with_all_there_are():
     assert nearest("zzz", ["grid", "random"]) == "valid: grid, random"
 

@@ -7,6 +7,7 @@ import itertools
 import re
 
 import pytest
+import yaml
 
 from harness import prose, registry
 from harness.prose import rewrapped
@@ -42,6 +43,45 @@ def test_paragraphs_and_items_are_filled_and_the_rest_stays():
         ">>> halve(1)",
         "0.5",
     ]
+
+
+def test_a_block_that_is_announced_stays_as_it_is():
+    text = """A search. In a
+    sweep::
+
+        searchers:
+          - name: mine
+            settings:
+              depth: 3
+
+          - other
+
+    So it
+    goes on.
+    """
+    assert rewrapped(text, 60).splitlines() == [
+        "A search. In a sweep:",
+        "",
+        "    searchers:",
+        "      - name: mine",
+        "        settings:",
+        "          depth: 3",
+        "",
+        "      - other",
+        "",
+        "So it goes on.",
+    ]
+
+
+def test_sweeps_in_descriptions_can_be_copied():
+    found = 0
+    for name, kind in registry.searchers().items():
+        _, _, rest = rewrapped(kind.__doc__, 80).partition("In a sweep:\n\n")
+        if rest:
+            found += 1
+            block = rest.partition("\n\n")[0]
+            assert all(each["name"] == name for each in yaml.safe_load(block)["searchers"])
+    assert found
 
 
 def test_its_example_is_true():

@@ -127,6 +127,13 @@ def broken(old: str, new: str) -> str:
                 "got '../../etc'"
             ],
         ),
+        (
+            broken("- random\n", "- {name: pymoo_de, settings: {variant: DE/worst/1/bin}}\n"),
+            [
+                "searchers[0].settings.variant: expected DE/<rand, best or target-to-best>/<1 or 2 differences>/",
+                "got 'DE/worst/1/bin'",
+            ],
+        ),
         (broken("seed: 7", "seed: 7\nseed: 8"), ["line 3, seed: this field is given twice"]),
         (broken("seed: 7", "seed: [7"), ["not valid YAML"]),
         (

@@ -2,8 +2,11 @@
 
 import logging
 import math
+import subprocess
+import sys
 import time
 import warnings
+from pathlib import Path
 
 import pytest
 from native import (
@@ -299,3 +302,11 @@ def test_ends_where_its_loop_does(name, seed):
     proposed = ours(name, space, seed, 20)
     assert proposed == run(name, space, seed, 20)
     assert len(proposed) == len({repr(config) for config in proposed}) <= 4
+
+
+def test_the_first_search_of_a_process_announces_nothing():
+    code = "from native import MIXED, ours\nours('flaml_blendsearch', MIXED, 3, 4)\n"
+    told = subprocess.run(
+        [sys.executable, "-c", code], cwd=Path(__file__).parent, capture_output=True, text=True, check=True
+    )
+    assert told.stdout + told.stderr == ""

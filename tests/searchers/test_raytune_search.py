@@ -1,7 +1,10 @@
 """Any of Ray Tune's searchers by name proposes what it does when Ray Tune drives it."""
 
 import random
+import subprocess
+import sys
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -191,6 +194,13 @@ def test_the_global_generators_are_kept_apart():
             MIXED,
             "'optuna:Nothing' should be the place",
         ),
+        (
+            {"arguments": {"mode": "max"}},
+            MIXED,
+            "'mode' is not to be given: the harness gives metric, mode, space",
+        ),
+        ({"arguments": {"metric": "test_loss"}}, MIXED, "'metric' is not to be given"),
+        ({"arguments": {"seed": "x"}}, MIXED, "OptunaSearch does not start with these arguments: TypeError"),
     ],
     ids=str,
 )
@@ -206,6 +216,29 @@ def test_a_space_that_the_searcher_would_change_is_refused_when_planned():
     native_bayesopt(1)
     with pytest.raises(IncompatibleError, match="BayesOptSearch does not take the space: .*LogUniform"):
         start("raytune_search", CONTINUOUS, 1, 9, searcher="bayesopt")
+
+
+def test_arguments_that_are_missing_are_told_when_planned():
+    pytest.importorskip("nevergrad", reason="not installed with the project")
+    with pytest.raises(IncompatibleError, match="NevergradSearch does not start .*`optimizer` argument"):
+        start("raytune_search", MIXED, 1, 9, searcher="nevergrad")
+
+
+def test_ax_is_refused_when_planned_and_prints_nothing():
+    pytest.importorskip("ax", reason="not installed with the project")
+    code = (
+        "from native import MIXED, problem\n"
+        "from harness import registry\n"
+        "from harness.trial import Budget\n"
+        "kind = registry.searcher('raytune_search')\n"
+        "print(kind.incompatibilities(problem(MIXED), Budget('evaluations', 9), kind.Settings(searcher='ax')))\n"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", code], cwd=Path(__file__).parent, capture_output=True, text=True, check=True
+    )
+    assert "AxSearch does not start with these arguments: AttributeError" in told.stdout
+    assert told.stdout.count("\n") == 1
+    assert told.stderr == ""
 
 
 def test_a_searcher_that_suggests_nothing_is_asked_again(monkeypatch):

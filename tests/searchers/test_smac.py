@@ -28,6 +28,7 @@ from native import (
 from test_dehb import configuration_space
 
 from harness import registry
+from harness.space import Choice, Float, Int, Space
 from harness.trial import Budget, Curve, Evaluation, Fidelity, Objective, Problem, Status
 from searchers.conformance import one_thread
 from searchers.smac import SmacForest
@@ -226,6 +227,37 @@ def asked(tmp_path):
         return seen
 
     return run
+
+
+@pytest.mark.parametrize("name", FACADES)
+@pytest.mark.parametrize("size", [1, 2, 4])
+def test_where_all_of_a_space_runs_it_waits(name, size, monkeypatch):
+    """Before anything is told the library draws until it finds a new configuration, here forever."""
+    from ConfigSpace import ConfigurationSpace
+
+    draws, draw = [], ConfigurationSpace.sample_configuration
+    monkeypatch.setattr(
+        ConfigurationSpace,
+        "sample_configuration",
+        lambda *given, **named: (
+            draws.append(given) or (draw(*given, **named) if len(draws) < 1000 else pytest.fail("no end"))
+        ),
+    )
+    space = Space({"one": Choice(("only",)), "fixed": Float(0.5, 0.5), "x": Int(1, size)})
+    epochs = 9 if name == "smac_hyperband" else 1
+    searcher = registry.searcher(name)(
+        Problem(space, Fidelity(1, epochs), Objective("error", "min", failure=FAILURE)),
+        seed=3,
+        budget=Budget("evaluations", 20),
+        workers=6,
+    )
+    waiting = [each for each in (searcher.ask() for _ in range(6)) if each is not None]
+    assert {each.config["x"] for each in waiting} == set(range(1, size + 1))
+    for each in waiting:
+        curve = Curve({"error": (float(each.config["x"]),) * each.epochs})
+        searcher.tell(each, Evaluation(Status.OK, curve, each.epochs))
+    after = searcher.ask()
+    assert after is None or after.config["x"] <= size
 
 
 def test_several_workers_never_wait(asked):
