@@ -1,4 +1,7 @@
-"""The searcher contract: one HPO method behind ask and tell, with everything adapters share."""
+"""The searcher contract: one HPO method behind ask and tell, with everything adapters share.
+
+One module, because it is the contract: whoever writes an adapter reads it whole.
+"""
 
 from __future__ import annotations
 

@@ -123,9 +123,12 @@ def test_the_command_tries_a_searcher_as_it_does_a_task(tmp_path):
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("skopt_gpp", "no task or searcher is called 'skopt_gpp'; did you mean 'skopt_gp'? valid: branin, "),
+        (
+            "skopt_gpp",
+            "no task or searcher is called 'skopt_gpp'; did you mean 'skopt_gp'? valid: ax_botorch, branin, ",
+        ),
         ("brann/small", "no task or searcher is called 'brann/small'; did you mean 'branin'?"),
-        ("/etc/passwd", "no task or searcher is called '/etc/passwd'; valid: branin, "),
+        ("/etc/passwd", "no task or searcher is called '/etc/passwd'; valid: ax_botorch, branin, "),
         ("mine.py", "expected a task or searcher in the file after a colon, as in mine.py:NAME"),
         ("mine.py:mine", "mine.py has no task or searcher called 'mine'; did you mean 'Mine'?"),
         ("none.py:Mine", "cannot read none.py: there is no such file or folder"),

@@ -44,7 +44,7 @@ def ask(whole, tmp_path, monkeypatch):
     def run(command: str):
         sweep = "damaged.yaml" if command in ("run", "plan") else "damaged"
         arguments = {
-            "compare": ["compare", "results", "results/../results/sweeps/damaged"],
+            "compare": ["compare", "results", str(whole / "results")],
             "publish": ["publish", "damaged", "--results", "results", "--published", "published"],
         }.get(command, [command, sweep, "--results", "results"])
         return CliRunner().invoke(app, arguments)

@@ -329,6 +329,8 @@ def test_export_is_read_back_by_pandas(run_sweep, plugin, tmp_path):
     tables = read_tables(run_sweep.root, "tables")
     paths = {path.name: path for path in export(tables, tmp_path / "out")}
     assert sorted(paths) == [
+        "baseline_trials.parquet",
+        "baselines.parquet",
         "epochs.parquet",
         "provenance.json",
         "reevaluations.parquet",
