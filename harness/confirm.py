@@ -8,7 +8,6 @@ These trainings are an ordinary sweep in a results folder: it goes on where it w
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,15 +15,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-import yaml
 from scipy.stats import rankdata
 
 from analysis.statistics.comparison import compare
 from analysis.statistics.inputs import prepare
 from analysis.statistics.ranks import rounded
+from harness import document
 from harness.certify import REPLAY, check_fresh, recorded_task, said
 from harness.errors import DataError
-from harness.keys import text_digest
+from harness.keys import as_name, text_digest
 from harness.sweep import Sweep, make_sweep
 from harness.task import Task
 from results.tables import SweepTables, read_tables
@@ -106,7 +105,7 @@ def prepared(tables: SweepTables, trial: Trial) -> list[Plan]:
 
 def _replays(tables: SweepTables) -> dict[str, Task]:
     """Return the race's replays by label, each checked to be of the recording that was raced on."""
-    content = yaml.safe_load(str(tables.provenance["sweep"]))
+    content = document.read(str(tables.provenance["sweep"])).value
     entries = [entry for entry in content["tasks"] if _name(entry).split("/")[0] == REPLAY]
     if not entries:
         return {}
@@ -178,7 +177,7 @@ def _plan(label: str, replay: Task, tables: SweepTables, leading: Sequence[str],
 def _name_of(race: str, label: str) -> str:
     """Return what the sweep is called that trains a race's winners on a recording: another one for any other two."""
     given = f"confirm-{race}-{label.split('/', 1)[1]}"
-    plain = re.sub(r"[^A-Za-z0-9._-]+", "-", given)
+    plain = as_name(given)
     return given if plain == given and len(given) <= 80 else f"{plain[:71]}-{text_digest(given)[:8]}"
 
 

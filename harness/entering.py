@@ -10,7 +10,7 @@ from typing import Any
 from harness import document, files
 from harness.errors import SweepError
 from harness.frozen_sweeps import runnable
-from harness.keys import NAME
+from harness.keys import NAME, as_name
 from harness.plan import LeftOut
 from harness.sweep import Sweep, alike, make_sweep
 from results.entries import check_entry, protocol_planned
@@ -23,7 +23,7 @@ _OWN = ("name", "description", "searchers", "compare", "figures", "incompatible"
 
 def entry_name(race: str, label: str) -> str:
     """Return what an entry's sweep is called, and by default its published folder."""
-    words = re.sub(r"[^A-Za-z0-9._-]+", "-", label).strip("-.") or "entry"
+    words = as_name(label).strip("-.") or "entry"
     return f"{race[: 79 - len(words)]}-{words}"  # of a long one the race's end is cut: never what tells entries apart
 
 

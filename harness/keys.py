@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -24,6 +25,11 @@ GROUP = r"[a-z][a-z0-9-]{0,39}"
 """What groups of tasks may be called."""
 
 _encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode
+
+
+def as_name(text: str) -> str:
+    """Return a text with a dash in the place of what no name may hold; its length and beginning stay as they are."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", text)
 
 
 def canonical_json(value: object) -> str:

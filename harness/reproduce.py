@@ -8,7 +8,6 @@ configuration afresh, that is a second sweep. `analysis.reproduction` sets what 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +19,7 @@ from harness.display import took
 from harness.driver import OnMismatch
 from harness.entries import Entry, Setting, joined, options_of, sweep_of, with_given
 from harness.errors import DerbyError, UnknownNameError, nearest
-from harness.keys import derive_seed
+from harness.keys import as_name, derive_seed
 from harness.launch import Placement, launch
 from harness.looks import first_look, inspections_of, known_beforehand
 from harness.progress import Progress
@@ -99,7 +98,7 @@ def prepare(report: str, setting: Setting, only: Sequence[str] = ()) -> Reproduc
     for label in only:
         if label not in labels:
             raise UnknownNameError(f"report {report} has no experiment {label!r}; {nearest(label, labels)}")
-    name = re.sub(r"[^A-Za-z0-9._-]+", "-", f"reproduce-{report}-{setting.variant}")[:80]
+    name = as_name(f"reproduce-{report}-{setting.variant}")[:80]
     for option in setting.options:
         valid = sorted({name for kind, _ in known for name in kind.Options.model_fields})
         if option not in valid or option == "variant":

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import RecordError, nearest, refusal
-from harness.keys import NAME
+from harness.keys import NAME, as_name
 from results.folders import settle
 from results.layout import Layout
 from results.publications import MANIFEST
@@ -104,7 +104,7 @@ def check_there(sources: Sequence[str]) -> None:
 def import_name(source: str) -> str:
     """Return what an import is called by default: its source's own name, as far as a name may hold it."""
     last = re.split(r"[\\/]", source.split("?", maxsplit=1)[0].rstrip("/\\"))[-1]
-    cleaned = re.sub(r"[^A-Za-z0-9._-]+", "-", last.rpartition(".")[0] or last).strip("._-")[:80]
+    cleaned = as_name(last.rpartition(".")[0] or last).strip("._-")[:80]
     return cleaned if re.fullmatch(NAME, cleaned) else "imported"
 
 

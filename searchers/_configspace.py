@@ -6,6 +6,7 @@ import math
 from typing import Any, Final
 
 from harness.space import Choice, Condition, Config, Domain, Float, Scalar, Space
+from harness.trial import Fidelity
 from searchers import _adapt
 
 PLACES: Final = 13
@@ -13,6 +14,25 @@ PLACES: Final = 13
 
 _LARGEST: Final = 1e290
 """Reals beyond this overflow where ConfigSpace rounds them, for which it multiplies by 10¹³."""
+
+
+def halving(fidelity: Fidelity, name: str, lowest: int, eta: int) -> list[str]:
+    """Return why a Hyperband of one of these libraries has no rungs between two fidelities; empty when it has.
+
+    Args:
+        fidelity: The task's range.
+        name: Of the setting that says the lowest rung.
+        lowest: That rung, in epochs.
+        eta: How many times more epochs each further rung has.
+    """
+    if lowest < fidelity.low:
+        return [f"{name} is {lowest}, and the task needs {fidelity.low} epochs at least"]
+    if lowest * eta > fidelity.high:
+        return [
+            f"there is nothing to halve: full fidelity, {fidelity.high}, is less than eta = {eta} times the lowest, "
+            f"{lowest}"
+        ]
+    return []
 
 
 def limits(space: Space) -> list[str]:

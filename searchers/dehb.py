@@ -182,15 +182,8 @@ class DEHB(Searcher):
         """Refuse, besides, ranges that ConfigSpace cannot take, and fidelities without room for a rung."""
         reasons = super().incompatibilities(problem, budget, settings) + _configspace.limits(problem.space)
         if isinstance(settings, cls.Settings):
-            fidelity = problem.fidelity
-            lowest = settings.min_fidelity or fidelity.low
-            if lowest < fidelity.low:
-                reasons.append(f"min_fidelity is {lowest}, and the task needs {fidelity.low} epochs at least")
-            elif lowest * settings.eta > fidelity.high:
-                reasons.append(
-                    f"there is nothing to halve: full fidelity, {fidelity.high}, is less than eta = {settings.eta} "
-                    f"times the lowest, {lowest}"
-                )
+            lowest = settings.min_fidelity or problem.fidelity.low
+            reasons += _configspace.halving(problem.fidelity, "min_fidelity", lowest, settings.eta)
         return reasons
 
     @classmethod

@@ -10,7 +10,7 @@ from pydantic import Field
 from harness.options import Options
 from harness.searcher import Searcher, Suggestion
 from harness.trial import Budget, Problem, Status
-from searchers import _adapt
+from searchers import _adapt, _configspace
 from searchers.smac import SmacForestOptions, SmacSearcher, forest_of
 
 
@@ -66,15 +66,8 @@ class SmacHyperband(SmacSearcher):
         """Refuse, besides, fidelities without room for a round."""
         reasons = super().incompatibilities(problem, budget, settings)
         if isinstance(settings, cls.Settings):
-            fidelity = problem.fidelity
-            lowest = settings.min_budget or fidelity.low
-            if lowest < fidelity.low:
-                reasons.append(f"min_budget is {lowest}, and the task needs {fidelity.low} epochs at least")
-            elif lowest * settings.eta > fidelity.high:
-                reasons.append(
-                    f"there is nothing to halve: full fidelity, {fidelity.high}, is less than eta = {settings.eta} "
-                    f"times the lowest, {lowest}"
-                )
+            lowest = settings.min_budget or problem.fidelity.low
+            reasons += _configspace.halving(problem.fidelity, "min_budget", lowest, settings.eta)
         return reasons
 
     @classmethod

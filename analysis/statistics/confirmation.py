@@ -61,8 +61,8 @@ def agreement(winners: pd.DataFrame) -> float | None:
 HEADER: Final = ("method", "winners", "found", "promised", "trained", "trained - found", "95 % interval")
 
 
-def rows(winners: pd.DataFrame) -> list[tuple[str, ...]]:
-    """Return `by_method` as the cells of a table under `HEADER`."""
+def rows(methods: pd.DataFrame) -> list[tuple[str, ...]]:
+    """Return what `by_method` returned as the cells of a table under `HEADER`."""
     return [
         (
             str(row["searcher"]),
@@ -71,7 +71,7 @@ def rows(winners: pd.DataFrame) -> list[tuple[str, ...]]:
             f"{row['difference']:+.2g}",
             f"{row['low']:+.2g} … {row['high']:+.2g}" if math.isfinite(row["low"]) else "from 5 winners",
         )
-        for row in by_method(winners).to_dict("records")
+        for row in methods.to_dict("records")
     ]
 
 

@@ -193,15 +193,13 @@ def confirm(
         plan.label: engine.confirmed(plan, results, lambda sweep: launched(sweep, results, placement))
         for plan in plans
     }
+    summaries = {label: confirmation.by_method(winners) for label, winners in found.items()}
     with replacing(target) as draft:
-        for name, tables in (
-            ("winners", found),
-            ("methods", {label: confirmation.by_method(winners) for label, winners in found.items()}),
-        ):
+        for name, tables in (("winners", found), ("methods", summaries)):
             confirmation.joined(tables).to_csv(draft / f"{name}.csv", index=False, lineterminator="\n")
     for plan in plans:
         objective = plan.replay.objective
         say(f"\n{plan.label}: loss, {'the' if objective.direction == 'min' else 'minus'} {objective.metric}")
-        table(confirmation.HEADER, confirmation.rows(found[plan.label]))
+        table(confirmation.HEADER, confirmation.rows(summaries[plan.label]))
         say(confirmation.in_words(found[plan.label]))
     say(f"\ntables: {target.resolve()}")

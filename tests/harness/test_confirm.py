@@ -166,7 +166,7 @@ def test_summary_by_hand():
     assert table.loc["b", "difference"] == -0.5
     assert math.isnan(table.loc["b", "low"])
     assert table.loc["a", ["rank", "trained_rank"]].tolist() == [2.0, 2.0]
-    assert confirmation.rows(winners)[0][-1] == "from 5 winners"
+    assert confirmation.rows(confirmation.by_method(winners))[0][-1] == "from 5 winners"
     assert confirmation.agreement(winners.head(5)) == pytest.approx(1.0)
     assert confirmation.agreement(winners.tail(2)) is None
     assert "worse in the mean" in confirmation.in_words(winners.head(5))

@@ -2,13 +2,11 @@
 
 import importlib.util
 import json
-import os
-import subprocess
-import sys
 import warnings
 from pathlib import Path
 
 import pytest
+from elsewhere import proposed_elsewhere
 from native import CATEGORICAL, CONDITIONAL, CONTINUOUS, MIXED, SEEDS, objective, plain
 
 from harness.space import Choice, Float, Int
@@ -220,10 +218,8 @@ def test_points_inside_are_left_as_they_are():
     assert all((inside(space, point) == point).all() for point in points)
 
 
-HERE = Path(__file__).parent
 ELSEWHERE = """
 import json, os, sys, warnings
-sys.path[:0] = {paths!r}
 warnings.simplefilter("error")
 import loguru
 own = loguru.logger.add(sys.stderr, level="CRITICAL")
@@ -238,17 +234,5 @@ print(json.dumps(proposed))
 @pytest.mark.parametrize("hash_seed", ["1", "2"])
 def test_the_same_anywhere_without_a_trace(hash_seed, tmp_path):
     """In other processes, with other hash seeds: nothing printed or written, and no handler of a log replaced."""
-    code = ELSEWHERE.format(paths=[str(HERE), str(HERE.parents[1])])
-    environment = {**os.environ, "PYTHONHASHSEED": hash_seed, "TMPDIR": str(tmp_path)}
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-        env=environment,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout) == json.loads(json.dumps(ours(MIXED, 3, 40)))
-    assert done.stderr == ""
-    assert list(tmp_path.iterdir()) == []
+    proposed = proposed_elsewhere(ELSEWHERE, Path(__file__).parent, tmp_path, hash_seed)
+    assert proposed == json.loads(json.dumps(ours(MIXED, 3, 40)))

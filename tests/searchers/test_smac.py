@@ -4,14 +4,12 @@ import importlib.util
 import json
 import logging
 import math
-import os
-import subprocess
-import sys
 import types
 import warnings
 from pathlib import Path
 
 import pytest
+from elsewhere import proposed_elsewhere
 from native import (
     CATEGORICAL,
     CONDITIONAL,
@@ -353,10 +351,8 @@ def test_hyperband_knows_its_first_round_before(high, eta):
 # Everywhere the same
 
 
-HERE = Path(__file__).parent
 ELSEWHERE = """
 import json, sys
-sys.path[:0] = {paths!r}
 from test_smac import CONDITIONAL, QUICK, hyperband, one_thread, ours
 with one_thread():
     forest = ours("smac_forest", CONDITIONAL, 3, 12, **QUICK, retrain_after=2)
@@ -368,21 +364,9 @@ with one_thread():
 @pytest.mark.parametrize("hash_seed", ["1", "2"])
 def test_the_same_anywhere_without_a_trace(hash_seed, tmp_path):
     """In other processes, with other hash seeds; nothing is printed or written."""
-    code = ELSEWHERE.format(paths=[str(HERE), str(HERE.parents[1])])
-    environment = {**os.environ, "PYTHONHASHSEED": hash_seed, "TMPDIR": str(tmp_path)}
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-        env=environment,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    proposed = proposed_elsewhere(ELSEWHERE, Path(__file__).parent, tmp_path, hash_seed)
     here = [ours("smac_forest", CONDITIONAL, 3, 12, **QUICK, retrain_after=2), hyperband(CONDITIONAL, 3, 20)]
-    assert json.loads(done.stdout) == json.loads(json.dumps(here))
-    assert done.stderr == ""
-    assert list(tmp_path.iterdir()) == []
+    assert proposed == json.loads(json.dumps(here))
 
 
 def test_a_search_leaves_the_librarys_log_as_it_was():
