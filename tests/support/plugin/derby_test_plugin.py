@@ -9,6 +9,7 @@ import random
 import signal
 import sys
 import time
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -144,6 +145,7 @@ class Watched(Task):
         if weight is None:
             weight = random.Random(seed).random()
         self._write("begin", config, seed, curve.epochs, epochs)
+        self._gather()
         first = curve.epochs
         for _ in range(first, epochs):
             time.sleep(self.options.seconds)
@@ -152,6 +154,19 @@ class Watched(Task):
         checkpoint.curve, checkpoint.state, checkpoint.nbytes = curve, weight, 8
         self._write("end", config, seed, first, epochs)
         return Evaluation(Status.OK, curve, curve.epochs)
+
+    def _gather(self):
+        """Wait, a minute at most, for as many devices to train as the file ``gather`` of the folder says, if any."""
+        folder, until = Path(self.options.folder), time.monotonic() + 60
+        if not self.options.folder or not (folder / "gather").exists():
+            return
+        wanted = int((folder / "gather").read_text())
+        while time.monotonic() < until:
+            lines = (folder / "watched").read_text().splitlines(keepends=True)
+            begun = [json.loads(line) for line in lines if line.endswith("\n")]
+            if len({(entry["node"], entry["visible"]) for entry in begun}) >= wanted:
+                return
+            time.sleep(0.05)
 
     def _write(self, event, config, seed, first, last):
         if not self.options.folder:
