@@ -70,7 +70,7 @@ CASES = {
     "optuna_tpe": {"settings": TPE, "race": 60},
     "optuna_tpe-group": {"settings": {**TPE, "group": True}, "race": 60},
     "optuna_tpe-univariate": {"settings": {**TPE, "multivariate": False, "constant_liar": False}, "race": 60},
-    "nevergrad": {"race": 60},
+    "nevergrad": {"steps": 24, "race": 60},
     "nevergrad-powell": {
         "settings": {"optimizer": "Powell"},
         "race": 60,
