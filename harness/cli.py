@@ -15,6 +15,7 @@ from harness.arithmetic import declare
 from harness.commands import (
     drawing,
     entering,
+    examining,
     gating,
     importing,
     listings,
@@ -78,7 +79,7 @@ def _before_every_command(
     ] = False,
 ) -> None:
     del version  # its callback has said it
-    if context.invoked_subcommand != "run":  # which has a sweep file to ask
+    if context.invoked_subcommand not in ("run", "doctor"):  # which have a sweep file to ask
         declare()  # before anything loads numpy
 
 
@@ -111,6 +112,7 @@ _COMMANDS: Final[dict[str, Callable[..., None]]] = {
     "plan": running.plan,
     "profile": trying.profile,
     "try": trying.try_one,
+    "doctor": examining.doctor,
     "run": running.run,
     "record": recordings.record,
     "certify": recordings.certify,

@@ -98,6 +98,12 @@ def check_answers(address: str) -> None:
         ) from error
 
 
+def asks_for_token(address: str) -> bool:
+    """Tell whether a cluster answers nobody who shows no token."""
+    head = _head_of(address)
+    return head is not None and _takes(head, None) is False
+
+
 def show_token(address: str) -> None:
     """Let this process show Ray's token to a cluster that asks for one, as `ray start --head` makes it where it can.
 

@@ -69,7 +69,7 @@ class Roll:
             if not here:
                 yield f"{name} (not in the cluster)"
             elif not any(node in fit for node in here):
-                yield f"{name} (no room for an evaluator of {self._needs}; it offers {_offer(here[0].offered)})"
+                yield f"{name} (no room for an evaluator of {self._needs}; it offers {offer(here[0].offered)})"
         if self._wanted is not None and len(fit) < self._wanted:
             yield (
                 f"{self._wanted - len(fit)} of {self._wanted} nodes (--nodes): {len(fit)} with room for an evaluator "
@@ -78,7 +78,7 @@ class Roll:
 
     @property
     def _needs(self) -> str:
-        return _offer({"CPU": self._threads, **({"GPU": self._gpus} if self._gpus else {})})
+        return offer({"CPU": self._threads, **({"GPU": self._gpus} if self._gpus else {})})
 
 
 def workers_in(file: Path, head: str) -> dict[str, frozenset[str]]:
@@ -95,6 +95,15 @@ def workers_in(file: Path, head: str) -> dict[str, frozenset[str]]:
         return {str(name): known_as(str(name)) for name in provider["worker_ips"]}
     except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError):
         return {}  # it is Ray's, and absent on most machines
+
+
+def adds_nodes(file: Path = CLUSTER_FILE) -> bool:
+    """Tell whether this is the head of a cluster whose autoscaler adds nodes when they are asked for."""
+    try:
+        kind = yaml.safe_load(file.expanduser().read_text(encoding="utf-8"))["provider"]["type"]
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError):
+        return False  # as above
+    return bool(kind != "local")
 
 
 def known_as(name: str) -> frozenset[str]:
@@ -119,7 +128,7 @@ def _head() -> str:
     return address.rpartition(":")[0]
 
 
-def _offer(resources: Mapping[str, float]) -> str:
+def offer(resources: Mapping[str, float]) -> str:
     """Write processors and GPUs for people."""
     shown = {name: resources.get(name, 0.0) for name in ("CPU", "GPU") if name == "CPU" or name in resources}
     return " and ".join(f"{amount:g} {name}{'' if amount == 1 else 's'}" for name, amount in shown.items())
