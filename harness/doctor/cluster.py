@@ -29,9 +29,6 @@ if TYPE_CHECKING:
     from harness.keys import TaskKey
     from harness.launch import Placement
 
-SKEW_SECONDS: Final = 5.0
-"""Difference of two clocks that is told."""
-
 CURE_OF_SILENCE: Final = (
     "see whether Ray runs there (`ray status`) and what its logs say (/tmp/ray/session_latest/logs); start Ray anew on "
     "it, or take it out of the cluster"
@@ -157,7 +154,8 @@ class _Nodes:
         answers = self._ask("starting a process", lambda probe, _: probe.about.remote())
         yield from self._silent(answers)
         yield from self._abouts(answers, data)
-        yield from self._clocks(answers)
+        for node, (asked, answered) in answers.times.items():
+            yield from comparing.clock(self._nodes[node].name, asked, answers.given[node]["time"], answered)
         answers = self._ask("listing its libraries", lambda probe, _: probe.distributions.remote())
         yield from self._silent(answers)
         needs = needed(self._about.libraries, ray=True)
@@ -221,17 +219,6 @@ class _Nodes:
                 "not fit is read from the disk, which is slow",
                 "start Ray there with a larger --object-store-memory",
             )
-
-    def _clocks(self, answers: Answers) -> Iterator[Finding]:
-        for node, (asked, answered) in answers.times.items():
-            there = answers.given[node]["time"]
-            off = min(there - asked, 0.0) + max(there - answered, 0.0)
-            if abs(off) > SKEW_SECONDS:
-                yield fine(
-                    "clocks",
-                    f"{self._nodes[node].name}: its clock is {abs(off):.0f} s {'ahead' if off > 0 else 'behind'}; that "
-                    "changes nothing, since each duration is measured on one machine",
-                )
 
     def _searchers(self) -> Iterator[Finding]:
         if not self._about.searchers:

@@ -15,6 +15,9 @@ from harness.machine import kinds, numbers_of
 ON_GPUS: Final = ("tensorflow", "keras", "torch", "jax")
 """Modules of libraries that train on a GPU where they see one."""
 
+SKEW_SECONDS: Final = 5.0
+"""Difference of two clocks that is told."""
+
 LISTED: Final = 4
 """Libraries that are named one by one in what to install."""
 
@@ -82,6 +85,24 @@ def processors(found: list[str], arithmetic: Arithmetic) -> Finding:
         f"{text}; with `arithmetic: native` numbers can depend on which of them trained",
         "leave `arithmetic: native` out of the sweep file, or run on one kind",
     )
+
+
+def clock(name: str, asked: float, there: float, answered: float) -> Iterator[Finding]:
+    """Yield that a node's clock is not this machine's.
+
+    Args:
+        name: The node.
+        asked: When it was asked for its time by this machine's clock, in seconds since 1970.
+        there: The time that it told.
+        answered: When its answer was here.
+    """
+    off = min(there - asked, 0.0) + max(there - answered, 0.0)
+    if abs(off) > SKEW_SECONDS:
+        yield fine(
+            "clocks",
+            f"{name}: its clock is {abs(off):.0f} s {'ahead' if off > 0 else 'behind'}; that changes nothing, since "
+            "each duration is measured on one machine",
+        )
 
 
 def faults(nodes: Mapping[str, Mapping[str, str]], what: str) -> Iterator[Finding]:

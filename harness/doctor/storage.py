@@ -170,11 +170,15 @@ def _bytes(cost: Cost) -> float:
 
 def examine_copy(results: Path, uri: str) -> Finding:
     """Return whether the place of `--sync-to` can be written."""
+    made = Path(uri.removeprefix("file://"))
+    new = made.is_absolute() and not made.exists()
     try:
         place = Place(uri)
         place.prepare(results)
     except RecordError as error:
         return problem("copy", str(error), "mend that place, or give another one with --sync-to")
+    if new:
+        made.rmdir()  # the run makes it
     return fine("copy", f"{place.shown} can be written")
 
 

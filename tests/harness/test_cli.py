@@ -280,6 +280,7 @@ REFUSED = [
     ("tasks nope", 2),
     ("searchers nope", 2),
     ("plan nope.yaml", 2),
+    ("doctor nope.yaml", 2),
     ("run nope.yaml", 2),
     ("profile nope", 2),
     ("try nope", 2),

@@ -96,6 +96,14 @@ def test_what_is_wrong_with_it_is_said(head, enabled, monkeypatch):
     assert enabled == []
 
 
+def test_whether_one_is_asked_for_can_be_told(head, enabled):
+    from harness.executors.cluster import asks_for_token
+
+    assert asks_for_token(head("a" * 32))
+    assert not asks_for_token(head(None))
+    assert not asks_for_token("127.0.0.1:1")
+
+
 def test_what_cannot_be_asked_is_left_to_ray(enabled):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         silent.listen()
