@@ -20,7 +20,7 @@ from harness.doctor.probe import Probe
 from harness.doctor.storage import place_to_try
 from harness.doctor.versions import needed
 from harness.errors import DerbyError
-from harness.executors.cluster import asks_for_token, connect, fitting
+from harness.executors.cluster import CONNECT_SECONDS, asks_for_token, connect, fitting, is_silent
 from harness.executors.roll import Roll, adds_nodes, offer
 from harness.machine import installed
 
@@ -48,6 +48,14 @@ def examine_cluster(
         data: Bytes of the tasks' data.
     """
     where = placement.address or "this machine"
+    if placement.address is not None and is_silent(placement.address):
+        yield problem(
+            "cluster",
+            f"the head of the Ray cluster at {placement.address} takes connections, and answers nothing for "
+            f"{CONNECT_SECONDS:g} s",
+            "see whether it hangs or is overloaded (its logs are in /tmp/ray/session_latest/logs there); start it anew",
+        )
+        return
     try:
         token = placement.address is not None and asks_for_token(placement.address)
         joined = connect(placement.address, about.arithmetic)

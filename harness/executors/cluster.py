@@ -104,6 +104,12 @@ def asks_for_token(address: str) -> bool:
     return head is not None and _takes(head, None) is False
 
 
+def is_silent(address: str) -> bool:
+    """Tell whether a head takes connections and answers nothing for `CONNECT_SECONDS`: Ray would wait for minutes."""
+    head = _head_of(address)
+    return head is not None and _status(head, None) == "DEADLINE_EXCEEDED"
+
+
 def show_token(address: str) -> None:
     """Let this process show Ray's token to a cluster that asks for one, as `ray start --head` makes it where it can.
 
@@ -149,18 +155,23 @@ def _head_of(address: str) -> str | None:
 
 def _takes(head: str, token: str | None) -> bool | None:
     """Tell whether a head answers who shows a token, or none; ``None`` where it cannot be told."""
+    return {"OK": True, "UNAUTHENTICATED": False}.get(_status(head, token))
+
+
+def _status(head: str, token: str | None) -> str:
+    """Return how a head answers who shows a token, or none, by the name of gRPC's status; empty without gRPC."""
     try:
         import grpc
     except ImportError:
-        return None
+        return ""
     shown = () if token is None else (("authorization", f"Bearer {token}"),)
     with grpc.insecure_channel(head) as channel:
         ask = channel.unary_unary(_CLUSTER_ID, request_serializer=bytes, response_deserializer=bytes)
         try:
             ask(b"", timeout=CONNECT_SECONDS, metadata=shown)
         except grpc.RpcError as error:
-            return False if error.code() is grpc.StatusCode.UNAUTHENTICATED else None
-    return True
+            return str(error.code().name)
+    return "OK"
 
 
 _CLUSTER_ID = "/ray.rpc.NodeInfoGcsService/GetClusterId"

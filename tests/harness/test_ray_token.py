@@ -104,6 +104,22 @@ def test_whether_one_is_asked_for_can_be_told(head, enabled):
     assert not asks_for_token("127.0.0.1:1")
 
 
+def test_a_head_that_answers_nothing_is_told_from_one_that_is_not_there(head, enabled, monkeypatch, tmp_path):
+    from command import derby
+
+    from harness.executors import cluster
+
+    monkeypatch.setattr(cluster, "CONNECT_SECONDS", 1.0)
+    assert not cluster.is_silent(head(None))
+    assert not cluster.is_silent("127.0.0.1:1")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        assert cluster.is_silent(address)
+        done = derby("doctor", "--address", address, "--results", tmp_path / "results")
+    assert done.returncode == 1
+    assert f"the head of the Ray cluster at {address} takes connections, and answers nothing" in done.stdout
+
+
 def test_what_cannot_be_asked_is_left_to_ray(enabled):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         silent.listen()
