@@ -120,7 +120,11 @@ def _room(nodes: list[Node], about: Wanted, placement: Placement) -> Iterator[Fi
     text = f"{_count(min(most, total), 'evaluator')} of {needs} would be started{bound}{less}"
     if about.sweep is not None:
         use = sum(study.key.workers for study in about.sweep.every_study if study.task in about.training)
-        text += f"; the sweep asks for {_count(use, 'evaluation')} at once at most"
+        text += (
+            f"; the sweep asks for {_count(use, 'evaluation')} at once at most"
+            if use
+            else "; none is needed, since searchers' processes evaluate all its tasks"
+        )
     yield fine("evaluators", text)
     if placement.evaluators is not None and placement.evaluators > total:
         yield warning(

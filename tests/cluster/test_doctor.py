@@ -210,6 +210,12 @@ def test_no_room_and_nodes_that_should_be_there_are_told(examined):
     assert told.startswith("nodes: should train, and does not: 3 of 5 nodes (--nodes)")
 
 
+def test_a_sweep_of_cheap_tasks_needs_no_evaluator(examined):
+    done = examined("--gpus-per-evaluator", "0.5", tasks="branin")
+    assert done.returncode == 0, done.stdout
+    assert "none is needed, since searchers' processes evaluate all its tasks" in done.stdout
+
+
 def test_a_node_whose_processes_do_not_start_is_given_up_and_named(examined, unlike, tmp_path):
     (tmp_path / "stuck").mkdir()
     (tmp_path / "stuck" / "sitecustomize.py").write_text(
