@@ -550,7 +550,9 @@ class SearcherConformance:
             for proposal in recorded:
                 error = abs(worst - loss(SPACES[name], proposal.config))
                 fresh.take(proposal, Evaluation(Status.OK, Curve({"error": [error, error]}), 2))
-            return search(fresh, 8)  # the first ones of some are drawn without a model, or vary what is best by chance
+            return search(
+                fresh, 8
+            )  # the first ones of some are drawn without a model, or vary what is best by chance
 
         with one_thread():
             once, again, otherwise = after(0.0), after(0.0), after(1.0)
