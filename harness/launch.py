@@ -112,13 +112,19 @@ LIBRARIES = "libraries.log"
 INTERRUPTED = 130
 """Exit code of a run that was stopped: 128 and the number of the signal that Ctrl-C sends."""
 
+STOPS = tuple(
+    signal.Signals[name] for name in ("SIGINT", "SIGTERM", "SIGUSR1") if name in signal.Signals.__members__
+)
+"""Signals that stop a run. The last is what batch systems are asked to send before a job's time is up; unheard, it
+would end the process at once."""
+
 
 class InterruptedRunError(Exception):
     """The user stopped a run; everything recorded is safe. Its text says how to go on."""
 
 
 class _Interruption:
-    """Takes Ctrl-C, and the signal by which ``kill`` and ``ray job stop`` end a process.
+    """Takes Ctrl-C, the signal by which ``kill`` and ``ray job stop`` end a process, and `STOPS` in all.
 
     The first asks the run to stop, which it does as soon as nothing is being written; the second ends the
     process at once, which costs no more than killing it: the evaluations in flight.
@@ -131,7 +137,7 @@ class _Interruption:
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+            self._before = {number: signal.getsignal(number) for number in STOPS}
         self.listen()
         return self
 

@@ -35,6 +35,7 @@ class Cost:
         seconds: Training time left on one evaluator at the recorded pace, re-evaluations included, each at full
             fidelity until its epochs are known; ``None`` without a record.
         pace: Recorded training seconds of an epoch; ``None`` without a record.
+        longest: Seconds left of the study that has the most left, without re-evaluations; ``None`` without a record.
     """
 
     studies: int
@@ -46,6 +47,7 @@ class Cost:
     epochs: int
     seconds: float | None
     pace: float | None
+    longest: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,11 +187,13 @@ def _cost(label: str, records: Records, plan: Plan, counts: Counter[str]) -> Cos
     budgets = [plan.budget_of(planned) for planned, _ in records]
     each = [round(budget.epochs(fidelity)) for budget in budgets]
     spent = sum(record.epochs for _, record in records)
-    left: float = sum(
+    of_each = [
         epochs * max(1 - record.spent / budget.amount, 0)
         for (_, record), budget, epochs in zip(records, budgets, each, strict=True)
         if record.state != "done"
-    )
+    ]
+    left: float = sum(of_each)
+    longest = max(of_each, default=0.0)
     seconds = sum(record.seconds for _, record in records)
     unfinished = sum(
         record.state != "done" and not isinstance(planned, BaselineStudy) for planned, record in records
@@ -208,6 +212,7 @@ def _cost(label: str, records: Records, plan: Plan, counts: Counter[str]) -> Cos
         epochs=sum(each),
         seconds=left * seconds / spent if spent else (0.0 if not left else None),
         pace=seconds / spent if spent else None,
+        longest=longest * seconds / spent if spent else (0.0 if not longest else None),
     )
 
 

@@ -82,6 +82,20 @@ Mismatch = Annotated[
         "recorded trials and go on."
     ),
 ]
+Walltime = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TIME",
+        help="Say how many jobs of a batch system it takes that may run so long: minutes, hours:minutes:seconds or "
+        "days-hours, as for sbatch.",
+    ),
+]
+JobEvaluators = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N", min=1, help="With --walltime: how many evaluators such a job has; 1 by default."
+    ),
+]
 Published = Annotated[Path, typer.Option(help="Folder of published results.")]
 DEFAULT_RESULTS = Path("results/local")
 DEFAULT_PUBLISHED = Path("results/published")

@@ -18,6 +18,7 @@ from harness.commands.options import (
     ExecutorName,
     Executors,
     GpuShare,
+    JobEvaluators,
     MemoryShare,
     Mismatch,
     MismatchName,
@@ -26,29 +27,45 @@ from harness.commands.options import (
     SweepFile,
     SweepName,
     SyncTo,
+    Walltime,
     placement_of,
     sweep_name,
     use_data,
 )
 from harness.commands.terminal import new_console, say, table
+from harness.errors import SweepError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
+
+    from harness.sweep import Sweep
+    from results.summary import Cost
 
 
-def plan(sweep: SweepFile, results: Results = DEFAULT_RESULTS, data: DataFolder = None) -> None:
+def plan(
+    sweep: SweepFile,
+    results: Results = DEFAULT_RESULTS,
+    data: DataFolder = None,
+    walltime: Walltime = None,
+    evaluators: JobEvaluators = None,
+) -> None:
     """Check a sweep and show what running it would take."""
     from harness.baseline_searches import described
     from harness.display import of, took
     from harness.plan import left_out_words
     from harness.sweep import load_sweep
+    from harness.walltime import parse_limit
     from results.summary import expected_cost
 
+    limit = None if walltime is None else parse_limit(walltime)
+    if limit is None and evaluators is not None:
+        raise SweepError("--evaluators needs --walltime: it says how many evaluators such a job has")
     use_data(data)
     checked = load_sweep(sweep)
     console = new_console()
     rows, total, again = [], 0, 0
-    for label, cost in expected_cost(results, checked.as_plan()).items():
+    costs = expected_cost(results, checked.as_plan())
+    for label, cost in costs.items():
         seconds = cost.seconds
         total += cost.evaluations
         again += cost.reevaluations
@@ -99,6 +116,45 @@ def plan(sweep: SweepFile, results: Results = DEFAULT_RESULTS, data: DataFolder 
             f"Then the winner of each study is trained again with {checked.spec.reevaluate} fresh seeds, charged to "
             f"nobody: {again} re-evaluations."
         )
+    if limit is not None:
+        say(_in_jobs(checked, costs, limit, evaluators or 1))
+
+
+def _in_jobs(sweep: Sweep, costs: Mapping[str, Cost], limit: float, evaluators: int) -> str:
+    """Say how many jobs of a batch system the rest of a sweep takes."""
+    from harness.display import duration
+    from harness.walltime import Left, jobs
+
+    left = [
+        Left(
+            task=label,
+            studies=cost.studies - cost.studies_done,
+            seconds=cost.seconds,
+            longest=cost.longest,
+            evaluation=None if cost.pace is None else cost.pace * sweep.tasks[label].fidelity.high,
+        )
+        for label, cost in costs.items()
+    ]
+    found = jobs(left, workers=sweep.spec.workers, evaluators=evaluators, walltime=limit)
+    of_jobs = f"jobs of {duration(limit)} with {evaluators} evaluator{'s' * (evaluators != 1)}"
+    if found.too_long:
+        those = "; ".join(f"{task}, {duration(seconds)}" for task, seconds in found.too_long)
+        return f"Not to be had in {of_jobs}: one evaluation takes longer than a job can train ({those})."
+    if found.number is None or found.seconds is None:
+        return (
+            f"How many {of_jobs}: unknown, nothing is recorded yet of {', '.join(found.unknown)}; ask again when "
+            "the first evaluations are recorded."
+        )
+    if not found.number:
+        return f"How many {of_jobs}: none; nothing is left to train."
+    said = (
+        f"Fits into about {found.number} {of_jobs if found.number > 1 else of_jobs.replace('jobs', 'job', 1)}: at most "
+        f"{duration(found.seconds)} of training, at the recorded pace; up to five minutes of each "
+        "job go to its start and its end, and what is in flight at its end is trained again."
+    )
+    if found.useful is not None:
+        said += f" No more than {found.useful} evaluators find work at once."
+    return said
 
 
 def run(

@@ -85,7 +85,7 @@ def _size(results: Path) -> int:
     return sum(path.stat().st_size for path in results.rglob("*.jsonl"))
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
 def test_asked_again_when_all_is_stopped_it_ends_at_once(number):
     code = f"""\
 import os
