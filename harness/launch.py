@@ -162,6 +162,12 @@ class _Interruption:
             if self._asked:
                 raise Interruption
             return wait()
+        except KeyboardInterrupt:
+            if (
+                self._asked
+            ):  # Ray raises one of its own in place of an `Interruption` that it meets while it waits
+                raise Interruption from None
+            raise
         finally:
             self._breakable = False
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
@@ -126,6 +127,21 @@ def test_asked_once_it_stops_and_says_how_to_go_on(runs, same_as_serial, executo
     assert all(path.read_text().endswith("\n") for path in runs.results.rglob("*.jsonl"))
     runs.finish("serial")
     same_as_serial()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_asked_while_it_waits_for_ray_it_ends_in_order(runs, number):
+    """Ray raises an exception of its own where a signal's handler does, in the midst of its wait."""
+    runs.sweep.write_text(runs.sweep.read_text().replace("seconds: 0.01", "seconds: 1"))
+    process = runs.start()
+    runs.wait_for_work(process)
+    time.sleep(0.3)  # all evaluators are in the midst of an evaluation
+    process.send_signal(number)
+    output = process.communicate(timeout=60)[0].decode()
+    assert process.returncode == 130, output
+    assert "everything recorded is safe" in output
+    (run,) = (runs.results / "sweeps" / "ends" / "runs").glob("*.json")
+    assert json.loads(run.read_text())["ended"]
 
 
 @pytest.mark.parametrize("executor", ["serial", "ray"])
