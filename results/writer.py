@@ -6,6 +6,7 @@ import contextlib
 import os
 import secrets
 import time
+import warnings
 from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -97,9 +98,10 @@ class RecordWriter:
         # A status command holds the lock for an instant to see whether it is free: hence not zero.
         self._lock = FileLock(root / "driver.lock", timeout=0.5)
         try:
-            self._lock.acquire()
+            _acquire(self._lock)
         except Timeout:
-            raise RecordError(f"{root} is being written by {holder_of(root)}; {_REFUSED}") from None
+            left = _LEFT.format(root / "driver.lock") if _is_plain_file(root) else ""
+            raise RecordError(f"{root} is being written by {holder_of(root)}; {_REFUSED}{left}") from None
         except OSError as error:
             raise RecordError(f"cannot lock results folder {root}: {refusal(error)}") from error
         try:
@@ -108,6 +110,8 @@ class RecordWriter:
         except RecordError:
             self._lock.release()
             raise
+        if _is_plain_file(root):
+            self.notes.append(f"{root}: {_NO_LOCKS}")
         self._index = _Index()
         self._indexed: set[str] = set()
         self._evaluations: dict[str, Appender] = {}
@@ -308,6 +312,30 @@ _REFUSED = (
     "only one driver may write to a folder: wait for it, stop it, or give another folder with --results"
 )
 
+_LEFT = (
+    ". The lock is a plain file there, since that file system gives no locks, and stays when a driver is killed "
+    "together with its machine: where none runs any more, remove {}"
+)
+_NO_LOCKS = (
+    "its file system gives no locks, so that a plain file, driver.lock, stands for one; a driver that is killed "
+    "together with its machine leaves it behind, for you to remove"
+)
+
+
+def _acquire(lock: FileLock) -> None:
+    """Take a lock, where a file system gives none by a plain file; what the library would print then is said here."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "flock not supported", UserWarning)
+        lock.acquire()
+
+
+def _is_plain_file(root: Path) -> bool:
+    """Tell whether a lock that is held is a file that names its holder; otherwise its file is empty."""
+    try:
+        return (root / "driver.lock").stat().st_size > 0
+    except OSError:
+        return False
+
 
 def holder_of(root: Path) -> str:
     """Describe who wrote to a results folder last."""
@@ -324,7 +352,7 @@ def is_held(root: Path) -> bool:
     try:
         if not (root / "driver.lock").exists():
             return False
-        lock.acquire()
+        _acquire(lock)
     except Timeout:
         return True
     except OSError:

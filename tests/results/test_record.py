@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import multiprocessing
 import os
@@ -20,7 +21,7 @@ from results.layout import Layout, checked_name, write_atomically
 from results.reading import read_evaluations, read_study
 from results.schema import FORMAT
 from results.tables import export, read_tables
-from results.writer import RecordWriter, is_held
+from results.writer import _NO_LOCKS, RecordWriter, is_held
 
 HERE = Machine(Description(processor="a", device="cpu"))
 
@@ -347,3 +348,44 @@ def test_an_unknown_sweep_gets_the_nearest_name(run_sweep, plugin):
     run_sweep(SWEEP)
     with pytest.raises(RecordError, match="no sweep called 'tabels'.*did you mean 'tables'"):
         read_tables(run_sweep.root, "tabels")
+
+
+@pytest.fixture
+def no_locks(monkeypatch):
+    """A file system such as Lustre where it was mounted without locks."""
+    import fcntl
+
+    def refuse(file, operation):
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+
+
+@pytest.mark.filterwarnings("error")
+def test_without_locks_a_plain_file_keeps_a_second_driver_out(tmp_path, no_locks):
+    with writer(tmp_path) as record:
+        assert record.notes == [f"{tmp_path}: {_NO_LOCKS}"]
+        assert is_held(tmp_path)
+        with pytest.raises(RecordError, match="being written by sweep 's' on ") as refused:
+            RecordWriter(tmp_path, sweep="t", host="there", pid=2)
+        assert f"where none runs any more, remove {tmp_path / 'driver.lock'}" in str(refused.value)
+    assert not is_held(tmp_path)
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_plain_file_of_a_driver_lost_with_its_machine_is_removed_by_hand(tmp_path, no_locks):
+    with writer(tmp_path):
+        left = (tmp_path / "driver.lock").read_text()
+    (tmp_path / "driver.lock").write_text(left.replace(socket.gethostname(), "lost.example.org"))
+    with pytest.raises(RecordError, match="remove .*driver.lock"):
+        writer(tmp_path)
+    (tmp_path / "driver.lock").unlink()
+    writer(tmp_path).close()
+
+
+def test_with_locks_nothing_is_said_of_them(tmp_path):
+    with writer(tmp_path) as record:
+        assert record.notes == []
+        with pytest.raises(RecordError) as refused:
+            RecordWriter(tmp_path, sweep="t", host="there", pid=2)
+        assert "remove" not in str(refused.value)
