@@ -50,7 +50,10 @@ SchedulerParameters=sched_interval=5,bf_interval=5
 GresTypes=gpu
 NodeName=DEFAULT CPUs={cpus} RealMemory={memory} Gres=gpu:{gpus} State=UNKNOWN
 {nodes}
-PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP
+PreemptType=preempt/partition_prio
+PreemptMode=REQUEUE
+PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE PriorityTier=1 GraceTime=30
+PartitionName=urgent Nodes=ALL MaxTime=INFINITE PriorityTier=2 PreemptMode=OFF
 """
 """As Debian's packages want it, without accounting and control groups, and with less patience than usual."""
 
@@ -70,10 +73,6 @@ class Slurm:
     login: Machine
     nodes: dict[str, Machine]
 
-    def queue(self, job: int) -> str:
-        """Return a job's state and reason, such as ``RUNNING None``."""
-        return self.login.run(f"squeue --noheader --format '%T %r' --jobs {job}", check=False).stdout.strip()
-
     def show(self, job: int) -> dict[str, str]:
         """Return what SLURM knows of a job, by its own names."""
         said = self.login.run(f"scontrol --oneliner show job {job}").stdout
@@ -89,6 +88,10 @@ class Slurm:
         """Submit a job from the project's folder, and return its number."""
         said = self.login.run(f"cd {PROJECT} && {command}").stdout
         return int(re.search(r"Submitted batch job (\d+)", said).group(1))
+
+    def kill_daemon(self, name: str) -> None:
+        """Kill a node's daemon: the cluster loses the node, whatever runs there."""
+        self.nodes[name].run("kill -9 $(cat /run/slurmd.pid)", user="root")
 
     def start_node(self, name: str) -> None:
         """Start a node's daemon."""
