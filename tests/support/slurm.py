@@ -80,9 +80,8 @@ class Slurm:
 
     def idle(self) -> int:
         """Return how many nodes have no job and are well."""
-        return len(
-            self.login.run("sinfo --noheader --Node --format %N --states idle", check=False).stdout.split()
-        )
+        listed = "sinfo --noheader --Node --format %N --states idle"  # in each partition
+        return len(set(self.login.run(listed, check=False).stdout.split()))
 
     def submit(self, command: str) -> int:
         """Submit a job from the project's folder, and return its number."""
