@@ -78,7 +78,7 @@ def publish(
             "run it to its end with `derby run` before publishing it"
         )
     with draft_of(target) as draft:
-        export(tables, draft)
+        export(tables, draft, compact=True)
         (draft / "sweep.yaml").write_text(str(tables.provenance.get("sweep", "")), encoding="utf-8")
         for origin, text in (tables.provenance.get("sources") or {}).items():
             write_atomically(draft / "sources" / source_name(origin), text)
