@@ -180,6 +180,7 @@ class Style:
         order: Methods that come first in legends.
         looks: Looks of methods that have others than `looks` would give them.
         note: What every caption ends with: what is left out by choice.
+        brief: Whether a report has only the figures that are read first, in its page alone.
     """
 
     width: float | None = None
@@ -191,6 +192,7 @@ class Style:
     order: tuple[str, ...] = ()
     looks: Mapping[str, Look] = field(default_factory=dict)
     note: str = ""
+    brief: bool = False
 
     @property
     def fitted(self) -> bool:

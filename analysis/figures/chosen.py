@@ -92,6 +92,7 @@ def choose(tables: SweepTables, spec: FiguresSpec, origin: str = "figures") -> C
         if shown != methods or spec.looks or spec.labels
         else {},
         note=_note(left, left_tasks),
+        brief=spec.brief,
     )
     if not left and not left_tasks and not spec.labels:
         return Chosen(tables, chosen, new_tasks)

@@ -135,7 +135,8 @@ def _build(chosen: Chosen, folder: Path, processes: int, complete: bool) -> Path
     if not budgets.empty:
         frames["worth"] = budgets
     printed = latex.all_tables(inputs, comparison) if usable_studies(tables).size else []
-    for part in ("figures", "tables", "trials"):
+    brief = style.current().brief
+    for part in ("tables",) if brief else ("figures", "tables", "trials"):
         (folder / part).mkdir(parents=True, exist_ok=True)
     for stem, frame in frames.items():
         write_csv(frame, folder / "tables" / f"{stem}.csv")
@@ -143,7 +144,9 @@ def _build(chosen: Chosen, folder: Path, processes: int, complete: bool) -> Path
         latex.save_table(table, folder / "tables")
 
     names = file_names(inputs.facts)
-    drawn = list(_drawn(inputs, comparison, folder, processes))
+    # A brief report shows progress over what budgets count, and search time for itself.
+    shown = dataclasses.replace(inputs, axes=()) if brief else inputs
+    drawn = list(_drawn(shown, comparison, folder, processes))
     placed = [item for item in drawn if isinstance(item, Placed)]
     lacking: dict[str, list[str]] = {}
     for item in drawn:
@@ -154,7 +157,7 @@ def _build(chosen: Chosen, folder: Path, processes: int, complete: bool) -> Path
     lead = _lead(placed, inputs)
     rest = [item for item in placed if item is not lead]
     environment = templates.environment()
-    for task in inputs.facts:
+    for task in () if brief else inputs.facts:
         _write_trials(environment, inputs, task, names[task], folder)
     page = environment.get_template("report.html").render(
         name=tables.name,
@@ -208,6 +211,7 @@ def _build(chosen: Chosen, folder: Path, processes: int, complete: bool) -> Path
         interval=f"{LEVEL * 100:g} %",
         resamples=RESAMPLES,
         digits=SIGNIFICANT_DIGITS,
+        brief=brief,
     )
     path = folder / "report.html"
     path.write_text(page, encoding="utf-8", newline="\n")
@@ -280,7 +284,7 @@ def draw(
     tasks = [] if task is None else [task]
     for item in catalogue.all_plots(inputs, tasks=tasks, over_tasks=task is None, comparison=comparison):
         yield Placed(item.section, item.task, item.primary, picture(item.plot, folder, item.stem))
-    if task is not None:
+    if task is not None and not style.current().brief:
         name = file_names(inputs.facts)[task]
         for kind, plot in exploration.plots(inputs.tables, task):
             if isinstance(plot, MissingLibraryError):

@@ -44,7 +44,7 @@ class Picture:
         size: ``column`` or ``page``.
         width: Width of the image in pixels.
         height: Height of the image in pixels.
-        downloads: Links to the saved files, by format, relative to the page.
+        downloads: Links to the saved files, by format, relative to the page; none in a brief report.
         hover: What `hover` returns, as JSON for a script element; empty where there are no values to show.
     """
 
@@ -62,8 +62,8 @@ class Picture:
 
 
 def picture(plot: Plot, folder: Path, stem: str) -> Picture:
-    """Save a figure under ``figures/`` in a report's folder, and return it for the page."""
-    paths = save(plot, folder / "figures", stem)
+    """Save a figure under ``figures/`` in a report's folder, unless it is brief, and return it for the page."""
+    paths = {} if style.current().brief else save(plot, folder / "figures", stem)
     with Image.open(paths.get("png") or _png(plot.figure)) as image:
         width, height = image.size
         embedded = _embedded(image)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.commands.drawing import Formats, Labels, Only, Order, StyleFile, Tasks, Width, chosen
+from harness.commands.drawing import Brief, Formats, Labels, Only, Order, StyleFile, Tasks, Width, chosen
 from harness.commands.options import (
     DEFAULT_PUBLISHED,
     DEFAULT_RESULTS,
@@ -33,6 +33,7 @@ def report(
     order: Order = None,
     width: Width = None,
     formats: Formats = None,
+    brief: Brief = False,
     style: StyleFile = None,
     results: Results = DEFAULT_RESULTS,
     out: Out = None,
@@ -44,7 +45,7 @@ def report(
     from results.merge import read
 
     tables = read(source)
-    figures = chosen(sweep, tables, style, only, tasks, labels, order, width, formats)
+    figures = chosen(sweep, tables, style, only, tasks, labels, order, width, formats, brief=brief)
     with replacing(target) as draft:
         page = build(tables, draft, processes=cores(), figures=figures)
     say(f"report: {target.resolve() / page.name}")
@@ -121,6 +122,7 @@ def publish(
     order: Order = None,
     width: Width = None,
     formats: Formats = None,
+    brief: Brief = False,
     style: StyleFile = None,
     published: Published = DEFAULT_PUBLISHED,
 ) -> None:
@@ -139,7 +141,7 @@ def publish(
     from results.published import publish as freeze
 
     tables = read(source)
-    figures = chosen(sweep, tables, style, only, tasks, labels, order, width, formats)
+    figures = chosen(sweep, tables, style, only, tasks, labels, order, width, formats, brief=brief)
     choose(tables, figures)  # before anything is written
     draw = functools.partial(build, processes=cores(), complete=True, figures=figures)
     folder = freeze(tables, published, name or source.name, draw, replace=replace)
