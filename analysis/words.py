@@ -190,9 +190,14 @@ def named(items: Sequence[str]) -> str:
     return listed([*items[:NAMED], f"{len(items) - NAMED} more"])
 
 
+def mean_rank(rank: float) -> str:
+    """Return a mean rank with two decimals, the same in whatever order it was summed."""
+    return f"{round(rank, 9):.2f}"
+
+
 def ranks_of(ranks: Mapping[str, float], most: int = 100) -> str:
     """Return ``a 1.40, b 1.80``: mean ranks, best first; of more than ``most`` the first ones and how many more."""
-    parts = [f"{name} {rank:.2f}" for name, rank in best_first(ranks).items()]
+    parts = [f"{name} {mean_rank(rank)}" for name, rank in best_first(ranks).items()]
     return ", ".join(parts[:most]) + (f" and {len(parts) - most} more" if len(parts) > most else "")
 
 
@@ -265,8 +270,24 @@ def short(
     if not alike:
         return ""
     named = [f"{searcher} on {listed(own)} ({spent})" for (searcher, spent), own in alike.items()]
+    if len(named) > MOST_NAMED:
+        named = [
+            _short_throughout(str(searcher), own)
+            for searcher, own in table[table["task"].isin(list(tasks))].groupby("searcher", sort=True)
+            if searchers is None or searcher in searchers
+        ]
     why = "with nothing more to propose" if tables.imported is None else "and held at their last values"
     return f"Ended short of the budget, {why}: {name(named)}."
+
+
+def _short_throughout(searcher: str, rows: pd.DataFrame) -> str:
+    """Return ``grid on 14 tasks (64 to 96 % of the budget, 70 repetitions)``."""
+    where = listed([*rows["task"]]) if len(rows) <= 2 else plural(len(rows), "task")
+    low, high = (
+        100 * float((rows[end] / rows["budget"]).agg(how)) for end, how in (("low", "min"), ("high", "max"))
+    )
+    ends = f"{low:.0f}" if round(low) == round(high) else f"{low:.0f} to {high:.0f}"
+    return f"{searcher} on {where} ({ends} % of the budget, {plural(int(rows['repetitions'].sum()), 'repetition')})"
 
 
 def _spent(row: Mapping[Hashable, Any]) -> str:

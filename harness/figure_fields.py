@@ -97,8 +97,8 @@ class FiguresSpec(_Model):
     )
     brief: bool = Field(
         False,
-        description="whether a report has only the figures that are read first, in its page and in no file, and no pages "
-        "of trials: `derby figure` draws any of the others",
+        description="whether a report has only the figures that are read first, in its page and in no file, and no "
+        "pages of trials: `derby figure` draws any of the others",
     )
 
     @field_validator("labels")

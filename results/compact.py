@@ -1,8 +1,8 @@
 """Tables as a publication keeps them: without columns that follow from others, and without curves that are on record.
 
-A published race lies in a repository for years. A third of its trials' bytes are costs, losses and times that are sums and
-copies of others; they are left out where these give them to the last bit, and made again when they are read. The curves
-of replayed trainings are those of the recording or public table that the task replays.
+A published race lies in a repository for years. Nearly half of its trials' bytes are costs, losses and times that are
+sums and copies of others; they are left out where these give them to the last bit, and made again when they are read.
+The curves of replayed trainings are those of the recording or public table that the task replays.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def write(frame: pd.DataFrame, path: Path) -> None:
 
 def _studies(trials: pd.DataFrame) -> _Rows:
     """Return the rows of each study, in the order told."""
-    return list(trials.groupby("study", sort=False).indices.values())
+    return [np.asarray(own) for own in trials.groupby("study", sort=False).indices.values()]
 
 
 def _bits(values: NDArray[np.float64]) -> NDArray[np.int64]:

@@ -64,7 +64,8 @@ def all_plots(
     """Draw every figure of a sweep, one after another, in the order of the report.
 
     Figures that would show nothing (no complete block, a task without references, no test set) are
-    not among them, nor, where the style is brief, those of a task but its convergence. Drawing depends on nothing but the inputs: the same inputs give the same bytes.
+    not among them, nor, where the style is brief, those of a task but its convergence. Drawing
+    depends on nothing but the inputs: the same inputs give the same bytes.
 
     Args:
         inputs: What `prepare` returned.

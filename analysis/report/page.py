@@ -21,6 +21,7 @@ from analysis.figures.chosen import Chosen, choose
 from analysis.report import latex, templates
 from analysis.report.baselines import baseline_rows, worth_rows
 from analysis.report.notices import notices
+from analysis.report.partial import partial_rows, partial_table
 from analysis.report.pictures import Picture, picture
 from analysis.report.rows import (
     completeness_rows,
@@ -128,6 +129,9 @@ def _build(chosen: Chosen, folder: Path, processes: int, complete: bool) -> Path
     if comparison is not None and rules is not None:
         frames["paired"] = comparison.within
         frames["rules"] = rules.reset_index()
+    partial = partial_table(comparison) if comparison is not None else pd.DataFrame()
+    if not partial.empty:
+        frames["partial"] = partial
     lines = baseline_lines(baseline_values(tables))
     budgets = worth(inputs)
     if not lines.empty:
@@ -174,6 +178,7 @@ def _build(chosen: Chosen, folder: Path, processes: int, complete: bool) -> Path
         sections=_sections(rest, few=comparison is not None and comparison.few),
         few=few_tasks(comparison) if comparison is not None else "",
         ranking=ranking_rows(comparison) if comparison is not None else [],
+        partial=partial_rows(partial),
         sensitivity=sensitivity_rows(rules) if rules is not None else [],
         left_out=inputs.field.left_out,
         worth=worth_rows(budgets),

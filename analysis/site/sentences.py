@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from analysis.report.verdicts import claims
 from analysis.statistics.answers import Answer
-from analysis.words import interval, joined, named, plural
+from analysis.words import interval, joined, mean_rank, named, plural
 
 LIMIT_WORDS = {
     "any": "any search time",
@@ -48,17 +48,17 @@ def lead_words(answer: Answer) -> str:
     """Return who has the lowest mean rank, with its interval."""
     standing, leaders = answer.standing, answer.standing.leaders
     row = answer.table.iloc[0]
-    rank = f"{row['rank']:.2f} {interval(row['low'], row['high'], 3)}".strip()
+    rank = f"{mean_rank(row['rank'])} {interval(row['low'], row['high'], 3)}".strip()
     tasks = plural(len(answer.tasks), "task")
     of = f"among {plural(len(answer.order), 'method')} over {tasks}"
     if len(leaders) == len(answer.order):
-        return f"All tie {of}, with a mean rank of {row['rank']:.2f} each."
+        return f"All tie {of}, with a mean rank of {mean_rank(row['rank'])} each."
     if len(leaders) > 1:
         return f"{named(leaders)} lead together {of}, with a mean rank of {rank} each."
     second = answer.table.iloc[1]
     ahead = (
         f"{row['method']} leads {of} with a mean rank of {rank}, ahead of {second['method']} with "
-        f"{second['rank']:.2f}"
+        f"{mean_rank(second['rank'])}"
     )
     sure = (
         f" It leads in {percent(row['first'])} of resamples of the tasks."

@@ -35,7 +35,8 @@ Formats = Annotated[
 Brief = Annotated[
     bool,
     typer.Option(
-        "--brief", help="Only the figures read first, in the page alone: for many methods or a small publication."
+        "--brief",
+        help="Only the figures read first, in the page alone: for many methods or a small publication.",
     ),
 ]
 StyleFile = Annotated[
