@@ -208,6 +208,11 @@ def current() -> Style:
     return _STYLE.get()
 
 
+def numbers() -> str:
+    """Return where the numbers of a figure are, for captions: a brief report has no files of them."""
+    return "The numbers that `derby figure` writes" if current().brief else "The numbers in the CSV"
+
+
 @contextmanager
 def using(style: Style) -> Iterator[None]:
     """Draw in a style inside this."""

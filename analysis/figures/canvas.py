@@ -201,7 +201,12 @@ def standing_back(looks: Mapping[str, Look], names: Iterable[str]) -> str:
     if not count:
         return ""
     others = "the other method" if count == 1 else f"{count} other methods"
-    return f"Grey: {others}; the CSV and the values under the pointer name each."
+    where = (
+        "the values under the pointer name each"
+        if style.current().brief
+        else ("the CSV and the values under the pointer name each")
+    )
+    return f"Grey: {others}; {where}."
 
 
 def blank(width: float, height: float) -> Figure:

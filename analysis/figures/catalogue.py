@@ -14,9 +14,10 @@ from analysis.figures import (
     progress,
     quality,
     reevaluation,
+    standings,
     targets,
 )
-from analysis.figures.canvas import Plot, file_names, leading
+from analysis.figures.canvas import MOST, Plot, file_names, leading
 from analysis.statistics.comparison import Comparison, comparable, compare
 from analysis.statistics.inputs import Inputs
 
@@ -116,6 +117,8 @@ def _overall_plots(
         drawn.append(("curves", None, f"rank_all-tasks_{cost}", cost == inputs.primary, plot))
     if comparison is not None:
         c = comparison
+        if len(c.searchers) > MOST:  # of fewer, the diagrams of differences and the lines show as much
+            drawn.append(("differences", None, "ranking", True, standings.mean_ranks(inputs, c)))
         drawn += [
             ("curves", None, "regret_all-tasks", True, aggregates.regret_curves(inputs, c, highlight)),
             (

@@ -299,8 +299,12 @@ def draw(
 
 
 def _lead(placed: Sequence[Placed], inputs: Inputs) -> Placed | None:
-    """Return the figure that the page opens with: who leads over the budget; on one task, its convergence."""
-    kinds = ("convergence_",) if len(inputs.facts) == 1 else ("rank_all-tasks_", "convergence_")
+    """Return the figure that the page opens with: who leads over the budget; on one task, its convergence.
+
+    With many methods it is who leads in the end: lines over the budget cannot show it of all.
+    """
+    over = ("ranking", "rank_all-tasks_", "convergence_")
+    kinds = ("convergence_",) if len(inputs.facts) == 1 else over
     for kind in kinds:
         for item in placed:
             if item.primary and item.picture.id.startswith(kind):

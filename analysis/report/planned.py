@@ -48,11 +48,13 @@ def planned_words(inputs: Inputs, comparison: Comparison) -> list[str]:
     lacking = f"Without a finished study, and so not compared: {listed(absent)}." if absent else ""
     table = planned_over_tasks(inputs, comparison, stated)
     if table["possible"].any():
+        blind = _blind(table, stated)
+        kept = table[table["possible"]] if blind else table
         found = [
             f"{_begin(at, stated)}over tasks, {_pairs_words(own, stated, 'task', len(table))}"
-            for at, own in table.groupby("at", sort=True)
+            for at, own in kept.groupby("at", sort=True)
         ]
-        return [joined(asked, *(text[:1].upper() + text[1:] for text in found), lacking)]
+        return [joined(asked, *(text[:1].upper() + text[1:] for text in found), blind, lacking)]
     needed = fewest_blocks(stated.level, len(stated.pairs) * len(stated.at))
     most = int(table["blocks"].max()) if len(table) else 0
     few = (
@@ -82,6 +84,24 @@ def _others(stated: Compare, comparison: Comparison) -> str:
     if len(others) > NAMED and everyone <= {*others}:
         return f"each of the {len(others)} other methods"
     return listed(others)
+
+
+def _blind(table: pd.DataFrame, stated: Compare) -> str:
+    """Return who shares too few tasks with one method, where that is so at every part of the budget; else nothing."""
+    if stated.method is None or len(stated.pairs) <= MOST_PAIRS or len(stated.at) == 1:
+        return ""
+    found = {
+        at: {
+            (str(row["second"] if row["first"] == stated.method else row["first"]), int(row["blocks"]))
+            for row in own[~own["possible"]].to_dict("records")
+        }
+        for at, own in table.groupby("at", sort=True)
+    }
+    first, *others = found.values()
+    if not first or any(other != first for other in others):
+        return ""
+    names = [f"{name} ({plural(blocks, 'task')})" for name, blocks in sorted(first)]
+    return f"With too few tasks to be told from {stated.method} at any of these points: {listed(names)}."
 
 
 def _when(at: float) -> str:

@@ -13,7 +13,7 @@ import pandas as pd
 from analysis import style
 from analysis.site.arenas import Arena
 from analysis.site.rankings import Ranked
-from analysis.site.sentences import COMPARED, WITHIN, budget_words, percent, seconds_words
+from analysis.site.sentences import COMPARED, WITHIN, budget_words, percent, seconds_words, sets_words
 from analysis.statistics.answers import Answer, groups, pairs_within
 from analysis.statistics.bootstrap import Floats, mean_interval
 from analysis.statistics.completeness import completeness, failures
@@ -98,7 +98,7 @@ def result_cells(row: Mapping[Any, Any], reported: str) -> dict[str, Any]:
         "sort": rank if math.isfinite(rank) else "",
         "interval": interval(row["rank_low"], row["rank_high"], 3),
         "of": row["of"],
-        "groups": row["groups"] or "–",
+        "groups": sets_words(row["groups"]) or "–",
         "compared": WITHIN.get(str(row["compared"]), "not ranked"),
         "value": with_sd(row[reported], row[f"{reported}_sd"]),
         "value_sort": row[reported] if math.isfinite(row[reported]) else "",

@@ -17,6 +17,7 @@ from analysis.site.sentences import (
     budget_words,
     percent,
     seconds_words,
+    sets_words,
     when_words,
 )
 from analysis.statistics.answers import Answer, answer
@@ -69,7 +70,7 @@ def answer_rows(arena: Arena, found: Answer) -> list[dict[str, Any]]:
                 "interval": interval(row["low"], row["high"], 3),
                 "bar": [f"{value:.1f}" for value in ends] if math.isfinite(row["low"]) else [],
                 "dot": f"{ends[1]:.1f}",
-                "groups": row["groups"],
+                "groups": sets_words(row["groups"]),
                 "first_on": row["first_on"],
                 "first": percent(row["first"]),
                 "first_sort": row["first"] if math.isfinite(row["first"]) else "",

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from analysis.report.verdicts import claims
 from analysis.statistics.answers import Answer
-from analysis.words import interval, joined, mean_rank, named, plural
+from analysis.words import interval, joined, mean_rank, named, number_ranges, plural
 
 LIMIT_WORDS = {
     "any": "any search time",
@@ -106,6 +106,16 @@ def answer_words(answer: Answer) -> list[str]:
     """Return an answer, a paragraph each."""
     said = (lead_words(answer), shown_words(answer), strengths_words(answer), left_out_words(answer))
     return [text for text in said if text]
+
+
+MOST_SETS = 6
+"""Sets of methods that no test separates, of which a method is a member, that are listed; of more, runs are joined."""
+
+
+def sets_words(numbers: str) -> str:
+    """Return the numbers of sets that a method is a member of: ``1 2 3``, or ``1–8, 11`` where they are many."""
+    each = [int(number) for number in numbers.split()]
+    return numbers if len(each) <= MOST_SETS else number_ranges(each)
 
 
 def percent(share: float) -> str:
