@@ -180,7 +180,7 @@ class Style:
         order: Methods that come first in legends.
         looks: Looks of methods that have others than `looks` would give them.
         note: What every caption ends with: what is left out by choice.
-        brief: Whether a report has only the figures that are read first, in its page alone.
+        brief: Whether a report has only the figures that are read first, each as one image.
     """
 
     width: float | None = None

@@ -97,7 +97,7 @@ class FiguresSpec(_Model):
     )
     brief: bool = Field(
         False,
-        description="whether a report has only the figures that are read first, in its page and in no file, and no "
+        description="whether a report has only the figures that are read first, each as one image, and no "
         "pages of trials: `derby figure` draws any of the others",
     )
 

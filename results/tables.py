@@ -24,7 +24,7 @@ from harness.errors import RecordError
 from harness.events import Asked, Told
 from harness.keys import canonical_json, text_digest
 from harness.plan import Compare, LeftOut, Plan, StudyPlan
-from results import baseline_table, plans, reevaluation_table
+from results import baseline_table, confirmed_table, plans, reevaluation_table
 from results import compact as packed
 from results.columns import OPTIONAL, STUDIES, TABLES, TASKS, TRIALS
 from results.documents import converted, read_json, read_machine, read_text
@@ -54,6 +54,7 @@ class SweepTables:
         reevaluations: One row per fresh seed of each finished study's winner, where the sweep re-evaluates.
         baselines: One row per baseline, task and repetition, where the sweep has baselines: no method is among them.
         baseline_trials: The evaluations of the studies that give these, with the columns of ``trials``.
+        confirmed: One row per winner that was trained for real, where the sweep was confirmed.
     """
 
     name: str
@@ -65,6 +66,7 @@ class SweepTables:
     reevaluations: pd.DataFrame = field(default_factory=reevaluation_table.frame)
     baselines: pd.DataFrame = field(default_factory=baseline_table.frame)
     baseline_trials: pd.DataFrame = field(default_factory=baseline_table.no_trials)
+    confirmed: pd.DataFrame = field(default_factory=confirmed_table.frame)
 
     @property
     def compared(self) -> plans.Compared | None:
@@ -142,6 +144,7 @@ def read_tables(root: Path, name: str) -> SweepTables:
         reevaluations=again,
         baselines=baseline_table.table(plan, given),
         baseline_trials=baseline_trials,
+        confirmed=confirmed_table.read(layout.sweep(name) / "confirmed"),
     )
 
 
@@ -189,6 +192,8 @@ def export(tables: SweepTables, folder: str | Path, *, compact: bool = False) ->
     for name in TABLES:
         path = folder / f"{name}.parquet"
         frame = getattr(tables, name)
+        if name == "confirmed" and frame.empty:
+            continue
         if compact:
             if TABLES[name] is TRIALS:
                 frame = packed.without_derived(frame, tables.tasks)
@@ -215,7 +220,7 @@ def read_exported(folder: Path) -> SweepTables:
     def read(name: str, tasks: pd.DataFrame | None = None) -> pd.DataFrame:
         path = folder / f"{name}.parquet"
         if name in OPTIONAL and not path.exists():
-            return baseline_table.frame() if name == "baselines" else baseline_table.no_trials()
+            return _WITHOUT[name]()
         try:
             frame = pd.read_parquet(path)
         except (OSError, ValueError) as error:  # pyarrow's errors are ValueErrors
@@ -249,7 +254,16 @@ def read_exported(folder: Path) -> SweepTables:
         reevaluations=read("reevaluations"),
         baselines=read("baselines"),
         baseline_trials=read("baseline_trials", tasks),
+        confirmed=read("confirmed"),
     )
+
+
+_WITHOUT: Mapping[str, Callable[[], pd.DataFrame]] = {
+    "baselines": baseline_table.frame,
+    "baseline_trials": baseline_table.no_trials,
+    "confirmed": confirmed_table.frame,
+}
+"""What stands for each table that may be absent."""
 
 
 class _Provenance(msgspec.Struct):

@@ -175,6 +175,7 @@ def _selected(
         provenance=provenance,
         read_epochs=epochs,
         reevaluations=part(tables.reevaluations),
+        confirmed=part(tables.confirmed),
         baselines=baselines(tables.baselines),
         baseline_trials=baselines(tables.baseline_trials),
     )

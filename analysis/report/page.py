@@ -20,6 +20,7 @@ from analysis.figures.canvas import file_names
 from analysis.figures.chosen import Chosen, choose
 from analysis.report import latex, templates
 from analysis.report.baselines import baseline_rows, worth_rows
+from analysis.report.confirmed import confirmed_rows
 from analysis.report.notices import notices
 from analysis.report.partial import partial_rows, partial_table
 from analysis.report.pictures import Picture, picture
@@ -140,7 +141,7 @@ def _build(chosen: Chosen, folder: Path, processes: int, complete: bool) -> Path
         frames["worth"] = budgets
     printed = latex.all_tables(inputs, comparison) if usable_studies(tables).size else []
     brief = style.current().brief
-    for part in ("tables",) if brief else ("figures", "tables", "trials"):
+    for part in ("figures", "tables") if brief else ("figures", "tables", "trials"):
         (folder / part).mkdir(parents=True, exist_ok=True)
     for stem, frame in frames.items():
         write_csv(frame, folder / "tables" / f"{stem}.csv")
@@ -179,6 +180,7 @@ def _build(chosen: Chosen, folder: Path, processes: int, complete: bool) -> Path
         few=few_tasks(comparison) if comparison is not None else "",
         ranking=ranking_rows(comparison) if comparison is not None else [],
         partial=partial_rows(partial),
+        confirmed=confirmed_rows(tables),
         sensitivity=sensitivity_rows(rules) if rules is not None else [],
         left_out=inputs.field.left_out,
         worth=worth_rows(budgets),

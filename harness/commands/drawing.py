@@ -36,7 +36,7 @@ Brief = Annotated[
     bool,
     typer.Option(
         "--brief",
-        help="Only the figures read first, in the page alone: for many methods or a small publication.",
+        help="Only the figures read first, one image each, and no pages of trials: for a small publication.",
     ),
 ]
 StyleFile = Annotated[
