@@ -35,7 +35,7 @@ def read(folder: Path) -> pd.DataFrame:
     if not path.exists():
         return frame()
     try:
-        table = pd.read_csv(path, float_precision="round_trip", dtype={"task": "str", "searcher": "str"})
+        table = pd.read_csv(path, dtype={"task": "str", "searcher": "str"})
         return table[list(_TYPES)].astype(_TYPES)
     except (OSError, ValueError, KeyError) as error:
         raise RecordError(
