@@ -75,6 +75,10 @@ def write(outcome: Outcome, folder: Path, *, small: bool = False) -> Path:
 def notes(outcome: Outcome) -> list[str]:
     """Return what a reader must know, a sentence or two each; what forbids comparing comes first."""
     lines = [*published.notes(outcome.lines), *outcome.notes]
+    lines += [
+        f"Repetitions were added after results of {look.complete} existed ({look.before} → {look.after})."
+        for look in outcome.tables.looks
+    ]
     if outcome.absent:
         lines.append(f"Not run here, of what the report has: {listed(outcome.absent)}.")
     machines = processors(outcome)

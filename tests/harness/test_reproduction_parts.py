@@ -71,7 +71,7 @@ def results(tmp_path):
 
 
 def run(results: Path, *arguments: str):
-    ran = derby("reproduce", "P1", "--results", results, *arguments)
+    ran = derby("reproduce", "P1", "--no-pictures", "--results", results, *arguments)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     return ran
 
@@ -146,7 +146,7 @@ def once(tmp_path_factory):
     place = tmp_path_factory.mktemp("once")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(registry, "tasks", lambda: registry.Found({"dish": Dish}))
-        run(place / "results", "--repetitions", "3")
+        run(place / "results", "--repetitions", "3", "--pictures")
         made = published(place / "results", place / "published")
     assert made.returncode == 0, made.stderr
     return place
@@ -179,6 +179,7 @@ def test_a_reproduction_is_published_with_its_page_and_verifies(folder, results)
     assert frame.query("experiment == 'middle'")["mean"].item() == pytest.approx(accuracy)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["tables/comparison.csv", "reproduction.md"])
 def test_figures_that_the_published_tables_do_not_give_are_found_behind_a_mended_manifest(folder, path):
     text = (folder / path).read_text()
@@ -192,6 +193,7 @@ def test_figures_that_the_published_tables_do_not_give_are_found_behind_a_mended
     assert f"not as its tables say: {path} is drawn otherwise from the tables" in verified.stdout
 
 
+@pytest.mark.slow
 def test_tables_changed_behind_the_page_are_found(folder):
     for name in ("epochs.parquet", "retrained/epochs.parquet"):
         frame = pd.read_parquet(folder / name)
