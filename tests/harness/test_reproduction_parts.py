@@ -119,8 +119,10 @@ def test_what_was_begun_and_is_not_named_is_left_alone_and_said(results, monkeyp
 
     with monkeypatch.context() as patch:
         patch.setattr(Dish, "evaluate", broken)
-        failed = derby("reproduce", "P1", "--results", results, "--only", "edge")
+        failed = derby("reproduce", "P1", "--results", results, "--only", "edge", "--no-pictures")
     assert failed.returncode == 1
+    assert "none of ours" in failed.stdout
+    assert "One repetition" not in failed.stdout, "there is none"
     ran = run(results, "--only", "middle")
     assert "edge: 0 of 1 repetition planned before are finished; to go on with it, name it" in ran.stdout
     assert repetitions(page(results)) == {"middle": 1}
