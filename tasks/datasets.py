@@ -107,8 +107,8 @@ def load_full(name: str, *, folder: str | Path | None = None) -> Arrays:
     source = _source(name)
     first = data_folder() if folder is None else Path(folder)
     advice = (
-        f"Put {name}.npz (arrays {', '.join(_KEYS)}, uint8) or the four gzipped IDX files into a folder and "
-        f"name it with --data or the environment variable {ENVIRONMENT}, or use the variant 'small', which needs no download."
+        f"Put {name}.npz (arrays {', '.join(_KEYS)}, uint8) or the four gzipped IDX files into a folder and name it "
+        f"with --data or the environment variable {ENVIRONMENT}, or use the variant 'small', which needs no download."
     )
     places = (
         (place, path, partial(_verified, read, source.title, source.full))
