@@ -23,9 +23,10 @@ PUBLISHED: Final = ROOT / "results" / "published"
 
 INTRODUCTION: Final = (
     "What five reports published, beside what comes out here, from the folders under `results/published`. "
-    "[Reproducing a report](reproduction.md) says how it is run, published and verified. A published figure is one run. It counts as "
-    "inside when a value that rounds to it lies in the interval (Student's t, 95 %) in which one further run of ours "
-    "would fall; one repetition gives no interval. Where a report tuned on its test images, so does what is here."
+    "[Reproducing a report](reproduction.md) says how it is run, published and verified. A published figure is one run. "
+    "It counts as inside when a value that rounds to it lies in the interval (Student's t, 95 %) in which one further "
+    "run of ours would fall; one repetition gives no interval. Where a report tuned on its test images, so does what is "
+    "here."
 )
 
 SINGLE: Final = {
