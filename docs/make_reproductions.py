@@ -23,17 +23,14 @@ PUBLISHED: Final = ROOT / "results" / "published"
 
 INTRODUCTION: Final = (
     "What five reports published, beside what comes out here, from the folders under `results/published`. "
-    "[Reproducing a report](reproduction.md) says how it is run, published and verified. A published figure is one run. "
-    "It counts as inside when a value that rounds to it lies in the interval (Student's t, 95 %) in which one further "
-    "run of ours would fall; one repetition gives no interval. Where a report tuned on its test images, so does what is "
-    "here."
+    "[Reproducing a report](reproduction.md) says how it is run, published and verified. A published figure is one "
+    "run. It counts as inside when a value that rounds to it lies in the interval (Student's t, 95 %) in which one "
+    "further run of ours would fall; one repetition gives no interval. Where a report tuned on its test images, so "
+    "does what is here."
 )
 
 SINGLE: Final = {
-    (
-        "S2",
-        "adam_batch_1",
-    ): "48 000 updates an epoch, for 100 epochs; the report's own took two and a half hours",
+    ("S2", "adam_batch_1"): "48 000 updates an epoch for 100 epochs, two and a half hours in the report",
     ("S3", "conv, particle swarm, best of 60"): "60 times five convolutional networks, for hours",
 }
 """Why an experiment was not run at full size, by report and label."""
