@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from analysis.reproduction import kept
+from analysis.reproduction import kept, published
 from analysis.reproduction.publishing import is_reproduction
 from results.publications import manifest_of, names_in
 from results.published import changed_files
@@ -40,6 +40,21 @@ def test_every_experiment_that_was_not_run_has_its_reason(make):
         outcome = kept.load(PUBLISHED / name)
         for label in outcome.absent:
             assert (outcome.report, label) in make.SINGLE
+
+
+def test_what_the_page_remarks_of_s2_is_what_its_tables_say():
+    outcome = kept.load(PUBLISHED / "reproduce-S2-full")
+    frame = published.side_by_side(outcome.lines)
+    losses = frame[(frame["metric"] == "test_loss") & frame["published"].str.contains("e")]
+    assert set(losses["experiment"]) == {"sgd_n10_l2_0.01", "sgd_n10_l2_0.001", "sgd_n10_l1_dropout"}
+    for ratio in losses["mean"] / losses["published"].astype(float):
+        assert 0.09 < ratio < 0.12
+    searched = outcome.tables.trials[outcome.tables.trials["searcher"].str.startswith("Hyperband")]
+    assert set(searched.groupby("study")["config"].nunique()) == {36}
+    assert set(searched["epochs"]) == {2}
+    for line in outcome.lines:
+        if line.experiment.search is not None:
+            assert all(config == line.experiment.search.found for config in line.found.values())
 
 
 @pytest.mark.parametrize("name", NAMES)
