@@ -42,10 +42,11 @@ WHOLE: Final = {
 """Why nothing of a report was run at full size."""
 
 REMARKS: Final = {
-    "S2": "Three designs explode (`sgd_n10_l2_0.01`, `sgd_n10_l2_0.001`, `sgd_n10_l1_dropout`): their accuracies come "
-    "out as published, and their losses a tenth of the published ones. Keras 2 or 3, the order of examples, how the "
-    "output layer is initialised, the batch and the scaling of the images do not explain it. Both Hyperband searches ended by "
-    "themselves once each of the 36 configurations had been trained for 2 epochs, and found the report's best.",
+    "S2": "Three designs explode (`sgd_n10_l2_0.01`, `sgd_n10_l2_0.001`, `sgd_n10_l1_dropout`): their "
+    "accuracies come out as published, and their losses a tenth of the published ones. Keras 2 or 3, the "
+    "order of examples, how the output layer is initialised, the batch and the scaling of the images do "
+    "not explain it. Both Hyperband searches ended by themselves once each of the 36 configurations had "
+    "been trained for 2 epochs, and found the report's best.",
 }
 """What is known of a report beyond its table."""
 
