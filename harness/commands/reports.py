@@ -126,7 +126,7 @@ def publish(
     style: StyleFile = None,
     published: Published = DEFAULT_PUBLISHED,
 ) -> None:
-    """Freeze a finished sweep: tables as Parquet, sweep file, report, figures, and a manifest of digests."""
+    """Freeze a finished sweep, or a reproduced report: tables as Parquet, sweep file, page, figures, and digests."""
     from results.publications import free_folder
     from results.sources import named
 
@@ -137,10 +137,23 @@ def publish(
 
     from analysis.figures.chosen import choose
     from analysis.report.page import build
+    from analysis.reproduction import publishing
     from results.merge import read
     from results.published import publish as freeze
 
     tables = read(source)
+    page = publishing.kept_of(source, tables)
+    if page is not None:
+        given = (only, tasks, labels, order, width, formats, style, brief or None)
+        if any(value is not None for value in given):
+            raise SweepError(
+                "a reproduced report is published with the page that `derby reproduce` wrote: --only, --tasks, "
+                "--labels, --order, --width, --format, --style and --brief are for races"
+            )
+        publishing.check_whole(page)
+        folder = freeze(tables, published, name or source.name, publishing.drawing(page), replace=replace)
+        say(f"published: {folder.resolve()}")
+        return
     figures = chosen(sweep, tables, style, only, tasks, labels, order, width, formats, brief=brief)
     choose(tables, figures)  # before anything is written
     draw = functools.partial(build, processes=cores(), complete=True, figures=figures)
