@@ -12,6 +12,7 @@ from analysis.figures import charts
 from analysis.figures.canvas import Plot, looks_of
 from analysis.figures.charts import Panel
 from analysis.figures.critical import draw_critical_difference
+from analysis.sample_sizes import planning
 from analysis.statistics.bayesian import POSTERIOR_SAMPLES, PRIOR_STRENGTH
 from analysis.statistics.bootstrap import FEWEST_UNITS, RESAMPLES
 from analysis.statistics.comparison import Comparison
@@ -249,7 +250,7 @@ def paired_on_task(inputs: Inputs, comparison: Comparison, task: str) -> Plot | 
         caption=caption,
         details=joined(
             said.why,
-            words.planning(comparison, task),
+            planning(comparison, task),
         ),
         alt="Dots with whiskers. "
         + ", ".join(

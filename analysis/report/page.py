@@ -37,6 +37,7 @@ from analysis.report.rows import (
 )
 from analysis.report.summary import summary
 from analysis.report.trials import LIMIT, page_data, shown_trials
+from analysis.sample_sizes import few_tasks
 from analysis.spreadsheets import write_csv
 from analysis.statistics.baselines import baseline_lines, baseline_values, worth
 from analysis.statistics.bootstrap import FEWEST_UNITS, LEVEL, RESAMPLES
@@ -48,7 +49,7 @@ from analysis.statistics.ranks import SIGNIFICANT_DIGITS
 from analysis.statistics.steps import unusable_studies, usable_studies
 from analysis.style import Style
 from analysis.wording import wording
-from analysis.words import few_tasks, listed
+from analysis.words import listed
 from harness import document
 from harness.errors import MissingLibraryError
 from harness.figure_fields import DEFAULTS, FiguresSpec

@@ -12,6 +12,7 @@ from analysis.report.baselines import worth_words
 from analysis.report.partial import partial_words
 from analysis.report.planned import planned_words
 from analysis.report.verdicts import claims
+from analysis.sample_sizes import few_tasks
 from analysis.statistics.baselines import worth
 from analysis.statistics.bootstrap import mean_interval
 from analysis.statistics.comparison import Comparison, sensitivity
@@ -23,7 +24,6 @@ from analysis.statistics.standing import leaders_of
 from analysis.statistics.steps import usable_studies
 from analysis.wording import wording
 from analysis.words import (
-    few_tasks,
     interval,
     joined,
     listed,
