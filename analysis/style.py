@@ -180,6 +180,7 @@ class Style:
         order: Methods that come first in legends.
         looks: Looks of methods that have others than `looks` would give them.
         note: What every caption ends with: what is left out by choice.
+        brief: Whether a report has only the figures that are read first, each as one image.
     """
 
     width: float | None = None
@@ -191,6 +192,7 @@ class Style:
     order: tuple[str, ...] = ()
     looks: Mapping[str, Look] = field(default_factory=dict)
     note: str = ""
+    brief: bool = False
 
     @property
     def fitted(self) -> bool:
@@ -204,6 +206,11 @@ _STYLE: ContextVar[Style] = ContextVar("style", default=Style())  # noqa: B039 -
 def current() -> Style:
     """Return the style in force."""
     return _STYLE.get()
+
+
+def numbers() -> str:
+    """Return where the numbers of a figure are, for captions: a brief report has no files of them."""
+    return "The numbers that `derby figure` writes" if current().brief else "The numbers in the CSV"
 
 
 @contextmanager

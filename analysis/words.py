@@ -6,17 +6,14 @@ import math
 from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-import numpy as np
 import pandas as pd
 
 from analysis import style
 from analysis.statistics.bootstrap import FEWEST_UNITS, LEVEL, RESAMPLES
 from analysis.statistics.comparison import Comparison
 from analysis.statistics.completeness import ended_short
-from analysis.statistics.independent import fewest_runs
 from analysis.statistics.inputs import Inputs
-from analysis.statistics.paired import POWER, repetitions_needed
-from analysis.statistics.significance import ALPHA, best_first, fewest_blocks
+from analysis.statistics.significance import best_first
 from analysis.statistics.steps import SPENT_COST, cost_units
 from analysis.statistics.tasks import TaskFacts
 from harness.trial import RECORDED_SECONDS
@@ -190,9 +187,14 @@ def named(items: Sequence[str]) -> str:
     return listed([*items[:NAMED], f"{len(items) - NAMED} more"])
 
 
+def mean_rank(rank: float) -> str:
+    """Return a mean rank with two decimals, the same in whatever order it was summed."""
+    return f"{round(rank, 9):.2f}"
+
+
 def ranks_of(ranks: Mapping[str, float], most: int = 100) -> str:
     """Return ``a 1.40, b 1.80``: mean ranks, best first; of more than ``most`` the first ones and how many more."""
-    parts = [f"{name} {rank:.2f}" for name, rank in best_first(ranks).items()]
+    parts = [f"{name} {mean_rank(rank)}" for name, rank in best_first(ranks).items()]
     return ", ".join(parts[:most]) + (f" and {len(parts) - most} more" if len(parts) > most else "")
 
 
@@ -265,8 +267,24 @@ def short(
     if not alike:
         return ""
     named = [f"{searcher} on {listed(own)} ({spent})" for (searcher, spent), own in alike.items()]
+    if len(named) > MOST_NAMED:
+        named = [
+            _short_throughout(str(searcher), own)
+            for searcher, own in table[table["task"].isin(list(tasks))].groupby("searcher", sort=True)
+            if searchers is None or searcher in searchers
+        ]
     why = "with nothing more to propose" if tables.imported is None else "and held at their last values"
     return f"Ended short of the budget, {why}: {name(named)}."
+
+
+def _short_throughout(searcher: str, rows: pd.DataFrame) -> str:
+    """Return ``grid on 14 tasks (64 to 96 % of the budget, 70 repetitions)``."""
+    where = listed([*rows["task"]]) if len(rows) <= 2 else plural(len(rows), "task")
+    low, high = (
+        100 * float((rows[end] / rows["budget"]).agg(how)) for end, how in (("low", "min"), ("high", "max"))
+    )
+    ends = f"{low:.0f}" if round(low) == round(high) else f"{low:.0f} to {high:.0f}"
+    return f"{searcher} on {where} ({ends} % of the budget, {plural(int(rows['repetitions'].sum()), 'repetition')})"
 
 
 def _spent(row: Mapping[Hashable, Any]) -> str:
@@ -386,19 +404,6 @@ def few(comparison: Comparison) -> str:
     return f"With {plural(len(comparison.scores), 'task')}, this speaks about these tasks, not about tasks in general."
 
 
-def few_tasks(comparison: Comparison) -> str:
-    """Return the sentences on what so few tasks cannot say, and how many could; empty with enough of them."""
-    if not comparison.few:
-        return ""
-    k = len(comparison.searchers)
-    return (
-        f"With {plural(len(comparison.scores), 'task')} no test over tasks could show a difference, however clear: "
-        f"{plural(k, 'method')} need at least {comparison.final.needed} tasks (signed-rank tests with Holm's "
-        f"correction over {plural(k * (k - 1) // 2, 'pair')}). No statement about tasks in general is made. Methods "
-        "are compared over repetitions within each task, which speaks about these tasks only."
-    )
-
-
 def untested(pairs: pd.DataFrame) -> str:
     """Return the sentence that names pairs with too few blocks for any difference to be shown; empty where none is."""
     rows = pairs[~pairs["possible"]]
@@ -406,35 +411,3 @@ def untested(pairs: pd.DataFrame) -> str:
         return ""
     names = [f"{a} and {b}" for a, b in zip(rows["first"], rows["second"], strict=True)]
     return f"Too few tasks in common for a test, and so joined as well: {'; '.join(names)}."
-
-
-def planning(comparison: Comparison, task: str) -> str:
-    """Return what the repetitions of a task can detect, and how many the observed differences would need, in words."""
-    data = comparison.within[comparison.within["task"] == task]
-    count, tests = int(data["repetitions"].max()), int(data["comparisons"].iloc[0])
-    fewest = (fewest_blocks if comparison.paired else fewest_runs)(comparisons=tests)
-    spreads = data["sd"].to_numpy(dtype=float)
-    spreads = spreads[np.isfinite(spreads) & (spreads > 0)]
-    if count < fewest:
-        sentence = (
-            f"{plural(count, 'repetition').capitalize()} cannot show a difference at {ALPHA:g} after this correction, "
-            f"however large: at least {fewest} are needed."
-        )
-    elif spreads.size:
-        detectable = data["detectable"].to_numpy(dtype=float)
-        middle = float(np.median(detectable[np.isfinite(detectable)]))
-        sentence = (
-            f"These repetitions detect a true mean difference of {middle:.2g} with a power of {POWER:g} (median over "
-            "the comparisons, for normal differences of the spread observed)."
-        )
-    else:
-        return ""
-    if not spreads.size:
-        return sentence
-    spread = float(np.median(spreads))
-    needs = {
-        part: repetitions_needed(part * spread, spread, comparisons=tests, paired=comparison.paired)
-        for part in (1.0, 0.5, 0.25)
-    }
-    needed = ", ".join(f"{part * spread:.2g} needs {number}" for part, number in needs.items())
-    return f"{sentence} A difference of {needed} repetitions."

@@ -95,6 +95,11 @@ class FiguresSpec(_Model):
     formats: list[Format] = Field(
         ["pdf", "svg", "png"], min_length=1, description="files of each figure; its numbers are always CSV"
     )
+    brief: bool = Field(
+        False,
+        description="whether a report has only the figures that are read first, each as one image, and no "
+        "pages of trials: `derby figure` draws any of the others",
+    )
 
     @field_validator("labels")
     @classmethod

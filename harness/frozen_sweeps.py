@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -12,6 +13,15 @@ from harness import document
 from harness.errors import RecordError
 from harness.files import Reference
 from harness.keys import text_digest
+
+
+def documents(text: str) -> list[str]:
+    """Return the sweep files in the text of a published one: one, but of a reproduced report one for each experiment.
+
+    A text without content is one that holds no sweep.
+    """
+    parts = re.split(r"^---[ \t]*\n", text, flags=re.MULTILINE)
+    return [part for part in parts if re.search(r"^[^#\s]", part, re.MULTILINE)] or [text]
 
 
 @contextlib.contextmanager

@@ -242,7 +242,7 @@ def launch(
             [
                 [
                     f"left out, because it cannot be searched: {words}"
-                    for words in left_out_words(plan.left_out)
+                    for words in left_out_words(plan.left_out, list(plan.tasks))
                 ],
                 list(belated(results, plan, about)),
             ],

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+import re
+from collections import Counter
+from collections.abc import Collection, Sequence
 from typing import Annotated, Literal
 
 import msgspec
@@ -102,16 +104,70 @@ class LeftOut(msgspec.Struct, frozen=True):
     reason: str
 
 
-def left_out_words(pairs: Sequence[LeftOut]) -> list[str]:
-    """Return for each searcher which tasks it has no studies of and why, in a sentence without its stop."""
-    reasons: dict[str, dict[str, list[str]]] = {}
+def left_out_words(pairs: Sequence[LeftOut], tasks: Collection[str] = ()) -> list[str]:
+    """Return which tasks searchers have no studies of and why, in a sentence without its stop each.
+
+    Searchers that lack the same tasks for the same reasons share one, and reasons that differ in what they name alone,
+    such as in the parameter, stand once.
+
+    Args:
+        pairs: What is left out.
+        tasks: Labels of all tasks, so that many can be named together.
+    """
+    reasons: dict[str, dict[str, list[LeftOut]]] = {}
     for pair in pairs:
-        reasons.setdefault(pair.searcher, {}).setdefault(pair.reason, []).append(pair.task)
-    parts = {
-        searcher: [f"{', '.join(tasks)} ({reason})" for reason, tasks in own.items()]
-        for searcher, own in reasons.items()
-    }
-    return [f"{searcher} on {'; '.join(own)}" for searcher, own in parts.items()]
+        kind = _QUOTED.sub("", pair.reason.partition("; and ")[0])
+        reasons.setdefault(pair.searcher, {}).setdefault(kind, []).append(pair)
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for searcher, own in reasons.items():
+        parts = tuple(
+            f"{tasks_in_words([pair.task for pair in found], tasks)} ({_reason(found)})"
+            for found in own.values()
+        )
+        alike.setdefault(parts, []).append(searcher)
+    return [f"{', '.join(searchers)} on {'; '.join(parts)}" for parts, searchers in alike.items()]
+
+
+def _reason(pairs: Sequence[LeftOut]) -> str:
+    """Return the reason of pairs that differ in what it names at most."""
+    first = pairs[0].reason
+    if len({pair.reason for pair in pairs}) == 1:
+        return first
+    return f"on {pairs[0].task}, {first}; likewise on the others"
+
+
+def tasks_in_words(own: Sequence[str], every: Collection[str] = ()) -> str:
+    """Return the labels of tasks with commas between them, many of them together as far as they belong so.
+
+    Args:
+        own: Some tasks.
+        every: All tasks of the sweep.
+
+    Example:
+        >>> tasks_in_words(["a/1", "a/2", "a/3", "b"], ["a/1", "a/2", "a/3", "b", "c"])
+        'all 3 of a, b'
+    """
+    lacking = [task for task in every if task not in own]
+    if len(own) > len(lacking) and len(own) > _MANY and len(lacking) <= _MANY:
+        return f"all tasks but {', '.join(lacking)}" if lacking else f"all {len(own)} tasks"
+    families = Counter(_family(task) for task in every)
+    there = Counter(_family(task) for task in own)
+    whole = {name for name, count in there.items() if 2 < count == families[name]}
+    parts = dict.fromkeys(
+        f"all {there[family]} of {family}" if (family := _family(task)) in whole else task for task in own
+    )
+    return ", ".join(parts)
+
+
+_MANY = 4
+"""Tasks that a sentence names one by one; more are named by those that are not among them, where these are few."""
+
+_QUOTED = re.compile(r"'[^']*'")
+
+
+def _family(task: str) -> str:
+    """Return the registered name in a task's label."""
+    return task.partition("/")[0]
 
 
 def study_label(searcher: str, task: str, repetition: int) -> str:

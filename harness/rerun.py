@@ -10,8 +10,9 @@ from pathlib import Path
 import pandas as pd
 from rich.console import Console
 
+from harness.entries import joined
 from harness.errors import RecordError
-from harness.frozen_sweeps import runnable
+from harness.frozen_sweeps import documents, runnable
 from harness.launch import Placement, launch
 from harness.sweep import Sweep, make_sweep
 from results.tables import SweepTables, read_tables
@@ -36,11 +37,12 @@ def rerun(tables: SweepTables, number: int, console: Console) -> tuple[int, list
     """
     if tables.imported is not None:
         raise RecordError(f"{tables.name!r} was imported from elsewhere: nothing of it can be run again here")
-    sources = tables.provenance.get("sources") or {}
-    with runnable(
-        str(tables.provenance.get("sweep", "")), sources, f"the sweep file of {tables.name!r}"
-    ) as content:
-        sweep = make_sweep(content, f"the sweep file of {tables.name!r}")
+    sources, origin = tables.provenance.get("sources") or {}, f"the sweep file of {tables.name!r}"
+    parts = []
+    for text in documents(str(tables.provenance.get("sweep", ""))):
+        with runnable(text, sources, origin) as content:
+            parts.append(make_sweep(content, origin))
+    sweep = joined(parts)
     known = {study.key.id: study for study in sweep.studies}
     other = tables.studies[~tables.studies["study"].isin(list(known))]
     if len(other):

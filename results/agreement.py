@@ -124,5 +124,13 @@ def _documents(first: bytes, second: bytes) -> float | str:
 
 
 _BY_KIND: Final[Mapping[str, Callable[[bytes, bytes], float | str]]] = MappingProxyType(
-    {".csv": _computed, ".svg": _printed, ".tex": _printed, ".pdf": _documents, ".png": _pixels}
+    {
+        ".csv": _computed,
+        ".svg": _printed,
+        ".tex": _printed,
+        ".md": _printed,
+        ".pdf": _documents,
+        ".png": _pixels,
+        ".webp": _pixels,
+    }
 )

@@ -185,8 +185,23 @@ BASELINES: Mapping[str, Column] = MappingProxyType(
 )
 """One row per baseline, task and repetition, of what the sweep file lists as ``baselines``."""
 
-OPTIONAL: frozenset[str] = frozenset({"baselines", "baseline_trials"})
-"""Tables that exported sweeps may lack: those of before there were baselines do."""
+CONFIRMED: Mapping[str, Column] = MappingProxyType(
+    {
+        "task": Column("str", "label of a task that replays a recording"),
+        "searcher": Column("str", "searcher label, of the methods that lead on it"),
+        "repetition": Column("int64", "0-based repetition"),
+        "config": Column("str", "its winner, the final incumbent by validation, as JSON"),
+        "epochs": Column("int64", "epochs that it was found with, and trained for"),
+        "found": Column("float64", "its loss in the race"),
+        "promised": Column("float64", "its loss as the replay gives it, free of its noise"),
+        "trained": Column("float64", "its mean loss over fresh seeds of real trainings"),
+        "trainings": Column("int64", "how many these are"),
+    }
+)
+"""One row per winner that `derby confirm` trained for real; losses are minimised."""
+
+OPTIONAL: frozenset[str] = frozenset({"baselines", "baseline_trials", "confirmed"})
+"""Tables that exported sweeps may lack: those of before there were baselines, and without confirmed winners."""
 
 TABLES: Mapping[str, Mapping[str, Column]] = MappingProxyType(
     {
@@ -197,6 +212,7 @@ TABLES: Mapping[str, Mapping[str, Column]] = MappingProxyType(
         "reevaluations": REEVALUATIONS,
         "baselines": BASELINES,
         "baseline_trials": TRIALS,
+        "confirmed": CONFIRMED,
     }
 )
 

@@ -22,8 +22,8 @@ from results.publications import FORMAT, MANIFEST, folder_of, free_folder, manif
 from results.reevaluations import MISSING
 from results.tables import SweepTables, export, read_exported
 
-DRAWN = ("figures", "tables")
-"""Folders whose files are drawn from the Parquet tables, and drawn again to verify them."""
+DRAWN = ("figures", "tables", "reproduction.md")
+"""What is drawn from the Parquet tables, and drawn again to verify it: folders, and the page of a reproduced report."""
 
 LIBRARIES = ("matplotlib", "numpy", "optuna", "pandas", "pyarrow", "scikit-learn", "scipy", "statsmodels")
 """Libraries that the bytes of figures and tables may depend on."""
@@ -78,7 +78,7 @@ def publish(
             "run it to its end with `derby run` before publishing it"
         )
     with draft_of(target) as draft:
-        export(tables, draft)
+        export(tables, draft, compact=True)
         (draft / "sweep.yaml").write_text(str(tables.provenance.get("sweep", "")), encoding="utf-8")
         for origin, text in (tables.provenance.get("sources") or {}).items():
             write_atomically(draft / "sources" / source_name(origin), text)
@@ -168,7 +168,7 @@ def verify(root: Path, name: str, draw: Draw) -> Verification:
                 largest = max(largest, apart)
     # What became of a file since, or of the tables, is reason enough.
     redrawn = {path: words for path, words in redrawn.items() if path not in changes}
-    others = any(not _is_drawn(path) and path.endswith((".parquet", ".json")) for path in changes)
+    others = any(not _is_drawn(path) and path.endswith((".parquet", ".json", ".npz")) for path in changes)
     return Verification(
         tuple(f"{path} {words}" for path, words in changes.items()),
         redrawn=tuple(f"{path} {words}" for path, words in redrawn.items()),

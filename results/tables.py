@@ -24,7 +24,8 @@ from harness.errors import RecordError
 from harness.events import Asked, Told
 from harness.keys import canonical_json, text_digest
 from harness.plan import Compare, LeftOut, Plan, StudyPlan
-from results import baseline_table, plans, reevaluation_table
+from results import baseline_table, confirmed_table, plans, reevaluation_table
+from results import compact as packed
 from results.columns import OPTIONAL, STUDIES, TABLES, TASKS, TRIALS
 from results.documents import converted, read_json, read_machine, read_text
 from results.epochs import epochs_of
@@ -53,6 +54,7 @@ class SweepTables:
         reevaluations: One row per fresh seed of each finished study's winner, where the sweep re-evaluates.
         baselines: One row per baseline, task and repetition, where the sweep has baselines: no method is among them.
         baseline_trials: The evaluations of the studies that give these, with the columns of ``trials``.
+        confirmed: One row per winner that was trained for real, where the sweep was confirmed.
     """
 
     name: str
@@ -64,6 +66,7 @@ class SweepTables:
     reevaluations: pd.DataFrame = field(default_factory=reevaluation_table.frame)
     baselines: pd.DataFrame = field(default_factory=baseline_table.frame)
     baseline_trials: pd.DataFrame = field(default_factory=baseline_table.no_trials)
+    confirmed: pd.DataFrame = field(default_factory=confirmed_table.frame)
 
     @property
     def compared(self) -> plans.Compared | None:
@@ -94,6 +97,8 @@ class SweepTables:
     @property
     def epochs(self) -> pd.DataFrame:
         """One row per epoch of every row of ``trials`` as it was recorded; of imported results, those that are known.
+
+        Published tables have none of tasks that replay recorded trainings: their curves are in what is replayed.
 
         Read when it is first asked for: curves are most of a record, and few analyses need them.
         """
@@ -139,6 +144,7 @@ def read_tables(root: Path, name: str) -> SweepTables:
         reevaluations=again,
         baselines=baseline_table.table(plan, given),
         baseline_trials=baseline_trials,
+        confirmed=confirmed_table.read(layout.sweep(name) / "confirmed"),
     )
 
 
@@ -165,8 +171,14 @@ def _read_studies(
     return studies, columns.frame(studies)
 
 
-def export(tables: SweepTables, folder: str | Path) -> list[Path]:
+def export(tables: SweepTables, folder: str | Path, *, compact: bool = False) -> list[Path]:
     """Write the tables as Parquet files, and the provenance as JSON; `read_exported` reads them back.
+
+    Args:
+        tables: The sweep.
+        folder: Where; made if absent.
+        compact: As a publication has them, see `results.compact`: without columns that others give exactly, which are
+            there again when it is read, and without epochs of trainings that a task replays.
 
     Returns:
         The paths written.
@@ -179,7 +191,17 @@ def export(tables: SweepTables, folder: str | Path) -> list[Path]:
     written = []
     for name in TABLES:
         path = folder / f"{name}.parquet"
-        getattr(tables, name).to_parquet(path)
+        frame = getattr(tables, name)
+        if name == "confirmed" and frame.empty:
+            continue
+        if compact:
+            if TABLES[name] is TRIALS:
+                frame = packed.without_derived(frame, tables.tasks)
+            elif name == "epochs":
+                frame = packed.without_replayed(frame, tables.studies, tables.tasks)
+            packed.write(frame, path)
+        else:
+            frame.to_parquet(path)
         written.append(path)
     path = folder / "provenance.json"
     write_atomically(path, json.dumps({"name": tables.name, **tables.provenance}, indent=1) + "\n")
@@ -195,16 +217,18 @@ def read_exported(folder: Path) -> SweepTables:
     provenance = read_json(folder / "provenance.json")
     converted(provenance, _Provenance, folder / "provenance.json")
 
-    def read(name: str) -> pd.DataFrame:
+    def read(name: str, tasks: pd.DataFrame | None = None) -> pd.DataFrame:
         path = folder / f"{name}.parquet"
         if name in OPTIONAL and not path.exists():
-            return baseline_table.frame() if name == "baselines" else baseline_table.no_trials()
+            return _WITHOUT[name]()
         try:
             frame = pd.read_parquet(path)
         except (OSError, ValueError) as error:  # pyarrow's errors are ValueErrors
             raise RecordError(
                 f"cannot read {path}: {error}; expected a table that `derby export` wrote"
             ) from error
+        if tasks is not None:
+            frame = packed.with_derived(frame, tasks)
         lacking = [column for column in TABLES[name] if column not in frame.columns]
         if lacking:
             raise RecordError(
@@ -219,17 +243,27 @@ def read_exported(folder: Path) -> SweepTables:
                 )
         return frame
 
+    tasks = with_none(read("tasks"))
     return SweepTables(
         name=str(provenance.pop("name", folder.name)),
-        trials=read("trials"),
+        trials=read("trials", tasks),
         studies=read("studies"),
-        tasks=with_none(read("tasks")),
+        tasks=tasks,
         provenance=provenance,
         read_epochs=functools.cache(lambda: read("epochs")),
         reevaluations=read("reevaluations"),
         baselines=read("baselines"),
-        baseline_trials=read("baseline_trials"),
+        baseline_trials=read("baseline_trials", tasks),
+        confirmed=read("confirmed"),
     )
+
+
+_WITHOUT: Mapping[str, Callable[[], pd.DataFrame]] = {
+    "baselines": baseline_table.frame,
+    "baseline_trials": baseline_table.no_trials,
+    "confirmed": confirmed_table.frame,
+}
+"""What stands for each table that may be absent."""
 
 
 class _Provenance(msgspec.Struct):

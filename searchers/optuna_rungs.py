@@ -101,11 +101,14 @@ class _OptunaRungs(OptunaSearcher):
             fidelity, lowest = problem.fidelity, settings.lowest(problem)
             first = cls._first_rung(problem, settings)
             if lowest < fidelity.low:
-                reasons.append(f"min_resource is {lowest}, and the task needs {fidelity.low} epochs at least")
+                reasons.append(
+                    f"min_resource is {lowest}, and the task needs {fidelity.low} "
+                    f"epoch{'s' * (fidelity.low != 1)} at least"
+                )
             if first >= fidelity.high:
                 reasons.append(
-                    f"there is nothing to halve: its first rung is at {first} epochs, and full fidelity "
-                    f"is {fidelity.high}"
+                    f"there is nothing to halve: its first rung is at {first} epoch{'s' * (first != 1)}, and full "
+                    f"fidelity is {fidelity.high}"
                 )
         return reasons
 

@@ -107,8 +107,8 @@ def load_full(name: str, *, folder: str | Path | None = None) -> Arrays:
     source = _source(name)
     first = data_folder() if folder is None else Path(folder)
     advice = (
-        f"Put {name}.npz (arrays {', '.join(_KEYS)}, uint8) or the four gzipped IDX files into a folder and name "
-        f"it with the environment variable {ENVIRONMENT}, or use the variant 'small', which needs no download."
+        f"Put {name}.npz (arrays {', '.join(_KEYS)}, uint8) or the four gzipped IDX files into a folder and name it "
+        f"with --data or the environment variable {ENVIRONMENT}, or use the variant 'small', which needs no download."
     )
     places = (
         (place, path, partial(_verified, read, source.title, source.full))
@@ -187,7 +187,14 @@ def _place(what: str, path: Path) -> Candidate[Arrays]:
 
 
 def _read_npz(path: Path) -> Arrays:
+    if not zipfile.is_zipfile(path):  # of which NumPy would say that it may be loaded unsafely
+        raise DataError("it is no NumPy archive (.npz)" + (", but a folder" if path.is_dir() else ""))
     with np.load(path, allow_pickle=False) as file:
+        lacking = [key for key in _KEYS if key not in file.files]
+        if lacking:
+            raise DataError(
+                f"it lacks the arrays {', '.join(lacking)}, and has {', '.join(file.files) or 'none'}"
+            )
         return {key: np.asarray(file[key]) for key in _KEYS}
 
 

@@ -37,7 +37,7 @@ def imagenet_weights() -> Vectors:
     ]
     places.append(("download by Keras", None, _download))
     advice = (
-        f"Put {FILE} (from {URL}) into a folder and name it with the environment variable {ENVIRONMENT}, "
+        f"Put {FILE} (from {URL}) into a folder and name it with --data or the environment variable {ENVIRONMENT}, "
         "or choose `backbone_weights: none`: random weights, for tests."
     )
     return first_found("DenseNet121's ImageNet weights were not found", first, places, advice)

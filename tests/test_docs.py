@@ -7,6 +7,7 @@ import shlex
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import yaml
 
@@ -110,6 +111,24 @@ def test_the_race_is_of_every_method_on_every_recording_and_table():
     assert parallel.spec.workers == 4
     assert set(parallel.tasks) < set(race["tasks"])
     assert not load_sweep(ROOT / "docs" / "sweeps" / "sprint.yaml").left_out
+
+
+def test_the_readmes_race_is_what_is_published():
+    from analysis.words import interval, mean_rank
+
+    ranking = pd.read_csv(ROOT / "results" / "published" / "derby-2026" / "tables" / "ranking.csv")
+    text = " ".join(README.split())
+    for row in ranking.to_dict("records")[:2]:
+        assert f"{mean_rank(row['rank'])} {interval(row['rank_low'], row['rank_high'], 3)}" in text
+    report = ROOT / "results" / "published" / "derby-2026"
+    drawn = (report / "figures" / "ranking.png").read_bytes()
+    assert (ROOT / "docs" / "figures" / "race_ranking.png").read_bytes() == drawn
+    page = " ".join((report / "report.html").read_text(encoding="utf-8").split())
+    for said in (
+        "At its end: over tasks, not shown to differ from random: 33 methods",
+        "optuna_gp (p = 0.059)",
+    ):
+        assert said in page
 
 
 def row_of(page: str, name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import math
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -15,6 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from PIL import Image
 
 from analysis import style
 from analysis.figures import fitting
@@ -26,6 +28,9 @@ from results.tables import SweepTables
 
 PANEL_HEIGHT = 2.2
 """Of panels with curves, in inches, at the default width."""
+
+SMALL_DPI = 110
+"""Of pictures for screens, which are all that is kept of a figure where space is short."""
 
 _LEGEND_ROW = 0.15
 
@@ -126,6 +131,15 @@ def write_drawing(figure: Figure, target: Path | IO[bytes], ending: str) -> None
         figure.savefig(target, format=ending, dpi=style.PNG_DPI, **style.SAVING[ending])
 
 
+def save_small(plot: Plot, target: Path) -> None:
+    """Write a figure as one WebP picture for a screen, half the size of a PNG; the same plot gives the same pixels."""
+    drawn = io.BytesIO()
+    with style.applied():
+        plot.figure.savefig(drawn, format="png", dpi=SMALL_DPI)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    Image.open(drawn).convert("RGB").save(target, "WEBP", lossless=True, quality=100, method=6)
+
+
 def file_names(labels: Iterable[str]) -> dict[str, str]:
     """Return a file name part for every label: safe on every file system, in a link, and different for each."""
     result: dict[str, str] = {}
@@ -201,7 +215,12 @@ def standing_back(looks: Mapping[str, Look], names: Iterable[str]) -> str:
     if not count:
         return ""
     others = "the other method" if count == 1 else f"{count} other methods"
-    return f"Grey: {others}; the CSV and the values under the pointer name each."
+    where = (
+        "the values under the pointer name each"
+        if style.current().brief
+        else ("the CSV and the values under the pointer name each")
+    )
+    return f"Grey: {others}; {where}."
 
 
 def blank(width: float, height: float) -> Figure:

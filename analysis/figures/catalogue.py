@@ -14,9 +14,10 @@ from analysis.figures import (
     progress,
     quality,
     reevaluation,
+    standings,
     targets,
 )
-from analysis.figures.canvas import Plot, file_names, leading
+from analysis.figures.canvas import MOST, Plot, file_names, leading
 from analysis.statistics.comparison import Comparison, comparable, compare
 from analysis.statistics.inputs import Inputs
 
@@ -64,7 +65,8 @@ def all_plots(
     """Draw every figure of a sweep, one after another, in the order of the report.
 
     Figures that would show nothing (no complete block, a task without references, no test set) are
-    not among them. Drawing depends on nothing but the inputs: the same inputs give the same bytes.
+    not among them, nor, where the style is brief, those of a task but its convergence. Drawing
+    depends on nothing but the inputs: the same inputs give the same bytes.
 
     Args:
         inputs: What `prepare` returned.
@@ -115,6 +117,8 @@ def _overall_plots(
         drawn.append(("curves", None, f"rank_all-tasks_{cost}", cost == inputs.primary, plot))
     if comparison is not None:
         c = comparison
+        if len(c.searchers) > MOST:  # of fewer, the diagrams of differences and the lines show as much
+            drawn.append(("differences", None, "ranking", True, standings.mean_ranks(inputs, c)))
         drawn += [
             ("curves", None, "regret_all-tasks", True, aggregates.regret_curves(inputs, c, highlight)),
             (
@@ -171,7 +175,8 @@ def _task_plots(
 ) -> Iterator[Listed]:
     """Draw the figures of one task, from inputs that hold its evaluations only."""
     drawn: list[tuple[str, bool, Plot | None]] = []
-    for cost in (inputs.primary, *inputs.axes):
+    brief = style.current().brief
+    for cost in (inputs.primary,) if brief else (inputs.primary, *inputs.axes):
         first = cost == inputs.primary
         drawn.append(
             (
@@ -180,16 +185,17 @@ def _task_plots(
                 progress.convergence(inputs.tables, inputs.best, task, cost, highlight),
             )
         )
-        if first:
+        if first and not brief:
             ranks = progress.task_rank(inputs.tables, inputs.best, task, cost, highlight)
             drawn.append((f"rank_{name}_{cost}", first, ranks))
-    drawn.append((f"quality_{name}", True, quality.quality_of_task(inputs, task, highlight)))
-    if comparison is not None and not comparison.few:
-        drawn.append((f"paired_{name}", False, differences.paired_on_task(inputs, comparison, task)))
-    drawn += [
-        (f"overtuning_{name}", False, overtuning.overtuning_of_task(inputs, task)),
-        (f"reevaluation_{name}", False, reevaluation.luck_on_task(inputs, task)),
-    ]
+    if not brief:
+        drawn.append((f"quality_{name}", True, quality.quality_of_task(inputs, task, highlight)))
+        if comparison is not None and not comparison.few:
+            drawn.append((f"paired_{name}", False, differences.paired_on_task(inputs, comparison, task)))
+        drawn += [
+            (f"overtuning_{name}", False, overtuning.overtuning_of_task(inputs, task)),
+            (f"reevaluation_{name}", False, reevaluation.luck_on_task(inputs, task)),
+        ]
     for stem, primary, plot in drawn:
         if plot is not None:
             yield Listed("task", task, stem, primary, plot)

@@ -92,6 +92,7 @@ def choose(tables: SweepTables, spec: FiguresSpec, origin: str = "figures") -> C
         if shown != methods or spec.looks or spec.labels
         else {},
         note=_note(left, left_tasks),
+        brief=spec.brief,
     )
     if not left and not left_tasks and not spec.labels:
         return Chosen(tables, chosen, new_tasks)
@@ -174,6 +175,7 @@ def _selected(
         provenance=provenance,
         read_epochs=epochs,
         reevaluations=part(tables.reevaluations),
+        confirmed=part(tables.confirmed),
         baselines=baselines(tables.baselines),
         baseline_trials=baselines(tables.baseline_trials),
     )

@@ -14,6 +14,7 @@ from analysis import style
 from analysis.figures import fitting
 from analysis.figures.canvas import shortened, shortened_apart
 from analysis.style import Look
+from analysis.words import mean_rank
 
 _MARGIN = 1.85
 """Inches at either side for names, on a page of the default width."""
@@ -94,7 +95,7 @@ def draw_critical_difference(
             edge = margin - 0.1 if left else width - margin + 0.1
             axes.plot([x, x, edge], [top, y, y], color=look.color, linewidth=0.8)
             axes.plot([x], [top], color=look.color, marker=look.marker, markersize=4, zorder=4)
-            number = style.numeral(f"{ranks[name]:.2f}")
+            number = style.numeral(mean_rank(ranks[name]))
             axes.text(
                 edge - 0.05 if left else edge + 0.05,
                 y,

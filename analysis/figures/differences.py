@@ -12,6 +12,7 @@ from analysis.figures import charts
 from analysis.figures.canvas import Plot, looks_of
 from analysis.figures.charts import Panel
 from analysis.figures.critical import draw_critical_difference
+from analysis.sample_sizes import planning
 from analysis.statistics.bayesian import POSTERIOR_SAMPLES, PRIOR_STRENGTH
 from analysis.statistics.bootstrap import FEWEST_UNITS, RESAMPLES
 from analysis.statistics.comparison import Comparison
@@ -45,11 +46,13 @@ def critical_difference_wilcoxon(
     values = "anytime scores (mean regret over the budget)" if anytime else "final values"
     said = wording(paired=comparison.paired)
     bars = cliques(p_matrix(standing.pairs), list(standing.mean_ranks))
+    shown, crowded = _shown_bars(bars, standing)
     verdict = "differ" if test.f_p <= ALPHA else "cannot be told apart"
     caption = joined(
         f"Critical-difference diagram: mean rank of each method's {values} {said.ranked}; 1 is best.",
         f"Bars join maximal sets of methods of which no two differ at {ALPHA:g} by pairwise Wilcoxon signed-rank "
         f"tests over tasks with Holm's correction over {plural(len(standing.pairs), 'pair')}.",
+        crowded,
         words.untested(standing.pairs),
         f"Over all, the methods {verdict} (Iman–Davenport, {p_value(test.f_p)}).",
         words.extent(comparison) + ".",
@@ -74,7 +77,7 @@ def critical_difference_wilcoxon(
         + ".",
         figure=draw_critical_difference(
             standing.mean_ranks,
-            bars,
+            shown,
             f"Mean rank {'of anytime scores ' if anytime else ''}over tasks; bars: no difference by Wilcoxon–Holm",
             looks_of(inputs.tables),
         ),
@@ -90,11 +93,13 @@ def critical_difference_nemenyi(inputs: Inputs, comparison: Comparison) -> Plot 
     k, n = len(comparison.searchers), len(comparison.scores)
     difference = critical_difference(k, n)
     bars = cliques(standing.nemenyi, list(standing.mean_ranks))
+    shown, crowded = _shown_bars(bars, standing)
     caption = joined(
         "Critical-difference diagram after Nemenyi: mean rank of each method's final values "
         f"{wording(paired=comparison.paired).ranked}; 1 is best.",
         f"Bars join methods whose mean ranks differ by less than CD = {difference:.3g} (level {ALPHA:g}, {k} methods, "
         f"{n} tasks).",
+        crowded,
         words.extent(comparison) + ".",
         words.end(inputs, comparison),
     )
@@ -109,7 +114,7 @@ def critical_difference_nemenyi(inputs: Inputs, comparison: Comparison) -> Plot 
         alt=f"Critical-difference diagram, CD {difference:.3g}. " + _rank_words(standing.mean_ranks),
         figure=draw_critical_difference(
             standing.mean_ranks,
-            bars,
+            shown,
             "Mean rank over tasks; bars: no difference by Nemenyi",
             looks_of(inputs.tables),
             difference=difference,
@@ -245,7 +250,7 @@ def paired_on_task(inputs: Inputs, comparison: Comparison, task: str) -> Plot | 
         caption=caption,
         details=joined(
             said.why,
-            words.planning(comparison, task),
+            planning(comparison, task),
         ),
         alt="Dots with whiskers. "
         + ", ".join(
@@ -280,6 +285,22 @@ def _single_differences(own: TaskScores, control: str) -> pd.DataFrame | None:
 
 def _rank_words(ranks: Mapping[str, float]) -> str:
     return f"Mean ranks: {words.ranks_of(ranks)}."
+
+
+MOST_BARS = 12
+"""Bars that a diagram can show apart."""
+
+
+def _shown_bars(bars: Sequence[Sequence[str]], standing: Standing) -> tuple[Sequence[Sequence[str]], str]:
+    """Return the bars that are drawn, and the sentence that says which are not; empty where all are."""
+    if len(bars) <= MOST_BARS:
+        return bars, ""
+    first = next(iter(standing.mean_ranks))
+    beside = {name for bar in bars if first in bar for name in bar}
+    return [[name for name in standing.mean_ranks if name in beside]], (
+        f"Of {len(bars)} bars, which could not be told apart, the diagram draws one line instead: the methods that are "
+        f"not shown to differ from {first}; some of these differ from each other. {style.numbers()} have every bar."
+    )
 
 
 def _bar_data(standing: Standing, bars: Sequence[Sequence[str]]) -> pd.DataFrame:

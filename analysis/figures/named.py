@@ -21,6 +21,7 @@ from analysis.figures import (
     progress,
     quality,
     reevaluation,
+    standings,
     targets,
 )
 from analysis.figures.canvas import Plot, file_names
@@ -112,6 +113,12 @@ FIGURES: Final[Mapping[str, Named]] = MappingProxyType(
             "all",
             lambda w: aggregates.regret_curves(w.inputs, w.compared),
             _REFERENCES,
+        ),
+        "ranking": Named(
+            "mean rank of every method over all tasks, with its interval",
+            "all",
+            lambda w: standings.mean_ranks(w.inputs, w.compared),
+            "a task with a repetition that two or more methods finished",
         ),
         "differences": Named(
             "critical-difference diagram: mean ranks and who differs (Wilcoxon–Holm)",

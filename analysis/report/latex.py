@@ -22,6 +22,7 @@ from analysis.report.booktabs import (
     p_in_latex,
     table_environment,
 )
+from analysis.sample_sizes import few_tasks
 from analysis.spreadsheets import write_csv
 from analysis.statistics import moments
 from analysis.statistics.comparison import Comparison, comparable, compare, ranking
@@ -34,7 +35,6 @@ from analysis.wording import wording
 from analysis.words import (
     IMPORT_MARK,
     cost_label,
-    few_tasks,
     joined,
     left_out,
     listed,

@@ -5,13 +5,9 @@ from __future__ import annotations
 from analysis.report.partial import left_out_notices
 from analysis.statistics.inputs import Inputs
 from analysis.statistics.steps import unusable_studies
-from analysis.words import (
-    SUBSET,
-    listed,
-    short,
-)
+from analysis.words import SUBSET, short
 from harness.machine import kinds, numbers_of
-from harness.plan import study_label
+from harness.plan import study_label, tasks_in_words
 
 
 def import_notices(inputs: Inputs) -> list[str]:
@@ -39,13 +35,15 @@ def notices(inputs: Inputs) -> list[str]:
     tables, items = inputs.tables, []
     subsets = [str(task) for task in sorted(tables.tasks.index[tables.tasks["subset"].astype(bool)])]
     if subsets:
-        items.append(f"{SUBSET} Tasks: {', '.join(subsets)}.")
+        labels = [str(task) for task in tables.tasks.index]
+        items.append(f"{SUBSET} Tasks: {tasks_in_words(subsets, labels)}.")
     replayed: dict[str, list[str]] = {}
     for task, text in sorted(tables.tasks["replayed"].items()):
         if text:
             replayed.setdefault(text, []).append(str(task))
     if replayed:
-        each = "; ".join(f"{listed(tasks)}: {text}" for text, tasks in replayed.items())
+        every = [str(task) for task in tables.tasks.index]
+        each = "; ".join(f"{tasks_in_words(tasks, every)}: {text}" for text, tasks in replayed.items())
         items.append(f"Nothing was trained for these tasks, whose recorded trainings are replayed: {each}.")
     items += [*left_out_notices(tables), *import_notices(inputs)]
     absent = len(unusable_studies(tables))

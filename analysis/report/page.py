@@ -20,7 +20,9 @@ from analysis.figures.canvas import file_names
 from analysis.figures.chosen import Chosen, choose
 from analysis.report import latex, templates
 from analysis.report.baselines import baseline_rows, worth_rows
+from analysis.report.confirmed import confirmed_rows
 from analysis.report.notices import notices
+from analysis.report.partial import partial_rows, partial_table
 from analysis.report.pictures import Picture, picture
 from analysis.report.rows import (
     completeness_rows,
@@ -35,6 +37,7 @@ from analysis.report.rows import (
 )
 from analysis.report.summary import summary
 from analysis.report.trials import LIMIT, page_data, shown_trials
+from analysis.sample_sizes import few_tasks
 from analysis.spreadsheets import write_csv
 from analysis.statistics.baselines import baseline_lines, baseline_values, worth
 from analysis.statistics.bootstrap import FEWEST_UNITS, LEVEL, RESAMPLES
@@ -46,7 +49,7 @@ from analysis.statistics.ranks import SIGNIFICANT_DIGITS
 from analysis.statistics.steps import unusable_studies, usable_studies
 from analysis.style import Style
 from analysis.wording import wording
-from analysis.words import few_tasks, listed
+from analysis.words import listed
 from harness import document
 from harness.errors import MissingLibraryError
 from harness.figure_fields import DEFAULTS, FiguresSpec
@@ -128,6 +131,9 @@ def _build(chosen: Chosen, folder: Path, processes: int, complete: bool) -> Path
     if comparison is not None and rules is not None:
         frames["paired"] = comparison.within
         frames["rules"] = rules.reset_index()
+    partial = partial_table(comparison) if comparison is not None else pd.DataFrame()
+    if not partial.empty:
+        frames["partial"] = partial
     lines = baseline_lines(baseline_values(tables))
     budgets = worth(inputs)
     if not lines.empty:
@@ -135,7 +141,8 @@ def _build(chosen: Chosen, folder: Path, processes: int, complete: bool) -> Path
     if not budgets.empty:
         frames["worth"] = budgets
     printed = latex.all_tables(inputs, comparison) if usable_studies(tables).size else []
-    for part in ("figures", "tables", "trials"):
+    brief = style.current().brief
+    for part in ("figures", "tables") if brief else ("figures", "tables", "trials"):
         (folder / part).mkdir(parents=True, exist_ok=True)
     for stem, frame in frames.items():
         write_csv(frame, folder / "tables" / f"{stem}.csv")
@@ -143,7 +150,9 @@ def _build(chosen: Chosen, folder: Path, processes: int, complete: bool) -> Path
         latex.save_table(table, folder / "tables")
 
     names = file_names(inputs.facts)
-    drawn = list(_drawn(inputs, comparison, folder, processes))
+    # A brief report shows progress over what budgets count, and search time for itself.
+    shown = dataclasses.replace(inputs, axes=()) if brief else inputs
+    drawn = list(_drawn(shown, comparison, folder, processes))
     placed = [item for item in drawn if isinstance(item, Placed)]
     lacking: dict[str, list[str]] = {}
     for item in drawn:
@@ -154,7 +163,7 @@ def _build(chosen: Chosen, folder: Path, processes: int, complete: bool) -> Path
     lead = _lead(placed, inputs)
     rest = [item for item in placed if item is not lead]
     environment = templates.environment()
-    for task in inputs.facts:
+    for task in () if brief else inputs.facts:
         _write_trials(environment, inputs, task, names[task], folder)
     page = environment.get_template("report.html").render(
         name=tables.name,
@@ -171,6 +180,8 @@ def _build(chosen: Chosen, folder: Path, processes: int, complete: bool) -> Path
         sections=_sections(rest, few=comparison is not None and comparison.few),
         few=few_tasks(comparison) if comparison is not None else "",
         ranking=ranking_rows(comparison) if comparison is not None else [],
+        partial=partial_rows(partial),
+        confirmed=confirmed_rows(tables),
         sensitivity=sensitivity_rows(rules) if rules is not None else [],
         left_out=inputs.field.left_out,
         worth=worth_rows(budgets),
@@ -208,6 +219,7 @@ def _build(chosen: Chosen, folder: Path, processes: int, complete: bool) -> Path
         interval=f"{LEVEL * 100:g} %",
         resamples=RESAMPLES,
         digits=SIGNIFICANT_DIGITS,
+        brief=brief,
     )
     path = folder / "report.html"
     path.write_text(page, encoding="utf-8", newline="\n")
@@ -280,7 +292,7 @@ def draw(
     tasks = [] if task is None else [task]
     for item in catalogue.all_plots(inputs, tasks=tasks, over_tasks=task is None, comparison=comparison):
         yield Placed(item.section, item.task, item.primary, picture(item.plot, folder, item.stem))
-    if task is not None:
+    if task is not None and not style.current().brief:
         name = file_names(inputs.facts)[task]
         for kind, plot in exploration.plots(inputs.tables, task):
             if isinstance(plot, MissingLibraryError):
@@ -290,8 +302,12 @@ def draw(
 
 
 def _lead(placed: Sequence[Placed], inputs: Inputs) -> Placed | None:
-    """Return the figure that the page opens with: who leads over the budget; on one task, its convergence."""
-    kinds = ("convergence_",) if len(inputs.facts) == 1 else ("rank_all-tasks_", "convergence_")
+    """Return the figure that the page opens with: who leads over the budget; on one task, its convergence.
+
+    With many methods it is who leads in the end: lines over the budget cannot show it of all.
+    """
+    over = ("ranking", "rank_all-tasks_", "convergence_")
+    kinds = ("convergence_",) if len(inputs.facts) == 1 else over
     for kind in kinds:
         for item in placed:
             if item.primary and item.picture.id.startswith(kind):

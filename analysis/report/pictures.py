@@ -40,11 +40,11 @@ class Picture:
         caption: Its caption: what is needed to read it.
         details: The rest of the caption; may be empty.
         alt: Its content in words.
-        image: The image as a data URI.
+        image: The image as a data URI; of a brief report the path from the page.
         size: ``column`` or ``page``.
         width: Width of the image in pixels.
         height: Height of the image in pixels.
-        downloads: Links to the saved files, by format, relative to the page.
+        downloads: Links to the saved files, by format, relative to the page; none in a brief report.
         hover: What `hover` returns, as JSON for a script element; empty where there are no values to show.
     """
 
@@ -62,19 +62,29 @@ class Picture:
 
 
 def picture(plot: Plot, folder: Path, stem: str) -> Picture:
-    """Save a figure under ``figures/`` in a report's folder, and return it for the page."""
-    paths = save(plot, folder / "figures", stem)
+    """Save a figure under ``figures/`` in a report's folder, and return it for the page.
+
+    A brief report has it as the one image that the page shows, beside the page instead of in it.
+    """
+    brief = style.current().brief
+    paths = {} if brief else save(plot, folder / "figures", stem)
     with Image.open(paths.get("png") or _png(plot.figure)) as image:
         width, height = image.size
         embedded = _embedded(image)
     panels = hover(plot)
+    if brief:
+        place = f"figures/{stem}.png"
+        (folder / "figures").mkdir(parents=True, exist_ok=True)
+        (folder / place).write_bytes(embedded)
+    else:
+        place = f"data:image/png;base64,{base64.b64encode(embedded).decode()}"
     return Picture(
         id=stem,
         title=plot.title,
         caption=joined(plot.caption, style.current().note),
         details=plot.details,
         alt=plot.alt,
-        image=f"data:image/png;base64,{base64.b64encode(embedded).decode()}",
+        image=place,
         size="page" if plot.figure.get_figwidth() > style.COLUMN_WIDTH else "column",
         width=width,
         height=height,

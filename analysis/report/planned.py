@@ -8,11 +8,14 @@ from analysis.statistics.comparison import Comparison
 from analysis.statistics.inputs import Inputs
 from analysis.statistics.planned import planned_over_tasks, planned_within
 from analysis.statistics.significance import fewest_blocks
-from analysis.words import joined, listed, p_value, plural
+from analysis.words import NAMED, joined, listed, p_value, plural
 from harness.plan import Compare
 
 MOST_PAIRS = 4
 """Planned pairs with one method that have a sentence each; more are sorted by what is shown."""
+
+NEAREST = 3
+"""Of many methods that are not shown to differ, those that are named: where p is smallest."""
 
 
 def planned_words(inputs: Inputs, comparison: Comparison) -> list[str]:
@@ -22,7 +25,7 @@ def planned_words(inputs: Inputs, comparison: Comparison) -> list[str]:
         return []
     stated = compared.stated
     who = (
-        f"{stated.method} with {listed([name for name in stated.methods if name != stated.method])}"
+        f"{stated.method} with {_others(stated, comparison)}"
         if stated.method
         else f"{listed(list(stated.methods))} with each other"
     )
@@ -45,14 +48,17 @@ def planned_words(inputs: Inputs, comparison: Comparison) -> list[str]:
     lacking = f"Without a finished study, and so not compared: {listed(absent)}." if absent else ""
     table = planned_over_tasks(inputs, comparison, stated)
     if table["possible"].any():
+        blind = _blind(table, stated)
+        kept = table[table["possible"]] if blind else table
         found = [
             f"{_begin(at, stated)}over tasks, {_pairs_words(own, stated, 'task', len(table))}"
-            for at, own in table.groupby("at", sort=True)
+            for at, own in kept.groupby("at", sort=True)
         ]
-        return [joined(asked, *(text[:1].upper() + text[1:] for text in found), lacking)]
+        return [joined(asked, *(text[:1].upper() + text[1:] for text in found), blind, lacking)]
     needed = fewest_blocks(stated.level, len(stated.pairs) * len(stated.at))
+    most = int(table["blocks"].max()) if len(table) else 0
     few = (
-        f"{plural(len(comparison.every), 'task')} cannot show a difference over tasks, however clear: at least "
+        f"{plural(most, 'task')} cannot show a difference over tasks, however clear: at least "
         f"{needed} are needed."
     )
     rows = planned_within(inputs, comparison, stated).rename(columns={"repetitions": "blocks"})
@@ -69,6 +75,33 @@ def planned_words(inputs: Inputs, comparison: Comparison) -> list[str]:
         for (task, at), own in rows.groupby(["task", "at"], sort=True)
     ]
     return [joined(asked, few, " ".join(parts), lacking)]
+
+
+def _others(stated: Compare, comparison: Comparison) -> str:
+    """Return which methods one is compared with: all others, where there are so many that names would say less."""
+    others = [name for name in stated.methods if name != stated.method]
+    everyone = {*comparison.searchers, *comparison.partial} - {str(stated.method)}
+    if len(others) > NAMED and everyone <= {*others}:
+        return f"each of the {len(others)} other methods"
+    return listed(others)
+
+
+def _blind(table: pd.DataFrame, stated: Compare) -> str:
+    """Return who shares too few tasks with one method, where that is so at every part of the budget; else nothing."""
+    if stated.method is None or len(stated.pairs) <= MOST_PAIRS or len(stated.at) == 1:
+        return ""
+    found = {
+        at: {
+            (str(row["second"] if row["first"] == stated.method else row["first"]), int(row["blocks"]))
+            for row in own[~own["possible"]].to_dict("records")
+        }
+        for at, own in table.groupby("at", sort=True)
+    }
+    first, *others = found.values()
+    if not first or any(other != first for other in others):
+        return ""
+    names = [f"{name} ({plural(blocks, 'task')})" for name, blocks in sorted(first)]
+    return f"With too few tasks to be told from {stated.method} at any of these points: {listed(names)}."
 
 
 def _when(at: float) -> str:
@@ -101,7 +134,10 @@ def _pairs_words(table: pd.DataFrame, stated: Compare, block: str, comparisons: 
 
 
 def _sorted_words(table: pd.DataFrame, method: str, level: float, block: str) -> str:
-    """Return which methods are shown to be better than one, which to be worse, and which neither."""
+    """Return which methods are shown to be better than one, which to be worse, and which neither.
+
+    Of many that are not shown to differ, those with the smallest p are named.
+    """
     found: dict[str, list[str]] = {}
     for row in table.sort_values("p_holm", kind="stable").to_dict("records"):
         other, sign = (row["second"], -1) if row["first"] == method else (row["first"], 1)
@@ -118,4 +154,8 @@ def _sorted_words(table: pd.DataFrame, method: str, level: float, block: str) ->
         "not shown to differ": f"not shown to differ from {method}",
         "too few to tell apart": f"with too few {block}s to be told from {method}",
     }
-    return f"{'; '.join(f'{head}: {listed(found[key])}' for key, head in heads.items() if key in found)}."
+    words = {key: listed(names) for key, names in found.items()}
+    rest = found.get("not shown to differ", [])
+    if len(rest) > NAMED + 1:
+        words["not shown to differ"] = f"{len(rest)} methods, with the smallest p {listed(rest[:NEAREST])}"
+    return f"{'; '.join(f'{head}: {words[key]}' for key, head in heads.items() if key in words)}."

@@ -16,7 +16,7 @@ from analysis.statistics.inputs import Inputs
 from analysis.statistics.standing import leaders_of
 from analysis.statistics.steps import COSTS, SPENT_COST
 from analysis.statistics.tasks import Measure
-from analysis.words import interval, number, plural, probability, with_sd
+from analysis.words import interval, mean_rank, number, plural, probability, with_sd
 from results.tables import SweepTables
 
 
@@ -29,7 +29,7 @@ def ranking_rows(comparison: Comparison) -> list[dict[str, Any]]:
             (
                 "Mean rank",
                 row["rank"],
-                f"{row['rank']:.2f}",
+                mean_rank(row["rank"]),
                 interval(row["rank_low"], row["rank_high"], 3),
             ),
             ("Wins", row["wins"], str(row["wins"]), ""),
@@ -97,7 +97,7 @@ def sensitivity_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
             "cells": [
                 {
                     "title": title,
-                    "text": f"{rank:.2f}" if math.isfinite(rank) else "–",
+                    "text": mean_rank(rank) if math.isfinite(rank) else "–",
                     "sort": rank if math.isfinite(rank) else "",
                     "best": name in best[title],
                 }

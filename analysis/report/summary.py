@@ -12,6 +12,7 @@ from analysis.report.baselines import worth_words
 from analysis.report.partial import partial_words
 from analysis.report.planned import planned_words
 from analysis.report.verdicts import claims
+from analysis.sample_sizes import few_tasks
 from analysis.statistics.baselines import worth
 from analysis.statistics.bootstrap import mean_interval
 from analysis.statistics.comparison import Comparison, sensitivity
@@ -23,10 +24,10 @@ from analysis.statistics.standing import leaders_of
 from analysis.statistics.steps import usable_studies
 from analysis.wording import wording
 from analysis.words import (
-    few_tasks,
     interval,
     joined,
     listed,
+    mean_rank,
     number,
     p_value,
     plural,
@@ -85,7 +86,7 @@ def headline(comparison: Comparison) -> str:
     tasks = list(standing.ranks.index)
     over = f"over {plural(len(tasks), 'task')}" if len(tasks) > 1 else f"on {tasks[0]}"
     first = standing.leaders[0]
-    rank = f"{standing.mean_ranks[first]:.2f}"
+    rank = mean_rank(standing.mean_ranks[first])
     if len(standing.leaders) > 1:
         lead = f"{listed(list(standing.leaders))} lead together {over}, with a mean rank of {rank} each"
     else:
@@ -94,7 +95,7 @@ def headline(comparison: Comparison) -> str:
         second = list(standing.mean_ranks)[1]
         lead = (
             f"{first} leads {over} with a mean rank of {f'{rank} {ends}'.strip()}, ahead of {second} with "
-            f"{standing.mean_ranks[second]:.2f}"
+            f"{mean_rank(standing.mean_ranks[second])}"
         )
     if comparison.few:
         return (
@@ -134,7 +135,7 @@ def anytime_words(comparison: Comparison) -> str:
     if standing is None or standing.few:
         return ""
     leaders = standing.leaders
-    rank = f"{standing.mean_ranks[leaders[0]]:.2f}"
+    rank = mean_rank(standing.mean_ranks[leaders[0]])
     lead = (
         f"Over the whole budget (anytime score), {listed(list(leaders))} "
         f"{'leads with a mean rank of ' + rank if len(leaders) == 1 else 'lead together with ' + rank + ' each'}."
@@ -235,7 +236,7 @@ def task_words(comparison: Comparison, task: str) -> str:
     leaders = comparison.final.leaders_on(task)
     count = plural(len(own.repetitions), "repetition")
     if len(leaders) > 1:
-        rank = f"{ranks[leaders[0]]:.2f}"
+        rank = mean_rank(ranks[leaders[0]])
         return joined(
             f"On {task}, {listed(list(leaders))} end equal: a mean rank of {rank} each over {count}.",
             _failures(comparison, task),
@@ -251,8 +252,9 @@ def task_words(comparison: Comparison, task: str) -> str:
             else ""
         )
         return joined(
-            f"On {task}, {name} ends best: a mean rank of {ranks[name]:.2f} over {count}, before {other} with "
-            f"{ranks[other]:.2f}, than which a run of it is better in {100 * found['a']:.0f} % of all pairs{by}.",
+            f"On {task}, {name} ends best: a mean rank of {mean_rank(ranks[name])} over {count}, before {other} "
+            f"with {mean_rank(ranks[other])}, than which a run of it is better in {100 * found['a']:.0f} % of all "
+            f"pairs{by}.",
             _failures(comparison, task),
         )
     apart = differences(one, two)
@@ -260,8 +262,8 @@ def task_words(comparison: Comparison, task: str) -> str:
     mean = float(mean_interval(apart).mean)
     by = f", by {number(abs(mean), 2)} {own.metric} on average" if mean < 0 and math.isfinite(mean) else ""
     return joined(
-        f"On {task}, {name} ends best: a mean rank of {ranks[name]:.2f} over {count}, before {other} with "
-        f"{ranks[other]:.2f}, than which it is better in {wins}{f' and equal in {ties}' if ties else ''}{by}.",
+        f"On {task}, {name} ends best: a mean rank of {mean_rank(ranks[name])} over {count}, before {other} with "
+        f"{mean_rank(ranks[other])}, than which it is better in {wins}{f' and equal in {ties}' if ties else ''}{by}.",
         _failures(comparison, task),
     )
 

@@ -17,20 +17,17 @@ from numpy.typing import NDArray
 from analysis import style
 from analysis.figures.canvas import Plot, blank, settle, shortened
 from analysis.reproduction.published import Line, class_name, curves, measured
+from analysis.reproduction.shown import AFTER, BEFORE, Shown, Violin, densities
 from analysis.statistics.bootstrap import FEWEST_UNITS, RESAMPLES, mean_interval
 from analysis.words import grouped, joined, plural
-from harness.task import Inspection
 
 _PARTS: Final = {
     "train": ("training", style.Look("#0072b2", style.SOLID, "")),
     "val": ("validation", style.Look("#d55e00", style.DASHED, "")),
 }
 _CURVES: Final = {"loss": "loss", "accuracy": "accuracy"}
-_BEFORE, _AFTER, _WRONG = "#9a9a9a", "#0072b2", "#d55e00"
-_LAYERS: Final = 8
-"""Layers of weights drawn at most: the last ones."""
-_BINS: Final = 2048
-_POINTS: Final = 201
+_COLORS: Final = {BEFORE: "#9a9a9a", AFTER: "#0072b2"}
+_WRONG: Final = "#d55e00"
 _COLUMNS: Final = 8
 
 
@@ -171,39 +168,33 @@ def confusion_matrix(line: Line) -> Plot | None:
     )
 
 
-def weights(line: Line, inspection: Inspection) -> Plot | None:
+def weights(line: Line, shown: Shown) -> Plot | None:
     """Draw violins of each layer's weights before and after training; ``None`` where there are none."""
-    names = [name for name in inspection.after if name in inspection.before]
-    shown = names[-_LAYERS:]
-    if not shown:
+    layers = list(dict.fromkeys(violin.layer for violin in shown.violins))
+    if not layers:
         return None
-    rows, columns = math.ceil(len(shown) / 4), min(len(shown), 4)
-    pieces = []
+    rows, columns = math.ceil(len(layers) / 4), min(len(layers), 4)
     with style.applied():
         width = style.PAGE_WIDTH if columns > 1 else style.COLUMN_WIDTH
         figure, panels = _panels(_title(line, "weights"), rows, columns, width, 0.5 + 2.1 * rows)
-        for name, axes in zip(shown, panels, strict=False):
-            for place, (when, color) in enumerate((("before", _BEFORE), ("after", _AFTER))):
-                array = inspection.before[name] if when == "before" else inspection.after[name]
-                pieces.append(
-                    _violin(axes, np.ravel(array).astype(float), place, color).assign(layer=name, when=when)
-                )
-            axes.set_title(f"{name.removesuffix('/kernel')} ({grouped(np.size(inspection.after[name]))})")
+        for name, axes in zip(layers, panels, strict=False):
+            for violin in shown.violins:
+                if violin.layer == name:
+                    _draw_violin(axes, violin)
+                    axes.set_title(f"{name.removesuffix('/kernel')} ({grouped(violin.count)})")
             axes.set_xticks([0, 1], ["before", "after"])
             axes.set_xlim(-0.55, 1.55)
             axes.tick_params(axis="x", length=0)
             axes.grid(visible=False, axis="x")
             axes.yaxis.set_major_locator(MaxNLocator(5))
-        for axes in panels[len(shown) :]:
+        for axes in panels[len(layers) :]:
             axes.set_visible(False)
         for axes in panels[::columns]:
             axes.set_ylabel("weight")
-        handles = [Patch(color=_BEFORE), Patch(color=_AFTER)]
+        handles = [Patch(color=color) for color in _COLORS.values()]
         figure.legend(handles, ["before training", "after training"], loc="outside lower center", ncols=2)
         settle(figure)
-    data = pd.concat(pieces, ignore_index=True)
-    data = data[["layer", "when", "quantity", "weight", "density"]]
-    left_out = len(names) - len(shown)
+    deviations = {(violin.layer, violin.when): violin.deviation for violin in shown.violins}
     return Plot(
         title=f"Weights before and after training: {line.experiment.label}",
         caption=joined(
@@ -211,28 +202,25 @@ def weights(line: Line, inspection: Inspection) -> Plot | None:
             "epoch and after the last; the number of weights in brackets. Each violin is a Gaussian kernel density "
             "estimate (Scott's bandwidth) over the whole range of the weights, scaled to equal width; bar and dot are "
             "quartiles and median. Every panel has its own axis.",
-            f"Left out: the first {plural(left_out, 'layer')}." if left_out else "",
+            f"Left out: the first {plural(shown.left_out, 'layer')}." if shown.left_out else "",
             _warning(line),
         ),
         alt="Violins. Standard deviation before and after: "
         + "; ".join(
-            f"{name} {np.std(inspection.before[name]):.3g}, {np.std(inspection.after[name]):.3g}"
-            for name in shown
+            f"{name} {deviations[name, BEFORE]:.3g}, {deviations[name, AFTER]:.3g}" for name in layers
         )
         + ".",
         figure=figure,
-        data=data,
+        data=densities(shown),
     )
 
 
-def predictions(line: Line, inspection: Inspection) -> Plot | None:
+def predictions(line: Line, shown: Shown) -> Plot | None:
     """Draw the first test images with predicted and true classes; ``None`` where there are none."""
-    count = len(inspection.images)
+    count = len(shown.images)
     if not count:
         return None
-    names = inspection.classes
-    true = [names[int(i)] for i in inspection.labels[:count]]
-    predicted = [names[int(i)] for i in inspection.predicted[:count]]
+    true, predicted = shown.true, shown.predicted
     wrong = [a != b for a, b in zip(true, predicted, strict=True)]
     rows, columns = math.ceil(count / _COLUMNS), min(count, _COLUMNS)
     with style.applied():
@@ -245,7 +233,7 @@ def predictions(line: Line, inspection: Inspection) -> Plot | None:
             if i >= count:
                 axes.set_visible(False)
                 continue
-            image = inspection.images[i]
+            image = shown.images[i]
             axes.imshow(image, cmap="gray_r" if image.ndim == 2 else None, interpolation="nearest")
             text = f"{predicted[i]}\ntrue: {true[i]}" if wrong[i] else f"{predicted[i]}\n"
             color = _WRONG if wrong[i] else "#222222"
@@ -274,38 +262,16 @@ def predictions(line: Line, inspection: Inspection) -> Plot | None:
     )
 
 
-def _violin(axes: Axes, sample: NDArray[np.float64], place: int, color: str) -> pd.DataFrame:
-    """Draw one violin around a place on the horizontal axis and return what was drawn."""
-    grid, density = _density(sample)
-    half = 0.42 * density / density.max()
-    axes.fill_betweenx(grid, place - half, place + half, color=color, alpha=0.75, linewidth=0.4)
-    low, middle, high = np.quantile(sample, [0.25, 0.5, 0.75])
+def _draw_violin(axes: Axes, violin: Violin) -> None:
+    """Draw one violin around its place on the horizontal axis."""
+    place, color = list(_COLORS).index(violin.when), _COLORS[violin.when]
+    half = 0.42 * violin.density / violin.density.max()
+    axes.fill_betweenx(violin.weight, place - half, place + half, color=color, alpha=0.75, linewidth=0.4)
+    low, middle, high = violin.quartiles
     axes.plot([place, place], [low, high], color="black", linewidth=2.2, solid_capstyle="butt")
     axes.plot(
         [place], [middle], color="black", marker="o", markersize=4, markerfacecolor="white", linewidth=0
     )
-    drawn = pd.DataFrame({"quantity": "density", "weight": grid, "density": density})
-    quartiles = pd.DataFrame(
-        {"quantity": ["quartile 1", "median", "quartile 3"], "weight": [low, middle, high], "density": np.nan}
-    )
-    return pd.concat([drawn, quartiles], ignore_index=True)
-
-
-def _density(sample: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return a Gaussian kernel density estimate at `_POINTS` places over the sample's range.
-
-    The sample is binned finely first, so that a million weights take no longer than a thousand.
-    """
-    low, high = float(sample.min()), float(sample.max())
-    if high - low <= 1e-12 * max(abs(low), abs(high), 1e-300):
-        margin = max(abs(low), 1.0) * 1e-3
-        return np.array([low - margin, low, low + margin]), np.array([0.0, 1.0, 0.0])
-    counts, edges = np.histogram(sample, bins=_BINS, range=(low, high))
-    centres = (edges[1:] + edges[:-1]) / 2
-    bandwidth = max(float(sample.std()) * len(sample) ** -0.2, (high - low) / _BINS)
-    grid = np.linspace(low, high, _POINTS)
-    kernel = np.exp(-0.5 * ((grid[:, None] - centres[None, :]) / bandwidth) ** 2)
-    return grid, (kernel * counts).sum(axis=1) / (len(sample) * bandwidth * math.sqrt(2 * math.pi))
 
 
 def _spans_orders(losses: NDArray[np.float64]) -> bool:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pandas as pd
 
-from analysis.figures.canvas import Plot, file_names, save
+from analysis.figures.canvas import Plot, file_names, save, save_small
 from analysis.reproduction import networks, published
+from analysis.reproduction.kept import Outcome
 from analysis.reproduction.published import Line
+from analysis.reproduction.shown import Shown
 from analysis.spreadsheets import write_csv
 from analysis.words import listed, plural
-from harness.task import Inspection
 
 PAGE = "reproduction.md"
 
@@ -28,45 +29,41 @@ def tables(lines: Sequence[Line]) -> Iterator[tuple[str, Sequence[str], Sequence
             yield heading, CLASS_HEADER, class_rows(line)
 
 
-def write(
-    lines: Sequence[Line],
-    inspections: Mapping[str, Inspection],
-    folder: Path,
-    *,
-    title: str,
-    about: str,
-) -> Path:
+def write(outcome: Outcome, folder: Path, *, small: bool = False) -> Path:
     """Write ``reproduction.md``, its tables as CSV and its figures into a folder; the same input gives the same bytes.
 
     Args:
-        lines: The experiments.
-        inspections: Networks looked into, by experiment.
+        outcome: What came of it.
         folder: Where; made if absent.
-        title: Of the page.
-        about: What was run, in a sentence or two; the tasks are added.
+        small: Each figure as one small picture, without its numbers, which are in what is kept; for publishing.
 
     Returns:
         Path of the page.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    lines = outcome.lines
     frame = published.side_by_side(lines)
-    write_csv(frame, folder / "comparison.csv")
+    (folder / "tables").mkdir(parents=True, exist_ok=True)
+    write_csv(frame, folder / "tables" / "comparison.csv")
     classes = class_tables(lines)
     if not classes.empty:
-        write_csv(classes, folder / "per_class.csv")
-    parts = [f"# {title}", f"{about} Tasks: {_tasks(lines)}."]
+        write_csv(classes, folder / "tables" / "per_class.csv")
+    parts = [f"# Report {outcome.report}, reproduced", f"{outcome.about} Tasks: {_tasks(lines)}."]
     parts.append(_table(published.HEADER, published.as_text(frame)))
-    parts += [f"- {note}" for note in published.notes(lines)]
+    parts += [f"- {note}" for note in notes(outcome)]
     for line in lines:
         if line.experiment.per_class and line.confusion:
             parts += [f"## Per class: {line.experiment.label}", _table(CLASS_HEADER, class_rows(line))]
     names = file_names(line.experiment.label for line in lines)
     for line in lines:
-        drawn = list(plots(line, inspections.get(line.experiment.label)))
+        drawn = list(plots(line, outcome.shown.get(line.experiment.label)))
         if drawn:
             parts.append(f"## Figures: {line.experiment.label}")
         for kind, plot in drawn:
             stem = f"{kind}_{names[line.experiment.label]}"
+            if small:
+                save_small(plot, folder / "figures" / f"{stem}.webp")
+                parts.append(f"![{plot.alt}](figures/{stem}.webp)\n\n*{plot.caption}*")
+                continue
             save(plot, folder / "figures", stem)
             links = ", ".join(f"[{e.upper()}](figures/{stem}.{e})" for e in ("pdf", "svg", "csv"))
             parts.append(f"![{plot.alt}](figures/{stem}.png)\n\n*{plot.caption}* ({links})")
@@ -75,13 +72,40 @@ def write(
     return page
 
 
-def plots(line: Line, inspection: Inspection | None) -> Iterator[tuple[str, Plot]]:
+def notes(outcome: Outcome) -> list[str]:
+    """Return what a reader must know, a sentence or two each; what forbids comparing comes first."""
+    lines = [*published.notes(outcome.lines), *outcome.notes]
+    lines += [
+        f"Repetitions were added after results of {look.complete} existed ({look.before} → {look.after})."
+        for look in outcome.tables.looks
+    ]
+    if outcome.absent:
+        lines.append(f"Not run here, of what the report has: {listed(outcome.absent)}.")
+    machines = processors(outcome)
+    if machines:
+        lines.append(f"Trained on {listed(machines)}. Run by `{outcome.command}`.")
+    return lines
+
+
+def processors(outcome: Outcome) -> list[str]:
+    """Return the models of the processors, or other devices, that trained what counts."""
+    found: dict[str, None] = {}
+    for tables in dict.fromkeys([outcome.tables, *(line.tables for line in outcome.lines)]):
+        for machine in tables.provenance.get("machines") or []:
+            device = str(machine.get("device") or "cpu")
+            found[
+                str(machine.get("processor") or "a processor without a name") if device == "cpu" else device
+            ] = None
+    return list(found)
+
+
+def plots(line: Line, shown: Shown | None) -> Iterator[tuple[str, Plot]]:
     """Yield the figures of an experiment, each with its kind; none for what was not recorded."""
     drawn = {
         "curves": networks.learning_curves(line),
         "confusion": networks.confusion_matrix(line),
-        "weights": None if inspection is None else networks.weights(line, inspection),
-        "images": None if inspection is None else networks.predictions(line, inspection),
+        "weights": None if shown is None else networks.weights(line, shown),
+        "images": None if shown is None else networks.predictions(line, shown),
     }
     for kind, plot in drawn.items():
         if plot is not None:

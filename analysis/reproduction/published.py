@@ -27,6 +27,7 @@ SECONDS: Final = "seconds"
 YES, NO = "yes", "no"
 ONE_REPETITION: Final = "one repetition"
 NOT_COMPARABLE: Final = "not comparable"
+NONE_OURS: Final = "none of ours"
 OTHER_MACHINE: Final = "other machine"
 NOTHING_PUBLISHED: Final = ""
 
@@ -191,7 +192,7 @@ def verdict(published: str, own: Spread, *, metric: str, incomparable: bool) -> 
     if metric == SECONDS:
         return OTHER_MACHINE
     if not own.count:
-        return NO
+        return NONE_OURS
     if own.count == 1:
         return ONE_REPETITION
     value, half = float(published), rounding(published)
@@ -273,7 +274,7 @@ def notes(lines: Sequence[Line]) -> list[str]:
             "Both intervals are Student's t, 95 %: of the mean (± mean), and of one further run (± one run). A "
             "published figure is one run: it is inside when a value that rounds to it lies in the interval of one run."
         )
-    elif counts:
+    elif 1 in counts:
         result.append("One repetition: there is no interval. Give --repetitions 3 or more for one.")
     for line in lines:
         label, done = line.experiment.label, selected(line.tables, line.task, line.searcher)

@@ -13,6 +13,8 @@ from typing import Any
 import pandas as pd
 
 from analysis.figures.canvas import file_names
+from analysis.reproduction.page import PAGE
+from analysis.reproduction.publishing import is_reproduction
 from analysis.statistics.answers import Look, look, lowers_fidelity, points_of, search_costs
 from analysis.statistics.inputs import Inputs, prepare
 from analysis.statistics.scores import TaskScores, task_scores
@@ -51,6 +53,10 @@ def read_race(folder: Path) -> Race:
     """
     name = folder.resolve().name
     manifest = manifest_of(folder.resolve().parent, name)
+    if is_reproduction(folder):
+        raise RecordError(
+            f"{folder} is a reproduced report, which is no race: its page is {folder / PAGE}; leave it out"
+        )
     changed = changed_files(folder, manifest)
     if changed:
         raise RecordError(

@@ -13,7 +13,7 @@ import pandas as pd
 from analysis import style
 from analysis.site.arenas import Arena
 from analysis.site.rankings import Ranked
-from analysis.site.sentences import COMPARED, WITHIN, budget_words, percent, seconds_words
+from analysis.site.sentences import COMPARED, WITHIN, budget_words, percent, seconds_words, sets_words
 from analysis.statistics.answers import Answer, groups, pairs_within
 from analysis.statistics.bootstrap import Floats, mean_interval
 from analysis.statistics.completeness import completeness, failures
@@ -21,7 +21,7 @@ from analysis.statistics.curves import final_results
 from analysis.statistics.landscape import Landscape
 from analysis.statistics.ranks import rounded
 from analysis.statistics.standing import Standing, verdict
-from analysis.words import interval, number, plural, with_sd
+from analysis.words import interval, mean_rank, number, plural, with_sd
 
 
 def task_frame(arena: Arena) -> pd.DataFrame:
@@ -94,11 +94,11 @@ def result_cells(row: Mapping[Any, Any], reported: str) -> dict[str, Any]:
         "method": row["searcher"],
         "task": row["task"],
         "leads": bool(row["leads"]),
-        "rank": f"{rank:.2f}" if math.isfinite(rank) else "–",
+        "rank": mean_rank(rank) if math.isfinite(rank) else "–",
         "sort": rank if math.isfinite(rank) else "",
         "interval": interval(row["rank_low"], row["rank_high"], 3),
         "of": row["of"],
-        "groups": row["groups"] or "–",
+        "groups": sets_words(row["groups"]) or "–",
         "compared": WITHIN.get(str(row["compared"]), "not ranked"),
         "value": with_sd(row[reported], row[f"{reported}_sd"]),
         "value_sort": row[reported] if math.isfinite(row[reported]) else "",
@@ -164,7 +164,7 @@ def _standings(method: str, ranked: Sequence[Ranked]) -> list[dict[str, Any]]:
                 "point": each.point,
                 "on": each.selection.title,
                 "anchor": each.id,
-                "rank": f"{row['rank']:.2f}",
+                "rank": mean_rank(row["rank"]),
                 "sort": row["rank"],
                 "interval": interval(row["low"], row["high"], 3),
                 "of": len(each.answer.order),

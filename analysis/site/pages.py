@@ -18,6 +18,7 @@ from analysis import style, words
 from analysis.figures import progress
 from analysis.figures.canvas import file_names
 from analysis.report import templates
+from analysis.report.confirmed import confirmed_rows
 from analysis.report.notices import notices
 from analysis.report.pictures import Picture, picture
 from analysis.report.rows import completeness_rows
@@ -209,6 +210,7 @@ def _write_arena(
         "points": [f"{point:g}" for point in arena.looks],
         "planned": [f"{each.race}: {text}" for each in said for text in each.said],
         "entries": list(arena.entries),
+        "confirmed": [item for race in arena.races for item in confirmed_rows(race.tables)],
         "lead": lead,
         "words": [] if first is None else answer_words(first),
         "section": sections[0],

@@ -17,10 +17,11 @@ from analysis.site.sentences import (
     budget_words,
     percent,
     seconds_words,
+    sets_words,
     when_words,
 )
 from analysis.statistics.answers import Answer, answer
-from analysis.words import interval, listed
+from analysis.words import interval, listed, mean_rank
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +65,12 @@ def answer_rows(arena: Arena, found: Answer) -> list[dict[str, Any]]:
             {
                 "method": row["method"],
                 "leads": row["leads"],
-                "rank": f"{row['rank']:.2f}",
+                "rank": mean_rank(row["rank"]),
                 "sort": row["rank"],
                 "interval": interval(row["low"], row["high"], 3),
                 "bar": [f"{value:.1f}" for value in ends] if math.isfinite(row["low"]) else [],
                 "dot": f"{ends[1]:.1f}",
-                "groups": row["groups"],
+                "groups": sets_words(row["groups"]),
                 "first_on": row["first_on"],
                 "first": percent(row["first"]),
                 "first_sort": row["first"] if math.isfinite(row["first"]) else "",
@@ -139,7 +140,7 @@ def choice(question: Question) -> dict[str, Any]:
         "leaders": [
             {
                 "method": row["method"],
-                "rank": f"{row['rank']:.2f}",
+                "rank": mean_rank(row["rank"]),
                 "interval": interval(row["low"], row["high"], 3),
                 "seconds": seconds_words(question.arena.seconds(str(row["method"]), question.point)),
                 "compared": COMPARED[str(row["compared"])],

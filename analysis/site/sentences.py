@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from analysis.report.verdicts import claims
 from analysis.statistics.answers import Answer
-from analysis.words import interval, joined, named, plural
+from analysis.words import interval, joined, mean_rank, named, number_ranges, plural
 
 LIMIT_WORDS = {
     "any": "any search time",
@@ -48,17 +48,17 @@ def lead_words(answer: Answer) -> str:
     """Return who has the lowest mean rank, with its interval."""
     standing, leaders = answer.standing, answer.standing.leaders
     row = answer.table.iloc[0]
-    rank = f"{row['rank']:.2f} {interval(row['low'], row['high'], 3)}".strip()
+    rank = f"{mean_rank(row['rank'])} {interval(row['low'], row['high'], 3)}".strip()
     tasks = plural(len(answer.tasks), "task")
     of = f"among {plural(len(answer.order), 'method')} over {tasks}"
     if len(leaders) == len(answer.order):
-        return f"All tie {of}, with a mean rank of {row['rank']:.2f} each."
+        return f"All tie {of}, with a mean rank of {mean_rank(row['rank'])} each."
     if len(leaders) > 1:
         return f"{named(leaders)} lead together {of}, with a mean rank of {rank} each."
     second = answer.table.iloc[1]
     ahead = (
         f"{row['method']} leads {of} with a mean rank of {rank}, ahead of {second['method']} with "
-        f"{second['rank']:.2f}"
+        f"{mean_rank(second['rank'])}"
     )
     sure = (
         f" It leads in {percent(row['first'])} of resamples of the tasks."
@@ -106,6 +106,16 @@ def answer_words(answer: Answer) -> list[str]:
     """Return an answer, a paragraph each."""
     said = (lead_words(answer), shown_words(answer), strengths_words(answer), left_out_words(answer))
     return [text for text in said if text]
+
+
+MOST_SETS = 6
+"""Sets of methods that no test separates, of which a method is a member, that are listed; of more, runs are joined."""
+
+
+def sets_words(numbers: str) -> str:
+    """Return the numbers of sets that a method is a member of: ``1 2 3``, or ``1–8, 11`` where they are many."""
+    each = [int(number) for number in numbers.split()]
+    return numbers if len(each) <= MOST_SETS else number_ranges(each)
 
 
 def percent(share: float) -> str:

@@ -23,7 +23,7 @@ from analysis.statistics.bootstrap import FEWEST_UNITS, RESAMPLES, Floats, mean_
 from analysis.statistics.inputs import Inputs
 from analysis.statistics.overhead import overhead_shares, search_seconds
 from analysis.statistics.paired import compare_within_tasks
-from analysis.statistics.ranks import rounded
+from analysis.statistics.ranks import cannot_search, rounded
 from analysis.statistics.scores import TaskScores, budget_of, losses_at
 from analysis.statistics.significance import (
     ALPHA,
@@ -213,12 +213,11 @@ def answer(seen: Look, tasks: Collection[str], searchers: Collection[str]) -> An
     kept = [
         name for name in ranked if finished[name] and len(asked) - len(finished[name]) <= LACKING * len(asked)
     ]
-    left_out = [
-        f"{name} (cannot search {barred[name]} of {len(asked)} tasks)"
-        if name in barred
-        else f"{name} (finished on {len(own)} of {len(asked)} tasks)"
+    left_out = cannot_search({name: count for name, count in barred.items() if name not in kept}, len(asked))
+    left_out += [
+        f"{name} (finished on {len(own)} of {len(asked)} tasks)"
         for name, own in finished.items()
-        if name not in kept
+        if name not in kept and name not in barred
     ]
     left_out += [f"{name} (no finished study)" for name in searchers if name not in seen.searchers]
     columns = [seen.searchers.index(name) for name in kept]

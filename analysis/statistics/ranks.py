@@ -114,6 +114,22 @@ class Field:
     left_out: tuple[str, ...]
 
 
+def cannot_search(absent: Mapping[str, int], tasks: int) -> list[str]:
+    """Return in words which methods cannot search how many of some tasks, those that lack as many together.
+
+    Args:
+        absent: How many tasks each cannot search.
+        tasks: How many there are.
+    """
+    alike: dict[int, list[str]] = {}
+    for name in sorted(absent):
+        alike.setdefault(absent[name], []).append(name)
+    return [
+        f"{', '.join(names)} (cannot search {count} of {tasks} tasks)"
+        for count, names in sorted(alike.items())
+    ]
+
+
 def rankable(tables: SweepTables) -> Field:
     """Return the tasks that can be ranked together, and what is left out.
 
@@ -137,7 +153,7 @@ def rankable(tables: SweepTables) -> Field:
         f"{name} (no finished study on any task)"
         for name in sorted({str(name) for name in tables.studies["searcher"]} - set(searchers))
     ]
-    left_out += [f"{name} (cannot search {absent[name]} of {len(tables.tasks)} tasks)" for name in partial]
+    left_out += cannot_search({name: absent[name] for name in partial}, len(tables.tasks))
     for task, block in blocks.items():
         lacking = [name for name in searchers if name not in block.searchers]
         if lacking:

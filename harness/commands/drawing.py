@@ -32,6 +32,13 @@ Width = Annotated[
 Formats = Annotated[
     str | None, typer.Option("--format", metavar="A,B", help="Files of each figure: pdf, svg, png.")
 ]
+Brief = Annotated[
+    bool,
+    typer.Option(
+        "--brief",
+        help="Only the figures read first, one image each, and no pages of trials: for a small publication.",
+    ),
+]
 StyleFile = Annotated[
     Path | None,
     typer.Option("--style", metavar="FILE", help="YAML with the fields of a sweep file's block `figures`."),
@@ -48,6 +55,8 @@ def chosen(
     order: str | None,
     width: str | None,
     formats: str | None,
+    *,
+    brief: bool = False,
 ) -> FiguresSpec:
     """Return how figures are drawn: what options say, then a style file, then the sweep's file.
 
@@ -61,6 +70,7 @@ def chosen(
         order: Likewise.
         width: Likewise.
         formats: Likewise.
+        brief: Likewise; nothing is said where it is not given.
 
     Raises:
         SweepError: Something of it is unusable.
@@ -74,6 +84,7 @@ def chosen(
         "formats": _listed(formats),
         "labels": _pairs(labels),
         "width": width,
+        "brief": brief or None,
     }
     spec = figure_fields.parse({name: value for name, value in given.items() if value is not None}, "options")
     if style is not None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.commands.drawing import Formats, Labels, Only, Order, StyleFile, Tasks, Width, chosen
+from harness.commands.drawing import Brief, Formats, Labels, Only, Order, StyleFile, Tasks, Width, chosen
 from harness.commands.options import (
     DEFAULT_PUBLISHED,
     DEFAULT_RESULTS,
@@ -33,6 +33,7 @@ def report(
     order: Order = None,
     width: Width = None,
     formats: Formats = None,
+    brief: Brief = False,
     style: StyleFile = None,
     results: Results = DEFAULT_RESULTS,
     out: Out = None,
@@ -44,7 +45,7 @@ def report(
     from results.merge import read
 
     tables = read(source)
-    figures = chosen(sweep, tables, style, only, tasks, labels, order, width, formats)
+    figures = chosen(sweep, tables, style, only, tasks, labels, order, width, formats, brief=brief)
     with replacing(target) as draft:
         page = build(tables, draft, processes=cores(), figures=figures)
     say(f"report: {target.resolve() / page.name}")
@@ -121,10 +122,11 @@ def publish(
     order: Order = None,
     width: Width = None,
     formats: Formats = None,
+    brief: Brief = False,
     style: StyleFile = None,
     published: Published = DEFAULT_PUBLISHED,
 ) -> None:
-    """Freeze a finished sweep: tables as Parquet, sweep file, report, figures, and a manifest of digests."""
+    """Freeze a finished sweep, or a reproduced report: tables as Parquet, sweep file, page, figures, and digests."""
     from results.publications import free_folder
     from results.sources import named
 
@@ -135,11 +137,24 @@ def publish(
 
     from analysis.figures.chosen import choose
     from analysis.report.page import build
+    from analysis.reproduction import publishing
     from results.merge import read
     from results.published import publish as freeze
 
     tables = read(source)
-    figures = chosen(sweep, tables, style, only, tasks, labels, order, width, formats)
+    page = publishing.kept_of(source, tables)
+    if page is not None:
+        given = (only, tasks, labels, order, width, formats, style, brief or None)
+        if any(value is not None for value in given):
+            raise SweepError(
+                "a reproduced report is published with the page that `derby reproduce` wrote: --only, --tasks, "
+                "--labels, --order, --width, --format, --style and --brief are for races"
+            )
+        publishing.check_whole(page)
+        folder = freeze(tables, published, name or source.name, publishing.drawing(page), replace=replace)
+        say(f"published: {folder.resolve()}")
+        return
+    figures = chosen(sweep, tables, style, only, tasks, labels, order, width, formats, brief=brief)
     choose(tables, figures)  # before anything is written
     draw = functools.partial(build, processes=cores(), complete=True, figures=figures)
     folder = freeze(tables, published, name or source.name, draw, replace=replace)

@@ -70,8 +70,7 @@ def reproduce(
 
     if report is not None:
         registry.report(report)  # says where there is none, before anything heavy is loaded
-    from analysis.reproduction import page
-    from analysis.reproduction.published import notes
+    from analysis.reproduction import kept, page
     from harness import reproduce as engine
     from harness.entries import Setting
     from results.folders import check_replaceable, replacing
@@ -82,7 +81,7 @@ def reproduce(
         return
     setting = Setting(variant, repetitions, seed, threads, task_options(option))
     use_data(data)
-    prepared = engine.prepare(report, setting, only or ())
+    prepared = engine.prepare(report, setting, only or (), results)
     if plan:
         table(engine.ESTIMATE, engine.estimate(prepared, results))
         return
@@ -95,20 +94,16 @@ def reproduce(
         done = engine.run(
             prepared, results, placement, new_console(), on_mismatch=on_mismatch.value, pictures=pictures
         )
-    for heading, header, rows in page.tables(done.lines):
+    outcome = engine.outcome(prepared, done)
+    for heading, header, rows in page.tables(outcome.lines):
         say(f"\n{heading}")
         table(header, rows)
     say("")
-    for note in [*notes(done.lines), *done.notes]:
+    for note in page.notes(outcome):
         say(note)
     with replacing(target) as draft:
-        written = page.write(
-            done.lines,
-            done.inspections,
-            draft,
-            title=f"Report {prepared.report}, reproduced",
-            about=prepared.about,
-        )
+        kept.save(outcome, draft)
+        written = page.write(kept.load(draft), draft)  # of what is kept, so that it can be drawn again
     say(f"\nfigures and tables: {target.resolve() / written.name}")
     for label, message in done.failed.items():
         say(f"failed: {label}: {message}", style="red")

@@ -92,7 +92,7 @@ def plan(
         "evaluations are trained once, so less may be trained.",
         highlight=False,
     )
-    for words in left_out_words(checked.left_out):
+    for words in left_out_words(checked.left_out, list(checked.tasks)):
         say(f"left out, because it cannot be searched: {words}", style="yellow")
     for line in described(checked):
         say(line)
@@ -215,7 +215,7 @@ def status(sweep: SweepName, results: Results = DEFAULT_RESULTS) -> None:
     table(("task", "searcher", *states, "evaluations"), rows)
     if plan.reevaluate:
         say(f"re-evaluations of the winners: {_reevaluated(reevaluated_of(results, plan, records).values())}")
-    for words in left_out_words(plan.left_out):
+    for words in left_out_words(plan.left_out, list(plan.tasks)):
         say(f"left out, because it cannot be searched: {words}")
     for failure in failures_of(records):
         say(f"failed: {failure}", style="red")

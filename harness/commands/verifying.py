@@ -63,6 +63,7 @@ def _verified(published: Path, name: str, rerun: int) -> bool:
     import functools
 
     from analysis.report.page import STYLE, build
+    from analysis.reproduction import publishing
     from harness.figure_fields import load_style
     from results.entries import entered, race_tables, together
     from results.publications import folder_of, manifest_of
@@ -79,7 +80,8 @@ def _verified(published: Path, name: str, rerun: int) -> bool:
     def draw(tables: SweepTables, target: Path) -> object:
         return page(tables if into is None else together(race_tables(published, into), tables), target)
 
-    checked = check(published, name, draw)
+    reproduction = publishing.is_reproduction(folder)
+    checked = check(published, name, publishing.drawing(folder) if reproduction else draw)
     for problem in checked.changed:
         say(f"not as published: {problem}", style="red")
     for problem in checked.departs:

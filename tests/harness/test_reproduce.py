@@ -38,7 +38,7 @@ def go(results: Path, report: str, setting: Setting, only=(), **rest):
 
 def written(prepared, done, folder: Path) -> Path:
     """Write the page."""
-    return page.write(done.lines, done.inspections, folder, title="A report", about=prepared.about)
+    return page.write(reproduce.outcome(prepared, done), folder)
 
 
 def evaluations(results: Path) -> list[dict]:
@@ -388,7 +388,7 @@ def test_on_the_command_line(bowl, tmp_path):
     assert "yes" in ran.output
     assert (tmp_path / "sweeps" / "reproduce-T1-full" / "reproduction" / "reproduction.md").is_file()
     planned = runner.invoke(app, ["reproduce", "T1", "--plan", "--only", "right", "--results", str(tmp_path)])
-    assert "1/1" in planned.output
+    assert "3/3" in planned.output, "what is recorded is shown, though fewer repetitions are asked for"
 
 
 def test_what_is_seen_is_the_network_after_the_epochs_asked_for():

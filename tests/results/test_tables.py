@@ -336,8 +336,8 @@ def test_exported_tables_are_read_back_as_they_were(root, tmp_path):
 
 def test_a_table_of_another_version_is_refused(root, tmp_path):
     export(read_tables(root, "tables"), tmp_path)
-    pd.read_parquet(tmp_path / "trials.parquet").drop(columns="loss").to_parquet(tmp_path / "trials.parquet")
-    with pytest.raises(RecordError, match="lacks the columns loss"):
+    pd.read_parquet(tmp_path / "trials.parquet").drop(columns="value").to_parquet(tmp_path / "trials.parquet")
+    with pytest.raises(RecordError, match="lacks the columns value"):
         read_exported(tmp_path)
     (tmp_path / "trials.parquet").write_text("no table")
     with pytest.raises(RecordError, match=r"cannot read .*trials.parquet"):

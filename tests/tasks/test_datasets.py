@@ -128,6 +128,33 @@ def test_error_lists_everything_tried(tmp_path):
         datasets.load_full("fashion_mnist")
 
 
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"<html>not found</html>", "it is no NumPy archive (.npz)"),
+        (b"", "it is no NumPy archive (.npz)"),
+        (
+            {"images": np.zeros(3, np.uint8)},
+            "it lacks the arrays x_train, y_train, x_test, y_test, and has images",
+        ),
+        (None, "it is no NumPy archive (.npz), but a folder"),
+    ],
+)
+def test_a_file_of_another_kind_is_told_without_a_librarys_words(content, words, tmp_path):
+    path = tmp_path / "fashion_mnist.npz"
+    if content is None:
+        path.mkdir()
+    elif isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        np.savez(path, **content)
+    with pytest.warns(UserWarning, match="ignored data folder"), pytest.raises(DataError) as caught:
+        datasets.load_full("fashion_mnist", folder=tmp_path)
+    assert f"data folder {path}: {words}\n" in str(caught.value)
+    assert "unsafe" not in str(caught.value)
+    assert "--data or the environment variable DERBY_DATA" in str(caught.value)
+
+
 def test_wrong_contents_are_named_and_passed_over(tmp_path, pretend):
     changed = dict(pretend["fashion_mnist"])
     changed["y_test"] = changed["y_test"][::-1].copy()
@@ -145,7 +172,7 @@ def test_unreadable_files_are_reported_not_raised(tmp_path):
     (tmp_path / "mnist.npz").write_bytes(b"not a zip file")
     with (
         pytest.warns(UserWarning, match="ignored"),
-        pytest.raises(DataError, match=r"mnist\.npz: ValueError"),
+        pytest.raises(DataError, match=r"mnist\.npz: it is no NumPy archive"),
     ):
         datasets.load_full("mnist", folder=tmp_path)
 

@@ -9,12 +9,13 @@ import pandas as pd
 import pytest
 from large_sweeps import large
 
-from analysis import style, words
+from analysis import style
 from analysis.figures import differences
 from analysis.figures.canvas import save
 from analysis.figures.catalogue import SECTIONS, all_plots
 from analysis.figures.charts import Panel, draw_forest, draw_matrix
 from analysis.figures.critical import draw_critical_difference
+from analysis.sample_sizes import few_tasks
 from analysis.statistics.comparison import compare
 from analysis.statistics.inputs import prepare
 
@@ -83,7 +84,7 @@ def test_with_few_tasks_comparisons_within_tasks_lead_and_no_test_over_tasks_is_
     assert "This speaks about this task only." in caption
     assert "Left out: repetition 4 (optuna_tpe failed) on mnist/small." in caption
     assert "With 3 tasks, this speaks about these tasks" in drawn_few["improvement"].plot.caption
-    sentence = words.few_tasks(compare(few))
+    sentence = few_tasks(compare(few))
     assert "With 3 tasks no test over tasks could show a difference" in sentence
     assert "4 methods need at least 8 tasks" in sentence
 

@@ -11,6 +11,7 @@ import pytest
 from analysis.figures.canvas import save
 from analysis.reproduction import networks
 from analysis.reproduction.published import Line
+from analysis.reproduction.shown import shown_of
 from analysis.statistics.bootstrap import mean_interval
 from harness.experiment import Experiment
 from harness.task import Inspection
@@ -96,8 +97,8 @@ def inspection(**changes) -> Inspection:
 def plots():
     yield networks.learning_curves(line())
     yield networks.confusion_matrix(line())
-    yield networks.weights(line(), inspection())
-    yield networks.predictions(line(), inspection())
+    yield networks.weights(line(), shown_of(inspection()))
+    yield networks.predictions(line(), shown_of(inspection()))
 
 
 @pytest.mark.slow
@@ -143,7 +144,7 @@ def test_confusion_rows_sum_to_one_where_the_class_occurs():
 
 def test_violins_are_densities_of_the_weights():
     seen = inspection()
-    data = networks.weights(line(), seen).data
+    data = networks.weights(line(), shown_of(seen)).data
     for when, weights in (("before", seen.before), ("after", seen.after)):
         own = data[(data["layer"] == "dense_1/kernel") & (data["when"] == when)]
         drawn = own[own["quantity"] == "density"]
@@ -151,27 +152,29 @@ def test_violins_are_densities_of_the_weights():
         assert drawn["weight"].min() == pytest.approx(weights["dense_1/kernel"].min())
         middle = own.loc[own["quantity"] == "median", "weight"].item()
         assert middle == pytest.approx(np.median(weights["dense_1/kernel"]))
-    assert "dense_2/kernel 0, " in networks.weights(line(), seen).alt, "equal weights have a violin, too"
+    assert "dense_2/kernel 0, " in networks.weights(line(), shown_of(seen)).alt, (
+        "equal weights have a violin, too"
+    )
 
 
 def test_only_the_last_layers_of_a_deep_network_are_drawn():
     deep = {f"conv_{i}/kernel": np.arange(9.0) for i in range(30)}
-    plot = networks.weights(line(), inspection(before=deep, after=deep))
+    plot = networks.weights(line(), shown_of(inspection(before=deep, after=deep)))
     assert set(plot.data["layer"]) == {f"conv_{i}/kernel" for i in range(22, 30)}
     assert "Left out: the first 22 layers." in plot.caption
-    assert networks.weights(line(), inspection(before={}, after={})) is None
+    assert networks.weights(line(), shown_of(inspection(before={}, after={}))) is None
 
 
 def test_images_have_predicted_and_true_classes():
     seen = inspection()
-    plot = networks.predictions(line(), seen)
+    plot = networks.predictions(line(), shown_of(seen))
     assert list(plot.data["true"][:4]) == ["cat", "dog", "$owl$", "cat"]
     assert list(plot.data["predicted"][:4]) == ["cat"] * 4
     assert plot.data["right"].sum() == 9
     assert "2 of 11" in plot.caption
     assert plot.figure.axes[1].get_title() == "cat\ntrue: dog"
     colored = inspection(images=np.zeros((3, 5, 5, 3), np.uint8))
-    assert len(networks.predictions(line(), colored).data) == 3
+    assert len(networks.predictions(line(), shown_of(colored)).data) == 3
 
 
 def test_what_cannot_be_compared_says_so_under_every_figure():
@@ -180,7 +183,7 @@ def test_what_cannot_be_compared_says_so_under_every_figure():
     for plot in (
         networks.learning_curves(marked),
         networks.confusion_matrix(marked),
-        networks.weights(marked, seen),
-        networks.predictions(marked, seen),
+        networks.weights(marked, shown_of(seen)),
+        networks.predictions(marked, shown_of(seen)),
     ):
         assert "Not comparable with published figures: stand-in data." in plot.caption

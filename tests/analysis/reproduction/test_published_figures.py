@@ -48,7 +48,7 @@ def test_without_a_second_repetition_there_is_no_interval():
         ("1.17e9", [1.174e9, 1.174e9], "test_loss", "yes"),
         ("1.17e9", [1.18e9, 1.18e9], "test_loss", "no"),
         ("0.89", [0.89], "test_accuracy", "one repetition"),
-        ("0.89", [], "test_accuracy", "no"),
+        ("0.89", [], "test_accuracy", "none of ours"),
         ("108", [108.0, 108.0], "seconds", OTHER_MACHINE),
         ("", [0.89, 0.89], "test_accuracy", ""),
     ],
