@@ -88,7 +88,7 @@ def test_evaluators_follow_a_node_that_comes(run_sweep, tmp_path, cluster, on_ra
 name: growing
 repetitions: 1
 workers: 3
-budget: {{evaluations: 12}}
+budget: {{evaluations: 40}}
 tasks: [{{name: watched, options: {{seconds: 0.1, folder: "{tmp_path}"}}}}]
 searchers: [random]
 """
