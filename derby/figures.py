@@ -105,6 +105,11 @@ def scores(tables: SweepTables, **choices: Unpack[Choices]) -> Figure:
     return plot(tables, "scores", **choices).figure
 
 
+def ranking(tables: SweepTables, **choices: Unpack[Choices]) -> Figure:
+    """Draw the mean rank of each method's final values over tasks, with intervals."""
+    return plot(tables, "ranking", **choices).figure
+
+
 def improvement(tables: SweepTables, **choices: Unpack[Choices]) -> Figure:
     """Draw how probably a run of one method is better than one of another."""
     return plot(tables, "improvement", **choices).figure

@@ -105,7 +105,10 @@ def test_the_page_lists_every_figure_function_and_field():
     assert all(callable(getattr(package.figures, name.replace("-", "_"))) for name in names)
     fields = PAGES["figures.md"].split("## What is shown")[1].split("**What leaving out")[0]
     assert set(re.findall(r"^\| `(\w+)` \|", fields, re.MULTILINE)) == set(FiguresSpec.model_fields)
-    assert set(package.figures.Choices.__annotations__) == set(FiguresSpec.model_fields) - {"formats", "brief"}
+    assert set(package.figures.Choices.__annotations__) == set(FiguresSpec.model_fields) - {
+        "formats",
+        "brief",
+    }
     section = PAGES["notebook.md"].split("## Statistics")[1].split("\nEach is of")[0]
     listed = {
         name for row in section.splitlines() if row.startswith("|") for name in re.findall(r"`(\w+)`", row)
