@@ -32,12 +32,12 @@ seed: 1
 repetitions: 3
 budget: {evaluations: 6}
 tasks:
-  - {name: mnist_mlp, options: {variant: small, epochs: 60}}
+  - {name: mnist_mlp, options: {variant: small, epochs: 200}}
 searchers: [random, grid, {name: optuna_tpe, settings: {n_startup_trials: 3}}]
 """
 """Minutes of training on three evaluators, on a computer with two cores."""
 
-ENDLESS = LONG.replace("name: long", "name: endless").replace("epochs: 60", "epochs: 100000")
+ENDLESS = LONG.replace("name: long", "name: endless").replace("epochs: 200", "epochs: 100000")
 
 
 @pytest.fixture(scope="module")
