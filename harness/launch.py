@@ -41,6 +41,10 @@ if TYPE_CHECKING:
     from harness.task import Inspection
 
 
+LEAST_SHARE = 0.0001
+"""The smallest part of a GPU that Ray tells from none."""
+
+
 @dataclass(frozen=True, slots=True)
 class Placement:
     """Where a sweep runs, and where else its results go.
@@ -49,14 +53,14 @@ class Placement:
         executor: ``"serial"`` or ``"ray"``.
         address: Ray: the cluster; ``None`` starts one on this machine.
         evaluators: Ray: how many at most; ``None``: as many as there is room and use for.
-        gpus_per_evaluator: Ray: share of a GPU for each.
+        gpus_per_evaluator: Ray: share of a GPU for each, 0.0001 … 1, or several whole ones; 0: none.
         memory: Ray: bytes each may take; ``None``: its share of its machine's.
         nodes: Ray: how many nodes of the cluster should train; ``None``: as many as there are, or, on the head of a
             cluster of machines of one's own, those that its file lists.
         sync_to: Folder or bucket to copy the results to while they are made; see `results.mirror`.
 
     Raises:
-        SweepError: There is no such executor, or options of Ray are given for another.
+        SweepError: There is no such executor, options of Ray are given for another, or a part of a GPU is none.
     """
 
     executor: str = "serial"
@@ -74,6 +78,12 @@ class Placement:
         if self.executor != "ray" and any(ray_only):
             raise SweepError(
                 "--address, --evaluators, --gpus-per-evaluator and --memory-per-evaluator need --executor ray"
+            )
+        gpus = self.gpus_per_evaluator
+        if gpus and not (LEAST_SHARE <= gpus <= 1 or (gpus > 1 and float(gpus).is_integer())):
+            raise SweepError(
+                f"--gpus-per-evaluator: expected a part of a GPU, {LEAST_SHARE} … 1, or a whole number of them, "
+                f"got {gpus:g}"
             )
         if self.nodes is not None and (self.executor != "ray" or self.address is None):
             raise SweepError("--nodes needs --executor ray and --address: it counts the nodes of a cluster")

@@ -124,7 +124,11 @@ def describe_machine(device: str, threads: int, libraries: Mapping[str, str]) ->
             threads=threads,
             arithmetic=msgspec.convert(in_use(libraries), InUse),
             python=platform.python_version(),
-            versions=versions(dict.fromkeys(["numpy", "scipy", *libraries.values()])),
+            versions=versions(
+                dict.fromkeys(
+                    ["numpy", "scipy", *libraries.values(), *(kernels_of_gpus() if device != "cpu" else ())]
+                )
+            ),
         )
     )
 
@@ -164,6 +168,20 @@ def installed() -> Mapping[str, str]:
     for each in distributions():
         found.setdefault(each.name.lower(), each.version)
     return dict(sorted(found.items()))
+
+
+def kernels_of_gpus() -> list[str]:
+    """Return the distributions installed here that hold CUDA's kernels, such as ``nvidia-cudnn-cu12``.
+
+    A library that trains on a GPU takes them from there, in whatever version is found. Those of an installation outside
+    Python are not known.
+    """
+    return [name for name in installed() if _KERNELS.match(name)]
+
+
+_KERNELS = re.compile(
+    r"nvidia[-_](cublas|cudnn|cufft|curand|cusolver|cusparse|cuda[-_](nvcc|nvrtc|runtime))\b"
+)
 
 
 def require_libraries(owner: str, libraries: Mapping[str, str]) -> None:

@@ -286,7 +286,7 @@ def redrawn(data: Data, seed: int) -> Data:
 class Generators:
     """Python's, numpy's and PyTorch's global generators of one training: seeded for it, and kept while it rests.
 
-    TensorFlow's is seeded; what it has drawn cannot be kept.
+    PyTorch's are those of the GPUs, too. TensorFlow's is seeded; what it has drawn cannot be kept.
     """
 
     def __init__(self, seed: int) -> None:
@@ -330,10 +330,12 @@ def _seed_library(module: str, seeding: str, seed: int) -> None:
 
 def _states() -> dict[str, Any]:
     torch = sys.modules.get("torch")
+    on_gpus = torch is not None and torch.cuda.is_initialized()  # each of them has one of its own
     return {
         "python": random.getstate(),
         "numpy": np.random.get_state(),  # noqa: NPY002
         "torch": torch.get_rng_state() if torch is not None else None,
+        "cuda": torch.cuda.get_rng_state_all() if torch is not None and on_gpus else None,
     }
 
 
@@ -342,3 +344,5 @@ def _restore(states: dict[str, Any]) -> None:
     np.random.set_state(states["numpy"])  # noqa: NPY002
     if states["torch"] is not None:
         sys.modules["torch"].set_rng_state(states["torch"])
+    if states["cuda"] is not None:
+        sys.modules["torch"].cuda.set_rng_state_all(states["cuda"])

@@ -29,6 +29,7 @@ from tasks.own.common import (
     redrawn,
     space_of,
 )
+from tasks.own.gpus import memory_errors_told
 
 Score = str | Callable[[Any, Any, Any], float]
 """A scorer's name, such as ``"accuracy"``, or a function of estimator, inputs and targets; larger is better."""
@@ -187,12 +188,12 @@ class _Estimating:
     def __init__(self, task: EstimatorTask, config: Config, seed: int, data: Data) -> None:
         self._task, self._config, self._seed, self._data = task, config, seed, data
         self._generators = Generators(seed)
-        with self._generators.inside():
+        with memory_errors_told(), self._generators.inside():
             self._estimator = task.estimator(config, seed)
 
     def epoch(self, number: int) -> dict[str, float]:
         x, y = self._data["x_train"], self._data["y_train"]
-        with self._generators.inside():
+        with memory_errors_told(), self._generators.inside():
             match self._task.kind:
                 case Grows(parameter, by, _):
                     self._estimator.set_params(**{parameter: by * number, "warm_start": True})

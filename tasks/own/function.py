@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -12,7 +11,7 @@ from harness.errors import TaskError, typed
 from harness.space import Condition, Config, Domain, Space
 from harness.task import Checkpoint, Data, Known, RegretScale
 from harness.trial import Curve, Evaluation, Fidelity, Status
-from tasks.engine.process import configure_threads, device
+from tasks.own import gpus
 from tasks.own.common import (
     SOME_BYTES,
     Declared,
@@ -147,14 +146,8 @@ class FunctionTask(OwnTask):
 
     @classmethod
     def prepare(cls, threads: int, gpu_share: float = 1.0) -> str:
-        """Load the training libraries that the file imports, with so many threads, so that they can be seeded."""
-        if {"tensorflow", "keras"} & set(cls.libraries):
-            configure_threads(threads, gpu_share)
-            return device()
-        if "torch" in cls.libraries:
-            torch = importlib.import_module("torch")
-            return str(torch.cuda.get_device_name(0)) if torch.cuda.is_available() else "cpu"
-        return "cpu"
+        """Set up the training libraries that the file imports: their threads, their share of a GPU, their seeds."""
+        return gpus.prepare(cls.libraries, threads, gpu_share)
 
     def begin(self, config: Config, seed: int, data: Data) -> _Yielding:
         """Return the function's training, which has not begun."""
@@ -192,7 +185,7 @@ class FunctionTask(OwnTask):
     def call(self, config: Config, epochs: int, seed: int, data: Data, generators: Generators) -> Any:
         """Call the function with what it takes."""
         given = {"config": dict(config), "epochs": epochs, "seed": seed, "data": data}
-        with generators.inside():
+        with gpus.memory_errors_told(), generators.inside():
             return self.function(**{name: given[name] for name in self.takes})
 
     def row(self, value: Any) -> Mapping[str, Any]:
@@ -232,7 +225,7 @@ class _Yielding:
         self._rest = task.call(config, task.fidelity.high, seed, data, self._generators)
 
     def epoch(self, number: int) -> Mapping[str, Any]:
-        with self._generators.inside():
+        with gpus.memory_errors_told(), self._generators.inside():
             try:
                 return self._task.row(next(self._rest))
             except StopIteration:

@@ -11,7 +11,7 @@ from harness.keys import derive_seed
 from harness.space import Condition, Config, Domain, Space
 from harness.task import Data, Known, RegretScale
 from harness.trial import Fidelity
-from tasks.engine.process import LIBRARIES, configure_threads, device, libraries, memory_errors, quiet
+from tasks.engine.process import LIBRARIES, configure_threads, device, libraries, quiet
 from tasks.own.common import (
     PARTS,
     Declared,
@@ -24,6 +24,7 @@ from tasks.own.common import (
     redrawn,
     space_of,
 )
+from tasks.own.gpus import memory_errors_told
 
 LEAST_BYTES = 1 << 25
 """What a model takes at least, with what is compiled for it."""
@@ -164,7 +165,7 @@ class _Fitting:
         self._row: dict[str, float] = {}
         self._stopped = False
         callbacks = type(task).callbacks
-        with others_kept():
+        with memory_errors_told(), others_kept():
             self._keras.utils.set_random_seed(seed)
             self._model = type(task).build(config)
             if not getattr(self._model, "compiled", False):
@@ -188,9 +189,9 @@ class _Fitting:
         if self._stopped:
             return self._row
         try:
-            with others_kept(), quiet():
+            with memory_errors_told(), others_kept(), quiet():
                 self._row = self._trained(number)
-        except memory_errors() as error:
+        except MemoryError as error:
             raise MemoryError(f"in epoch {number}: {error}") from error
         return self._row
 

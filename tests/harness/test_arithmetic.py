@@ -13,7 +13,7 @@ from test_keys import KEY
 
 from harness.arithmetic import Arithmetic, declared_in, variables
 from harness.keys import digest
-from harness.machine import UNTOLD, kinds, numbers_of
+from harness.machine import UNTOLD, describe_machine, kinds, numbers_of
 from results.summary import machines_of
 
 pytestmark = pytest.mark.skipif(platform.machine() != "x86_64", reason="the level of x86-64")
@@ -195,3 +195,19 @@ def test_one_machine_is_of_one_kind_whichever_libraries_its_tasks_name():
 def test_an_evaluation_that_took_its_process_along_is_of_no_kind():
     assert kinds([UNTOLD.description, described()], numbers_of) == [[described()]]
     assert kinds([msgspec.to_builtins(UNTOLD.description)], dict) == []
+
+
+def test_a_machine_with_a_gpu_names_the_kernels_that_are_installed_and_one_without_does_not(monkeypatch):
+    found = {"nvidia-cudnn-cu12": "9.28", "nvidia_cublas_cu12": "12.9", "nvidia-ml-py": "13", "numpy": "2.4"}
+    monkeypatch.setattr("harness.machine.installed", lambda: found)
+    monkeypatch.setattr("harness.machine._version", lambda name: found.get(name, "not installed"))
+    described = {
+        device: dict(describe_machine(device, 1, {"torch": "torch"}).description.versions)
+        for device in ("cpu", "NVIDIA H100")
+    }
+    assert described["cpu"] == {"numpy": "2.4", "scipy": "not installed", "torch": "not installed"}
+    assert described["NVIDIA H100"] == {
+        **described["cpu"],
+        "nvidia-cudnn-cu12": "9.28",
+        "nvidia_cublas_cu12": "12.9",
+    }

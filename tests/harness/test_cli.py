@@ -409,6 +409,14 @@ def test_figures_are_completed_by_the_tasks_of_the_sweep_that_is_given(sweep, tm
     assert {"evaluations", "cost"} <= set(completion.costs(""))
 
 
+@pytest.mark.parametrize("share", ["1.5", "0.00001", "inf", "nan"])
+def test_a_share_of_a_gpu_that_nobody_can_have_is_refused_before_ray_starts(sweep, share):
+    out = derby("run", sweep, "--executor", "ray", "--gpus-per-evaluator", share)
+    assert out.returncode == 2
+    assert "--gpus-per-evaluator" in out.stderr
+    assert f"got '{share}'" in out.stderr or f"got {float(share):g}" in out.stderr
+
+
 @pytest.mark.parametrize(
     ("option", "value", "message"),
     [
