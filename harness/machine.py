@@ -180,7 +180,7 @@ def kernels_of_gpus() -> list[str]:
 
 
 _KERNELS = re.compile(
-    r"nvidia[-_](cublas|cudnn|cufft|curand|cusolver|cusparse|cuda[-_](nvcc|nvrtc|runtime))\b"
+    r"nvidia[-_](cublas|cudnn|cufft|curand|cusolver|cusparse|cuda[-_](nvcc|nvrtc|runtime))(?![a-z])"
 )
 
 
