@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
-from analysis.statistics.confirmation import by_method, in_words
+from analysis.statistics.confirmation import by_method, in_words, overall
 from analysis.words import interval, number
 from results.tables import SweepTables
 
 
 def confirmed_rows(tables: SweepTables) -> list[dict[str, Any]]:
-    """Return for each recording whose winners were confirmed its label, a sentence, and a row for each method.
+    """Return for each recording whose winners were confirmed its label, what all came to, and a row for each method.
 
     Values are of the task's metric, in its own direction; a difference is what was trained less what was found.
     """
@@ -19,13 +18,10 @@ def confirmed_rows(tables: SweepTables) -> list[dict[str, Any]]:
     for task, winners in tables.confirmed.groupby("task", sort=True):
         about = tables.tasks.loc[task]
         sign = 1.0 if about["direction"] == "min" else -1.0
+        all_of = overall(winners)
         rows = []
         for row in by_method(winners).to_dict("records"):
-            ends = (
-                sorted((sign * row["low"], sign * row["high"]))
-                if math.isfinite(row["low"])
-                else [math.nan] * 2
-            )
+            ends = _ends(sign, row["low"], row["high"])
             rows.append(
                 {
                     "searcher": row["searcher"],
@@ -42,8 +38,21 @@ def confirmed_rows(tables: SweepTables) -> list[dict[str, Any]]:
                 "task": str(task),
                 "metric": about["metric"],
                 "words": in_words(winners),
+                "winners": all_of.winners,
+                "different": all_of.different,
+                "found": number(sign * all_of.found, 4),
+                "trained": number(sign * all_of.trained, 4),
+                "difference": number(sign * all_of.difference, 2),
+                "interval": interval(*_ends(sign, all_of.low, all_of.high), 2),
+                "agreement": number(all_of.agreement, 2) if all_of.agreement is not None else "–",
                 "trainings": " or ".join(map(str, trainings)),
                 "rows": rows,
             }
         )
     return found
+
+
+def _ends(sign: float, low: float, high: float) -> tuple[float, float]:
+    """Return the ends of an interval of losses in the metric's own direction, the lower first; NaN where none is."""
+    first, second = sign * low, sign * high
+    return (first, second) if sign > 0 else (second, first)

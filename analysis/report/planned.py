@@ -19,7 +19,12 @@ NEAREST = 3
 
 
 def planned_words(inputs: Inputs, comparison: Comparison) -> list[str]:
-    """Return what came of the comparison that the sweep was made for; nothing where it does not say."""
+    """Return what came of the comparison that the sweep was made for; nothing where it does not say.
+
+    Returns:
+        One paragraph; where it compares at several parts of the budget, first what was to be compared, then one for
+        each part, then who could not be.
+    """
     compared = inputs.tables.compared
     if compared is None:
         return []
@@ -54,7 +59,8 @@ def planned_words(inputs: Inputs, comparison: Comparison) -> list[str]:
             f"{_begin(at, stated)}over tasks, {_pairs_words(own, stated, 'task', len(table))}"
             for at, own in kept.groupby("at", sort=True)
         ]
-        return [joined(asked, *(text[:1].upper() + text[1:] for text in found), blind, lacking)]
+        parts = [asked, *(text[:1].upper() + text[1:] for text in found), joined(blind, lacking)]
+        return [text for text in parts if text] if len(stated.at) > 1 else [joined(*parts)]
     needed = fewest_blocks(stated.level, len(stated.pairs) * len(stated.at))
     most = int(table["blocks"].max()) if len(table) else 0
     few = (

@@ -27,6 +27,9 @@ from results.publications import manifest_of
 from results.published import changed_files
 from results.tables import SweepTables, read_exported
 
+REFERENCE = "random"
+"""The registered name of random search, which a method is to be better than."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Race:
@@ -128,6 +131,12 @@ class Arena:
     def methods(self) -> tuple[str, ...]:
         """All methods planned, sorted."""
         return tuple(sorted(map(str, self.tables.studies["searcher"].unique())))
+
+    @functools.cached_property
+    def reference(self) -> str:
+        """The label of random search, beside which others are told; empty where it was not raced."""
+        drawn = [name for name in self.methods if self.registered(name) == REFERENCE]
+        return next(iter(sorted(drawn, key=lambda name: (name != REFERENCE, name))), "")
 
     @functools.cached_property
     def lower(self) -> frozenset[str]:

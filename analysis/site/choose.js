@@ -20,7 +20,7 @@
     const found = [...document.querySelectorAll(".item")].filter((item) => !item.closest("[hidden]"));
     const words = (name) => field(name).selectedOptions[0].textContent;
     status.textContent = found.length
-      ? `${words("selection")}, after ${words("point")}, ${words("limit")}:`
+      ? `On ${words("selection")}, after ${words("point")}; a training ${words("fidelity")}; ${words("limit")}:`
       : `No answer: this race has nothing on ${words("selection")} after ${words("point")}.`;
   };
   const all = () => {

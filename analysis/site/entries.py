@@ -11,9 +11,10 @@ import numpy as np
 import pandas as pd
 
 from analysis import style
+from analysis.report.verdicts import claims
 from analysis.site.arenas import Arena
 from analysis.site.rankings import Ranked
-from analysis.site.sentences import COMPARED, WITHIN, budget_words, percent, seconds_words, sets_words
+from analysis.site.sentences import COMPARED, MOST_SETS, WITHIN, budget_words, percent, seconds_words
 from analysis.statistics.answers import Answer, groups, pairs_within
 from analysis.statistics.bootstrap import Floats, mean_interval
 from analysis.statistics.completeness import completeness, failures
@@ -98,7 +99,7 @@ def result_cells(row: Mapping[Any, Any], reported: str) -> dict[str, Any]:
         "sort": rank if math.isfinite(rank) else "",
         "interval": interval(row["rank_low"], row["rank_high"], 3),
         "of": row["of"],
-        "groups": sets_words(row["groups"]) or "–",
+        "groups": row["groups"] or "–",
         "compared": WITHIN.get(str(row["compared"]), "not ranked"),
         "value": with_sd(row[reported], row[f"{reported}_sd"]),
         "value_sort": row[reported] if math.isfinite(row[reported]) else "",
@@ -106,8 +107,27 @@ def result_cells(row: Mapping[Any, Any], reported: str) -> dict[str, Any]:
     }
 
 
-def method_in(arena: Arena, method: str, ranked: Sequence[Ranked], frame: pd.DataFrame) -> dict[str, Any]:
-    """Return what a method's page says of an arena."""
+def _tested(frame: pd.DataFrame) -> bool:
+    """Return whether a test over repetitions could say anything of some rows of `task_frame`."""
+    return bool(frame["compared"].isin(["better", "worse", "not shown"]).any())
+
+
+def method_in(
+    arena: Arena,
+    method: str,
+    ranked: Sequence[Ranked],
+    others: Sequence[pd.DataFrame],
+    frame: pd.DataFrame,
+) -> dict[str, Any]:
+    """Return what a method's page says of an arena.
+
+    Args:
+        arena: The arena.
+        method: The method.
+        ranked: All rankings of the arena.
+        others: Beside each of them, what `analysis.site.elsewhere.elsewhere` returns.
+        frame: What `task_frame` returns.
+    """
     own = frame[frame["searcher"] == method].sort_values(["rank", "task"], kind="stable")
     reported = {task: facts.reported for task, facts in arena.inputs.facts.items()}
     key = arena.of_method(method)
@@ -122,7 +142,9 @@ def method_in(arena: Arena, method: str, ranked: Sequence[Ranked], frame: pd.Dat
         "name": arena.name,
         "id": arena.id,
         "workers": arena.workers,
-        "standings": _standings(method, ranked),
+        "standings": _standings(method, ranked, others),
+        "verdict": _verdict(method, ranked[0]) if ranked else "",
+        "tested": _tested(own),
         "results": [result_cells(row, reported[str(row["task"])]) for row in own.to_dict("records")],
         "first": [str(task) for task in own.loc[own["leads"].astype(bool), "task"]],
         "ranked": int(own["rank"].notna().sum()),
@@ -151,19 +173,47 @@ def _value(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _standings(method: str, ranked: Sequence[Ranked]) -> list[dict[str, Any]]:
-    """Return the method's place in every ranking that has it."""
+def _verdict(method: str, ranked: Ranked) -> str:
+    """Return what tests say of a method against all others of a ranking; empty where it has none, or nothing to say."""
+    found = ranked.answer
+    if found is None or method not in found.order or found.standing.few:
+        return ""
+    leads = method in found.standing.leaders
+    return f"After {budget_words(ranked.point)}, on {ranked.selection.title}, " + (
+        claims("it", found.standing.verdict(method), leads=leads)
+    )
+
+
+def _standings(method: str, ranked: Sequence[Ranked], others: Sequence[pd.DataFrame]) -> list[dict[str, Any]]:
+    """Return the method's place in every ranking that has it, and beside those that it cannot be in."""
     rows = []
-    for each in ranked:
+    for each, frame in zip(ranked, others, strict=True):
+        about = {
+            "budget": budget_words(each.point),
+            "point": each.point,
+            "on": each.selection.title,
+            "anchor": each.id,
+        }
+        for row in frame[frame["method"] == method].to_dict("records"):
+            shown = f"shown to be better than {row['better']} of them, worse than {row['worse']}"
+            rows.append(
+                {
+                    **about,
+                    "on": f"{each.selection.title}: those that it can search",
+                    "rank": mean_rank(row["rank"]),
+                    "sort": row["rank"],
+                    "interval": interval(row["low"], row["high"], 3),
+                    "of": row["methods"],
+                    "tasks": row["number_of_tasks"],
+                    "compared": shown if row["possible"] else "no difference could be shown",
+                }
+            )
         if each.answer is None or method not in each.answer.order:
             continue
         (row,) = each.answer.table[each.answer.table["method"] == method].to_dict("records")
         rows.append(
             {
-                "budget": budget_words(each.point),
-                "point": each.point,
-                "on": each.selection.title,
-                "anchor": each.id,
+                **about,
                 "rank": mean_rank(row["rank"]),
                 "sort": row["rank"],
                 "interval": interval(row["low"], row["high"], 3),
@@ -196,6 +246,9 @@ def task_in(arena: Arena, task: str, frame: pd.DataFrame) -> dict[str, Any]:
         "budget": facts.budget,
         "metric": facts.metrics[facts.reported],
         "results": [result_cells(row, facts.reported) for row in order.to_dict("records")],
+        "tested": _tested(own),
+        "sets": _tested(own)
+        and len({number for text in own["groups"] for number in text.split()}) <= MOST_SETS,
         "absent": [
             (name, cannot.get(name, "")) for name in style.ordered(arena.methods) if name not in named
         ],

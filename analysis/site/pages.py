@@ -22,7 +22,7 @@ from analysis.report.confirmed import confirmed_rows
 from analysis.report.notices import notices
 from analysis.report.pictures import Picture, picture
 from analysis.report.rows import completeness_rows
-from analysis.site import entries, rankings
+from analysis.site import elsewhere, entries, rankings
 from analysis.site.about import KINDS, About
 from analysis.site.arenas import Arena, Race
 from analysis.site.chooser import chooser
@@ -142,6 +142,7 @@ def _write(site: _Site) -> None:
     asked: list[Question] = []
     shown: list[dict[str, Any]] = []
     ranked: dict[str, list[rankings.Ranked]] = {}
+    beside: dict[str, list[pd.DataFrame]] = {}
     frames: dict[str, pd.DataFrame] = {}
     for arena in site.arenas:
         chosen = selections(arena, site.about)
@@ -154,16 +155,20 @@ def _write(site: _Site) -> None:
             "results": frames[arena.id],
             "search": arena.costs,
         }
+        others = [elsewhere.elsewhere(arena, each) for each in own]
+        beside[arena.id] = others
+        if any(len(frame) for frame in others):
+            tables["elsewhere"] = pd.concat([frame for frame in others if len(frame)])
         for name, frame in tables.items():
             _write_table(site, f"{name}_{arena.id}", frame)
         said = planned(arena)
         if said:
             _write_table(site, f"planned_{arena.id}", pd.concat([each.tests for each in said]))
-        shown.append(_write_arena(site, arena, chosen, own, said))
+        shown.append(_write_arena(site, arena, chosen, own, others, said))
     _write_table(site, "answers", rankings.questions_frame(asked))
     site.write("choose.html", "choose.html", **chooser(site.arenas, site.about, asked), page="choose")
     for method, name in site.methods.items():
-        _write_method(site, method, name, ranked, frames)
+        _write_method(site, method, name, ranked, beside, frames)
     for task, name in site.tasks.items():
         _write_task(site, task, name, frames)
     site.write(
@@ -190,10 +195,14 @@ def _write_arena(
     arena: Arena,
     chosen: Sequence[Selection],
     ranked: Sequence[rankings.Ranked],
+    others: Sequence[pd.DataFrame],
     said: Sequence[Planned],
 ) -> dict[str, Any]:
     """Write the page of an arena's rankings; return what the front page says of it."""
-    sections = [rankings.section(arena, each) for each in ranked]
+    sections = [
+        {**rankings.section(arena, each), "elsewhere": elsewhere.elsewhere_rows(frame)}
+        for each, frame in zip(ranked, others, strict=True)
+    ]
     first = ranked[0].answer
     lead = _rank_figure(site, arena)
     missing = unusable_studies(arena.tables).to_dict("records")
@@ -208,11 +217,15 @@ def _write_arena(
         "repetitions": int(arena.tables.studies.groupby(["task", "searcher"])["repetition"].nunique().max()),
         "budget": budget_words(arena.end),
         "points": [f"{point:g}" for point in arena.looks],
-        "planned": [f"{each.race}: {text}" for each in said for text in each.said],
+        "planned": [
+            {"race": each.race if len(said) > 1 else "", "asked": asked, "found": found}
+            for each in said
+            for asked, *found in [each.said]
+        ],
         "entries": list(arena.entries),
         "confirmed": [item for race in arena.races for item in confirmed_rows(race.tables)],
         "lead": lead,
-        "words": [] if first is None else answer_words(first),
+        "words": [] if first is None else answer_words(first, arena.reference),
         "section": sections[0],
         "notes": list(arena.tables.provenance.get("merged") or []),
         "notices": [note for note in notices(arena.inputs) if not note.startswith("Incomplete")],
@@ -245,6 +258,7 @@ def _write_method(
     method: str,
     name: str,
     ranked: Mapping[str, Sequence[rankings.Ranked]],
+    beside: Mapping[str, Sequence[pd.DataFrame]],
     frames: Mapping[str, pd.DataFrame],
 ) -> None:
     inside = [arena for arena in site.arenas if method in arena.methods]
@@ -261,7 +275,10 @@ def _write_method(
         registered=inside[0].registered(method),
         about=about,
         versions={library: _version(value) for library, value in versions.items()},
-        arenas=[entries.method_in(arena, method, ranked[arena.id], frames[arena.id]) for arena in inside],
+        arenas=[
+            entries.method_in(arena, method, ranked[arena.id], beside[arena.id], frames[arena.id])
+            for arena in inside
+        ],
         page="method",
     )
 
@@ -348,6 +365,7 @@ def _task_row(site: _Site, task: str) -> dict[str, Any]:
     about, facts = site.about.task(task), arena.inputs.facts[task]
     return {
         "name": task,
+        "summary": about.summary or f"Nothing more is known of it: {about.unknown}.",
         "group": facts.group or "–",
         "kinds": ", ".join(kind for kind in KINDS if kind in about.kinds) or "not known",
         "metric": facts.metrics[facts.reported],

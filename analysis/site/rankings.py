@@ -7,17 +7,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from analysis.site.arenas import Arena
 from analysis.site.questions import Question, Selection
 from analysis.site.sentences import (
     COMPARED,
+    MOST_SETS,
     answer_words,
     budget_words,
     percent,
     seconds_words,
-    sets_words,
     when_words,
 )
 from analysis.statistics.answers import Answer, answer
@@ -56,11 +57,14 @@ def rankings(arena: Arena, chosen: Sequence[Selection]) -> list[Ranked]:
 
 def answer_rows(arena: Arena, found: Answer) -> list[dict[str, Any]]:
     """Return a ranking as texts, with what its columns sort by and where its interval lies on an axis of ranks."""
-    most = max(len(found.order) - 1, 1)
+    lowest, highest = axis_of(found)
     rows = []
     for row in found.table.to_dict("records"):
         seconds = arena.seconds(str(row["method"]), found.point)
-        ends = [100 * (value - 1) / most for value in (row["low"], row["rank"], row["high"])]
+        ends = [
+            100 * (value - lowest) / max(highest - lowest, 1)
+            for value in (row["low"], row["rank"], row["high"])
+        ]
         rows.append(
             {
                 "method": row["method"],
@@ -70,7 +74,9 @@ def answer_rows(arena: Arena, found: Answer) -> list[dict[str, Any]]:
                 "interval": interval(row["low"], row["high"], 3),
                 "bar": [f"{value:.1f}" for value in ends] if math.isfinite(row["low"]) else [],
                 "dot": f"{ends[1]:.1f}",
-                "groups": sets_words(row["groups"]),
+                "groups": row["groups"],
+                "better": row["better"] if not found.standing.few else "–",
+                "worse": row["worse"] if not found.standing.few else "–",
                 "first_on": row["first_on"],
                 "first": percent(row["first"]),
                 "first_sort": row["first"] if math.isfinite(row["first"]) else "",
@@ -82,6 +88,18 @@ def answer_rows(arena: Arena, found: Answer) -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+def axis_of(found: Answer) -> tuple[int, int]:
+    """Return the whole ranks at the ends of an axis on which all mean ranks and intervals of an answer are."""
+    values = found.table[["rank", "low", "high"]].to_numpy(dtype=float)
+    return math.floor(np.nanmin(values)), math.ceil(np.nanmax(values))
+
+
+def _sets(found: Answer) -> bool:
+    """Return whether the sets of methods that no test separates are so few that their numbers can be read."""
+    numbers = {number for text in found.table["groups"] for number in text.split()}
+    return not found.standing.few and len(numbers) <= MOST_SETS
 
 
 def section(arena: Arena, ranked: Ranked) -> dict[str, Any]:
@@ -101,9 +119,11 @@ def section(arena: Arena, ranked: Ranked) -> dict[str, Any]:
     if found is not None:
         about |= {
             "rows": answer_rows(arena, found),
-            "words": answer_words(found),
+            "words": answer_words(found, arena.reference),
+            "axis": " … ".join(map(str, axis_of(found))),
+            "sets": _sets(found),
+            "few": found.standing.few,
             "caption": f"After {budget}, over {_tasks_words(found, ranked.selection)}.",
-            "methods": len(found.order),
         }
     return about
 
@@ -125,6 +145,9 @@ def choice(question: Question) -> dict[str, Any]:
         "selection": question.selection.key,
         "when": " ".join(f"{stops}:{limit}" for stops, limit in question.when),
         "title": when_words(question.when),
+        "ranking": f"ranking-{question.arena.id}.html#b{question.point:g}-{question.selection.key}"
+        if ("any", "any") in question.when
+        else "",
         "leaders": [],
         "rest": 0,
     }
@@ -134,9 +157,10 @@ def choice(question: Question) -> dict[str, Any]:
         return about | {
             "words": [f"No answer: under these conditions {methods} on {tasks} is left to compare."]
         }
-    shown = found.table.head(_SHOWN)
+    table, reference = found.table, question.arena.reference
+    shown = table[(np.arange(len(table)) < _SHOWN) | (table["method"] == reference)]
     return about | {
-        "words": answer_words(found),
+        "words": answer_words(found, reference),
         "leaders": [
             {
                 "method": row["method"],
@@ -152,7 +176,7 @@ def choice(question: Question) -> dict[str, Any]:
 
 
 _SHOWN = 5
-"""Methods that an item of the chooser has in its table; the CSV has all."""
+"""Methods that an item of the chooser has in its table, and random search besides; the CSV has all."""
 
 
 def questions_frame(asked: Sequence[Question]) -> pd.DataFrame:

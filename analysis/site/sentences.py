@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from analysis.report.verdicts import claims
 from analysis.statistics.answers import Answer
-from analysis.words import interval, joined, mean_rank, named, number_ranges, plural
+from analysis.words import interval, joined, mean_rank, named, plural
 
 LIMIT_WORDS = {
     "any": "any search time",
@@ -38,7 +38,7 @@ def when_words(when: Sequence[tuple[str, str]]) -> str:
             alike.setdefault(limits, []).append(FIDELITY_WORDS[stops])
     parts = []
     for limits, words in alike.items():
-        even = f", even {LIMIT_WORDS[limits[-1]]}" if len(limits) > 1 else ""
+        even = f", and the same with {LIMIT_WORDS[limits[-1]]}" if len(limits) > 1 else ""
         parts.append(f"{' or '.join(words)}: {LIMIT_WORDS[limits[0]]}{even}")
     text = "; ".join(parts)
     return text[:1].upper() + text[1:]
@@ -102,20 +102,50 @@ def left_out_words(answer: Answer) -> str:
     return f"Not ranked: {'; '.join(answer.left_out)}." if answer.left_out else ""
 
 
-def answer_words(answer: Answer) -> list[str]:
-    """Return an answer, a paragraph each."""
-    said = (lead_words(answer), shown_words(answer), strengths_words(answer), left_out_words(answer))
+def reference_words(answer: Answer, reference: str) -> str:
+    """Return who is shown to differ from random search; empty where it leads, or nothing could be shown.
+
+    Args:
+        answer: The answer.
+        reference: The label of random search; empty where it was not raced.
+    """
+    standing = answer.standing
+    if reference not in answer.order or reference in standing.leaders or standing.few:
+        return ""
+    (row,) = answer.table[answer.table["method"] == reference].to_dict("records")
+    said = standing.verdict(reference)
+    shown = [
+        f"{named(names)} {'is' if len(names) == 1 else 'are'} shown to be {how} than it"
+        for names, how in ((said.worse_than, "better"), (said.better_than, "worse"))
+        if names
+    ]
+    if said.alike and shown:
+        shown.append(f"from none of the {len(said.alike)} others is it shown to differ")
+    elif said.alike:
+        shown.append(f"it is shown to differ from none of the {len(said.alike)} other methods")
+    rank = f"{mean_rank(row['rank'])} {interval(row['low'], row['high'], 3)}".strip()
+    return f"Random search ({reference}) has {rank}: {'; '.join(shown)}."
+
+
+def answer_words(answer: Answer, reference: str = "") -> list[str]:
+    """Return an answer, a paragraph each.
+
+    Args:
+        answer: The answer.
+        reference: The label of random search, beside which the others are told; empty where it was not raced.
+    """
+    said = (
+        lead_words(answer),
+        shown_words(answer),
+        reference_words(answer, reference),
+        strengths_words(answer),
+        left_out_words(answer),
+    )
     return [text for text in said if text]
 
 
 MOST_SETS = 6
-"""Sets of methods that no test separates, of which a method is a member, that are listed; of more, runs are joined."""
-
-
-def sets_words(numbers: str) -> str:
-    """Return the numbers of sets that a method is a member of: ``1 2 3``, or ``1–8, 11`` where they are many."""
-    each = [int(number) for number in numbers.split()]
-    return numbers if len(each) <= MOST_SETS else number_ranges(each)
+"""Sets of methods that no test separates whose numbers a table can have; more say less than how many differ."""
 
 
 def percent(share: float) -> str:
@@ -138,8 +168,8 @@ COMPARED = {
 }
 """What tests say of a method and the leader, in a table; keys are those of `Answer.table`."""
 
-WITHIN = {**COMPARED, "tied": "leads, tied with others", "untested": "too few repetitions for a test"}
-"""The same on one task."""
+WITHIN = {**COMPARED, "tied": "leads, tied with others", "untested": "–"}
+"""The same on one task, where a dash is for repetitions too few to test."""
 
 
 def seconds_words(seconds: float) -> str:

@@ -138,8 +138,9 @@ class Answer:
         fewer than five); ``leads``; ``first`` (the share of resamples of the tasks in which its mean rank is the
         lowest, shared where several are; NaN as above); ``first_on`` (tasks on which its mean rank is the lowest,
         alone or with others); ``groups`` (numbers of the sets that it is in of which no test separates two: see
-        `groups`); ``compared`` (``leads``; ``worse``, where tests show so of it and the first leader; ``not shown``;
-        ``untested``, where so few tasks could show nothing).
+        `groups`); ``better`` and ``worse`` (how many of the others it is shown to be so than); ``compared`` (``leads``;
+        ``worse``, where tests show so of it and the first leader; ``not shown``; ``untested``, where so few tasks could
+        show nothing).
         """
         names = list(self.order)
         ranks = self.standing.ranks[names].to_numpy(dtype=float)
@@ -155,6 +156,10 @@ class Answer:
             **dict.fromkeys(said.untested, "untested"),
             **dict.fromkeys(self.standing.leaders, "leads"),
         }
+        shown = self.standing.pairs
+        shown = shown[(shown["p_holm"] <= ALPHA) & (shown["effect"] != 0)]
+        wins = shown["first"].where(shown["effect"] > 0, shown["second"]).value_counts()
+        losses = shown["second"].where(shown["effect"] > 0, shown["first"]).value_counts()
         return pd.DataFrame(
             {
                 "method": names,
@@ -165,6 +170,8 @@ class Answer:
                 "first": first,
                 "first_on": best.sum(axis=0),
                 "groups": [" ".join(map(str, sets[name])) for name in names],
+                "better": [int(wins.get(name, 0)) for name in names],
+                "worse": [int(losses.get(name, 0)) for name in names],
                 "compared": [compared[name] for name in names],
             }
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -58,6 +59,47 @@ def agreement(winners: pd.DataFrame) -> float | None:
     return value if math.isfinite(value) else None
 
 
+@dataclass(frozen=True, slots=True)
+class Overall:
+    """What all confirmed winners of a recording came to, in losses.
+
+    Attributes:
+        winners: How many there are.
+        different: How many configurations they are: several methods may find the same.
+        found: Mean loss in the race.
+        trained: Mean loss trained for real.
+        difference: Mean of trained less found, positive where the race promised too much.
+        low: Lower end of its bootstrap interval, which resamples repetitions; NaN with fewer than five.
+        high: Upper end.
+        agreement: What `agreement` returns.
+    """
+
+    winners: int
+    different: int
+    found: float
+    trained: float
+    difference: float
+    low: float
+    high: float
+    agreement: float | None
+
+
+def overall(winners: pd.DataFrame) -> Overall:
+    """Summarise all confirmed winners of one recording; the methods of a repetition may share winners and luck."""
+    by_repetition = (winners["trained"] - winners["found"]).groupby(winners["repetition"]).mean()
+    estimate = mean_interval(by_repetition.to_numpy(dtype=float))
+    return Overall(
+        winners=len(winners),
+        different=len(winners[["config", "epochs"]].drop_duplicates()),
+        found=float(winners["found"].mean()),
+        trained=float(winners["trained"].mean()),
+        difference=float((winners["trained"] - winners["found"]).mean()),
+        low=float(estimate.low),
+        high=float(estimate.high),
+        agreement=agreement(winners),
+    )
+
+
 HEADER: Final = ("method", "winners", "found", "promised", "trained", "trained - found", "95 % interval")
 
 
@@ -77,12 +119,16 @@ def rows(methods: pd.DataFrame) -> list[tuple[str, ...]]:
 
 def in_words(winners: pd.DataFrame) -> str:
     """Return what confirming came to, as a sentence."""
-    said = agreement(winners)
-    shift = float((winners["trained"] - winners["found"]).mean())
-    ranks = "too few or equal ones for a rank correlation" if said is None else f"rank correlation {said:.2f}"
+    said = overall(winners)
+    ranks = (
+        "too few or equal ones for a rank correlation"
+        if said.agreement is None
+        else f"rank correlation of found and trained {said.agreement:.2f}"
+    )
     return (
-        f"{len(winners)} winners: found and trained losses, {ranks}; trained they are {abs(shift):.2g} "
-        f"{'worse' if shift > 0 else 'better'} in the mean"
+        f"{said.winners} winners, {said.different} of them different: trained for real they are "
+        f"{abs(said.difference):.2g} {'worse' if said.difference > 0 else 'better'} in the mean than the race found "
+        f"them; {ranks}"
     )
 
 

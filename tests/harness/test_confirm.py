@@ -149,6 +149,8 @@ def test_summary_by_hand():
         {
             "searcher": ["a"] * 5 + ["b"] * 2,
             "repetition": [0, 1, 2, 3, 4, 0, 1],
+            "config": ["1", "2", "3", "4", "5", "2", "2"],
+            "epochs": [9] * 7,
             "found": [1.0, 2.0, 3.0, 4.0, 5.0, 2.0, 2.0],
             "promised": [2.0] * 7,
             "trained": [2.0, 3.0, 4.0, 5.0, 6.0, 1.0, 2.0],
@@ -170,6 +172,10 @@ def test_summary_by_hand():
     assert confirmation.agreement(winners.head(5)) == pytest.approx(1.0)
     assert confirmation.agreement(winners.tail(2)) is None
     assert "worse in the mean" in confirmation.in_words(winners.head(5))
+    all_of = confirmation.overall(winners)
+    assert (all_of.winners, all_of.different) == (7, 5)
+    assert all_of.difference == pytest.approx(4 / 7)
+    assert all_of.low <= all_of.high <= 1
     joined = confirmation.joined({"x": winners, "y": winners.head(1)})
     assert list(joined["task"]) == ["x"] * 7 + ["y"]
     assert np.isfinite(joined["trained"]).all()

@@ -13,7 +13,6 @@ from analysis.report.confirmed import confirmed_rows
 from analysis.report.page import build
 from analysis.report.partial import partial_table, partial_words
 from analysis.report.planned import planned_words
-from analysis.site.sentences import sets_words
 from analysis.statistics.comparison import compare, ranking
 from analysis.statistics.inputs import prepare
 from analysis.statistics.ranks import cannot_search
@@ -62,12 +61,6 @@ def test_a_mean_rank_reads_the_same_in_whatever_order_it_was_summed():
     assert mean_rank(8.995) == mean_rank(8.995 + 4e-15) == mean_rank(8.995 - 4e-15)
 
 
-def test_sets_of_methods_are_joined_where_they_are_many():
-    assert sets_words("1 2 3") == "1 2 3"
-    assert sets_words("1 2 3 4 5 6 8") == "1–6, 8"
-    assert sets_words("") == ""
-
-
 @pytest.fixture(scope="module")
 def crowd():
     """Thirteen methods on 14 tasks, that are all the same: as many bars as there can be of so few."""
@@ -89,10 +82,13 @@ def test_of_many_planned_pairs_those_with_the_smallest_p_are_named(crowd, inputs
     stated = Compare(methods=names, method=names[0], at=[0.5, 1.0], level=0.05, measure="final")
     provenance = {"compare": {**_plain(stated)}, "runs": []}
     swept = dataclasses.replace(inputs, tables=dataclasses.replace(crowd, provenance=provenance))
-    (said,) = planned_words(swept, comparison)
-    assert "each of the 12 other methods" in said
-    assert said.count("12 methods, with the smallest p ") == 2  # half-way and in the end
-    assert said.count("(p") == 6
+    asked, half, end = planned_words(swept, comparison)
+    assert "each of the 12 other methods" in asked
+    assert half.startswith("After 50 % of the budget: ")
+    assert end.startswith("At its end: ")
+    for said in (half, end):
+        assert "12 methods, with the smallest p " in said
+        assert said.count("(p") == 3
 
 
 def _plain(stated):

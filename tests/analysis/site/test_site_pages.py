@@ -18,11 +18,13 @@ from analysis.site.about import About, MethodAbout, TaskAbout, blocks
 from analysis.site.arenas import arenas
 from analysis.site.pages import build, named_in
 from analysis.site.questions import FIDELITY, LIMITS, questions
-from analysis.site.sentences import when_words
+from analysis.site.sentences import reference_words, when_words
 from analysis.spreadsheets import read_csv
+from analysis.statistics.answers import answer
 from analysis.statistics.comparison import compare, ranking
 from analysis.statistics.inputs import prepare
 from harness.errors import RecordError
+from results import confirmed_table
 from results.entries import digest_of
 
 ODD = "<b>\"x\" & 'y'</b>"
@@ -290,7 +292,7 @@ def test_conditions_that_leave_the_same_methods_are_one_sentence():
     every = [(stops, limit) for stops in FIDELITY for limit in LIMITS]
     assert when_words(every) == (
         "All methods, on all of these tasks or trainings can be stopped early or every training runs to its end: any "
-        "search time, even at most 0.01 s of search per evaluation"
+        "search time, and the same with at most 0.01 s of search per evaluation"
     )
     assert when_words([("yes", "0.1")]) == (
         "Trainings can be stopped early: at most 0.1 s of search per evaluation"
@@ -364,7 +366,16 @@ def test_what_a_method_cannot_search_is_said_with_the_reason(tmp_path):
     out, _ = site_of(tmp_path, {"first": tables}, wanted=(12,))
     told = [path for path in pages_in(out) if "it cannot: 'x' is a <choice>" in Page(path).text]
     assert sorted(path.parent.name for path in told) == ["methods", "tasks"]
-    assert f"Not ranked: {method} (cannot search 1 of 3 tasks)." in Page(out / "index.html").text
+    text = Page(out / "index.html").text
+    assert f"Not ranked: {method} (cannot search 1 of 3 tasks)." in text
+    rows = read_csv(out / "tables" / "elsewhere_first.csv")
+    (row,) = rows[rows["tasks"] == "all"].to_dict("records")
+    assert (row["method"], row["number_of_tasks"], row["methods"]) == (method, 2, 3)
+    assert 1 <= row["rank"] <= 3
+    place = text.index("Methods that cannot search all of these tasks")
+    assert f"{method}23{row['rank']:.2f}" in text[place:]
+    own = Page(out / "methods" / f"{method}.html").text
+    assert f"all tasks: those that it can search12 full evaluations{row['rank']:.2f} 32" in own
 
 
 def test_what_was_entered_into_a_race_is_said_beside_its_place(tmp_path):
@@ -388,3 +399,66 @@ def test_what_was_entered_into_a_race_is_said_beside_its_place(tmp_path):
     said = "optuna_tpe was entered into the race 'race', whose results were public by then"
     for name in ("index.html", f"ranking-{found[0].id}.html"):
         assert said in Page(tmp_path / "site" / name).text
+
+
+def test_every_method_is_counted_against_the_others_as_the_tests_say(whole):
+    out, _, _ = whole
+    pairs = read_csv(out / "tables" / "pairs_first.csv")
+    pairs = pairs[(pairs["full_evaluations"] == 30) & (pairs["tasks"] == "all")]
+    rows = read_csv(out / "tables" / "ranking_first.csv")
+    rows = rows[(rows["full_evaluations"] == 30) & (rows["tasks"] == "all")].set_index("method")
+    better = dict.fromkeys(rows.index, 0)
+    for pair in pairs.to_dict("records"):
+        if pair["p_holm"] <= 0.05:
+            better[pair["first"] if pair["effect"] > 0 else pair["second"]] += 1
+    assert sum(better.values()) > 0
+    assert rows["better"].to_dict() == better
+    assert rows["better"].sum() == rows["worse"].sum()
+
+
+def test_random_search_is_told_beside_the_leader(whole):
+    _, found, _ = whole
+    assert found[0].reference == "random"
+    first = answer(found[0].looks[30], found[0].inputs.facts, found[0].methods)
+    said = reference_words(first, "random")
+    shown = first.standing.verdict("random")
+    assert said.startswith("Random search (random) has ")
+    assert all(name in said for name in (*shown.worse_than, *shown.better_than))
+    assert ("shown to be better than it" in said) == bool(shown.worse_than)
+    assert reference_words(first, "") == reference_words(first, first.order[0]) == ""
+
+
+def test_so_few_tasks_have_no_columns_of_tests(tmp_path):
+    out, _ = site_of(tmp_path, {"race": large(3, 3, 2, 12)}, wanted=(12,))
+    text = Page(out / "index.html").text
+    assert "So few tasks can show no difference between so many methods" in text
+    assert "Worse than" not in text
+    task = next(path for path in pages_in(out / "tasks"))
+    assert "So few repetitions can show no difference between so many methods on one task" in Page(task).text
+
+
+def test_winners_trained_for_real_are_on_the_front_page_with_their_meaning(tmp_path):
+    tables = large(3, 6, 5, 12)
+    label = str(tables.tasks.index[0])
+    tables.tasks.loc[label, "direction"] = "max"
+    rows = [
+        {
+            "task": label,
+            "searcher": name,
+            "repetition": repetition,
+            "config": f'{{"x": {repetition}}}',
+            "epochs": 9,
+            "found": -0.9,
+            "promised": -0.8,
+            "trained": -0.7 - 0.01 * repetition,
+            "trainings": 3,
+        }
+        for name in ("grid", "random")
+        for repetition in range(5)
+    ]
+    tables = dataclasses.replace(tables, confirmed=confirmed_table.frame(rows))
+    out, _ = site_of(tmp_path, {"race": tables}, wanted=(12,))
+    text = Page(out / "index.html").text
+    place = text.index("What a race finds is partly luck.")
+    assert f"{label}val_accuracy1050.90.72−0.18 [−0.2, −0.16]–" in text[place:]
+    assert dead_links(out) == []
