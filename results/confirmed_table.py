@@ -35,7 +35,10 @@ def read(folder: Path) -> pd.DataFrame:
     if not path.exists():
         return frame()
     try:
-        table = pd.read_csv(path, dtype={"task": "str", "searcher": "str"})
+        # A method may be labelled NA or null; only what is empty is missing.
+        table = pd.read_csv(
+            path, dtype={"task": "str", "searcher": "str"}, keep_default_na=False, na_values=[""]
+        )
         return table[list(_TYPES)].astype(_TYPES)
     except (OSError, ValueError, KeyError) as error:
         raise RecordError(

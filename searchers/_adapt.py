@@ -10,6 +10,7 @@ from typing import Final
 
 import numpy as np
 
+from harness.errors import said
 from harness.space import Choice, Config, Domain, Float, Scalar, Space
 
 ROUNDING: Final = 1e-9
@@ -117,6 +118,22 @@ def importing() -> Iterator[None]:
     finally:
         random.setstate(state[0])
         np.random.set_state(state[1])  # noqa: NPY002
+
+
+def why(error: BaseException) -> str:
+    """Return why a library failed: the module that it lacks, if it was that, or what it says.
+
+    Example:
+        >>> why(ModuleNotFoundError("No module named 'nlopt'", name="nlopt"))
+        "it needs the Python module 'nlopt', which is not installed: install the package that has it"
+    """
+    chain = [error]
+    while (before := chain[-1].__cause__ or chain[-1].__context__) is not None:
+        chain.append(before)
+    for each in chain:
+        if isinstance(each, ModuleNotFoundError):
+            return f"it needs the Python module {each.name!r}, which is not installed: install the package that has it"
+    return said(error if error.__cause__ is None else error.__cause__)
 
 
 @contextlib.contextmanager

@@ -133,16 +133,16 @@ class NevergradSearcher(Searcher):
                 "or use nevergrad_oneplusone, nevergrad_de or nevergrad_pso"
             )
         try:
-            registered(cls.registered_name(settings))
+            optimizer = registered(cls.registered_name(settings))
         except IncompatibleError as error:
             reasons.append(str(error))
         except ImportError:
             pass  # `require_libraries` says so
+        else:
+            reasons = reasons or _refused(cls.registered_name(settings), optimizer, problem, budget)
         return reasons
 
     def _start(self) -> None:
-        import numpy as np
-
         optimizer = registered(self.registered_name(self.settings))
         if optimizer.no_parallelization and self.workers > 1:
             raise IncompatibleError(
@@ -153,12 +153,9 @@ class NevergradSearcher(Searcher):
         self._fixed, names = _adapt.searched(self.problem.space)
         if not names:  # the space is a single point
             return
-        space = parametrization(self.problem.space)
-        space.random_state = np.random.RandomState(self.seed)
         self._threads = Threads()
         with self._calling():
-            evaluations = max(self.budget.full_evaluations(self.problem.fidelity), 1)
-            self._search = optimizer(parametrization=space, budget=evaluations, num_workers=self.workers)
+            self._search = _made(optimizer, self.problem, self.budget, self.seed, self.workers)
 
     @contextmanager
     def _calling(self) -> Iterator[None]:
@@ -235,6 +232,35 @@ class NevergradSearcher(Searcher):
         self._take(config, loss if self.imputes else math.nan)
 
 
+def _made(optimizer: Any, problem: Problem, budget: Budget, seed: int, workers: int) -> Any:
+    """Return one of Nevergrad's optimizers, seeded, for a space that is not a single point."""
+    import numpy as np
+
+    space = parametrization(problem.space)
+    space.random_state = np.random.RandomState(seed)
+    evaluations = max(budget.full_evaluations(problem.fidelity), 1)
+    return optimizer(parametrization=space, budget=evaluations, num_workers=workers)
+
+
+def _refused(name: str, optimizer: Any, problem: Problem, budget: Budget) -> list[str]:
+    """Return why an optimizer cannot search a space: many look for their library only when they propose."""
+    from nevergrad.common.errors import NevergradEarlyStopping
+
+    if not _adapt.searched(problem.space)[1]:
+        return []
+    try:
+        with _adapt.importing(), mended(), Threads().waited_for():
+            search = _made(optimizer, problem, budget, 0, 1)
+            search.tell(search.ask(), 1.0)
+            if getattr(search, "can_ask", lambda: True)():
+                search.ask()  # the first may be the middle of the space, which takes no library
+    except NevergradEarlyStopping:
+        pass  # it ends, and says so in the study
+    except Exception as error:  # noqa: BLE001 - whatever the library says
+        return [f"Nevergrad's {name} does not propose anything here: {_adapt.why(error)}"]
+    return []
+
+
 def _coordinates(space: Space) -> int:
     """Return how many coordinates Nevergrad searches: one of a number, as many as there are values of a category."""
     return sum(
@@ -266,7 +292,8 @@ class Nevergrad(NevergradSearcher):
     Of the 543 names of Nevergrad 1.0, four cannot be repeated and are refused with the reason; others need libraries
     that are not installed with it (NLopt, fcmaes and others), or versions that are no more (the old Ax and pymoo).
     Thirteen with a list of points not to be repeated (``DiscreteOnePlusOneT`` and others) fail for parameters with
-    names. These are told when they first propose, not by ``derby plan``.
+    names. What does not propose two configurations is refused, by ``derby plan`` already, with the module that is
+    missing.
 
     Surprises of the library:
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import inspect
 import logging
 import pkgutil
+import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from typing import Any, ClassVar, Final
 
@@ -17,8 +18,9 @@ from harness.machine import require_libraries
 from harness.options import Options
 from harness.searcher import FailureOptions, Suggestion
 from harness.space import Config
-from harness.trial import Budget, Problem
+from harness.trial import Budget, Problem, Status
 from searchers import _adapt
+from searchers._nevergrad import Threads
 from searchers.raytune import LOSS, RayTuneSearcher, tune_domains, warnings_raised
 
 _WRAPPED: Final[Mapping[str, Mapping[str, str]]] = {
@@ -99,6 +101,17 @@ def _quiet() -> Iterator[None]:
             yield
     finally:
         logging.disable(disabled)
+
+
+class _Calling:
+    """Call a searcher inside ``with calling():``; Nevergrad's threads, where it is loaded, are waited for."""
+
+    def __init__(self) -> None:
+        # What wraps it has been imported, with the class or the argument that names it.
+        self._threads = Threads() if "nevergrad" in sys.modules else None
+
+    def __call__(self) -> AbstractContextManager[None]:
+        return nullcontext() if self._threads is None else self._threads.waited_for()
 
 
 class RayTuneSearch(RayTuneSearcher):
@@ -191,8 +204,21 @@ class RayTuneSearch(RayTuneSearcher):
         return _made(_searcher_class(self.settings.searcher), self.settings, self.seed, points)
 
     def _start(self) -> None:
-        with _quiet():
+        self._calling = _Calling()
+        with _quiet(), self._calling():
             super()._start()
+
+    def _ask(self) -> Suggestion | None:
+        with self._calling():
+            return super()._ask()
+
+    def _tell(self, suggestion: Suggestion, loss: float) -> None:
+        with self._calling():
+            super()._tell(suggestion, loss)
+
+    def _fail(self, suggestion: Suggestion, status: Status, loss: float) -> None:
+        with self._calling():
+            super()._fail(suggestion, status, loss)
 
     def _ask_at(self, config: Config) -> Suggestion | None:
         suggestion, space = self._ask(), self.problem.space
@@ -232,7 +258,12 @@ def _refused(kind: type[Any], settings: RayTuneSearch.Settings, problem: Problem
             if hasattr(kind, "convert_search_space"):
                 kind.convert_search_space(domains)
             doing = "does not start with these arguments"
-            started = _made(kind, settings, 0, None).set_search_properties(LOSS, "min", domains)
+            made = _made(kind, settings, 0, None)
+            started = made.set_search_properties(LOSS, "min", domains)
+        if started:  # many look for their library only now
+            doing = "does not suggest anything here"
+            with _quiet(), _adapt.importing(), _Calling()():
+                made.suggest("planned")
     except Exception as error:  # noqa: BLE001 - whatever the library says
-        return [f"Ray Tune's {kind.__name__} {doing}: {said(error)}"]
+        return [f"Ray Tune's {kind.__name__} {doing}: {_adapt.why(error)}"]
     return [] if started else [f"Ray Tune's {kind.__name__} {doing}: it refuses metric, mode or space"]

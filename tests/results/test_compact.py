@@ -99,9 +99,10 @@ def test_confirmed_winners_are_read_beside_the_sweep_and_exported(run_sweep, tab
     ]
     folder = run_sweep.root / "sweeps" / "tables" / "confirmed"
     folder.mkdir()
+    rows.append(rows[0] | {"searcher": "NA", "found": 5e-324, "promised": 1.7976931348623157e308})
     confirmed_table.frame(rows).to_csv(folder / "winners.csv", index=False)
     found = read_tables(run_sweep.root, "tables")
-    assert found.confirmed.to_dict("records") == rows
+    assert found.confirmed.to_dict("records") == rows  # to the last bit, and NA is a label
     export(found, tmp_path / "out", compact=True)
     pd.testing.assert_frame_equal(read_exported(tmp_path / "out").confirmed, found.confirmed)
     (folder / "winners.csv").write_text("no,such,table\n1,2,3\n")

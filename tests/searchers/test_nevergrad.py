@@ -4,6 +4,7 @@ import gc
 import math
 import os
 import random
+import re
 import subprocess
 import sys
 import threading
@@ -252,6 +253,35 @@ def test_names_that_cannot_be_used_are_refused_when_planned(registered, reason):
     )
     assert len(reasons) == 1
     assert reason in reasons[0]
+
+
+@needs_nevergrad
+@pytest.mark.parametrize("registered", ["BOBYQA", "NLOPT_LN_PRAXIS", "NLOPT_GN_DIRECT", "FCMA", "PymooNSGA2"])
+def test_optimizers_whose_own_library_is_missing_are_refused_when_planned(registered, monkeypatch):
+    """They look for it at the first proposal or the second, in a thread or not."""
+    for module in ("pybobyqa", "nlopt", "fcmaes", "pymoo.factory"):
+        monkeypatch.setitem(
+            sys.modules, module, None
+        )  # which is what a module that is not there is to an import
+    kind = registry.searcher("nevergrad")
+    random.seed(4)
+    np.random.seed(4)
+    before = random.getstate(), np.random.get_state()[1].tolist()
+    (reason,) = kind.incompatibilities(
+        problem(MIXED), Budget("evaluations", 9), kind.Settings(optimizer=registered)
+    )
+    assert re.match(
+        rf"Nevergrad's {registered} does not propose anything here: .*(not installed|fcmaes)", reason
+    )
+    assert (random.getstate(), np.random.get_state()[1].tolist()) == before
+
+
+@needs_nevergrad
+def test_what_fails_for_parameters_with_names_is_refused_when_planned():
+    with pytest.raises(
+        IncompatibleError, match="DiscreteOnePlusOneT does not propose anything here: TypeError"
+    ):
+        start("nevergrad", MIXED, 1, 9, optimizer="DiscreteOnePlusOneT")
 
 
 @needs_nevergrad

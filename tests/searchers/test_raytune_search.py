@@ -224,6 +224,35 @@ def test_arguments_that_are_missing_are_told_when_planned():
         start("raytune_search", MIXED, 1, 9, searcher="nevergrad")
 
 
+def test_an_optimizer_whose_own_library_is_missing_is_refused_when_planned(monkeypatch):
+    pytest.importorskip("nevergrad", reason="not installed with the project")
+    monkeypatch.setitem(sys.modules, "pybobyqa", None)
+    arguments = {"optimizer": {"import": "nevergrad.optimization.optimizerlib:BOBYQA"}}
+    with pytest.raises(
+        IncompatibleError, match="NevergradSearch does not suggest anything here: .*'?pybobyqa"
+    ):
+        start("raytune_search", MIXED, 1, 9, searcher="nevergrad", arguments=arguments)
+
+
+def test_a_search_in_a_thread_keeps_no_process_from_ending():
+    pytest.importorskip("nevergrad", reason="not installed with the project")
+    code = (
+        "from native import MIXED, start\n"
+        "arguments = {'optimizer': {'import': 'nevergrad:optimizers.Powell'}}\n"
+        "searcher = start('raytune_search', MIXED, 1, 9, searcher='nevergrad', arguments=arguments)\n"
+        "print(searcher.ask() is not None)\n"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=Path(__file__).parent,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    assert told.stdout == "True\n"
+
+
 def test_ax_is_refused_when_planned_and_prints_nothing():
     pytest.importorskip("ax", reason="not installed with the project")
     code = (
