@@ -102,7 +102,8 @@ def test_the_race_is_of_every_method_on_every_recording_and_table():
         assert named or name in ("references", "raytune_search") or kind.package, f"{name} is not in the race"
     recordings = {f"replay/{name}" for name in registry.task("replay").shipped()}
     tables = {label for label in race["tasks"] if not label.startswith("replay/")}
-    assert {label for label in race["tasks"] if label.startswith("replay/")} == recordings
+    later = set(re.findall(r"^  # - (replay/\S+)$", text, re.MULTILINE))  # likewise
+    assert {label for label in race["tasks"] if label.startswith("replay/")} | later == recordings
     for name in ("hpobench_mlp", "hpolib_fcnet", "nasbench201"):
         assert {label for label in tables if label.startswith(name)} == {
             f"{name}/{dataset}" for dataset in re.findall(r"`(\w+)`", row_of(PAGES["recordings.md"], name))

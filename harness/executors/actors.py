@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import signal
 import threading
 import time
 from dataclasses import dataclass, replace
@@ -63,6 +64,16 @@ def _location() -> Location:
     return Location(ray.get_runtime_context().get_node_id(), ray.util.get_node_ip_address(), os.getpid())
 
 
+def end_when_told() -> None:
+    """Let the signal to terminate end this process at once.
+
+    Ray would raise `SystemExit` in the midst of what runs, which then looked like the fault of a task or a searcher.
+    Who sends it takes the machine away, as SLURM does before a job's end; a process that is gone is known as lost, and
+    what it did is done again elsewhere. There is nothing to save here.
+    """
+    signal.signal(signal.SIGTERM, lambda number, _: os._exit(128 + number))
+
+
 class EvaluatorActor:
     """An evaluator in a process of its own; data come from the object store, zero-copy and read-only.
 
@@ -73,6 +84,7 @@ class EvaluatorActor:
     """
 
     def __init__(self, threads: int, gpu_share: float, sources: tuple[files.Source, ...] = ()) -> None:
+        end_when_told()
         check_processor()
         files.add(sources)
         self._data: dict[str, Data] = {}
@@ -99,6 +111,7 @@ class HostActor:
     """
 
     def __init__(self, threads: int, sources: tuple[files.Source, ...] = ()) -> None:
+        end_when_told()
         check_processor()
         files.add(sources)
         self._data: dict[str, Data] = {}

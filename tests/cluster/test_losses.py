@@ -131,11 +131,12 @@ searchers: [random]
     assert dict(progress.statuses) == {"ok": 1}
 
 
-def test_killed_evaluators_change_nothing(against_serial, tmp_path, on_ray):
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=["killed", "terminated"])
+def test_killed_evaluators_change_nothing(against_serial, tmp_path, on_ray, number):
     executor = on_ray()
 
     def kill():
-        os.kill(latest(tmp_path)["pid"], signal.SIGKILL)
+        os.kill(latest(tmp_path)["pid"], number)
 
     to_come = meanwhile(executor, (begun(tmp_path, 8), kill), (begun(tmp_path, 20), kill))
     against_serial(SWEEP.format(folder=tmp_path), executor)
@@ -168,11 +169,12 @@ def test_a_trial_whose_checkpoint_was_lost_is_trained_again_from_the_start(
     assert again[0]["pid"] != killed[0]["pid"]
 
 
-def test_a_killed_study_host_changes_nothing(against_serial, tmp_path, on_ray):
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=["killed", "terminated"])
+def test_a_killed_study_host_changes_nothing(against_serial, tmp_path, on_ray, number):
     executor = on_ray()
 
     def kill():
-        os.kill(executor._hosts[0].location.pid, signal.SIGKILL)
+        os.kill(executor._hosts[0].location.pid, number)
 
     to_come = meanwhile(executor, (begun(tmp_path, 8), kill))
     against_serial(SWEEP.format(folder=tmp_path), executor)
