@@ -385,7 +385,7 @@ def test_a_shell_completes_commands_tasks_searchers_sweeps_and_files(tmp_path):
         (("try", "gpyopt"), ["gpyopt_gp"]),
         (("report", "night"), ["night.yaml", "nightly"]),
         (("report", "--results", "elsewhere", "w"), ["weekly"]),
-        (("certify", "fashion"), ["fashion_mlp-small"]),
+        (("certify", "fashion"), ["fashion_cnn-small", "fashion_mlp-small"]),
         (("reproduce", "S1"), ["S1"]),
         (("verify", "nothing"), []),
         (("figure", "nightly", "differ"), ["differences", "differences-anytime", "differences-nemenyi"]),
