@@ -237,6 +237,26 @@ class KnownValue(msgspec.Struct, frozen=True):
     about: str
 
 
+class Extends(msgspec.Struct, frozen=True):
+    """What was published of a sweep before, none of whose studies are planned again; see `harness.extending`.
+
+    Args:
+        name: Its published name.
+        digest: Digest of its manifest.
+        studies: How many it has.
+        told: Evaluations that were told in them.
+        repetitions: Its repetitions, all of them complete.
+        compare: What it was to compare.
+    """
+
+    name: Annotated[str, msgspec.Meta(pattern=f"^{NAME}$")]
+    digest: str
+    studies: _Positive
+    told: _Positive
+    repetitions: _Positive
+    compare: Compare | None = None
+
+
 class Plan(msgspec.Struct, frozen=True):
     """A sweep's plan.
 
@@ -252,6 +272,7 @@ class Plan(msgspec.Struct, frozen=True):
         baselines: The studies that give its baselines, which are none of ``studies``.
         known: The baselines that are known and need no study.
         left_out: Methods and tasks without studies, because the method cannot search the task.
+        extends: What is published of it, which is not planned again; ``None`` where all is planned here.
 
     Raises:
         ValueError: A study is of a task that is not planned or of a pair that is left out, or a searcher's repetition
@@ -269,6 +290,7 @@ class Plan(msgspec.Struct, frozen=True):
     baselines: list[BaselineStudy] = []
     known: list[KnownValue] = []
     left_out: list[LeftOut] = []
+    extends: Extends | None = None
 
     @property
     def every_study(self) -> list[StudyPlan]:

@@ -14,7 +14,7 @@ from harness.entries import joined
 from harness.errors import RecordError
 from harness.frozen_sweeps import documents, runnable
 from harness.launch import Placement, launch
-from harness.sweep import Sweep, make_sweep
+from harness.sweep import make_sweep
 from results.tables import SweepTables, read_tables
 
 SAME = ("step", "trial", "config", "epochs", "status", "value", "test", "loss")
@@ -52,8 +52,11 @@ def rerun(tables: SweepTables, number: int, console: Console) -> tuple[int, list
             f"{first['searcher']} on {first['task']}: its task, data or method are of another version"
         ]
     ids = random.SystemRandom().sample(sorted(known), min(number, len(known)))
+    # With nothing that is of all of its studies.
+    again_spec = sweep.spec.model_copy(update={"reevaluate": 0})
+    alone = replace(sweep.only(set(ids)), spec=again_spec, compare=None, baselines=(), left_out=())
     with tempfile.TemporaryDirectory() as folder:
-        progress = launch(_only(sweep, ids), Path(folder), Placement(), console)
+        progress = launch(alone, Path(folder), Placement(), console)
         problems = [f"{label} failed: {message}" for label, message in progress.failed.items()]
         again = read_tables(Path(folder), sweep.name)
     for study in ids:
@@ -61,20 +64,6 @@ def rerun(tables: SweepTables, number: int, console: Console) -> tuple[int, list
         if apart and known[study].label not in progress.failed:
             problems.append(f"{known[study].label}: {apart}")
     return len(ids), problems
-
-
-def _only(sweep: Sweep, ids: list[str]) -> Sweep:
-    """Return some studies of a sweep, with nothing that is of all of them."""
-    studies = [study for study in sweep.studies if study.key.id in set(ids)]
-    labels = {study.task for study in studies}
-    return replace(
-        sweep,
-        spec=sweep.spec.model_copy(update={"reevaluate": 0}),
-        tasks={label: task for label, task in sweep.tasks.items() if label in labels},
-        studies=studies,
-        compare=None,
-        left_out=(),
-    )
 
 
 def _apart(published: pd.DataFrame, again: pd.DataFrame, study: str) -> str:

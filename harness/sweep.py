@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from harness.errors import (
     said,
 )
 from harness.options import Options
-from harness.plan import Compare, LeftOut, Plan, StudyPlan, TaskPlan
+from harness.plan import Compare, Extends, LeftOut, Plan, StudyPlan, TaskPlan
 from harness.searcher import Searcher
 from harness.sweep_compare import compare_of, label_of
 from harness.sweep_fields import (
@@ -48,6 +48,7 @@ class Sweep:
         compare: What is to be compared; ``None`` where the file does not say.
         baselines: The studies that give its baselines, none of them in ``studies``: run once no other is left to begin.
         left_out: Methods and tasks that they cannot search, where the file has these left out; in the file's order.
+        extends: What is published of it, where these are only its other studies; see `harness.extending`.
     """
 
     spec: SweepSpec
@@ -57,6 +58,7 @@ class Sweep:
     compare: Compare | None = None
     baselines: Sequence[PlannedStudy] = ()
     left_out: Sequence[LeftOut] = ()
+    extends: Extends | None = None
 
     @property
     def name(self) -> str:
@@ -75,6 +77,22 @@ class Sweep:
         origins += [study.key.searcher_file for study in self.studies]
         found = {origin: files.source_named(origin) for origin in dict.fromkeys(origins)}
         return {origin: source.text for origin, source in found.items() if source is not None}
+
+    def only(self, ids: Collection[str]) -> Sweep:
+        """Return some of its studies as a sweep, with their tasks and the baselines of these.
+
+        Args:
+            ids: Ids of studies, of methods and of baselines.
+        """
+        studies = [study for study in self.studies if study.key.id in ids]
+        labels = {study.task for study in studies}
+        return replace(
+            self,
+            tasks={label: task for label, task in self.tasks.items() if label in labels},
+            studies=studies,
+            baselines=[each for each in self.baselines if each.key.id in ids and each.task in labels],
+            left_out=[pair for pair in self.left_out if pair.task in labels],
+        )
 
     def as_plan(self) -> Plan:
         """Return what the record keeps: the studies, and what analysis needs of the tasks."""
@@ -119,6 +137,7 @@ class Sweep:
             ],
             known=baseline_searches.known_values(self.spec.baselines, self.tasks),
             left_out=list(self.left_out),
+            extends=self.extends,
         )
 
 

@@ -76,7 +76,12 @@ def found_of(root: Path, plan: Plan) -> Found:
         record = records[study.study]
         open_in[study.repetition] += record is None or record.state != "done"
     complete = sum(number == 0 for number in open_in.values())
-    return Found(told, before.repetitions if before else 0, complete)
+    repetitions = before.repetitions if before else 0
+    if plan.extends is not None:  # whose studies are on record where it is published
+        told += plan.extends.told
+        repetitions = max(repetitions, plan.extends.repetitions)
+        complete = max(complete, plan.extends.repetitions)
+    return Found(told, repetitions, complete)
 
 
 def _before(layout: Layout, name: str) -> Plan | None:
@@ -98,7 +103,8 @@ def belated(root: Path, plan: Plan, run: Run) -> Iterator[str]:
     found, before = run.found, _before(Layout(root), plan.name)
     if found is None:
         return
-    if plan.compare is not None and found.told and (before is None or before.compare != plan.compare):
+    said = before.compare if before is not None else None if plan.extends is None else plan.extends.compare
+    if plan.compare is not None and found.told and said != plan.compare:
         yield (
             f"what is to be compared is said, or said otherwise, after {found.told} evaluations were told: the report "
             "says so"

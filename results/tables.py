@@ -23,7 +23,7 @@ import pyarrow as pa
 from harness.errors import RecordError
 from harness.events import Asked, Told
 from harness.keys import canonical_json, text_digest
-from harness.plan import Compare, LeftOut, Plan, StudyPlan
+from harness.plan import Compare, Extends, LeftOut, Plan, StudyPlan
 from results import baseline_table, confirmed_table, plans, reevaluation_table
 from results import compact as packed
 from results.columns import OPTIONAL, STUDIES, TABLES, TASKS, TRIALS
@@ -48,7 +48,8 @@ class SweepTables:
         tasks: One row per task, indexed by label.
         provenance: The sweep as it ran: ``sweep`` (the sweep file's content), ``revision``, ``versions``, ``machines``
             (list of descriptions), ``data`` (task label to data digest), ``runs``, ``compare``; see `results.plans`;
-            ``left_out`` (methods and tasks that they cannot search). Of results from elsewhere also ``imported``; see
+            ``left_out`` (methods and tasks that they cannot search), ``extends`` (what is published of the same sweep
+            and is not here; see `results.extended`). Of results from elsewhere also ``imported``; see
             `results.imports.origin`.
         read_epochs: Returns the table of epochs; see `epochs`.
         reevaluations: One row per fresh seed of each finished study's winner, where the sweep re-evaluates.
@@ -82,6 +83,12 @@ class SweepTables:
     def left_out(self) -> tuple[LeftOut, ...]:
         """Methods and tasks that have no studies because the method cannot search the task."""
         return tuple(msgspec.convert(self.provenance.get("left_out") or [], list[LeftOut]))
+
+    @property
+    def extends(self) -> Extends | None:
+        """What is published of the same sweep, where these are only the studies that extend it."""
+        about = self.provenance.get("extends")
+        return None if about is None else msgspec.convert(about, Extends)
 
     @property
     def imported(self) -> origin.Imported | None:
@@ -278,6 +285,7 @@ class _Provenance(msgspec.Struct):
     runs: list[plans.RunSeen] = []
     compare: Compare | None = None
     left_out: list[LeftOut] = []
+    extends: Extends | None = None
     sources: dict[str, str] = {}
     merged: list[str] = []
     imported: origin.Imported | None = None
@@ -410,6 +418,7 @@ def _provenance(layout: Layout, plan: Plan, machines: Sequence[str]) -> dict[str
             origin: _source(layout.source(name, origin), origin)
             for origin in (runs[-1].sources if runs else ())
         },
+        **({} if plan.extends is None else {"extends": msgspec.to_builtins(plan.extends)}),
     }
 
 

@@ -67,6 +67,11 @@ def notices(inputs: Inputs) -> list[str]:
             f"Trainings come from {numbers} kinds of machine that can give other numbers (device, threads, "
             "arithmetic or versions differ; see Provenance): expect them to repeat exactly on their own kind only."
         )
+    if tables.extends is not None:
+        items.append(
+            f"These are only the studies that extend {tables.extends.name!r}: {tables.extends.studies} more are "
+            "published by that name, and are put together with these when they are published."
+        )
     ended = short(tables, list(tables.tasks.index), name="; ".join)
     if ended:
         items.append(f"{ended} What they would have found with the rest cannot be known.")

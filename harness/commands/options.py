@@ -97,6 +97,14 @@ JobEvaluators = Annotated[
     ),
 ]
 Published = Annotated[Path, typer.Option(help="Folder of published results.")]
+Extend = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Leave out the studies that are published by this name: what is there is extended.",
+        autocompletion=completion.published,
+    ),
+]
 DEFAULT_RESULTS = Path("results/local")
 DEFAULT_PUBLISHED = Path("results/published")
 

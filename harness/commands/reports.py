@@ -138,10 +138,11 @@ def publish(
     from analysis.figures.chosen import choose
     from analysis.report.page import build
     from analysis.reproduction import publishing
+    from results.extended import whole
     from results.merge import read
     from results.published import publish as freeze
 
-    tables = read(source)
+    tables = whole(read(source), published)
     page = publishing.kept_of(source, tables)
     if page is not None:
         given = (only, tasks, labels, order, width, formats, style, brief or None)

@@ -11,18 +11,21 @@ from harness.arithmetic import declare, declared_in
 from harness.commands.codes import DONE, SOME_FAILED
 from harness.commands.launching import report_end, while_running
 from harness.commands.options import (
+    DEFAULT_PUBLISHED,
     DEFAULT_RESULTS,
     Address,
     DataFolder,
     Evaluators,
     ExecutorName,
     Executors,
+    Extend,
     GpuShare,
     JobEvaluators,
     MemoryShare,
     Mismatch,
     MismatchName,
     Nodes,
+    Published,
     Results,
     SweepFile,
     SweepName,
@@ -37,6 +40,7 @@ from harness.errors import SweepError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from pathlib import Path
 
     from harness.sweep import Sweep
     from results.summary import Cost
@@ -48,6 +52,8 @@ def plan(
     data: DataFolder = None,
     walltime: Walltime = None,
     evaluators: JobEvaluators = None,
+    extend: Extend = None,
+    published: Published = DEFAULT_PUBLISHED,
 ) -> None:
     """Check a sweep and show what running it would take."""
     from harness.baseline_searches import described
@@ -61,7 +67,7 @@ def plan(
     if limit is None and evaluators is not None:
         raise SweepError("--evaluators needs --walltime: it says how many evaluators such a job has")
     use_data(data)
-    checked = load_sweep(sweep)
+    checked = _left_to_run(load_sweep(sweep), extend, published)
     console = new_console()
     rows, total, again = [], 0, 0
     costs = expected_cost(results, checked.as_plan())
@@ -169,6 +175,8 @@ def run(
     nodes: Nodes = None,
     sync_to: SyncTo = None,
     on_mismatch: Mismatch = MismatchName.fail,
+    extend: Extend = None,
+    published: Published = DEFAULT_PUBLISHED,
 ) -> None:
     """Run a sweep, or go on with it: what is recorded is never done twice."""
     declare(declared_in(sweep))  # before anything loads numpy
@@ -176,7 +184,7 @@ def run(
     from harness.sweep import load_sweep
 
     use_data(data)
-    checked = load_sweep(sweep)
+    checked = _left_to_run(load_sweep(sweep), extend, published)
     placement = placement_of(
         executor, address, evaluators, gpus_per_evaluator, memory_per_evaluator, sync_to, nodes
     )
@@ -184,6 +192,18 @@ def run(
         progress = launch(checked, results, placement, new_console(), on_mismatch=on_mismatch.value)
         report_end(checked, progress, results)
     raise typer.Exit(DONE if progress.ended_well else SOME_FAILED)
+
+
+def _left_to_run(sweep: Sweep, extend: str | None, published: Path) -> Sweep:
+    """Return a sweep without the studies that are published by a name, where one is given."""
+    if extend is None:
+        return sweep
+    from harness.extending import rest_of
+
+    rest = rest_of(sweep, published, extend)
+    there = len(sweep.studies) - len(rest.studies)
+    say(f"extends {extend}: {there} studies are published, {len(rest.studies)} are left to run")
+    return rest
 
 
 def status(sweep: SweepName, results: Results = DEFAULT_RESULTS) -> None:
@@ -217,6 +237,8 @@ def status(sweep: SweepName, results: Results = DEFAULT_RESULTS) -> None:
         say(f"re-evaluations of the winners: {_reevaluated(reevaluated_of(results, plan, records).values())}")
     for words in left_out_words(plan.left_out, list(plan.tasks)):
         say(f"left out, because it cannot be searched: {words}")
+    if plan.extends is not None:
+        say(f"extends {plan.extends.name}: {plan.extends.studies} studies more are published by that name")
     for failure in failures_of(records):
         say(f"failed: {failure}", style="red")
     for study in short_of(records, plan):
