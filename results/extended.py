@@ -14,9 +14,10 @@ import pandas as pd
 from harness.errors import RecordError
 from harness.plan import Extends
 from results.entries import digest_of
-from results.merge import differences
-from results.publications import folder_of, manifest_of
+from results.merge import differences, read
+from results.publications import folder_of, manifest_of, names_in
 from results.published import changed_files
+from results.sources import Source
 from results.tables import SweepTables, read_exported, with_none
 
 
@@ -47,6 +48,17 @@ def whole(tables: SweepTables, root: Path) -> SweepTables:
     """
     about = tables.extends
     return tables if about is None else _extended(root, about, tables)
+
+
+def read_whole(source: Source, root: Path) -> SweepTables:
+    """Read the tables of what `results.sources` found, with what it extends where that is published here.
+
+    Raises:
+        RecordError: They are damaged, or what it extends is another than it was.
+    """
+    tables = read(source)
+    about = tables.extends
+    return whole(tables, root) if about is not None and about.name in names_in(root) else tables
 
 
 def _extended(root: Path, about: Extends, rest: SweepTables) -> SweepTables:

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from harness.commands import completion
-from harness.commands.options import DEFAULT_RESULTS, Results, SweepName, sweep_name
+from harness.commands.options import (
+    DEFAULT_PUBLISHED,
+    DEFAULT_RESULTS,
+    Published,
+    Results,
+    SweepName,
+    sweep_name,
+)
 from harness.commands.terminal import say, table
 from harness.errors import SweepError, refusal
 
@@ -156,6 +163,7 @@ def figure(
             help="A folder, or a file that ends in .pdf, .svg or .png; in the sweep's folder by default."
         ),
     ] = None,
+    published: Published = DEFAULT_PUBLISHED,
 ) -> None:
     """Draw one figure of a sweep, and print its caption; without a figure's name, list them."""
     from results.sources import named
@@ -176,9 +184,9 @@ def figure(
         ]
         table(("figure", "what it shows", "", ""), rows)
         return
-    from results.merge import read
+    from results.extended import read_whole
 
-    tables = read(source)
+    tables = read_whole(source, published)
     spec = chosen(sweep, tables, style, only, tasks, labels, order, width, formats)
     written, caption = draw(tables, spec, name, task, over, target)
     for path in written:

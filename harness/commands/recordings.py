@@ -12,6 +12,7 @@ from harness.commands import completion
 from harness.commands.codes import DONE, SOME_FAILED
 from harness.commands.launching import launched
 from harness.commands.options import (
+    DEFAULT_PUBLISHED,
     DEFAULT_RESULTS,
     Address,
     DataFolder,
@@ -22,6 +23,7 @@ from harness.commands.options import (
     MemoryShare,
     Nodes,
     Out,
+    Published,
     Results,
     SweepName,
     TaskName,
@@ -163,6 +165,7 @@ def confirm(
     executor: Executors = ExecutorName.serial,
     results: Results = DEFAULT_RESULTS,
     out: Out = None,
+    published: Published = DEFAULT_PUBLISHED,
     data: DataFolder = None,
     address: Address = None,
     evaluators: Evaluators = "auto",
@@ -181,9 +184,9 @@ def confirm(
     use_data(data)
     from analysis.statistics import confirmation
     from harness import confirm as engine
-    from results.merge import read
+    from results.extended import read_whole
 
-    plans = engine.prepared(read(source), engine.Trial(methods, seeds, seed))
+    plans = engine.prepared(read_whole(source, published), engine.Trial(methods, seeds, seed))
     placement = placement_of(
         executor, address, evaluators, gpus_per_evaluator, memory_per_evaluator, None, nodes
     )

@@ -37,14 +37,15 @@ def report(
     style: StyleFile = None,
     results: Results = DEFAULT_RESULTS,
     out: Out = None,
+    published: Published = DEFAULT_PUBLISHED,
 ) -> None:
     """Draw a sweep's figures and write its report page; also of an import, or of a folder."""
     source, target = _found(sweep, results, out, "report")
     from analysis.report.page import build
+    from results.extended import read_whole
     from results.folders import replacing
-    from results.merge import read
 
-    tables = read(source)
+    tables = read_whole(source, published)
     figures = chosen(sweep, tables, style, only, tasks, labels, order, width, formats, brief=brief)
     with replacing(target) as draft:
         page = build(tables, draft, processes=cores(), figures=figures)
@@ -55,14 +56,15 @@ def export(
     sweep: SweepName,
     results: Results = DEFAULT_RESULTS,
     out: Out = None,
+    published: Published = DEFAULT_PUBLISHED,
 ) -> None:
     """Write a sweep's tables as Parquet."""
     source, target = _found(sweep, results, out, "export")
+    from results.extended import read_whole
     from results.folders import replacing
-    from results.merge import read
     from results.tables import export as write
 
-    tables = read(source)
+    tables = read_whole(source, published)
     with replacing(target) as draft:
         written = write(tables, draft)
     for path in written:
