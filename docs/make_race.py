@@ -92,8 +92,8 @@ def run_words(arena: Arena) -> list[str]:
     size = [(len(arena.methods), "method"), (len(tables.tasks), "task"), (repetitions, "repetition")]
     said = [
         f"{listed([plural(count, word) for count, word in [*size, (arena.workers, 'worker')]])}: "
-        f"{grouped(studies)} studies, all finished, with {grouped(told)} evaluations, of which {grouped(failed)} failed. "
-        f"Processor: {listed(processors)}."
+        f"{grouped(studies)} studies, all finished, with {grouped(told)} evaluations, of which {grouped(failed)} "
+        f"failed. Processor: {listed(processors)}."
     ]
     said += [
         f"Repetitions were added on {look.when[:10]}, after results of {look.complete} existed ({look.before} → "
@@ -152,9 +152,9 @@ def confirmed(arena: Arena) -> list[str]:
     return [
         "## Winners trained for real",
         wrapped(
-            "The incumbents of the leading methods' studies on this project's own recordings, trained again on the real "
-            "task with fresh seeds. What a search found is the best of many noisy values, so that some of it is luck; the "
-            "correlation is between the values found and the values trained."
+            "The incumbents of the leading methods' studies on this project's own recordings, trained again on the "
+            "real task with fresh seeds. What a search found is the best of many noisy values, so that some of it is "
+            "luck; the correlation is between the values found and the values trained."
         ),
         table(header, rows),
     ]
