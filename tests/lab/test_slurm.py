@@ -32,7 +32,7 @@ seed: 1
 repetitions: 3
 budget: {evaluations: 6}
 tasks:
-  - {name: mnist_mlp, options: {variant: small, epochs: 200}}
+  - {name: mnist_mlp, options: {variant: small, epochs: 120}}
 searchers: [random, grid, {name: optuna_tpe, settings: {n_startup_trials: 3}}]
 """
 """Minutes of training on three evaluators, on a computer with two cores."""
@@ -40,11 +40,11 @@ searchers: [random, grid, {name: optuna_tpe, settings: {n_startup_trials: 3}}]
 SHORTER = (
     LONG.replace("name: long", "name: shorter")
     .replace("repetitions: 3", "repetitions: 1")
-    .replace("epochs: 200", "epochs: 100")
+    .replace("epochs: 120", "epochs: 100")
 )
 """A minute or two: long enough that nothing of it is over before a job beside it, or a change of mind, has come."""
 
-ENDLESS = LONG.replace("name: long", "name: endless").replace("epochs: 200", "epochs: 100000")
+ENDLESS = LONG.replace("name: long", "name: endless").replace("epochs: 120", "epochs: 100000")
 
 
 @pytest.fixture(scope="module")
@@ -165,7 +165,7 @@ def test_a_sweep_goes_on_over_time_limits_and_a_lost_node(slurm: Slurm, long):
     clock("until the second start's first training was on record")
     lost = slurm.show(job)["NodeList"].removeprefix("node-[").rstrip("]").replace("-", ",").split(",")[-1]
     slurm.kill_daemon(f"node-{lost}")
-    state = ended(slurm, job, minutes=15)
+    state = ended(slurm, job, minutes=25)
     clock("until the end, with a node lost")
     assert (state["JobState"], state["ExitCode"]) == ("COMPLETED", "0:0")
     assert restarts(slurm, job) >= 2
