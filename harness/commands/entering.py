@@ -25,12 +25,13 @@ from harness.commands.options import (
 )
 from harness.commands.reports import cores
 from harness.commands.terminal import say, table
-from harness.errors import RecordError
+from harness.errors import RecordError, SweepError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from analysis.statistics.comparison import Comparison
+    from harness.figure_fields import FiguresSpec
     from results.tables import SweepTables
 
 
@@ -57,7 +58,7 @@ def enter(
     leave_out: Annotated[
         bool, typer.Option("--leave-out", help="Leave out the tasks that the method cannot search.")
     ] = False,
-    report: Annotated[bool, typer.Option(help="Whether the report of both is drawn.")] = True,
+    report: Annotated[bool, typer.Option(help="Whether the report of both is drawn, as the race's was.")] = True,
     publish: Annotated[
         bool, typer.Option("--publish", help="Freeze the entry beside the race, for whoever keeps it.")
     ] = False,
@@ -101,33 +102,62 @@ def enter(
         leave_out=leave_out,
     )
     refuse_other(Layout(results), sweep)
+    own_label = sweep.spec.searchers[0].label or searcher
+    figures = _figures_of(published, race, raced, own_label) if report or publish else None
     if publish:
         free_folder(published, name or sweep.name, replace=replace)
     placement = placement_of(executor, address, evaluators, 0.0, None, None, nodes)
     launched(sweep, results, placement)
     own = read_tables(results, sweep.name)
     both = together(raced, own)
-    _show(both, sweep.spec.searchers[0].label or searcher)
-    if report:
-        say(f"report: {_reported(both, results, sweep.name)}")
-    if publish:
-        import functools
+    _show(both, own_label)
+    from analysis.report.page import build
 
-        from analysis.report.page import build
-        from results.published import publish as freeze
+    if not publish:
+        if report:
+            say(f"report: {_reported(both, results, sweep.name, figures)}")
+        return
 
-        draw = functools.partial(build, processes=cores(), complete=True)
-        folder = freeze(
-            own,
-            published,
-            name or sweep.name,
-            lambda tables, target: draw(together(raced, tables), target),
-            replace=replace,
-            into=into,
-        )
-        say(
-            f"published: {folder.resolve()}; check it with: derby verify {folder.name} --published {published}"
-        )
+    from results.published import publish as freeze
+
+    # Drawn once, of what verifying has: the published report is that of both.
+    folder = freeze(
+        own,
+        published,
+        name or sweep.name,
+        lambda tables, target: build(
+            together(raced, tables), target, processes=cores(), complete=True, figures=figures
+        ),
+        replace=replace,
+        into=into,
+    ).resolve()
+    say(f"report: {folder / 'report.html'}")
+    say(f"published: {folder}; check it with: derby verify {folder.name} --published {published}")
+
+
+def _figures_of(published: Path, race: str, raced: SweepTables, label: str) -> FiguresSpec | None:
+    """Return how a race's figures were drawn, with the entered method among the methods shown; ``None``: by default.
+
+    Raises:
+        SweepError: The entered method cannot be called so beside the names that the race's figures give, or a font
+            that they have is not installed here.
+        RecordError: What the race says of its figures is unusable.
+    """
+    from analysis.figures.chosen import choose
+    from analysis.report.page import style_of
+    from harness.figure_fields import unknown
+    from results.publications import folder_of
+
+    figures = style_of(folder_of(published, race))
+    if figures is None:
+        return None
+    choose(raced, figures)
+    if figures.only is not None:
+        figures = figures.model_copy(update={"only": [*figures.only, label]})
+    methods = [*map(str, raced.studies["searcher"].unique()), label]
+    for _, problem in unknown(figures, methods, [str(task) for task in raced.tasks.index]):
+        raise SweepError(f"the figures of {race!r} with {label!r}: {problem}; enter it under another --label")
+    return figures
 
 
 def _refuse_unpublished(race: str, results: Path) -> None:
@@ -181,7 +211,7 @@ def _rows(comparison: Comparison, label: str) -> list[tuple[str, ...]]:
     ]
 
 
-def _reported(both: SweepTables, results: Path, name: str) -> Path:
+def _reported(both: SweepTables, results: Path, name: str, figures: FiguresSpec | None) -> Path:
     """Draw the report of race and entry, and return its page."""
     from analysis.report.page import build
     from results.folders import replacing
@@ -189,5 +219,5 @@ def _reported(both: SweepTables, results: Path, name: str) -> Path:
 
     target = Layout(results).sweep(name) / "report"
     with replacing(target) as draft:
-        page = build(both, draft, processes=cores())
+        page = build(both, draft, processes=cores(), figures=figures)
     return target.resolve() / page.name

@@ -11,7 +11,6 @@ from harness.commands.codes import SOME_FAILED
 from harness.commands.options import DEFAULT_PUBLISHED, DataFolder, Published, use_data
 from harness.commands.reports import cores
 from harness.commands.terminal import new_console, say
-from harness.errors import RecordError, SweepError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -62,18 +61,14 @@ def _verified(published: Path, name: str, rerun: int) -> bool:
     """Check one published folder and say what was found; return whether it is true."""
     import functools
 
-    from analysis.report.page import STYLE, build
+    from analysis.report.page import build, style_of
     from analysis.reproduction import publishing
-    from harness.figure_fields import load_style
     from results.entries import entered, race_tables, together
     from results.publications import folder_of, manifest_of
     from results.published import verify as check
 
     folder = folder_of(published, name)
-    try:
-        figures = load_style(folder / STYLE) if (folder / STYLE).is_file() else None
-    except SweepError as error:
-        raise RecordError(f"{error}; restore the published folder from a copy") from error
+    figures = style_of(folder)
     into = entered(manifest_of(published, name))
     page = functools.partial(build, processes=cores(), complete=True, figures=figures)
 

@@ -143,6 +143,60 @@ def test_an_entry_is_published_beside_its_race_and_both_verify(here):
     assert "is itself an entry, into 'race'" in again.stderr
 
 
+@pytest.fixture
+def brief(run_sweep, tmp_path):
+    """A folder with a race whose figures were chosen when it was published, and a method in a file."""
+    run_sweep(RACE, tmp_path / "results/local")
+    chosen = ("--brief", "--format", "png", "--only", "random,spread", "--labels", "spread=Sobol")
+    assert derby("publish", "race", *chosen, cwd=tmp_path).returncode == 0
+    shutil.copy(EXAMPLE, tmp_path / "mine.py")
+    return tmp_path
+
+
+@pytest.mark.slow
+def test_an_entry_is_drawn_as_its_race_was_and_shown_beside_those_that_are(brief):
+    assert enter(brief).returncode == 0
+    done = enter(brief, "--publish")
+    assert done.returncode == 0, done.stderr
+    race, own = (brief / "results/published" / name for name in ("race", "race-Evolution"))
+    drawn = {path.name for path in (race / "figures").iterdir()}
+    local = brief / "results/local/sweeps/race-Evolution/report"
+    for folder in (own, local):
+        assert {path.suffix for path in (folder / "figures").iterdir()} == {".png"}
+        assert {path.name for path in (folder / "figures").iterdir()} >= drawn
+        assert not (folder / "trials").exists()
+        page = (folder / "report.html").read_text()
+        assert "Evolution" in page
+        assert "Sobol" in page
+    assert f"report: {own / 'report.html'}" in done.stdout
+    assert derby("verify", cwd=brief).returncode == 0
+
+
+def test_an_entry_has_none_of_the_names_that_its_race_gives_in_figures(here):
+    (here / "results/published/race/figures.yaml").write_text("labels: {spread: Evolution}\n")
+    done = enter(here)
+    assert done.returncode == 2
+    assert "'Evolution' would be the name of several" in done.stderr
+    assert "another --label" in done.stderr
+    assert not (here / "results/local").exists()
+
+
+def test_a_report_that_is_published_is_drawn_once(here, monkeypatch):
+    drawn = []
+
+    def build(tables, folder, **choices):
+        drawn.append(folder)
+        return draw(tables, folder, **choices)
+
+    monkeypatch.setattr("analysis.report.page.build", build)
+    done = enter(here, "--publish")
+    assert done.returncode == 0, done.stderr
+    assert len(drawn) == 1
+    page = here / "results/published/race-Evolution/report.html"
+    assert page.exists()
+    assert f"report: {page}" in done.stdout
+
+
 def test_an_entry_whose_numbers_its_file_does_not_give_is_found_by_running_it_again(here):
     import hashlib
 
