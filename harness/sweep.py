@@ -23,7 +23,7 @@ from harness.errors import (
     said,
 )
 from harness.options import Options
-from harness.plan import Compare, Extends, LeftOut, Plan, StudyPlan, TaskPlan
+from harness.plan import Compare, Extends, LeftOut, Plan, StudyPlan, TaskPlan, refused_words
 from harness.searcher import Searcher
 from harness.sweep_compare import compare_of, label_of
 from harness.sweep_fields import (
@@ -378,9 +378,13 @@ def _searchers(
                 LeftOut(task_label, label, _briefly(reasons)) for task_label, reasons in obstacles.items()
             ]
         else:
-            for task_label, reasons in obstacles.items():
-                for reason in reasons:
-                    problems.add(place, f"searcher {label!r} cannot search task {task_label!r}: {reason}")
+            every = [
+                LeftOut(task_label, label, reason)
+                for task_label, reasons in obstacles.items()
+                for reason in reasons
+            ]
+            for words in refused_words(every, tasks):
+                problems.add(place, words)
         usable.append(Method(kind.name, files.origin_of(kind), kind.version, settings.as_json(), label))
     return usable, left_out
 
