@@ -48,6 +48,7 @@ def launched(sweep: Sweep, results: Path, placement: Placement) -> Progress:
 def report_end(sweep: Sweep, progress: Progress, results: Path) -> None:
     """Say what a run did, what failed, and what to do next."""
     from harness.display import took
+    from harness.errors import by_gist
     from harness.events import ended_short
 
     if progress.complete == progress.studies and not progress.trained and not progress.unreevaluated:
@@ -62,12 +63,13 @@ def report_end(sweep: Sweep, progress: Progress, results: Path) -> None:
     say(text)
     for label, short in progress.short.items():
         say(f"short of its budget: {ended_short(label, *short)}", style="yellow")
-    alike: dict[str, list[str]] = {}
-    for label, message in progress.failed.items():
-        alike.setdefault(message, []).append(label)
-    for message, (label, *others) in alike.items():
-        more = f" and {len(others)} studies more" if others else ""
-        say(f"failed: {label}{more}: {message}", style="red")
+    for words in by_gist(progress.failed):
+        say(f"failed: {words}", style="red")
+    for who, number in progress.unbegun.items():
+        say(
+            f"not begun: {number} of these, because {who} has never worked: all of it so far ended so",
+            style="red",
+        )
     if progress.reevaluations:
         done = progress.reevaluated_before + progress.reevaluated
         say(f"re-evaluations of winners: {done} of {progress.reevaluations} on record")
