@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from command import derby as derby_of_any_width
 
+from harness import registry
 from harness.entering import entry_name
 from results.entries import protocol_of, together
 from results.published import publish
@@ -218,6 +219,23 @@ def test_an_entry_whose_numbers_its_file_does_not_give_is_found_by_running_it_ag
     assert done.returncode == 1
     assert done.stdout.count("not as it was run: Evolution on ") == 4
     assert "at step 12 its value was published as " in done.stdout
+
+
+def test_what_lacks_its_library_is_not_among_the_studies_that_are_run_again(here, monkeypatch):
+    enter(here, "--no-report", "--publish", "--leave-out", "--label", "mine", method="optuna_cmaes")
+    monkeypatch.setattr(registry.searcher("optuna_cmaes"), "libraries", {"none_such": "none-such"})
+    done = derby("verify", "race", "--rerun", "20", cwd=here)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (
+        "not among those drawn: 2 of 10 studies, of optuna_cmaes; running them needs none-such: run `pip install "
+        "none-such`" in done.stdout
+    )
+    before, after = done.stdout.split("studies 8/8")
+    assert "running 8 studies of results/published/race again, drawn at random; when they were run" in before
+    assert "race: 8 studies, drawn at random and run again, gave the same evaluations" in after
+    none = derby("verify", "race-mine", "--rerun", "1", cwd=here)
+    assert none.returncode == 2
+    assert "none of its methods can be run here: running them needs none-such" in none.stderr
 
 
 def test_an_entry_of_another_protocol_is_none(here):
