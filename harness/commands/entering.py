@@ -28,9 +28,11 @@ from harness.commands.terminal import say, table
 from harness.errors import RecordError, SweepError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from analysis.statistics.comparison import Comparison
+    from analysis.statistics.inputs import Inputs
     from harness.figure_fields import FiguresSpec
     from results.tables import SweepTables
 
@@ -105,9 +107,14 @@ def enter(
     own_label = sweep.spec.searchers[0].label or searcher
     figures = _figures_of(published, race, raced, own_label) if report or publish else None
     if publish:
+        if name == race:
+            raise RecordError(f"{name!r} is the race itself; publish your entry under another name with --as")
         free_folder(published, name or sweep.name, replace=replace)
     placement = placement_of(executor, address, evaluators, 0.0, None, None, nodes)
-    launched(sweep, results, placement)
+    logs = Layout(results).sweep(sweep.name) / "logs"
+    launched(
+        sweep, results, placement, instead=f"mend the method and enter it again; what it raised is in {logs}"
+    )
     own = read_tables(results, sweep.name)
     both = together(raced, own)
     _show(both, own_label)
@@ -184,10 +191,18 @@ def _show(both: SweepTables, label: str) -> None:
         say("there is nothing to rank: no task has a repetition that all methods finished", style="yellow")
         return
     comparison = compare(inputs)
-    table(("", "method", "mean rank", "95 % interval", "wins", "ties", "losses"), _rows(comparison, label))
+    shown = _shown(inputs, comparison, label)
+    head = ("", "method", "mean rank", "95 % interval", "wins", "ties", "losses")
+    table((*head, "shown") if shown else head, _rows(comparison, label, shown))
     lacking = inputs.field.left_out
+    tested = (
+        f" Shown: whether {label} is shown to be better or worse than each at the end of the budget."
+        if shown
+        else ""
+    )
     for words in (
-        f"Ranks are means over {plural(len(comparison.scores), 'task')} and their repetitions; 1 is best."
+        f"Ranks are means over {plural(len(comparison.scores), 'task')} and their repetitions; 1 is best. Wins, ties and "
+        f"losses are counted over tasks and other methods.{tested}"
         + (f" Not ranked with them: {'; '.join(lacking)}." if lacking else ""),
         *partial_words(comparison, [label]),
         *planned_words(inputs, comparison),
@@ -195,7 +210,26 @@ def _show(both: SweepTables, label: str) -> None:
         say(f"\n{words}")
 
 
-def _rows(comparison: Comparison, label: str) -> list[tuple[str, ...]]:
+def _shown(inputs: Inputs, comparison: Comparison, label: str) -> dict[str, str]:
+    """Return what the entered method is shown to be beside each other, at the end; nothing where no test can show it."""
+    from analysis.statistics.planned import planned_over_tasks
+
+    compared = inputs.tables.compared
+    if compared is None:
+        return {}
+    stated = compared.stated
+    rows = planned_over_tasks(inputs, comparison, stated)
+    words = {}
+    for row in rows[rows["possible"] & (rows["at"] == stated.at[-1])].to_dict("records"):
+        other, effect = (
+            (row["second"], row["effect"]) if row["first"] == label else (row["first"], -row["effect"])
+        )
+        shown = row["p_holm"] <= stated.level and effect != 0
+        words[str(other)] = ("better" if effect > 0 else "worse") if shown else "–"
+    return words
+
+
+def _rows(comparison: Comparison, label: str, shown: Mapping[str, str]) -> list[tuple[str, ...]]:
     from analysis.statistics.comparison import ranking
     from analysis.words import interval
 
@@ -206,6 +240,7 @@ def _rows(comparison: Comparison, label: str) -> list[tuple[str, ...]]:
             f"{row['rank']:.2f}",
             interval(row["rank_low"], row["rank_high"], 3),
             *(str(row[column]) for column in ("wins", "ties", "losses")),
+            *([shown.get(str(row["searcher"]), "")] if shown else []),
         )
         for row in ranking(comparison).to_dict("records")
     ]

@@ -125,7 +125,7 @@ def _repeats(folder: Path, number: int) -> bool:
         )
     trained = f" and training {duration(drawn.training)}" if drawn.training >= 1 else ""
     say(
-        f"running {_studies(len(drawn.ids))} of {folder} again, drawn at random; when they were run first, searching took "
+        f"running {_studies(len(drawn.ids))} of {folder} again, drawn at random; on record, searching took "
         f"{duration(max(drawn.searching, 1))}{trained}"
     )
     with while_running():

@@ -231,7 +231,7 @@ def test_what_lacks_its_library_is_not_among_the_studies_that_are_run_again(here
         "none-such`" in done.stdout
     )
     before, after = done.stdout.split("studies 8/8")
-    assert "running 8 studies of results/published/race again, drawn at random; when they were run" in before
+    assert "running 8 studies of results/published/race again, drawn at random; on record, searching took" in before
     assert "race: 8 studies, drawn at random and run again, gave the same evaluations" in after
     none = derby("verify", "race-mine", "--rerun", "1", cwd=here)
     assert none.returncode == 2
@@ -301,6 +301,56 @@ def test_what_cannot_be_entered_says_why(here, options, code, message):
     assert done.returncode == code, done.stderr
     assert message in done.stderr
     assert not (here / "results/local").exists()
+
+
+def test_an_entry_is_not_published_in_the_place_of_its_race(here):
+    done = enter(here, "--publish", "--as", "race", "--replace")
+    assert done.returncode == 3
+    assert "'race' is the race itself; publish your entry under another name with --as" in done.stderr
+    assert not (here / "results/local").exists()
+
+
+CORNER = """
+from derby import Searcher, Suggestion
+
+
+class Corner(Searcher):
+    def _ask(self):
+        return Suggestion(self.problem.space.from_unit([0.0] * len(self.problem.space)))
+
+    def _tell(self, suggestion, loss): ...
+
+
+class Broken(Corner):
+    def _tell(self, suggestion, loss):
+        raise KeyError(suggestion.handle)
+"""
+
+
+def test_the_table_says_beside_whom_the_entry_is_shown_to_be_better_or_worse(run_sweep, tmp_path, monkeypatch):
+    tables = [f"hpobench_mlp/{name}" for name in ("car", "kc1", "phoneme", "segment", "vehicle")]
+    race = RACE.replace("[branin, mixed]", str(["branin", "mixed", "hartmann6", *tables]))
+    run_sweep(race.replace(", optuna_cmaes", ""), tmp_path / "raced")
+    publish(read_tables(tmp_path / "raced", "race"), tmp_path / "results/published", "race", draw)
+    (tmp_path / "corner.py").write_text(CORNER)
+    done = enter(tmp_path, "--no-report", method="corner.py:Corner")
+    assert done.returncode == 0, done.stderr
+    rows = {row[0]: row for line in done.stdout.splitlines() if (row := line.split())}
+    assert rows["method"][-1] == "shown"
+    assert rows["random"][-1] == rows["spread"][-1] == "worse"
+    assert rows["→"][-1].isdigit()
+
+
+def test_an_entry_that_never_works_says_so_shortly_and_where_to_look(here):
+    (here / "corner.py").write_text(CORNER)
+    done = enter(here, method="corner.py:Broken")
+    assert done.returncode == 1
+    lines = done.stdout.splitlines()
+    assert len([line for line in lines if line.startswith("failed: Broken on branin, repetition 0")]) == 1
+    assert "not begun: 1 of these, because method 'Broken' has never worked" in lines
+    assert lines[-1].startswith("next: mend the method and enter it again")
+    logs = here / lines[-1].rsplit(" ", 1)[-1]
+    assert any("Traceback" in log.read_text() for log in logs.iterdir())
 
 
 def test_a_race_that_is_not_published_is_to_be_finished_first(here, run_sweep):
