@@ -413,7 +413,9 @@ class Searcher(ABC):
         except SpaceError as error:
             raise SearcherError(f"{where}: {self._proposer} proposed {plain}: {error}") from None
         except Exception as error:
-            raise SearcherError(f"{where}: {self._proposer} proposed {typed(plain)}: {said(error)}") from error
+            raise SearcherError(
+                f"{where}: {self._proposer} proposed {typed(plain)}: {said(error)}"
+            ) from error
         if not fidelity.low <= epochs <= fidelity.high:
             raise SearcherError(f"{where}: proposed {epochs} epochs, outside {fidelity}")
         if before is not None and trial in self._failed:

@@ -60,7 +60,9 @@ def enter(
     leave_out: Annotated[
         bool, typer.Option("--leave-out", help="Leave out the tasks that the method cannot search.")
     ] = False,
-    report: Annotated[bool, typer.Option(help="Whether the report of both is drawn, as the race's was.")] = True,
+    report: Annotated[
+        bool, typer.Option(help="Whether the report of both is drawn, as the race's was.")
+    ] = True,
     publish: Annotated[
         bool, typer.Option("--publish", help="Freeze the entry beside the race, for whoever keeps it.")
     ] = False,
@@ -201,8 +203,8 @@ def _show(both: SweepTables, label: str) -> None:
         else ""
     )
     for words in (
-        f"Ranks are means over {plural(len(comparison.scores), 'task')} and their repetitions; 1 is best. Wins, ties and "
-        f"losses are counted over tasks and other methods.{tested}"
+        f"Ranks are means over {plural(len(comparison.scores), 'task')} and their repetitions; 1 is best. Wins, ties "
+        f"and losses are counted over tasks and other methods.{tested}"
         + (f" Not ranked with them: {'; '.join(lacking)}." if lacking else ""),
         *partial_words(comparison, [label]),
         *planned_words(inputs, comparison),
@@ -211,7 +213,7 @@ def _show(both: SweepTables, label: str) -> None:
 
 
 def _shown(inputs: Inputs, comparison: Comparison, label: str) -> dict[str, str]:
-    """Return what the entered method is shown to be beside each other, at the end; nothing where no test can show it."""
+    """Return what an entered method is shown to be beside each other, at the end; nothing where no test can show it."""
     from analysis.statistics.planned import planned_over_tasks
 
     compared = inputs.tables.compared

@@ -231,7 +231,10 @@ def test_what_lacks_its_library_is_not_among_the_studies_that_are_run_again(here
         "none-such`" in done.stdout
     )
     before, after = done.stdout.split("studies 8/8")
-    assert "running 8 studies of results/published/race again, drawn at random; on record, searching took" in before
+    assert (
+        "running 8 studies of results/published/race again, drawn at random; on record, searching took"
+        in before
+    )
     assert "race: 8 studies, drawn at random and run again, gave the same evaluations" in after
     none = derby("verify", "race-mine", "--rerun", "1", cwd=here)
     assert none.returncode == 2
@@ -327,7 +330,9 @@ class Broken(Corner):
 """
 
 
-def test_the_table_says_beside_whom_the_entry_is_shown_to_be_better_or_worse(run_sweep, tmp_path, monkeypatch):
+def test_the_table_says_beside_whom_the_entry_is_shown_to_be_better_or_worse(
+    run_sweep, tmp_path, monkeypatch
+):
     tables = [f"hpobench_mlp/{name}" for name in ("car", "kc1", "phoneme", "segment", "vehicle")]
     race = RACE.replace("[branin, mixed]", str(["branin", "mixed", "hartmann6", *tables]))
     run_sweep(race.replace(", optuna_cmaes", ""), tmp_path / "raced")

@@ -102,8 +102,8 @@ def test_a_method_that_can_search_little_is_refused_in_a_line_for_each_kind_of_r
         )
     place = "s.yaml, line 5, searchers[0]: searcher 'Narrow' cannot search "
     assert str(refused.value).splitlines() == [
-        f"{place}mixed, all 3 of hpobench_mlp: on mixed, parameter 'depth' is a Int; it searches Float only; and 16 more "
-        "of the kind",
+        f"{place}mixed, all 3 of hpobench_mlp: on mixed, parameter 'depth' is a Int; it searches Float only; and 16 "
+        "more of the kind",
         f"{place}task 'mixed': parameter 'kind' is a Choice; it searches Float only",
     ]
 
