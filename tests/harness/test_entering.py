@@ -87,7 +87,9 @@ def test_an_entry_runs_no_baseline_and_is_shown_with_those_of_the_race(run_sweep
     race, own = (read_exported(tmp_path / "results/published" / name) for name in ("race", "race-Evolution"))
     assert own.baselines.empty
     assert together(race, own).baselines.equals(race.baselines)
-    assert derby("verify", cwd=tmp_path).returncode == 0
+    done = derby("verify", "--rerun", "1", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "studies 1/1, evaluations 12/12" in done.stdout
 
 
 def test_an_entry_takes_the_place_of_no_other_sweep(here, run_sweep):
