@@ -19,6 +19,7 @@ from harness.evaluator import Bug, Cause, Job, Lost
 from harness.events import EXHAUSTED, Asked, Done, Told
 from harness.executors.base import Executor, Finished
 from harness.history import cannot_take
+from harness.hopeless import Hopeless
 from harness.host import Step, Stepped
 from harness.jobs import ATTEMPTS, Jobs
 from harness.keys import EvaluationKey
@@ -40,9 +41,6 @@ from results.writer import RecordWriter
 OnMismatch = Literal["fail", "restart", "tell"]
 """What to do with a study whose replay departs from its journal: let it fail, run it anew, or tell its searcher the
 recorded trials and go on from there."""
-
-HOPELESS = 2
-"""Studies that a task may fail by a bug, having never given an evaluation, until those left on it are not begun."""
 
 
 class Driver:
@@ -89,8 +87,7 @@ class Driver:
         self._active: dict[str, Active] = {}
         self._stepping: set[str] = set()
         """Studies whose hosts are at work on them, by id."""
-        self._failures: dict[str, list[Bug]] = {}
-        """What the studies on a task failed by, where its evaluations did."""
+        self._hopeless = Hopeless()
         unfinished = self._unfinished()
         self._planned = [plan for plan in unfinished if not sweep.tasks[plan.task].cheap]
         self._planned_cheap = [plan for plan in unfinished if sweep.tasks[plan.task].cheap]
@@ -148,6 +145,8 @@ class Driver:
             record = read_study(self._writer.layout.study(plan.key.id))
             last = record.events[-1] if record.events else None
             self._tally.found(plan, record.told, record.answered, ended=isinstance(last, Done))
+            if record.told:
+                self._hopeless.works(plan.searcher)
             if isinstance(last, Done):
                 self._progress.complete += 1
                 self._note_short(plan, last)
@@ -286,8 +285,7 @@ class Driver:
             return
         if isinstance(stepped.problem, Bug):
             self._fail(active, stepped.problem)
-            if stepped.problem.of_task:
-                self._give_up_on(active.plan.task, stepped.problem)
+            self._give_up_on(active.plan, stepped.problem)
         elif stepped.problem is not None:
             self._take_lost_study(active, stepped.problem)
         elif stepped.done:
@@ -309,7 +307,7 @@ class Driver:
                 self._advance(active)
             else:
                 self._fail(active, bug)
-                self._give_up_on(active.plan.task, bug)
+                self._give_up_on(active.plan, bug)
 
     def _take_mismatch(self, active: Active, error: ReplayMismatchError) -> None:
         """Do as was asked with a study whose replay departs from its journal."""
@@ -355,6 +353,7 @@ class Driver:
                 elif not active.task.cheap:  # whose host evaluates it, or says why it could not
                     self._jobs.request(active, event)
             case Told():
+                self._hopeless.works(plan.searcher)
                 proposal = active.proposals.pop(event.number)
                 if event.number in active.known:
                     # What was recorded first is what everyone is charged.
@@ -405,18 +404,23 @@ class Driver:
         self._executor.drop(active.plan.key)
         self._fail_for(active.plan, active.journal, bug, in_doubt=in_doubt)
 
-    def _give_up_on(self, task: str, bug: Bug) -> None:
-        """Begin no further study on a task whose first evaluations all ended in a bug."""
-        failures = self._failures.setdefault(task, [])
-        failures.append(bug)
-        if task in self._jobs.alive or len(failures) < HOPELESS:
+    def _give_up_on(self, failed: PlannedStudy, bug: Bug) -> None:
+        """Begin no further study of a task or a method that has never worked, where a study that failed shows that."""
+        if bug.of_task:
+            who, works = failed.task, failed.task in self._jobs.alive
+            message = self._hopeless.task(who, bug, works=works)
+        else:
+            who = failed.searcher
+            message = self._hopeless.method(who, bug) if bug.of_method else ""
+        if not message:
             return
         for planned in (self._planned, self._planned_cheap):
-            for plan in [plan for plan in planned if plan.task == task]:
+            for plan in [plan for plan in planned if who == (plan.task if bug.of_task else plan.searcher)]:
                 planned.remove(plan)
                 self._tally.ended(plan)
-                self._log(plan, "failed", f"not begun: {failures[0].message}")
-                self._progress.failed[plan.label] = failures[0].message
+                self._log(plan, "failed", f"not begun: {message}")
+                self._progress.failed[plan.label] = message
+                self._progress.unbegun[f"{'task' if bug.of_task else 'method'} {who!r}"] += 1
 
     def _fail_for(
         self, plan: PlannedStudy, journal: StudyJournal | None, bug: Bug, *, in_doubt: bool = True

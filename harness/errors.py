@@ -6,6 +6,7 @@ import difflib
 import errno
 import itertools
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 
 
@@ -181,6 +182,42 @@ def said(error: BaseException) -> str:
     except BaseException:  # noqa: BLE001 - of others
         text = "(its __str__ raises)"
     return plain_text(f"{type(error).__name__}: {text}" if text else type(error).__name__)
+
+
+_DETAILS = re.compile(
+    r"""\b(?:Float|Int|Choice)\(.*\)|(?:did\ you\ mean\ .*\?\ )?\bvalid:\ .*|\{[^{}]*\}|\[[^\[\]]*\]|'[^']*'|"[^"]*"
+    |(?<!line\ )-?\b\d[\w.+-]*""",
+    re.VERBOSE,
+)
+"""What messages name: domains, valid names, configurations, names and numbers, but for lines of files."""
+
+
+def gist(message: str) -> str:
+    """Return what a message has in common with others that say the same of other values."""
+    return _DETAILS.sub("…", message)
+
+
+def by_gist(messages: Mapping[str, str]) -> list[str]:
+    """Return a line for each kind of message: of which study it is, of how many others, and what it says of the first.
+
+    Args:
+        messages: Of studies, by their labels.
+    """
+    kinds: dict[str, dict[str, str]] = {}
+    for label, message in messages.items():
+        kinds.setdefault(gist(message), {})[label] = message
+    lines = []
+    for own in kinds.values():
+        (label, message), *others = own.items()
+        same = sum(other == message for _, other in others)
+        more = f" and {_studies(same)}" if same else ""
+        alike = f"; and {_studies(len(others) - same)} likewise" if len(others) > same else ""
+        lines.append(f"{label}{more}: {message}{alike}")
+    return lines
+
+
+def _studies(number: int) -> str:
+    return "one study more" if number == 1 else f"{number} studies more"
 
 
 def plain_text(text: str) -> str:

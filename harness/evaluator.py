@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from harness import files, registry
 from harness.checks import checked_evaluation, checked_inspection, folder_kept
-from harness.errors import DataError, DerbyError, Interruption, plain_text, said
+from harness.errors import DataError, DerbyError, Interruption, SearcherError, plain_text, said
 from harness.keys import EvaluationKey, TaskKey
 from harness.machine import Machine, describe_machine
 from harness.task import Checkpoint, Data, Inspection, Task, checked_data, read_only
@@ -65,6 +65,8 @@ class Bug:
     """The traceback."""
     of_task: bool = False
     """Whether an evaluation raised it, and not a searcher."""
+    of_method: bool = False
+    """Whether a searcher raised it, or what it proposed was not to be had: no task is to blame."""
 
     @classmethod
     def of(cls, error: BaseException, where: str = "") -> Bug:
@@ -76,7 +78,8 @@ class Bug:
         """
         message = plain_text(str(error)) if isinstance(error, DerbyError) else said(error)
         details = plain_text("".join(traceback.format_exception(error)))
-        return cls(": ".join(part for part in (files.place_of(error), where, message) if part), details)
+        told = ": ".join(part for part in (files.place_of(error), where, message) if part)
+        return cls(told, details, of_method=isinstance(error, SearcherError))
 
 
 class Cause(StrEnum):

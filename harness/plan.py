@@ -114,18 +114,43 @@ def left_out_words(pairs: Sequence[LeftOut], tasks: Collection[str] = ()) -> lis
         pairs: What is left out.
         tasks: Labels of all tasks, so that many can be named together.
     """
-    reasons: dict[str, dict[str, list[LeftOut]]] = {}
+    own_pairs: dict[str, list[LeftOut]] = {}
     for pair in pairs:
-        kind = _QUOTED.sub("", pair.reason.partition("; and ")[0])
-        reasons.setdefault(pair.searcher, {}).setdefault(kind, []).append(pair)
+        own_pairs.setdefault(pair.searcher, []).append(pair)
     alike: dict[tuple[str, ...], list[str]] = {}
-    for searcher, own in reasons.items():
+    for searcher, own in own_pairs.items():
         parts = tuple(
             f"{tasks_in_words([pair.task for pair in found], tasks)} ({_reason(found)})"
-            for found in own.values()
+            for found in _by_kind(own)
         )
         alike.setdefault(parts, []).append(searcher)
     return [f"{', '.join(searchers)} on {'; '.join(parts)}" for parts, searchers in alike.items()]
+
+
+def refused_words(pairs: Sequence[LeftOut], tasks: Collection[str]) -> list[str]:
+    """Return why a searcher cannot search some tasks, a sentence without its stop for each kind of reason.
+
+    Args:
+        pairs: The tasks and reasons, of one searcher; several of a task where it has several reasons.
+        tasks: Labels of all tasks, so that many can be named together.
+    """
+    said = []
+    for found in _by_kind(pairs):
+        first, own = found[0], list(dict.fromkeys(pair.task for pair in found))
+        where = f"task {first.task!r}" if len(own) == 1 else tasks_in_words(own, tasks)
+        reasons = {pair.reason for pair in found}
+        place = f"on {first.task}, " if len(own) > 1 and len(reasons) > 1 else ""
+        more = f"; and {len(found) - 1} more of the kind" if len(reasons) > 1 else ""
+        said.append(f"searcher {first.searcher!r} cannot search {where}: {place}{first.reason}{more}")
+    return said
+
+
+def _by_kind(pairs: Sequence[LeftOut]) -> list[list[LeftOut]]:
+    """Return pairs whose reasons differ at most in what they name, such as in the parameter, together."""
+    kinds: dict[str, list[LeftOut]] = {}
+    for pair in pairs:
+        kinds.setdefault(_QUOTED.sub("", pair.reason.partition("; and ")[0]), []).append(pair)
+    return list(kinds.values())
 
 
 def _reason(pairs: Sequence[LeftOut]) -> str:
@@ -162,7 +187,7 @@ def tasks_in_words(own: Sequence[str], every: Collection[str] = ()) -> str:
 _MANY = 4
 """Tasks that a sentence names one by one; more are named by those that are not among them, where these are few."""
 
-_QUOTED = re.compile(r"'[^']*'")
+_QUOTED = re.compile(r"'[^']*'(, '[^']*')*")
 
 
 def _family(task: str) -> str:

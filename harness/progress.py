@@ -129,6 +129,7 @@ class Progress:
         complete: Studies that were done before this run.
         done: Studies done in this run.
         failed: Label and message of the studies that failed in this run.
+        unbegun: How many of these were not begun, by the task or method that never worked.
         told: Evaluations told in this run; what a resumed study repeats was told before.
         told_before: Evaluations that were on record as told when it began.
         left: Evaluations to come, in full ones: what the budgets of the studies that have not ended still pay for.
@@ -164,6 +165,7 @@ class Progress:
     complete: int = 0
     done: int = 0
     failed: dict[str, str] = field(default_factory=dict)
+    unbegun: Counter[str] = field(default_factory=Counter)
     told: int = 0
     told_before: int = 0
     left: float = 0.0

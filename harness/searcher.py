@@ -306,8 +306,8 @@ class Searcher(ABC):
         proposal = self._proposal(suggestion)
         if start is not None and dict(proposal.config) != start:
             raise SearcherError(
-                f"searcher {self.name!r} should begin with the reference configuration {start}, and its "
-                f"library proposed {dict(proposal.config)}"
+                f"searcher {self.name!r} should begin with the reference configuration {start}, and "
+                f"{self._proposer} proposed {dict(proposal.config)}"
             )
         self._pending[proposal.trial, proposal.epochs] = suggestion
         self.ask_seconds = time.perf_counter() - began
@@ -378,6 +378,12 @@ class Searcher(ABC):
 
     # Checks and isolation.
 
+    @property
+    def _proposer(self) -> str:
+        """Name who proposes, for messages: its library, or the method itself where it uses none or is a user's file."""
+        file = self.package.partition(" ")[0].endswith(".py")
+        return "its library" if self.libraries and not file else "it"
+
     def _proposal(self, suggestion: Suggestion) -> Proposal:
         """Check a suggestion and number it."""
         if not isinstance(suggestion, Suggestion):
@@ -405,9 +411,11 @@ class Searcher(ABC):
                 plain = self.problem.space.active_part(plain)
             config = self.problem.space.validate(plain)
         except SpaceError as error:
-            raise SearcherError(f"{where}: its library proposed {plain}: {error}") from None
+            raise SearcherError(f"{where}: {self._proposer} proposed {plain}: {error}") from None
         except Exception as error:
-            raise SearcherError(f"{where}: its library proposed {typed(plain)}: {said(error)}") from error
+            raise SearcherError(
+                f"{where}: {self._proposer} proposed {typed(plain)}: {said(error)}"
+            ) from error
         if not fidelity.low <= epochs <= fidelity.high:
             raise SearcherError(f"{where}: proposed {epochs} epochs, outside {fidelity}")
         if before is not None and trial in self._failed:

@@ -23,7 +23,7 @@ from harness.errors import (
     said,
 )
 from harness.options import Options
-from harness.plan import Compare, Extends, LeftOut, Plan, StudyPlan, TaskPlan
+from harness.plan import Compare, Extends, LeftOut, Plan, StudyPlan, TaskPlan, refused_words
 from harness.searcher import Searcher
 from harness.sweep_compare import compare_of, label_of
 from harness.sweep_fields import (
@@ -168,13 +168,19 @@ def parse_sweep(text: str, origin: str) -> Sweep:
     return _checked(*_read(document.read(text), origin))
 
 
-def make_sweep(value: Mapping[str, Any], origin: str) -> Sweep:
-    """Check a sweep that is given as the content of a sweep file; ``origin`` names it in messages.
+def make_sweep(value: Mapping[str, Any], origin: str, *, runnable: bool = True) -> Sweep:
+    """Check a sweep that is given as the content of a sweep file.
+
+    Args:
+        value: The content.
+        origin: Names it in messages.
+        runnable: Whether all of it is to be run here. Else methods are taken whose libraries are not installed, without
+            a look at what they can search.
 
     Raises:
         SweepError: It is unusable; the message lists every problem found with its field.
     """
-    return _checked(value, Problems(origin, {}), document.write(value))
+    return _checked(value, Problems(origin, {}), document.write(value), runnable=runnable)
 
 
 def _loaded(path: Path) -> document.Document:
@@ -208,7 +214,7 @@ def _spec(value: Any, problems: Problems) -> SweepSpec:
         raise  # unreachable: a validation error always holds a problem
 
 
-def _checked(value: Any, problems: Problems, text: str) -> Sweep:
+def _checked(value: Any, problems: Problems, text: str, *, runnable: bool = True) -> Sweep:
     try:
         spec = SweepSpec.model_validate(value)
     except ValidationError as error:
@@ -222,7 +228,7 @@ def _checked(value: Any, problems: Problems, text: str) -> Sweep:
         product = f"{spec.repetitions} × {len(spec.tasks)} × {len(spec.searchers)} studies"
         product += " with their baselines" if spec.baselines else ""
         problems.add(("repetitions",), f"{product} are more than the {MOST_STUDIES} of a sweep")
-    tasks, searchers, compare, left_out = _check(Content.of(spec), problems)
+    tasks, searchers, compare, left_out = _check(Content.of(spec), problems, runnable=runnable)
     problems.raise_if_any()
     pairs = {(pair.task, pair.searcher) for pair in left_out}
     studies, baselines = studies_of(spec, tasks, searchers, pairs), baselines_of(spec, tasks)
@@ -231,7 +237,7 @@ def _checked(value: Any, problems: Problems, text: str) -> Sweep:
 
 
 def _check(
-    content: Content, problems: Problems
+    content: Content, problems: Problems, *, runnable: bool = True
 ) -> tuple[dict[str, Budgeted], list[Method], Compare | None, list[LeftOut]]:
     """Return the tasks, searchers, comparison and pairs left out of a sweep, and add what is wrong with them."""
     tasks = _tasks(content, problems)
@@ -243,7 +249,7 @@ def _check(
             f"no training/validation split can be drawn of {'task' if len(unsplit) == 1 else 'tasks'} {named}; leave "
             "these out, or use splits: fixed",
         )
-    searchers, left_out = _searchers(content, tasks, problems)
+    searchers, left_out = _searchers(content, tasks, problems, runnable=runnable)
     _check_figures(content, tasks, problems)
     if tasks:
         for i, message in baseline_searches.problems(content.baselines, tasks):
@@ -331,7 +337,7 @@ def _tasks(content: Content, problems: Problems) -> dict[str, Budgeted]:
 
 
 def _searchers(
-    content: Content, tasks: Mapping[str, Budgeted], problems: Problems
+    content: Content, tasks: Mapping[str, Budgeted], problems: Problems, *, runnable: bool
 ) -> tuple[list[Method], list[LeftOut]]:
     """Return the searchers and the pairs that the file has left out, refusing what cannot work."""
     usable: list[Method] = []
@@ -365,22 +371,30 @@ def _searchers(
                 place,
                 f"label {label!r} begins as those of baselines do, {PREFIX!r}; give it another `label:`",
             )
+        searched = tasks
         try:
             kind.require_libraries()
         except DerbyError as error:
-            problems.add(place, str(error))
+            if runnable:
+                problems.add(place, str(error))
+            else:
+                searched = {}
         if content.workers > 1 and not kind.asks_ahead(settings):
             problems.add(place, f"searcher {label!r} proposes one at a time; it needs workers: 1")
-        obstacles = {task_label: _obstacles(kind, own, settings) for task_label, own in tasks.items()}
+        obstacles = {task_label: _obstacles(kind, own, settings) for task_label, own in searched.items()}
         obstacles = {task_label: reasons for task_label, reasons in obstacles.items() if reasons}
         if content.incompatible == "leave_out" and len(obstacles) < len(tasks):
             left_out += [
                 LeftOut(task_label, label, _briefly(reasons)) for task_label, reasons in obstacles.items()
             ]
         else:
-            for task_label, reasons in obstacles.items():
-                for reason in reasons:
-                    problems.add(place, f"searcher {label!r} cannot search task {task_label!r}: {reason}")
+            every = [
+                LeftOut(task_label, label, reason)
+                for task_label, reasons in obstacles.items()
+                for reason in reasons
+            ]
+            for words in refused_words(every, tasks):
+                problems.add(place, words)
         usable.append(Method(kind.name, files.origin_of(kind), kind.version, settings.as_json(), label))
     return usable, left_out
 

@@ -118,9 +118,9 @@ def state_counts(records: Records) -> dict[tuple[str, str], Counter[str]]:
     return counts
 
 
-def failures_of(records: Records) -> list[str]:
-    """Name the failed studies and say why each failed."""
-    return [f"{planned.label}: {record.reason}" for planned, record in records if record.state == "failed"]
+def failures_of(records: Records) -> dict[str, str]:
+    """Say of each failed study, by its name, why it failed."""
+    return {planned.label: record.reason for planned, record in records if record.state == "failed"}
 
 
 def short_of(records: Records, plan: Plan) -> list[str]:

@@ -51,8 +51,8 @@ from analysis.style import Style
 from analysis.wording import wording
 from analysis.words import listed
 from harness import document
-from harness.errors import MissingLibraryError
-from harness.figure_fields import DEFAULTS, FiguresSpec
+from harness.errors import MissingLibraryError, RecordError, SweepError
+from harness.figure_fields import DEFAULTS, FiguresSpec, load_style
 from results.imports import origin
 from results.tables import SweepTables
 
@@ -118,6 +118,18 @@ def build(
     if spec.as_json():
         (folder / STYLE).write_text(document.write(spec.as_json()), encoding="utf-8", newline="\n")
     return page
+
+
+def style_of(folder: Path) -> FiguresSpec | None:
+    """Return how the report in a published folder was drawn; ``None``: with the defaults.
+
+    Raises:
+        RecordError: What the folder says of it is unusable.
+    """
+    try:
+        return load_style(folder / STYLE) if (folder / STYLE).is_file() else None
+    except SweepError as error:
+        raise RecordError(f"{error}; restore the published folder from a copy") from error
 
 
 def _build(chosen: Chosen, folder: Path, processes: int, complete: bool) -> Path:

@@ -25,12 +25,15 @@ from harness.commands.options import (
 )
 from harness.commands.reports import cores
 from harness.commands.terminal import say, table
-from harness.errors import RecordError
+from harness.errors import RecordError, SweepError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from analysis.statistics.comparison import Comparison
+    from analysis.statistics.inputs import Inputs
+    from harness.figure_fields import FiguresSpec
     from results.tables import SweepTables
 
 
@@ -57,7 +60,9 @@ def enter(
     leave_out: Annotated[
         bool, typer.Option("--leave-out", help="Leave out the tasks that the method cannot search.")
     ] = False,
-    report: Annotated[bool, typer.Option(help="Whether the report of both is drawn.")] = True,
+    report: Annotated[
+        bool, typer.Option(help="Whether the report of both is drawn, as the race's was.")
+    ] = True,
     publish: Annotated[
         bool, typer.Option("--publish", help="Freeze the entry beside the race, for whoever keeps it.")
     ] = False,
@@ -101,33 +106,67 @@ def enter(
         leave_out=leave_out,
     )
     refuse_other(Layout(results), sweep)
+    own_label = sweep.spec.searchers[0].label or searcher
+    figures = _figures_of(published, race, raced, own_label) if report or publish else None
     if publish:
+        if name == race:
+            raise RecordError(f"{name!r} is the race itself; publish your entry under another name with --as")
         free_folder(published, name or sweep.name, replace=replace)
     placement = placement_of(executor, address, evaluators, 0.0, None, None, nodes)
-    launched(sweep, results, placement)
+    logs = Layout(results).sweep(sweep.name) / "logs"
+    launched(
+        sweep, results, placement, instead=f"mend the method and enter it again; what it raised is in {logs}"
+    )
     own = read_tables(results, sweep.name)
     both = together(raced, own)
-    _show(both, sweep.spec.searchers[0].label or searcher)
-    if report:
-        say(f"report: {_reported(both, results, sweep.name)}")
-    if publish:
-        import functools
+    _show(both, own_label)
+    from analysis.report.page import build
 
-        from analysis.report.page import build
-        from results.published import publish as freeze
+    if not publish:
+        if report:
+            say(f"report: {_reported(both, results, sweep.name, figures)}")
+        return
 
-        draw = functools.partial(build, processes=cores(), complete=True)
-        folder = freeze(
-            own,
-            published,
-            name or sweep.name,
-            lambda tables, target: draw(together(raced, tables), target),
-            replace=replace,
-            into=into,
-        )
-        say(
-            f"published: {folder.resolve()}; check it with: derby verify {folder.name} --published {published}"
-        )
+    from results.published import publish as freeze
+
+    # Drawn once, of what verifying has: the published report is that of both.
+    folder = freeze(
+        own,
+        published,
+        name or sweep.name,
+        lambda tables, target: build(
+            together(raced, tables), target, processes=cores(), complete=True, figures=figures
+        ),
+        replace=replace,
+        into=into,
+    ).resolve()
+    say(f"report: {folder / 'report.html'}")
+    say(f"published: {folder}; check it with: derby verify {folder.name} --published {published}")
+
+
+def _figures_of(published: Path, race: str, raced: SweepTables, label: str) -> FiguresSpec | None:
+    """Return how a race's figures were drawn, with the entered method among the methods shown; ``None``: by default.
+
+    Raises:
+        SweepError: The entered method cannot be called so beside the names that the race's figures give, or a font
+            that they have is not installed here.
+        RecordError: What the race says of its figures is unusable.
+    """
+    from analysis.figures.chosen import choose
+    from analysis.report.page import style_of
+    from harness.figure_fields import unknown
+    from results.publications import folder_of
+
+    figures = style_of(folder_of(published, race))
+    if figures is None:
+        return None
+    choose(raced, figures)
+    if figures.only is not None:
+        figures = figures.model_copy(update={"only": [*figures.only, label]})
+    methods = [*map(str, raced.studies["searcher"].unique()), label]
+    for _, problem in unknown(figures, methods, [str(task) for task in raced.tasks.index]):
+        raise SweepError(f"the figures of {race!r} with {label!r}: {problem}; enter it under another --label")
+    return figures
 
 
 def _refuse_unpublished(race: str, results: Path) -> None:
@@ -154,10 +193,18 @@ def _show(both: SweepTables, label: str) -> None:
         say("there is nothing to rank: no task has a repetition that all methods finished", style="yellow")
         return
     comparison = compare(inputs)
-    table(("", "method", "mean rank", "95 % interval", "wins", "ties", "losses"), _rows(comparison, label))
+    shown = _shown(inputs, comparison, label)
+    head = ("", "method", "mean rank", "95 % interval", "wins", "ties", "losses")
+    table((*head, "shown") if shown else head, _rows(comparison, label, shown))
     lacking = inputs.field.left_out
+    tested = (
+        f" Shown: whether {label} is shown to be better or worse than each at the end of the budget."
+        if shown
+        else ""
+    )
     for words in (
-        f"Ranks are means over {plural(len(comparison.scores), 'task')} and their repetitions; 1 is best."
+        f"Ranks are means over {plural(len(comparison.scores), 'task')} and their repetitions; 1 is best. Wins, ties "
+        f"and losses are counted over tasks and other methods.{tested}"
         + (f" Not ranked with them: {'; '.join(lacking)}." if lacking else ""),
         *partial_words(comparison, [label]),
         *planned_words(inputs, comparison),
@@ -165,7 +212,26 @@ def _show(both: SweepTables, label: str) -> None:
         say(f"\n{words}")
 
 
-def _rows(comparison: Comparison, label: str) -> list[tuple[str, ...]]:
+def _shown(inputs: Inputs, comparison: Comparison, label: str) -> dict[str, str]:
+    """Return what an entered method is shown to be beside each other, at the end; nothing where no test can show it."""
+    from analysis.statistics.planned import planned_over_tasks
+
+    compared = inputs.tables.compared
+    if compared is None:
+        return {}
+    stated = compared.stated
+    rows = planned_over_tasks(inputs, comparison, stated)
+    words = {}
+    for row in rows[rows["possible"] & (rows["at"] == stated.at[-1])].to_dict("records"):
+        other, effect = (
+            (row["second"], row["effect"]) if row["first"] == label else (row["first"], -row["effect"])
+        )
+        shown = row["p_holm"] <= stated.level and effect != 0
+        words[str(other)] = ("better" if effect > 0 else "worse") if shown else "–"
+    return words
+
+
+def _rows(comparison: Comparison, label: str, shown: Mapping[str, str]) -> list[tuple[str, ...]]:
     from analysis.statistics.comparison import ranking
     from analysis.words import interval
 
@@ -176,12 +242,13 @@ def _rows(comparison: Comparison, label: str) -> list[tuple[str, ...]]:
             f"{row['rank']:.2f}",
             interval(row["rank_low"], row["rank_high"], 3),
             *(str(row[column]) for column in ("wins", "ties", "losses")),
+            *([shown.get(str(row["searcher"]), "")] if shown else []),
         )
         for row in ranking(comparison).to_dict("records")
     ]
 
 
-def _reported(both: SweepTables, results: Path, name: str) -> Path:
+def _reported(both: SweepTables, results: Path, name: str, figures: FiguresSpec | None) -> Path:
     """Draw the report of race and entry, and return its page."""
     from analysis.report.page import build
     from results.folders import replacing
@@ -189,5 +256,5 @@ def _reported(both: SweepTables, results: Path, name: str) -> Path:
 
     target = Layout(results).sweep(name) / "report"
     with replacing(target) as draft:
-        page = build(both, draft, processes=cores())
+        page = build(both, draft, processes=cores(), figures=figures)
     return target.resolve() / page.name

@@ -33,21 +33,29 @@ def while_running() -> Iterator[None]:
             raise typer.Exit(INTERRUPTED) from None
 
 
-def launched(sweep: Sweep, results: Path, placement: Placement) -> Progress:
-    """Run a sweep that serves another command, whose end is reached only where all its studies ended well."""
+def launched(sweep: Sweep, results: Path, placement: Placement, *, instead: str = "") -> Progress:
+    """Run a sweep that serves another command, whose end is reached only where all its studies ended well.
+
+    Args:
+        sweep: The sweep.
+        results: Where it is run.
+        placement: What runs it.
+        instead: What to do next where some failed; ``derby report`` by default.
+    """
     from harness.launch import launch
 
     with while_running():
         progress = launch(sweep, results, placement, new_console())
     if not progress.ended_well:
-        report_end(sweep, progress, results)
+        report_end(sweep, progress, results, following=instead)
         raise typer.Exit(SOME_FAILED)
     return progress
 
 
-def report_end(sweep: Sweep, progress: Progress, results: Path) -> None:
+def report_end(sweep: Sweep, progress: Progress, results: Path, *, following: str = "") -> None:
     """Say what a run did, what failed, and what to do next."""
     from harness.display import took
+    from harness.errors import by_gist
     from harness.events import ended_short
 
     if progress.complete == progress.studies and not progress.trained and not progress.unreevaluated:
@@ -62,12 +70,10 @@ def report_end(sweep: Sweep, progress: Progress, results: Path) -> None:
     say(text)
     for label, short in progress.short.items():
         say(f"short of its budget: {ended_short(label, *short)}", style="yellow")
-    alike: dict[str, list[str]] = {}
-    for label, message in progress.failed.items():
-        alike.setdefault(message, []).append(label)
-    for message, (label, *others) in alike.items():
-        more = f" and {len(others)} studies more" if others else ""
-        say(f"failed: {label}{more}: {message}", style="red")
+    for words in by_gist(progress.failed):
+        say(f"failed: {words}", style="red")
+    for who, number in progress.unbegun.items():
+        say(f"not begun: {number} of these, because {who} has never worked", style="red")
     if progress.reevaluations:
         done = progress.reevaluated_before + progress.reevaluated
         say(f"re-evaluations of winners: {done} of {progress.reevaluations} on record")
@@ -77,4 +83,4 @@ def report_end(sweep: Sweep, progress: Progress, results: Path) -> None:
         say(f"missing when it ended: {machine}; what it did not train, the others did", style="yellow")
     if progress.failed:
         say(f"{len(progress.failed)} studies failed; run again to retry them")
-    say(f"next: derby report {sweep.name} --results {results}")
+    say(f"next: {following or f'derby report {sweep.name} --results {results}'}")

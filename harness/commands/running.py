@@ -209,6 +209,7 @@ def _left_to_run(sweep: Sweep, extend: str | None, published: Path) -> Sweep:
 def status(sweep: SweepName, results: Results = DEFAULT_RESULTS) -> None:
     """Show how far a sweep is; works while it runs, from another terminal."""
     from harness.display import SILENT_SECONDS, details, duration, headline
+    from harness.errors import by_gist
     from harness.plan import left_out_words
     from results.layout import Layout
     from results.summary import (
@@ -239,7 +240,7 @@ def status(sweep: SweepName, results: Results = DEFAULT_RESULTS) -> None:
         say(f"left out, because it cannot be searched: {words}")
     if plan.extends is not None:
         say(f"extends {plan.extends.name}: {plan.extends.studies} studies more are published by that name")
-    for failure in failures_of(records):
+    for failure in by_gist(failures_of(records)):
         say(f"failed: {failure}", style="red")
     for study in short_of(records, plan):
         say(f"short of its budget: {study}", style="yellow")

@@ -11,7 +11,6 @@ from harness.commands.codes import SOME_FAILED
 from harness.commands.options import DEFAULT_PUBLISHED, DataFolder, Published, use_data
 from harness.commands.reports import cores
 from harness.commands.terminal import new_console, say
-from harness.errors import RecordError, SweepError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -62,18 +61,14 @@ def _verified(published: Path, name: str, rerun: int) -> bool:
     """Check one published folder and say what was found; return whether it is true."""
     import functools
 
-    from analysis.report.page import STYLE, build
+    from analysis.report.page import build, style_of
     from analysis.reproduction import publishing
-    from harness.figure_fields import load_style
     from results.entries import entered, race_tables, together
     from results.publications import folder_of, manifest_of
     from results.published import verify as check
 
     folder = folder_of(published, name)
-    try:
-        figures = load_style(folder / STYLE) if (folder / STYLE).is_file() else None
-    except SweepError as error:
-        raise RecordError(f"{error}; restore the published folder from a copy") from error
+    figures = style_of(folder)
     into = entered(manifest_of(published, name))
     page = functools.partial(build, processes=cores(), complete=True, figures=figures)
 
@@ -110,17 +105,40 @@ def _verified(published: Path, name: str, rerun: int) -> bool:
 
 def _repeats(folder: Path, number: int) -> bool:
     """Run some studies again and say what came of it; return whether all gave the same evaluations."""
+    from analysis.words import listed
     from harness.commands.launching import while_running
-    from harness.rerun import rerun
+    from harness.display import duration
+    from harness.rerun import draw, rerun
     from results.tables import read_exported
 
+    tables = read_exported(folder)
+    drawn = draw(tables, number)
+    if drawn.departs:
+        say(f"not as it was run: {drawn.departs}", style="red")
+        return False
+    if drawn.install:
+        lost = int(tables.studies["searcher"].isin(list(drawn.absent)).sum())
+        say(
+            f"not among those drawn: {lost} of {_studies(len(tables.studies))}, of "
+            f"{listed(list(drawn.absent))}; {drawn.install}, or `make setup-methods` in a checkout",
+            style="yellow",
+        )
+    trained = f" and training {duration(drawn.training)}" if drawn.training >= 1 else ""
+    say(
+        f"running {_studies(len(drawn.ids))} of {folder} again, drawn at random; on record, searching took "
+        f"{duration(max(drawn.searching, 1))}{trained}"
+    )
     with while_running():
-        run, problems = rerun(read_exported(folder), number, new_console())
+        problems = rerun(tables, drawn, new_console())
     for problem in problems:
         say(f"not as it was run: {problem}", style="red")
     if not problems:
-        say(f"{folder}: {run} studies, drawn at random and run again, gave the same evaluations")
+        say(f"{folder}: {_studies(len(drawn.ids))}, drawn at random and run again, gave the same evaluations")
     return not problems
+
+
+def _studies(number: int) -> str:
+    return "one study" if number == 1 else f"{number} studies"
 
 
 def _files(number: int) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from command import derby as derby_of_any_width
 
+from harness import registry
 from harness.entering import entry_name
 from results.entries import protocol_of, together
 from results.published import publish
@@ -86,7 +87,9 @@ def test_an_entry_runs_no_baseline_and_is_shown_with_those_of_the_race(run_sweep
     race, own = (read_exported(tmp_path / "results/published" / name) for name in ("race", "race-Evolution"))
     assert own.baselines.empty
     assert together(race, own).baselines.equals(race.baselines)
-    assert derby("verify", cwd=tmp_path).returncode == 0
+    done = derby("verify", "--rerun", "1", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "studies 1/1, evaluations 12/12" in done.stdout
 
 
 def test_an_entry_takes_the_place_of_no_other_sweep(here, run_sweep):
@@ -143,6 +146,60 @@ def test_an_entry_is_published_beside_its_race_and_both_verify(here):
     assert "is itself an entry, into 'race'" in again.stderr
 
 
+@pytest.fixture
+def brief(run_sweep, tmp_path):
+    """A folder with a race whose figures were chosen when it was published, and a method in a file."""
+    run_sweep(RACE, tmp_path / "results/local")
+    chosen = ("--brief", "--format", "png", "--only", "random,spread", "--labels", "spread=Sobol")
+    assert derby("publish", "race", *chosen, cwd=tmp_path).returncode == 0
+    shutil.copy(EXAMPLE, tmp_path / "mine.py")
+    return tmp_path
+
+
+@pytest.mark.slow
+def test_an_entry_is_drawn_as_its_race_was_and_shown_beside_those_that_are(brief):
+    assert enter(brief).returncode == 0
+    done = enter(brief, "--publish")
+    assert done.returncode == 0, done.stderr
+    race, own = (brief / "results/published" / name for name in ("race", "race-Evolution"))
+    drawn = {path.name for path in (race / "figures").iterdir()}
+    local = brief / "results/local/sweeps/race-Evolution/report"
+    for folder in (own, local):
+        assert {path.suffix for path in (folder / "figures").iterdir()} == {".png"}
+        assert {path.name for path in (folder / "figures").iterdir()} >= drawn
+        assert not (folder / "trials").exists()
+        page = (folder / "report.html").read_text()
+        assert "Evolution" in page
+        assert "Sobol" in page
+    assert f"report: {own / 'report.html'}" in done.stdout
+    assert derby("verify", cwd=brief).returncode == 0
+
+
+def test_an_entry_has_none_of_the_names_that_its_race_gives_in_figures(here):
+    (here / "results/published/race/figures.yaml").write_text("labels: {spread: Evolution}\n")
+    done = enter(here)
+    assert done.returncode == 2
+    assert "'Evolution' would be the name of several" in done.stderr
+    assert "another --label" in done.stderr
+    assert not (here / "results/local").exists()
+
+
+def test_a_report_that_is_published_is_drawn_once(here, monkeypatch):
+    drawn = []
+
+    def build(tables, folder, **choices):
+        drawn.append(folder)
+        return draw(tables, folder, **choices)
+
+    monkeypatch.setattr("analysis.report.page.build", build)
+    done = enter(here, "--publish")
+    assert done.returncode == 0, done.stderr
+    assert len(drawn) == 1
+    page = here / "results/published/race-Evolution/report.html"
+    assert page.exists()
+    assert f"report: {page}" in done.stdout
+
+
 def test_an_entry_whose_numbers_its_file_does_not_give_is_found_by_running_it_again(here):
     import hashlib
 
@@ -164,6 +221,26 @@ def test_an_entry_whose_numbers_its_file_does_not_give_is_found_by_running_it_ag
     assert done.returncode == 1
     assert done.stdout.count("not as it was run: Evolution on ") == 4
     assert "at step 12 its value was published as " in done.stdout
+
+
+def test_what_lacks_its_library_is_not_among_the_studies_that_are_run_again(here, monkeypatch):
+    enter(here, "--no-report", "--publish", "--leave-out", "--label", "mine", method="optuna_cmaes")
+    monkeypatch.setattr(registry.searcher("optuna_cmaes"), "libraries", {"none_such": "none-such"})
+    done = derby("verify", "race", "--rerun", "20", cwd=here)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (
+        "not among those drawn: 2 of 10 studies, of optuna_cmaes; running them needs none-such: run `pip install "
+        "none-such`" in done.stdout
+    )
+    before, after = done.stdout.split("studies 8/8")
+    assert (
+        "running 8 studies of results/published/race again, drawn at random; on record, searching took"
+        in before
+    )
+    assert "race: 8 studies, drawn at random and run again, gave the same evaluations" in after
+    none = derby("verify", "race-mine", "--rerun", "1", cwd=here)
+    assert none.returncode == 2
+    assert "none of its methods can be run here: running them needs none-such" in none.stderr
 
 
 def test_an_entry_of_another_protocol_is_none(here):
@@ -229,6 +306,58 @@ def test_what_cannot_be_entered_says_why(here, options, code, message):
     assert done.returncode == code, done.stderr
     assert message in done.stderr
     assert not (here / "results/local").exists()
+
+
+def test_an_entry_is_not_published_in_the_place_of_its_race(here):
+    done = enter(here, "--publish", "--as", "race", "--replace")
+    assert done.returncode == 3
+    assert "'race' is the race itself; publish your entry under another name with --as" in done.stderr
+    assert not (here / "results/local").exists()
+
+
+CORNER = """
+from derby import Searcher, Suggestion
+
+
+class Corner(Searcher):
+    def _ask(self):
+        return Suggestion(self.problem.space.from_unit([0.0] * len(self.problem.space)))
+
+    def _tell(self, suggestion, loss): ...
+
+
+class Broken(Corner):
+    def _tell(self, suggestion, loss):
+        raise KeyError(suggestion.handle)
+"""
+
+
+def test_the_table_says_beside_whom_the_entry_is_shown_to_be_better_or_worse(
+    run_sweep, tmp_path, monkeypatch
+):
+    tables = [f"hpobench_mlp/{name}" for name in ("car", "kc1", "phoneme", "segment", "vehicle")]
+    race = RACE.replace("[branin, mixed]", str(["branin", "mixed", "hartmann6", *tables]))
+    run_sweep(race.replace(", optuna_cmaes", ""), tmp_path / "raced")
+    publish(read_tables(tmp_path / "raced", "race"), tmp_path / "results/published", "race", draw)
+    (tmp_path / "corner.py").write_text(CORNER)
+    done = enter(tmp_path, "--no-report", method="corner.py:Corner")
+    assert done.returncode == 0, done.stderr
+    rows = {row[0]: row for line in done.stdout.splitlines() if (row := line.split())}
+    assert rows["method"][-1] == "shown"
+    assert rows["random"][-1] == rows["spread"][-1] == "worse"
+    assert rows["→"][-1].isdigit()
+
+
+def test_an_entry_that_never_works_says_so_shortly_and_where_to_look(here):
+    (here / "corner.py").write_text(CORNER)
+    done = enter(here, method="corner.py:Broken")
+    assert done.returncode == 1
+    lines = done.stdout.splitlines()
+    assert len([line for line in lines if line.startswith("failed: Broken on branin, repetition 0")]) == 1
+    assert "not begun: 1 of these, because method 'Broken' has never worked" in lines
+    assert lines[-1].startswith("next: mend the method and enter it again")
+    logs = here / lines[-1].rsplit(" ", 1)[-1]
+    assert any("Traceback" in log.read_text() for log in logs.iterdir())
 
 
 def test_a_race_that_is_not_published_is_to_be_finished_first(here, run_sweep):

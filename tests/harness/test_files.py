@@ -226,12 +226,13 @@ def test_a_task_that_never_works_is_given_up_after_two_studies(write, tmp_path, 
     done = derby("run", "sweep.yaml")
     assert done.returncode == 1
     assert "20 of 40 studies done" in done.stdout
-    failed = [line for line in done.stdout.splitlines() if line.startswith("failed: ")]
-    assert len(failed) == 2
+    (failed,) = (line for line in done.stdout.splitlines() if line.startswith("failed: "))
     place = rf"{re.escape(str(tmp_path / 'mine.py'))}, line 6"
     assert re.match(
-        rf"failed: random on value, repetition 0 and 18 studies more: {place}: task 'value'", failed[0]
+        rf"failed: random on value, repetition 0 and 18 studies more: {place}: task 'value'", failed
     )
+    assert failed.endswith("; and one study more likewise")
+    assert "not begun: 18 of these, because task 'value' has never worked" in done.stdout
     assert len([*(tmp_path / "results" / "local" / "studies").iterdir()]) == 22
 
 
@@ -241,8 +242,53 @@ def test_a_task_that_works_sometimes_is_not_given_up(write):
     )
     write("sweep.yaml", sweep(repetitions=20))
     done = derby("run", "sweep.yaml")
-    assert 2 < len([line for line in done.stdout.splitlines() if line.startswith("failed: ")]) < 20
-    assert "studies more" not in done.stdout
+    (failed,) = (line for line in done.stdout.splitlines() if line.startswith("failed: "))
+    assert "ZeroDivisionError" in failed
+    assert 2 < int(re.search(r"; and (\d+) studies more likewise$", failed)[1]) + 1 < 20
+    assert "not begun" not in done.stdout
+
+
+ASKING = "        return Suggestion(self.problem.space.from_unit([0.25] * len(self.problem.space)))"
+EVERYWHERE = SEARCHER.replace("[0.25]", "[0.25] * len(self.problem.space)")
+THREE = ["branin", "mixed", "hartmann6"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        (ASKING, "        raise KeyError(self.problem.objective.metric + str(self.seed))", "KeyError: '"),
+        (ASKING, "        return Suggestion({'no': float(self.seed)})", "trial 0: it proposed {'no': "),
+        ("        pass", "        self.seen += [loss]", "'Mine' object has no attribute 'seen'"),
+    ],
+)
+def test_a_method_that_never_works_is_given_up_after_three_studies(write, tmp_path, old, new, words):
+    write("mine.py", EVERYWHERE.replace(old, new))
+    write("sweep.yaml", sweep(repetitions=8, tasks=THREE).replace('"random"', '"random", "mine.py:Mine"'))
+    done = derby("run", "sweep.yaml")
+    assert done.returncode == 1
+    assert "24 of 48 studies done" in done.stdout
+    (failed,) = (line for line in done.stdout.splitlines() if line.startswith("failed: "))
+    assert failed.startswith("failed: Mine on branin, repetition 0 and 21 studies more: ")
+    assert words in failed
+    assert failed.endswith("; and 2 studies more likewise")
+    assert "not begun: 21 of these, because method 'Mine' has never worked" in done.stdout
+    assert len([*(tmp_path / "results" / "local" / "studies").iterdir()]) == 27
+    assert len([line for line in derby("status", "s").stdout.splitlines() if "failed: " in line]) == 1
+    write("mine.py", EVERYWHERE)
+    assert "48 of 48 studies done" in derby("run", "sweep.yaml").stdout
+
+
+@pytest.mark.parametrize(
+    "raised",
+    [
+        "if len(self.problem.space) < 6: raise KeyError('it')",
+        "raise KeyError('it') if len(self.problem.space) < 6 else ValueError('it')",
+    ],
+)
+def test_a_method_that_fails_on_some_tasks_or_in_several_ways_is_not_given_up(write, raised):
+    write("mine.py", EVERYWHERE.replace(ASKING, f"        {raised}\n{ASKING}"))
+    write("sweep.yaml", sweep(repetitions=8, tasks=THREE, searchers="mine.py:Mine"))
+    assert "not begun" not in derby("run", "sweep.yaml").stdout
 
 
 def test_what_a_file_held_is_recorded_exported_and_published(write, tmp_path):

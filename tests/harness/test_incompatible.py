@@ -79,6 +79,35 @@ def test_what_cannot_be_meant_is_refused(text, message):
     assert message in str(refused.value)
 
 
+NARROW = """
+from derby import Float, Searcher
+
+
+class Narrow(Searcher):
+    domains = (Float,)
+
+    def _ask(self): ...
+    def _tell(self, suggestion, loss): ...
+"""
+
+
+def test_a_method_that_can_search_little_is_refused_in_a_line_for_each_kind_of_reason(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.py").write_text(NARROW)
+    tasks = ["branin", "mixed", *(f"hpobench_mlp/{data}" for data in ("car", "kc1", "vehicle"))]
+    with pytest.raises(SweepError) as refused:
+        parse_sweep(
+            f"name: s\nrepetitions: 1\nbudget: {{evaluations: 4}}\ntasks: {tasks}\nsearchers: [mine.py:Narrow]\n",
+            "s.yaml",
+        )
+    place = "s.yaml, line 5, searchers[0]: searcher 'Narrow' cannot search "
+    assert str(refused.value).splitlines() == [
+        f"{place}mixed, all 3 of hpobench_mlp: on mixed, parameter 'depth' is a Int; it searches Float only; and 16 "
+        "more of the kind",
+        f"{place}task 'mixed': parameter 'kind' is a Choice; it searches Float only",
+    ]
+
+
 def test_a_plan_does_not_hold_a_study_that_it_leaves_out():
     plan = parse_sweep(SWEEP, "s.yaml").as_plan()
     study = StudyPlan("0" * 16, "mixed", "optuna_cmaes", 0)

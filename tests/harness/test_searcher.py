@@ -42,7 +42,7 @@ def test_numpy_scalars_become_python_ones():
 @pytest.mark.parametrize(
     ("entry", "words"),
     [
-        (101.0, r"trial 0: its library proposed \{'x': 101.0\}: parameter 'x' = 101.0 is not in Float"),
+        (101.0, r"trial 0: it proposed \{'x': 101.0\}: parameter 'x' = 101.0 is not in Float"),
         ((1.0, 28), "proposed 28 epochs, outside Fidelity"),
         ((1.0, 0), "proposed 0 epochs"),
         (KeyError("inner"), "failed to propose a configuration after 0 trials: KeyError: 'inner'"),

@@ -67,7 +67,7 @@ def test_a_sound_one_is_said_to_be_so(tmp_path):
         ("np.random.default_rng(self.seed)", "np.random.default_rng(abs(hash('a')))",
          "so does another process", "proposal 1 is {"),
         ("return Suggestion(self.problem.space.from_unit(point))", "return Suggestion({'no': 1})",
-         "it searches", "its library proposed {'no': 1}"),
+         "it searches", "it proposed {'no': 1}"),
         ("    def _tell(self, suggestion, loss):\n",
          "    def _tell(self, suggestion, loss):\n        if loss >= 10:\n            raise ArithmeticError('lost')\n",
          "it goes on where evaluations fail", "ArithmeticError: lost"),
