@@ -14,6 +14,7 @@ from harness.entries import joined
 from harness.errors import RecordError
 from harness.frozen_sweeps import documents, runnable
 from harness.launch import Placement, launch
+from harness.plurals import plural
 from harness.sweep import make_sweep
 from results.tables import SweepTables, read_tables
 
@@ -48,7 +49,7 @@ def rerun(tables: SweepTables, number: int, console: Console) -> tuple[int, list
     if len(other):
         first = other.iloc[0]
         return 0, [
-            f"{len(other)} of {len(tables.studies)} studies are others here than were published, such as "
+            f"{len(other)} of {plural(len(tables.studies), 'study')} are others here than were published, such as "
             f"{first['searcher']} on {first['task']}: its task, data or method are of another version"
         ]
     ids = random.SystemRandom().sample(sorted(known), min(number, len(known)))
@@ -72,7 +73,9 @@ def _apart(published: pd.DataFrame, again: pd.DataFrame, study: str) -> str:
         frame.loc[frame["study"] == study, list(SAME)].reset_index(drop=True) for frame in (published, again)
     )
     if len(then) != len(now):
-        return f"{len(then)} evaluations were published, and there are {len(now)}"
+        return (
+            f"{plural(len(then), 'evaluation was', 'evaluations were')} published, and there are {len(now)}"
+        )
     same = (then == now) | (then.isna() & now.isna())
     if bool(same.to_numpy().all()):
         return ""

@@ -12,6 +12,7 @@ from harness.commands.options import DEFAULT_PUBLISHED, DataFolder, Published, u
 from harness.commands.reports import cores
 from harness.commands.terminal import new_console, say
 from harness.errors import RecordError, SweepError
+from harness.plurals import plural
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -92,7 +93,7 @@ def _verified(published: Path, name: str, rerun: int) -> bool:
         say(f"{checked.since}.")
     again = "identical"
     if checked.rounded:
-        again = f"equal to rounding (largest {checked.largest:.0e}; {len(checked.rounded)} files)"
+        again = f"equal to rounding (largest {checked.largest:.0e}; {plural(len(checked.rounded), 'file')})"
     same = f", and it has the tasks, data, budget and seeds of {into.race}" if into is not None else ""
     if checked.true:
         say(f"{folder}: every file is as published, and every figure drawn again is {again}{same}")
@@ -119,7 +120,7 @@ def _repeats(folder: Path, number: int) -> bool:
     for problem in problems:
         say(f"not as it was run: {problem}", style="red")
     if not problems:
-        say(f"{folder}: {run} studies, drawn at random and run again, gave the same evaluations")
+        say(f"{folder}: {plural(run, 'study')}, drawn at random and run again, gave the same evaluations")
     return not problems
 
 
