@@ -285,7 +285,7 @@ def test_a_failing_searcher_stops_the_study_after_the_events_before_it():
     events = list(study.advance())
     study.deliver(0, value(1))
     with pytest.raises(
-        SearcherError, match="'scripted' failed to propose.*after 1 trials: RuntimeError: no more"
+        SearcherError, match="'scripted' failed to propose.*after 1 trial: RuntimeError: no more"
     ):
         for event in study.advance():
             events.append(event)
