@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-_ES = re.compile(r"(?:s|x|ch|sh)$")
+_ES = re.compile(r"(?:s|x|tch|sh)$")
 _IES = re.compile(r"(?<=[^aeiou])y$")
 
 

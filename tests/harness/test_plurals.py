@@ -69,6 +69,8 @@ NOUN = re.compile(f" {WORDS_BETWEEN}(?:{COUNTED})\\b")
         (plural(1, "study"), "1 study"),
         (plural(0, "study"), "0 studies"),
         (plural(2, "pass"), "2 passes"),
+        (plural(2, "epoch"), "2 epochs"),
+        (plural(2, "batch"), "2 batches"),
         (plural(2, "day"), "2 days"),
         (plural(1, "kind of machine", "kinds of machine"), "1 kind of machine"),
         (plural(3, "kind of machine", "kinds of machine"), "3 kinds of machine"),

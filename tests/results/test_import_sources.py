@@ -218,7 +218,7 @@ def test_iterations_that_were_repeated_after_a_restart_count_once(experiment):
     tables = import_results(experiment, metric="loss", direction="min")
     last = tables.trials.iloc[-1]
     assert last[["value", "epochs", "seconds"]].tolist() == [0.4, 2, 2.0]
-    assert any("last line of 1 result files was cut off" in note for note in tables.imported.notes)
+    assert any("last line of 1 result file was cut off" in note for note in tables.imported.notes)
 
 
 def test_metrics_may_be_called_as_columns_are(experiment):
