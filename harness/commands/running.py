@@ -83,13 +83,15 @@ def plan(
                 of(cost.evaluations_told, cost.evaluations),
                 *([f"{cost.reevaluated}/{cost.reevaluations}"] if checked.spec.reevaluate else []),
                 str(cost.epochs),
-                "unknown: nothing recorded yet" if seconds is None else f"at most {took(seconds)}",
+                "unknown" if seconds is None else f"at most {took(seconds)}",
             )
         )
     header = ["task", "studies done", "evaluations done", "epochs in all", "training left, one evaluator"]
     if checked.spec.reevaluate:
         header.insert(3, "re-evaluations done")
     table(header, rows)
+    if any(cost.seconds is None for cost in costs.values()):
+        say("unknown: nothing of such a task is recorded yet in " + str(results))
     beside = (
         f", and {plural(len(checked.baselines), 'study of baselines', 'studies of baselines')}"
         if checked.baselines
