@@ -8,7 +8,7 @@ from analysis.statistics.comparison import Comparison
 from analysis.statistics.independent import fewest_runs
 from analysis.statistics.paired import POWER, repetitions_needed
 from analysis.statistics.significance import ALPHA, fewest_blocks
-from analysis.words import plural
+from harness.plurals import plural
 
 
 def few_tasks(comparison: Comparison) -> str:
@@ -18,7 +18,7 @@ def few_tasks(comparison: Comparison) -> str:
     k = len(comparison.searchers)
     return (
         f"With {plural(len(comparison.scores), 'task')} no test over tasks could show a difference, however clear: "
-        f"{plural(k, 'method')} need at least {comparison.final.needed} tasks (signed-rank tests with Holm's "
+        f"{plural(k, 'method')} need at least {plural(comparison.final.needed, 'task')} (signed-rank tests with Holm's "
         f"correction over {plural(k * (k - 1) // 2, 'pair')}). No statement about tasks in general is made. Methods "
         "are compared over repetitions within each task, which speaks about these tasks only."
     )

@@ -35,8 +35,8 @@ def write_csv(frame: pd.DataFrame, path: Path) -> None:
 def read_csv(path: Path) -> pd.DataFrame:
     """Read back what `write_csv` wrote.
 
-    Texts are as they were, but for columns whose texts are all numbers, which are read as numbers. Empty cells are
-    missing values.
+    Numbers are the same to the last bit. Texts are as they were, but for columns whose texts are all numbers, which are
+    read as numbers. Empty cells are missing values.
     """
     return _changed(pd.read_csv(path, keep_default_na=False, na_values=[""]), _unquoted)
 

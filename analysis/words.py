@@ -16,6 +16,7 @@ from analysis.statistics.inputs import Inputs
 from analysis.statistics.significance import best_first
 from analysis.statistics.steps import SPENT_COST, cost_units
 from analysis.statistics.tasks import TaskFacts
+from harness.plurals import plural
 from harness.trial import RECORDED_SECONDS
 from results.tables import SweepTables
 
@@ -164,11 +165,6 @@ def span(counts: Sequence[int], word: str) -> str:
 
 
 # Lists and sentences.
-
-
-def plural(count: int, word: str) -> str:
-    """Return ``1 task`` or ``2 tasks``."""
-    return f"{count} {word}" if count == 1 else f"{count} {word}s"
 
 
 def listed(items: Sequence[str]) -> str:

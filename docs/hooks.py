@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
 from pymdownx.slugs import slugify
 
 ROOT: Final = Path(__file__).parent.parent
@@ -51,8 +52,10 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     return files
 
 
-def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Let links to files outside docs/ lead to where the site has them."""
+def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
+    """Let links to files outside docs/ lead to where the site has them, and those of such pages into docs/."""
+    if page.file.src_uri in OUTSIDE.values():
+        markdown = re.sub(r"\]\(docs/", "](", markdown)
     return re.sub(
         r"\]\((?:\.\./)?([\w.]+)(#[^)]*)?\)",
         lambda link: f"]({OUTSIDE[link[1]]}{link[2] or ''})" if link[1] in OUTSIDE else link[0],

@@ -11,6 +11,7 @@ from harness import registry
 from harness.baselines import BEST, MEDIAN, PREFIX, REFERENCES, multiple_of, multiples_of, random_name
 from harness.budgets import Budgeted
 from harness.plan import BaselineStudy, KnownValue
+from harness.plurals import plural
 from harness.sweep_fields import LARGEST_COST, MOST_BUDGET
 from harness.task import Task
 from harness.trial import Budget, amount_in_words, unit_in_words
@@ -141,7 +142,7 @@ def described(sweep: Sweep) -> list[str]:
     lines = [f"Baselines, which are drawn and never ranked: {', '.join(names)}."]
     trained = [label for label, task in sweep.tasks.items() if not task.cheap]
     for label, evaluations in counts.items():
-        said = f"{label.removeprefix(PREFIX)}: {evaluations} evaluations"
+        said = f"{label.removeprefix(PREFIX)}: {plural(evaluations, 'evaluation')}"
         if multiples := multiples_of(names) if label != PREFIX + REFERENCES else ():
             said += _shared(sweep, multiples)
         lines.append(f"  {said}.")
@@ -154,7 +155,7 @@ def described(sweep: Sweep) -> list[str]:
         )
     for name in names:
         if without := lacking(name, sweep.tasks):
-            more = f" and {len(without) - _NAMED} more tasks" if len(without) > _NAMED else ""
+            more = f" and {plural(len(without) - _NAMED, 'more task')}" if len(without) > _NAMED else ""
             which = f"{', '.join(without[:_NAMED])}{more}"
             lines += [f"  No {name} on {which}: {_NOT_THERE[name]}."]
     return lines

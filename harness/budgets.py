@@ -9,6 +9,7 @@ from typing import Final
 
 from harness.checks import checked_cost, folder_kept
 from harness.errors import SweepError
+from harness.plurals import plural
 from harness.space import Config
 from harness.sweep_fields import MOST_BUDGET, BudgetSpec
 from harness.task import Task
@@ -87,7 +88,7 @@ class Budgeted:
         taken = in_unit(budget.unit, evaluations=1, epochs=epochs, cost=epochs * self.least_cost)
         if budget.covers(taken):
             return []
-        needs = f"the first needs {epochs} epochs"
+        needs = f"the first needs {plural(epochs, 'epoch')}"
         if budget.unit == "cost":
             needs += f", and of {POINTS} configurations all over its space the cheapest costs {amount_in_words(taken)}"
         amount = f"{amount_in_words(budget.amount)} {unit_in_words(budget.unit, self.task.cost_unit)}"

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, InstanceOf, ValidationError
 
 from harness.errors import TaskError, plain_text, typed
 from harness.keys import GROUP, TaskKey
+from harness.plurals import plural
 from harness.space import Space
 from harness.task import Inspection, Known, RegretScale, Task
 from harness.trial import Curve, Evaluation, Fidelity, Objective, Status
@@ -86,11 +87,11 @@ def _inconsistencies(made: _Allowed, objective: Objective, epochs: int) -> Itera
     status, curve = made.status, made.curve
     if status is Status.OK:
         if made.epochs != curve.epochs:
-            yield f"it is ok after {made.epochs} epochs, with a curve of {curve.epochs}"
+            yield f"it is ok after {plural(made.epochs, 'epoch')}, with a curve of {curve.epochs}"
         if curve.epochs < epochs:
-            yield f"it is ok after {curve.epochs} epochs of {epochs}"
+            yield f"it is ok after {plural(curve.epochs, 'epoch')} of {epochs}"
     elif curve.epochs > made.epochs:
-        yield f"it is {status.value} after {made.epochs} epochs, with a curve of {curve.epochs}"
+        yield f"it is {status.value} after {plural(made.epochs, 'epoch')}, with a curve of {curve.epochs}"
     if status is Status.DIVERGED and made.epochs < 1:
         yield "it diverged after 0 epochs; the epoch it happened in counts"
     if status is Status.TIMEOUT and made.deadline is None:

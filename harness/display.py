@@ -13,6 +13,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Column, Table
 from rich.text import Text
 
+from harness.plurals import plural
 from harness.progress import Progress, Snapshot
 
 PLAIN_SECONDS = 10.0
@@ -163,7 +164,7 @@ class Display:
         bar.add_row(
             # Past an estimate a bar would stand still at its end; it moves without end then.
             ProgressBar(total=max(planned, 1) if told <= planned else None, completed=told, width=40),
-            f"{of(told, planned)} evaluations",
+            f"{of(told, planned)} {'evaluation' if max(told, planned) == 1 else 'evaluations'}",
         )
         left = "" if seen.remaining is None else f", about {duration(seen.remaining)} left"
         parts: list[RenderableType] = [
@@ -202,7 +203,10 @@ class Display:
                 table.add_row(*names[:2], f"{entry.value:.4f}", names[2])
         yield table
         if len(best) > rows:
-            yield _one_line(f"and {len(best) - rows} tasks whose best has stood for longer", "dim")
+            yield _one_line(
+                f"and {plural(len(best) - rows, 'task whose', 'tasks whose')} best has stood for longer",
+                "dim",
+            )
 
 
 def _one_line(text: str, style: str = "") -> Text:

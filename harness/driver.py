@@ -25,6 +25,7 @@ from harness.jobs import ATTEMPTS, Jobs
 from harness.keys import EvaluationKey
 from harness.loading import TaskData
 from harness.machine import versions
+from harness.plurals import plural
 from harness.progress import Progress
 from harness.schedule import next_to_begin
 from harness.sweep import Sweep
@@ -238,7 +239,7 @@ class Driver:
             plan,
             "opened",
             f"{plan.label}: budget {budget}, search seed {plan.key.search_seed}, "
-            f"training seed {plan.key.training_seed}; {len(recorded)} evaluations recorded",
+            f"training seed {plan.key.training_seed}; {plural(len(recorded), 'evaluation')} recorded",
         )
         self._step(active, Step(plan.key, begin=True, recorded=recorded, history=journal.history))
 
@@ -343,7 +344,9 @@ class Driver:
                 if logged:
                     config = dict(proposal.config)
                     self._log(
-                        plan, "asked", f"trial {proposal.trial}: {config}, up to {proposal.epochs} epochs"
+                        plan,
+                        "asked",
+                        f"trial {proposal.trial}: {config}, up to {plural(proposal.epochs, 'epoch')}",
                     )
                 if number in stepped.recorded:
                     self._jobs.alive.add(plan.task)
@@ -378,7 +381,9 @@ class Driver:
                 self._tally.ended(plan)
                 self._note_short(plan, event)
                 self._log(
-                    plan, "done", f"{event.reason}: {event.evaluations} evaluations, {event.epochs} epochs"
+                    plan,
+                    "done",
+                    f"{event.reason}: {plural(event.evaluations, 'evaluation')}, {plural(event.epochs, 'epoch')}",
                 )
 
     def _take_lost_study(self, active: Active, lost: Lost) -> None:

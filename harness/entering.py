@@ -12,6 +12,7 @@ from harness.errors import SweepError
 from harness.frozen_sweeps import runnable
 from harness.keys import NAME, as_name
 from harness.plan import LeftOut
+from harness.plurals import plural
 from harness.sweep import Sweep, alike, make_sweep
 from results.entries import check_entry, protocol_planned
 from results.layout import Layout
@@ -108,7 +109,11 @@ def _hint(content: Mapping[str, Any], label: str, searcher: str) -> str:
     except SweepError:
         return ""
     count, all_of = len(left_out), len(content["tasks"])
-    return f"\nWith --leave-out it enters the other {all_of - count} of {all_of} tasks" if left_out else ""
+    return (
+        f"\nWith --leave-out it enters the other {all_of - count} of {plural(all_of, 'task')}"
+        if left_out
+        else ""
+    )
 
 
 def _without(tasks: Sequence[Any], left_out: Sequence[LeftOut], race: SweepTables) -> list[Any]:

@@ -28,6 +28,7 @@ from harness.environments import Wish, check_different, made, rooms
 from harness.errors import SideError, SweepError
 from harness.keys import digest
 from harness.pair import Side, describe_sides, run_random, run_sides
+from harness.plurals import plural
 from harness.side import read_measured
 from results.layout import Layout, make_folder, write_atomically
 from results.reading import read_study
@@ -191,7 +192,7 @@ def introduction(gate: Gate) -> Iterator[str]:
         yield f"{side.name}: {side.environment.words}; {about}"
     tasks = gate.content["tasks"]
     yield (
-        f"{gate.searcher} on {len(tasks)} task{'' if len(tasks) == 1 else 's'}, looks at "
+        f"{gate.searcher} on {plural(len(tasks), 'task')}, looks at "
         f"{', '.join(map(str, gate.plan.looks))} repetitions; in {gate.folder}"
     )
 
@@ -199,11 +200,11 @@ def introduction(gate: Gate) -> Iterator[str]:
 def headline(look: Look) -> str:
     """Return what a look found, as a line."""
     if look.quality is None:
-        return f"{look.repetitions} repetitions: {proposals_in_words(look.proposals)}"
+        return f"{plural(look.repetitions, 'repetition')}: {proposals_in_words(look.proposals)}"
     known = look.quality.overall
     verdict = "goes on" if known.verdict is None else known.verdict.value
     return (
-        f"{look.repetitions} repetitions: mean percentile {known.estimate:+.3f} "
+        f"{plural(look.repetitions, 'repetition')}: mean percentile {known.estimate:+.3f} "
         f"({known.low:+.3f} to {known.high:+.3f}), margin {look.quality.margin:g}: {verdict}"
     )
 

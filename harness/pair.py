@@ -20,6 +20,7 @@ import msgspec
 from harness.environments import Environment
 from harness.errors import SideError, SweepError
 from harness.launch import InterruptedRunError
+from harness.plurals import plural
 from harness.provenance import Run
 from harness.side import ENDED, FAILED, RANDOM, Described, read_measured
 from results.layout import Layout
@@ -152,7 +153,7 @@ def run_sides(
 
     def progress() -> None:
         done = (f"{side.name} {len(read_measured(side.folder))}" for side in sides)
-        on_progress(f"{', '.join(done)} of {repetitions} repetitions")
+        on_progress(f"{', '.join(done)} of {plural(repetitions, 'repetition')}")
 
     ended = run_both(starts, progress)
     for side in sides:

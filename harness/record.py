@@ -20,6 +20,7 @@ from harness.errors import DataError, RecordError
 from harness.events import Asked
 from harness.interpolation import fitted
 from harness.keys import TaskKey, canonical_json
+from harness.plurals import plural
 from harness.provenance import now, revision
 from harness.recording import FORMAT, KEPT, About, Provenance, Recording, Row, named, space_as_json
 from harness.recording_file import load
@@ -96,7 +97,7 @@ def sweep_of(
     if size is not None and (asked is None or asked >= size) and size <= LARGEST_WHOLE:
         return of(name, {"name": "grid", "settings": {"order": "lexicographic"}}, size)
     if asked is None:
-        what = "uncountable" if size is None else f"{size} configurations"
+        what = "uncountable" if size is None else f"{plural(size, 'configuration')}"
         raise DataError(f"the space of {kind.label} is {what}: say how many to record, with --configurations")
     return of(name, sobol, asked)
 
@@ -106,7 +107,10 @@ def described(sweep: Sweep) -> str:
     key = sweep.studies[0].key
     if key.searcher == "grid":
         return "every configuration of the space"
-    return f"the first {key.budget.amount} points of a scrambled Sobol' sequence of seed {key.settings['design_seed']}"
+    return (
+        f"the first {plural(key.budget.amount, 'point')} of a scrambled Sobol' sequence of seed "
+        f"{key.settings['design_seed']}"
+    )
 
 
 def file_name(task: Task) -> str:
@@ -175,7 +179,8 @@ def found_in(
             origin = before.about.provenance
             if (origin.arithmetic, origin.threads) != (ARITHMETIC.value, threads):
                 raise DataError(
-                    f"{source} was trained in {origin.arithmetic} arithmetic with {origin.threads} threads, expected "
+                    f"{source} was trained in {origin.arithmetic} arithmetic with "
+                    f"{plural(origin.threads, 'thread')}, expected "
                     f"{ARITHMETIC.value} and {threads}; say --threads {origin.threads}, or leave it out"
                 )
             machines |= {canonical_json(each): dict(each) for each in origin.machines}

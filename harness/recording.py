@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from harness.errors import DataError
 from harness.keys import canonical_json
+from harness.plurals import plural
 from harness.space import Choice, Condition, Config, Domain, Float, Int, Space
 from harness.trial import Curve, Evaluation, Fidelity, Objective, Status
 
@@ -170,7 +171,7 @@ class Recording:
         found = {(named(row.config), row.seed): row for row in rows}
         if all(row.evaluation.status is not Status.OK for row in found.values()):
             raise DataError(
-                f"nothing to make a recording of {about.label} of: none of {len(found)} trainings succeeded"
+                f"nothing to make a recording of {about.label} of: none of {plural(len(found), 'training')} succeeded"
             )
         for row in found.values():
             _check(about, row)
@@ -288,7 +289,7 @@ def _check(about: About, row: Row) -> None:
     same = not made.curve or set(made.curve) == set(about.metrics)
     if made.status not in KEPT or made.curve.epochs > full or not whole or not same:
         raise DataError(
-            f"a training of {about.label} cannot be recorded: expected {full} epochs, or a divergence, of "
+            f"a training of {about.label} cannot be recorded: expected {plural(full, 'epoch')}, or a divergence, of "
             f"{list(about.metrics)}, got {made.status.value} after {made.curve.epochs} of {list(made.curve)}: "
             f"{dict(row.config)}, seed {row.seed}"
         )

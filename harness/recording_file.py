@@ -20,6 +20,7 @@ import numpy as np
 from harness.errors import DataError, SpaceError, WriteError, refusal
 from harness.keys import TaskKey, canonical_json
 from harness.keys import digest as check_of
+from harness.plurals import plural
 from harness.recording import ABSENT, FORMAT, KEPT, About, Recording, space_of
 from harness.space import Choice, Domain, Float, Scalar, Space
 from harness.trial import Status
@@ -171,7 +172,9 @@ def _arranged(about: About, table: Any) -> Recording:
     lists = [table[f"curve {metric}"].combine_chunks() for metric in about.metrics]
     lengths = np.diff(lists[0].offsets.to_numpy())
     if lengths.max() != about.fidelity[1]:  # before memory is taken for so many
-        raise ValueError(f"its longest curve has {lengths.max()} epochs, expected {about.fidelity[1]}")
+        raise ValueError(
+            f"its longest curve has {plural(lengths.max(), 'epoch')}, expected {about.fidelity[1]}"
+        )
     inside = np.arange(about.fidelity[1]) < lengths[:, None]
     curves = np.full((len(place), len(lists), about.fidelity[1]), np.nan)
     for column, values in enumerate(lists):

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from analysis.reproduction.kept import Outcome
 from analysis.reproduction.published import Line, line_of, selected
 from analysis.reproduction.shown import shown_of
-from analysis.words import plural, span
+from analysis.words import span
 from harness import registry
 from harness.display import took
 from harness.driver import OnMismatch
@@ -28,6 +28,7 @@ from harness.errors import DerbyError, UnknownNameError, nearest
 from harness.keys import as_name, derive_seed
 from harness.launch import Placement, launch
 from harness.looks import first_look, inspections_of, known_beforehand
+from harness.plurals import plural
 from harness.progress import Progress
 from harness.sweep import Sweep
 from harness.task import Inspection

@@ -17,6 +17,7 @@ from harness.errors import MissingLibraryError, RecordError
 from harness.frozen_sweeps import documents, runnable
 from harness.launch import Placement, launch
 from harness.machine import require_libraries
+from harness.plurals import plural
 from harness.searcher import Searcher
 from harness.sweep import Sweep, make_sweep
 from results.tables import SweepTables, read_tables
@@ -76,7 +77,7 @@ def draw(tables: SweepTables, number: int) -> Draw:
     if len(other):
         first = other.iloc[0]
         departs = (
-            f"{len(other)} of {len(tables.studies)} studies are others here than were published, such as "
+            f"{len(other)} of {plural(len(tables.studies), 'study')} are others here than were published, such as "
             f"{first['searcher']} on {first['task']}: its task, data or method are of another version"
         )
         return Draw(sweep, (), departs=departs)
@@ -140,7 +141,9 @@ def _apart(published: pd.DataFrame, again: pd.DataFrame, study: str) -> str:
         frame.loc[frame["study"] == study, list(SAME)].reset_index(drop=True) for frame in (published, again)
     )
     if len(then) != len(now):
-        return f"{len(then)} evaluations were published, and there are {len(now)}"
+        return (
+            f"{plural(len(then), 'evaluation was', 'evaluations were')} published, and there are {len(now)}"
+        )
     same = (then == now) | (then.isna() & now.isna())
     if bool(same.to_numpy().all()):
         return ""

@@ -29,6 +29,7 @@ from harness.errors import (
 )
 from harness.machine import require_libraries
 from harness.options import Options
+from harness.plurals import plural
 from harness.space import Choice, Config, Domain, Float, Int
 from harness.trial import Budget, Evaluation, Problem, Proposal, Status
 
@@ -296,7 +297,7 @@ class Searcher(ABC):
         if self._pending and not (self.parallel and self._asked_ahead):
             return None
         began = time.perf_counter()
-        action = f"failed to propose a configuration after {self._trial_count} trials"
+        action = f"failed to propose a configuration after {plural(self._trial_count, 'trial')}"
         with self._isolated(), self._library_errors(action):
             start = None if self._trial_count else self.starting_point
             suggestion = self._ask() if start is None else self._ask_at(start)
@@ -329,7 +330,7 @@ class Searcher(ABC):
         suggestion = self._pending.pop((proposal.trial, proposal.epochs), None)
         if suggestion is None:
             raise ProtocolError(
-                f"searcher {self.name!r} was told about trial {proposal.trial} at {proposal.epochs} epochs, "
+                f"searcher {self.name!r} was told about trial {proposal.trial} at {plural(proposal.epochs, 'epoch')}, "
                 "which is not waiting for an evaluation: tell each proposal that ask() returned exactly once"
             )
         loss = self.problem.objective.loss(evaluation)
@@ -417,7 +418,7 @@ class Searcher(ABC):
                 f"{where}: {self._proposer} proposed {typed(plain)}: {said(error)}"
             ) from error
         if not fidelity.low <= epochs <= fidelity.high:
-            raise SearcherError(f"{where}: proposed {epochs} epochs, outside {fidelity}")
+            raise SearcherError(f"{where}: proposed {plural(epochs, 'epoch')}, outside {fidelity}")
         if before is not None and trial in self._failed:
             raise SearcherError(
                 f"{where}: continued, and its evaluation failed: what is told in _fail must not be continued"
@@ -427,7 +428,9 @@ class Searcher(ABC):
                 f"{where}: continued under another configuration, {config}; it began with {self._trial_configs[trial]}"
             )
         if (trial, epochs) in self._pending:
-            raise SearcherError(f"{where}: proposed twice at {epochs} epochs without waiting for the first")
+            raise SearcherError(
+                f"{where}: proposed twice at {plural(epochs, 'epoch')} without waiting for the first"
+            )
         self._trials[suggestion] = trial
         if self.multi_fidelity:
             self._trial_configs[trial] = config

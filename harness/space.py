@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from harness.errors import SpaceError, nearest
+from harness.plurals import plural
 
 Scalar = bool | int | float | str
 """What a configuration is made of: exactly what JSON can hold."""
@@ -408,7 +409,7 @@ class Space:
         Coordinates of inactive parameters are ignored.
         """
         if len(point) != len(self.parameters):
-            raise SpaceError(f"expected {len(self.parameters)} coordinates, got {len(point)}")
+            raise SpaceError(f"expected {plural(len(self.parameters), 'coordinate')}, got {len(point)}")
         out: dict[str, Scalar] = {}
         for (name, domain), u in zip(self.parameters.items(), point, strict=True):
             if self.is_active(name, out):

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from harness.errors import ProtocolError, SearcherError, TaskError
 from harness.events import EXHAUSTED, Asked, Done, Event, Told
+from harness.plurals import plural
 from harness.space import Config
 from harness.trial import (
     Budget,
@@ -145,7 +146,7 @@ class Study:
             raise ProtocolError(f"proposal {number} is not waiting for an evaluation")
         if evaluation.status is Status.OK and evaluation.epochs != running.proposal.epochs:
             raise ProtocolError(
-                f"proposal {number} asked for {running.proposal.epochs} epochs, got {evaluation.epochs}"
+                f"proposal {number} asked for {plural(running.proposal.epochs, 'epoch')}, got {evaluation.epochs}"
             )
         running.evaluation = evaluation
 
@@ -161,7 +162,7 @@ class Study:
             if increment < 1:
                 raise SearcherError(
                     f"searcher {self._searcher.name!r} continues trial {proposal.trial} up to "
-                    f"{proposal.epochs} epochs, but it has been evaluated that far already"
+                    f"{plural(proposal.epochs, 'epoch, but', 'epochs, but')} it has been evaluated that far already"
                 )
             cost = self._cost(proposal.config)
             taken = in_unit(
@@ -194,7 +195,7 @@ class Study:
         if self._ending == EXHAUSTED:
             return SearcherError(f"searcher {name!r} proposed nothing at all")
         held = self._held
-        needed = f"{self._searcher.problem.fidelity.low if held is None else held.epochs} epochs"
+        needed = plural(self._searcher.problem.fidelity.low if held is None else held.epochs, "epoch")
         if held is not None and budget.unit == "cost":
             needed += f" of {dict(held.config)}, at a cost of {held.epochs * self._cost(held.config):.6g}"
         return SearcherError(
@@ -211,7 +212,9 @@ class Study:
 
     def _finite(self, cost: float) -> float:
         if not math.isfinite(cost):
-            raise TaskError(f"cost adds up to more than a float holds after {self._asked} proposals")
+            raise TaskError(
+                f"cost adds up to more than a float holds after {plural(self._asked, 'proposal')}"
+            )
         return cost
 
     def _tell(self, number: int) -> Told:

@@ -15,6 +15,7 @@ from harness.errors import (
     shown,
 )
 from harness.figure_fields import FiguresSpec, LookSpec
+from harness.plurals import plural
 from harness.sweep_fields import (
     BudgetSpec,
     CompareSpec,
@@ -90,7 +91,7 @@ class Problems:
         found = [message for _, message in sorted(self._found, key=lambda found: found[0])]
         untold = self._untold + len(found[_SHOWN:])
         if untold:
-            found[_SHOWN:] = [f"{self._origin}: and {untold} problems more"]
+            found[_SHOWN:] = [f"{self._origin}: and {plural(untold, 'problem more', 'problems more')}"]
         raise SweepError("\n".join(found))
 
     def _line(self, place: document.FieldPath) -> int:

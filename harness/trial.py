@@ -9,6 +9,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
+from harness.plurals import plural
 from harness.space import Config, Space
 
 
@@ -294,7 +295,9 @@ class Evaluation:
 
     def __post_init__(self) -> None:
         if self.status is Status.OK and self.epochs != self.curve.epochs:
-            raise ValueError(f"an ok evaluation of {self.epochs} epochs has a curve of {self.curve.epochs}")
+            raise ValueError(
+                f"an ok evaluation of {plural(self.epochs, 'epoch')} has a curve of {self.curve.epochs}"
+            )
 
     def at(self, epochs: int) -> Evaluation | None:
         """Return the evaluation this one implies after ``epochs`` epochs; ``None`` if it does not reach there.

@@ -23,6 +23,7 @@ from harness.checks import check_task, checked_evaluation, folder_kept
 from harness.errors import Interruption, UnknownNameError, said
 from harness.evaluator import task_of
 from harness.keys import TaskKey
+from harness.plurals import plural
 from harness.space import Config
 from harness.task import Checkpoint, Data, Task, checked_data, data_digest, read_only
 from harness.threads import bind, held_to
@@ -279,5 +280,8 @@ def _equal(expected: Curve, found: Curve, words: str) -> tuple[bool, str]:
             if one != other:
                 return False, f"{words} {metric} {one!r} and then {other!r} in epoch {epoch}"
         if len(expected[metric]) != len(there):
-            return False, f"{words} {len(expected[metric])} epochs of {metric} and then {len(there)}"
+            return (
+                False,
+                f"{words} {plural(len(expected[metric]), 'epoch')} of {metric} and then {len(there)}",
+            )
     return True, ""

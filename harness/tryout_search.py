@@ -20,6 +20,7 @@ import numpy as np
 from harness import files, registry
 from harness.checks import folder_kept
 from harness.errors import DerbyError, Interruption, UnknownNameError, said
+from harness.plurals import plural
 from harness.searcher import Searcher
 from harness.space import Choice, Condition, Config, Float, Int, Space
 from harness.threads import hold_to_one
@@ -368,7 +369,7 @@ def _learns(method: _Method, space: str, before: list[Proposal]) -> Check:
             True if differs else None,
             ""
             if differs
-            else f"not within {method.steps} evaluations; where it never does, declare learns = False",
+            else f"not within {plural(method.steps, 'evaluation')}; where it never does, declare learns = False",
         )
     return Check(
         "nothing that it is told changes what it proposes",

@@ -14,6 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from harness.errors import RecordError
+from harness.plurals import plural
 from harness.trial import Status
 from results.columns import EPOCHS
 from results.journal import RESTORE
@@ -125,9 +126,10 @@ def _given(wanted: pd.DataFrame, folder: Path) -> Iterator[_Block]:
     if len(lost):
         first = lost.iloc[0]
         raise RecordError(
-            f"{folder}: expected evaluation {first['evaluation']} ({first['status']}, {first['epochs']} epochs), "
-            f"which a study was told, and found it in no file, nor {len(lost) - 1} others; restore the folder from a "
-            "copy, or move the studies' journals away to have them run again"
+            f"{folder}: expected evaluation {first['evaluation']} ({first['status']}, "
+            f"{plural(first['epochs'], 'epoch')}), "
+            f"which a study was told, and found it in no file, nor {plural(len(lost) - 1, 'other')}; restore the "
+            "folder from a copy, or move the studies' journals away to have them run again"
         )
     for metrics, kind in kinds.items():
         own = given[given["kind"] == kind]

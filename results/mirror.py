@@ -19,6 +19,7 @@ from typing import Self
 import pyarrow as pa
 
 from harness.errors import RecordError
+from harness.plurals import plural
 from results.bucket import RECORDED, ROOMS, Place
 from results.journal import whole_lines
 from results.layout import make_folder
@@ -74,7 +75,9 @@ class Mirror:
         self._place.prepare(self._root)
         fetched = fetch(self._place, self._root)
         if fetched:
-            self.notes.append(f"fetched {len(fetched)} files of the record from {self._place.shown}")
+            self.notes.append(
+                f"fetched {plural(len(fetched), 'file of the record', 'files of the record')} from {self._place.shown}"
+            )
         self._thread.start()
 
     def close(self) -> None:
@@ -88,7 +91,8 @@ class Mirror:
             )
         elif self.failed_rounds:
             self.notes.append(
-                f"copying to {self._place.shown} failed {self.failed_rounds} times meanwhile; the copy is complete now"
+                f"copying to {self._place.shown} failed {plural(self.failed_rounds, 'time')} meanwhile; the copy is "
+                "complete now"
             )
 
     def __enter__(self) -> Self:

@@ -13,6 +13,7 @@ import msgspec
 
 from harness.errors import RecordError
 from harness.plan import Compare, Plan
+from harness.plurals import plural
 from harness.provenance import Found, Run
 from results.layout import Layout
 from results.reading import StudyRecord, read_study
@@ -111,8 +112,8 @@ def belated(root: Path, plan: Plan, run: Run) -> Iterator[str]:
     said = before.compare if before is not None else None if plan.extends is None else plan.extends.compare
     if plan.compare is not None and found.told and said != plan.compare:
         yield (
-            f"what is to be compared is said, or said otherwise, after {found.told} evaluations were told: the report "
-            "says so"
+            "what is to be compared is said, or said otherwise, after "
+            f"{plural(found.told, 'evaluation was', 'evaluations were')} told: the report says so"
         )
     if found.complete and plan.repetitions > found.repetitions:
         yield (

@@ -15,6 +15,7 @@ import msgspec
 
 from harness.errors import RecordError, refusal
 from harness.events import Asked, Done, Told
+from harness.plurals import plural
 from harness.trial import Evaluation, Status, Unit, in_unit
 from results.journal import (
     RESTORE,
@@ -202,7 +203,9 @@ class _Sum:
         if line.finish < self._now or line.finish < question.start:
             return f"evaluation {number} finished before what was asked or told before it"
         if line.epochs > question.epochs:
-            return f"evaluation {number} was charged {line.epochs} epochs of {question.epochs} asked"
+            return (
+                f"evaluation {number} was charged {plural(line.epochs, 'epoch')} of {question.epochs} asked"
+            )
         if (line.value is None) == (line.status is Status.OK):
             return f"evaluation {number} is {line.status.value} and its value {line.value}"
         if line.machine not in self._machines:
@@ -224,7 +227,8 @@ class _Sum:
         ends = (line.evaluations, line.epochs, line.cost, 0)
         if ends != (len(self.told), self._epochs, self._cost, len(self._waiting)):
             told = (
-                f"{len(self.told)} evaluations and {self._epochs} epochs at a cost of {self._cost} were told"
+                f"{plural(len(self.told), 'evaluation')} and {plural(self._epochs, 'epoch')} at a cost of {self._cost} "
+                "were told"
             )
             return (
                 f"it ends with {line.evaluations}, {line.epochs} and {line.cost}; {told}, {len(self._waiting)} are "
@@ -241,7 +245,7 @@ class _Sum:
 
     def follows(self, line: Followed) -> str:
         if line.told != len(self.told):
-            return f"it follows {line.told} evaluations where {len(self.told)} were told"
+            return f"it follows {plural(line.told, 'evaluation')} where {len(self.told)} were told"
         self.followed, self.followed_told = len(self.events), line.told
         return ""
 

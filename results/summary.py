@@ -12,6 +12,7 @@ from harness.errors import RecordError
 from harness.events import EXHAUSTED, ended_short
 from harness.machine import Description, kinds, numbers_of
 from harness.plan import BaselineStudy, Plan, StudyPlan
+from harness.plurals import plural
 from harness.progress import Snapshot
 from harness.trial import Fidelity
 from results.documents import Beat, Holder, read_document, read_machine
@@ -136,7 +137,7 @@ def short_of(records: Records, plan: Plan) -> list[str]:
 def followed_of(records: Records) -> list[str]:
     """Name the studies whose searchers were told recorded trials, and how many."""
     return [
-        f"{planned.label}: its searcher was told {record.followed} recorded evaluations and proposed the rest"
+        f"{planned.label}: its searcher was told {plural(record.followed, 'recorded evaluation')} and proposed the rest"
         for planned, record in records
         if record.followed
     ]
@@ -157,7 +158,7 @@ def _described(alike: Sequence[Description]) -> str:
     kernels = ", ".join(f"{owner} {blas}" for owner, blas in sorted(about.arithmetic.blas.items()))
     versions = {name: number for each in alike for name, number in each.versions.items()}
     libraries = ", ".join(f"{name} {number}" for name, number in sorted(versions.items()))
-    threads = f"{about.threads or '?'} threads"
+    threads = plural(about.threads, "thread") if about.threads else "? threads"
     parts = [processors, about.device, threads, about.arithmetic.level, kernels, libraries]
     return ", ".join(part for part in parts if part)
 

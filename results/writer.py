@@ -19,6 +19,7 @@ from harness.errors import RecordError, WriteError, refusal
 from harness.keys import EvaluationKey, StudyKey
 from harness.machine import Machine
 from harness.plan import Plan
+from harness.plurals import plural
 from harness.progress import Snapshot
 from harness.provenance import Run
 from harness.trial import Evaluation
@@ -193,8 +194,8 @@ class RecordWriter:
         for path in paths:
             if torn := torn_tail(path):
                 self.notes.append(
-                    f"{path}: dropped an unfinished last line ({torn} bytes), left by a crash; its evaluation "
-                    "will be run again"
+                    f"{path}: dropped an unfinished last line ({plural(torn, 'byte')}), left by a crash; its "
+                    "evaluation will be run again"
                 )
         self._indexed.add(task)
 
@@ -221,7 +222,7 @@ class RecordWriter:
         )
         if journal.torn:
             self.notes.append(
-                f"{path}: dropped an unfinished last line ({journal.torn} bytes), left by a crash"
+                f"{path}: dropped an unfinished last line ({plural(journal.torn, 'byte')}), left by a crash"
             )
         self._journals.append(journal)
         return journal

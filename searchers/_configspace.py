@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any, Final
 
+from harness.plurals import plural
 from harness.space import Choice, Condition, Config, Domain, Float, Scalar, Space
 from harness.trial import Fidelity
 from searchers import _adapt
@@ -26,7 +27,7 @@ def halving(fidelity: Fidelity, name: str, lowest: int, eta: int) -> list[str]:
         eta: How many times more epochs each further rung has.
     """
     if lowest < fidelity.low:
-        return [f"{name} is {lowest}, and the task needs {fidelity.low} epochs at least"]
+        return [f"{name} is {lowest}, and the task needs {plural(fidelity.low, 'epoch')} at least"]
     if lowest * eta > fidelity.high:
         return [
             f"there is nothing to halve: full fidelity, {fidelity.high}, is less than eta = {eta} times the lowest, "

@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 
 from harness.errors import SpaceError, nearest
 from harness.options import Options
+from harness.plurals import plural
 from harness.searcher import Searcher, SearcherOptions, Suggestion
 from harness.space import Config, Float, Int, Scalar, Space
 from harness.trial import Budget, Problem
@@ -185,7 +186,7 @@ class Grid(Searcher):
         if points > LARGEST_GRID:
             coarsest = "" if settings.resolution is not None else " at its coarsest"
             reasons.append(
-                f"this grid has {points} points{coarsest}, more than {LARGEST_GRID}: "
+                f"this grid has {plural(points, 'point')}{coarsest}, more than {LARGEST_GRID}: "
                 "lower the resolution, or search another way"
             )
         return reasons
@@ -263,7 +264,9 @@ class References(Searcher):
         assert isinstance(settings, cls.Settings)  # noqa: S101 - tells the type checker; the base built it
         references, fidelity = problem.space.references, problem.fidelity
         if settings.epochs is not None and not fidelity.low <= settings.epochs <= fidelity.high:
-            reasons.append(f"{settings.epochs} epochs are outside {fidelity.low} … {fidelity.high}")
+            reasons.append(
+                f"{plural(settings.epochs, 'epoch is', 'epochs are')} outside {fidelity.low} … {fidelity.high}"
+            )
         if settings.configurations is not None:
             for config in settings.configurations:
                 try:

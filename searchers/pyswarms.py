@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Final, Literal, Self
 from pydantic import Field, model_validator
 
 from harness.options import Options
+from harness.plurals import plural
 from harness.searcher import Searcher, SearcherOptions, Suggestion
 from harness.space import Config
 from harness.trial import Budget, Problem
@@ -233,7 +234,7 @@ class ParticleSwarm(Searcher):
             needed = _von_neumann_neighbours(parameters, settings.r)
             if needed > particles:
                 reasons.append(
-                    f"a Von Neumann topology of range {settings.r} over {parameters} parameters needs "
+                    f"a Von Neumann topology of range {settings.r} over {plural(parameters, 'parameter')} needs "
                     f"n_particles >= {needed}, got {particles}"
                 )
         if settings.topology == "pyramid" and parameters == 1 and particles > 1:

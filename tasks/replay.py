@@ -15,6 +15,7 @@ from pydantic import Field
 from harness.errors import DataError, nearest
 from harness.interpolation import Coordinates, weights
 from harness.keys import TaskKey
+from harness.plurals import plural
 from harness.recording import DIVERGED, OK, SECONDS, Recording, curve_of, in_order, named
 from harness.recording_file import load
 from harness.space import Config
@@ -278,7 +279,11 @@ def _known(recording: Recording) -> Known:
     first = int(np.argmin(losses))
     count, seeds = len(losses), len(recording.seeds)
     each = f"each by its mean over {seeds} seeds" if seeds > 1 else "each with one seed"
-    which = f"all {count} configurations" if recording.whole else f"{count} recorded configurations"
+    which = (
+        f"all {plural(count, 'configuration')}"
+        if recording.whole
+        else f"{plural(count, 'recorded configuration')}"
+    )
     best_test = median_test = None
     if objective.test_metric is not None:
         test = _mean_test_losses(recording, objective.test_metric, sign)
@@ -328,7 +333,8 @@ def described(recording: Recording) -> str:
     about = recording.about
     count, seeds = len(recording.configs), len(recording.seeds)
     words = (
-        f"{recording.trainings} recorded trainings of {about.label}, {count} configurations × {seeds} seeds"
+        f"{plural(recording.trainings, 'recorded training')} of {about.label}, {plural(count, 'configuration')} × "
+        f"{plural(seeds, 'seed')}"
     )
     agreement = (about.certificate or {}).get("values", {}).get("spearman")
     return (

@@ -91,4 +91,4 @@ def test_the_wheel_works_in_a_bare_environment(tmp_path):
         line.partition(" ")[0] for line in derby("tasks").splitlines()
     }
     (tmp_path / "wheel.yaml").write_text(SWEEP)
-    assert "1 of 1 studies done" in derby("run", "wheel.yaml")
+    assert "1 of 1 study done" in derby("run", "wheel.yaml")

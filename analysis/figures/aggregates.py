@@ -21,8 +21,9 @@ from analysis.statistics.curves import CURVE_COLUMNS, curve_frame, shown_singly,
 from analysis.statistics.inputs import Inputs
 from analysis.statistics.scores import budget_of, regret_steps
 from analysis.statistics.steps import Steps, study_steps, union_grid
-from analysis.words import joined, plural
+from analysis.words import joined
 from harness.baselines import MEDIAN
+from harness.plurals import plural
 
 REGRET_FLOOR = 1e-3
 """Mean regrets below this are drawn at the lower end of a log axis."""
@@ -42,8 +43,8 @@ def aggregate_scores(inputs: Inputs, comparison: Comparison) -> Plot | None:
     caption = joined(
         f"Interquartile mean over runs of the normalised regret of final incumbents ({one}) and of the anytime score, "
         f"the mean regret over the whole budget ({other}). Smaller is better.",
-        f"{words.extent(comparison)}: {int(final['runs'].iloc[0])} runs per method on the {plural(tasks, 'task')} "
-        "shown.",
+        f"{words.extent(comparison)}: {plural(int(final['runs'].iloc[0]), 'run')} per method on the "
+        f"{plural(tasks, 'task')} shown.",
         guide_words_over_tasks(straight, "Straight grey lines: the same of baselines, which are not ranked"),
         runs_uncertainty(data, comparison, "Whiskers"),
         words.few(comparison),

@@ -15,9 +15,10 @@ import pandas as pd
 
 from analysis import style
 from analysis.style import Look, Style
-from analysis.words import joined, listed, named, plural
+from analysis.words import joined, listed, named
 from harness.errors import SweepError, nearest
 from harness.figure_fields import DASHES, FiguresSpec, LookSpec, original, unknown
+from harness.plurals import plural
 from results import baseline_table
 from results.tables import SweepTables
 

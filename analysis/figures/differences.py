@@ -28,7 +28,8 @@ from analysis.statistics.significance import (
 )
 from analysis.statistics.standing import ROPE, Standing
 from analysis.wording import wording
-from analysis.words import joined, left_out, listed, p_value, plural
+from analysis.words import joined, left_out, listed, p_value
+from harness.plurals import plural
 
 
 def critical_difference_wilcoxon(
@@ -98,7 +99,7 @@ def critical_difference_nemenyi(inputs: Inputs, comparison: Comparison) -> Plot 
         "Critical-difference diagram after Nemenyi: mean rank of each method's final values "
         f"{wording(paired=comparison.paired).ranked}; 1 is best.",
         f"Bars join methods whose mean ranks differ by less than CD = {difference:.3g} (level {ALPHA:g}, {k} methods, "
-        f"{n} tasks).",
+        f"{plural(n, 'task')}).",
         crowded,
         words.extent(comparison) + ".",
         words.end(inputs, comparison),

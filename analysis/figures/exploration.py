@@ -30,8 +30,9 @@ from analysis.figures.canvas import (
 from analysis.statistics.bootstrap import Floats
 from analysis.statistics.parameters import Parameter, Tried, as_text, importance, tried
 from analysis.statistics.tasks import task_facts
-from analysis.words import joined, listed, plural
+from analysis.words import joined, listed
 from harness.errors import MissingLibraryError
+from harness.plurals import plural
 from results.tables import SweepTables
 
 SHOWN = 150
@@ -146,7 +147,7 @@ def slices_plot(tables: SweepTables, task: str, highlight: Collection[str] | Non
             "One mark per successful evaluation; choices are spread sideways.",
             _sample_words(sample),
             standing_back(looks, names),
-            f"The axis is cut: {cut} worse values lie outside." if cut else "",
+            f"The axis is cut: {plural(cut, 'worse value lies', 'worse values lie')} outside." if cut else "",
             words.mark(sample.facts),
         ),
         details="A parameter that a configuration does not have is not drawn.",

@@ -15,7 +15,8 @@ from analysis.figures.canvas import Curves, Plot, Series, blank, plain, settle, 
 from analysis.statistics.sequential import Bounds, Decision, Verdict
 from analysis.statistics.sides import ALL_TASKS, ON_A_PAR, SIDES
 from analysis.style import Look
-from analysis.words import joined, number, plural
+from analysis.words import joined, number
+from harness.plurals import plural
 
 LOOKS: Final[Mapping[str, Look]] = {
     "baseline": Look("#444444", style.DASHED, ""),

@@ -14,6 +14,7 @@ from analysis.statistics.tasks import Measure
 from analysis.style import Dash
 from analysis.words import joined, listed, number
 from harness.baselines import BEST, MEDIAN, REFERENCES, multiple_of
+from harness.plurals import plural
 
 COLOR: Final = "#3a3a3a"
 WIDTH: Final = 0.8
@@ -161,7 +162,9 @@ def lacking(table: pd.DataFrame) -> list[str]:
         if row["planned"] and not row["repetitions"]:
             found.append(f"{name} (not finished)")
         elif row["repetitions"] < row["planned"]:
-            found.append(f"{name} in {row['planned'] - row['repetitions']} of {row['planned']} repetitions")
+            found.append(
+                f"{name} in {row['planned'] - row['repetitions']} of {plural(row['planned'], 'repetition')}"
+            )
         if row["repetitions"] and not math.isfinite(row["validation"]):
             found.append(f"{name} (no successful evaluation in a repetition)")
     return found

@@ -11,7 +11,8 @@ from analysis.figures.canvas import Plot, by_end, leading, standing_back
 from analysis.figures.curves import draw_lines
 from analysis.statistics.inputs import Inputs
 from analysis.statistics.overhead import overhead_over_history, overhead_shares, search_seconds
-from analysis.words import joined, plural
+from analysis.words import joined
+from harness.plurals import plural
 
 
 def search_time(inputs: Inputs, highlight: Collection[str] | None = None) -> Plot | None:

@@ -12,7 +12,8 @@ from analysis.statistics.comparison import Comparison
 from analysis.statistics.curves import shown_singly
 from analysis.statistics.inputs import Inputs
 from analysis.statistics.overtuning import mean_overtuning, overtuning
-from analysis.words import joined, plural
+from analysis.words import joined
+from harness.plurals import plural
 
 
 def overtuning_over_tasks(inputs: Inputs, comparison: Comparison) -> Plot | None:

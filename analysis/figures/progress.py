@@ -41,7 +41,8 @@ from analysis.statistics.ranks import (
 from analysis.statistics.significance import fewest_blocks
 from analysis.statistics.steps import GRID_LIMIT, Steps, cost_units, unusable_studies
 from analysis.statistics.tasks import Measure, TaskFacts, task_facts
-from analysis.words import cost_label, joined, left_out, plural
+from analysis.words import cost_label, joined, left_out
+from harness.plurals import plural
 from results.tables import SweepTables
 
 

@@ -29,7 +29,8 @@ from analysis.statistics.comparison import Comparison
 from analysis.statistics.inputs import Inputs
 from analysis.statistics.quality import Quality, quality_on_task, quality_over_tasks
 from analysis.style import Look
-from analysis.words import joined, left_out, listed, plural
+from analysis.words import joined, left_out, listed
+from harness.plurals import plural
 
 LOG_FROM = 5
 """Seconds that span more than this factor are drawn on a log axis."""

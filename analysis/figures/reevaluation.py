@@ -13,7 +13,8 @@ from analysis.statistics.bootstrap import RESAMPLES, mean_interval
 from analysis.statistics.comparison import Comparison
 from analysis.statistics.inputs import Inputs
 from analysis.statistics.reevaluation import mean_reevaluation, reevaluation
-from analysis.words import joined, plural
+from analysis.words import joined
+from harness.plurals import plural
 
 _WHAT = (
     "each run's final incumbent as the search saw it ({left}), trained again with {seeds} that no search used, which "

@@ -9,7 +9,8 @@ from analysis.statistics.comparison import Comparison, ranking
 from analysis.statistics.inputs import Inputs
 from analysis.statistics.significance import ALPHA
 from analysis.wording import wording
-from analysis.words import joined, listed, mean_rank, plural
+from analysis.words import joined, listed, mean_rank
+from harness.plurals import plural
 
 
 def mean_ranks(inputs: Inputs, comparison: Comparison) -> Plot:

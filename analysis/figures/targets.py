@@ -16,7 +16,8 @@ from analysis.statistics.inputs import Inputs
 from analysis.statistics.scores import budget_of
 from analysis.statistics.steps import cost_units
 from analysis.statistics.targets import TARGETS, speed_up, target_ecdf
-from analysis.words import cost_label, joined, plural
+from analysis.words import cost_label, joined
+from harness.plurals import plural
 
 
 def targets_reached(

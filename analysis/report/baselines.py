@@ -10,7 +10,8 @@ import pandas as pd
 from analysis.figures.guides import label_of
 from analysis.statistics.bootstrap import FEWEST_UNITS
 from analysis.statistics.comparison import Comparison
-from analysis.words import listed, number, plural
+from analysis.words import listed, number
+from harness.plurals import plural
 
 
 def baseline_rows(lines: pd.DataFrame, task: str) -> list[dict[str, Any]]:

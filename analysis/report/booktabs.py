@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from analysis.words import rounded_by_sd
+from harness.plurals import plural
 
 _SPECIAL: Mapping[str, str] = MappingProxyType(
     {
@@ -85,7 +86,7 @@ def table_environment(
         ValueError: A row has not as many cells as there are headings.
     """
     if any(len(row) != len(header) for row in rows):
-        raise ValueError(f"every row needs {len(header)} cells, got {[len(row) for row in rows]}")
+        raise ValueError(f"every row needs {plural(len(header), 'cell')}, got {[len(row) for row in rows]}")
     lines = [
         r"\begin{table}",
         r"\centering",

@@ -6,6 +6,7 @@ from typing import Any
 
 from analysis.statistics.confirmation import by_method, in_words, overall
 from analysis.words import interval, number
+from harness.plurals import plural
 from results.tables import SweepTables
 
 
@@ -45,7 +46,7 @@ def confirmed_rows(tables: SweepTables) -> list[dict[str, Any]]:
                 "difference": number(sign * all_of.difference, 2),
                 "interval": interval(*_ends(sign, all_of.low, all_of.high), 2),
                 "agreement": number(all_of.agreement, 2) if all_of.agreement is not None else "–",
-                "trainings": " or ".join(map(str, trainings)),
+                "trainings": " or ".join([*map(str, trainings[:-1]), plural(trainings[-1], "fresh seed")]),
                 "rows": rows,
             }
         )

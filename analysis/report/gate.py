@@ -15,7 +15,8 @@ from analysis.report.templates import environment
 from analysis.statistics.percentiles import speed_up
 from analysis.statistics.proposals import Proposals
 from analysis.statistics.sequential import Bounds, Decision, Plan, Verdict
-from analysis.words import number, plural
+from analysis.words import number
+from harness.plurals import plural
 
 HEADER = ("", "estimate", "at least", "at most", "margin", "verdict")
 
@@ -91,10 +92,15 @@ def sentence(account: Account) -> str:
 def proposals_in_words(proposals: Proposals) -> str:
     """Say how far two sides propose the same, and where they part first."""
     if proposals.identical:
-        return f"All {proposals.compared} proposals are identical."
+        return (
+            f"All {proposals.compared} proposals are identical."
+            if proposals.compared > 1
+            else "The one proposal is identical."
+        )
     first, *others = proposals.partings
     words = (
-        f"{proposals.equal} of {proposals.compared} proposals are the same. On {first.task} they part first in "
+        f"{proposals.equal} of {plural(proposals.compared, 'proposal')} are the same. On {first.task} they part "
+        "first in "
         f"repetition {first.repetition}, proposal {first.trial}, at {first.parameter}: {first.baseline} in the "
         f"baseline, {first.candidate} in the candidate"
     )

@@ -38,10 +38,10 @@ from analysis.words import (
     joined,
     left_out,
     listed,
-    plural,
     short,
     span,
 )
+from harness.plurals import plural
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -194,7 +194,7 @@ def results_table(inputs: Inputs, comparison: Comparison) -> Table:
         f"correction over the task's {plural(pairs, 'pair')}, at {ALPHA:g}; dagger: shown to be better than it."
         if tested
         else "",
-        f"No test on {listed(untested)}: it takes at least {fewest(comparisons=pairs)} repetitions to show a "
+        f"No test on {listed(untested)}: it takes at least {plural(fewest(comparisons=pairs), 'repetition')} to show a "
         "difference."
         if untested
         else "",

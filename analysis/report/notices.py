@@ -8,6 +8,7 @@ from analysis.statistics.steps import unusable_studies
 from analysis.words import SUBSET, short
 from harness.machine import kinds, numbers_of
 from harness.plan import study_label, tasks_in_words
+from harness.plurals import plural
 
 
 def import_notices(inputs: Inputs) -> list[str]:
@@ -49,8 +50,8 @@ def notices(inputs: Inputs) -> list[str]:
     absent = len(unusable_studies(tables))
     if absent:
         items.append(
-            f"Incomplete: {absent} of {len(tables.studies)} planned studies are not finished and not used; "
-            "they are listed under Completeness and named in the captions."
+            f"Incomplete: {absent} of {plural(len(tables.studies), 'planned study')} "
+            f"{'is' if absent == 1 else 'are'} not finished and not used; see Completeness, and the captions."
         )
     machines = [
         {name: value for name, value in machine.items() if name != "id"}
@@ -78,11 +79,12 @@ def notices(inputs: Inputs) -> list[str]:
     went_on = tables.studies[tables.studies["followed"] > 0]
     if len(went_on):
         named = [
-            f"{study_label(row['searcher'], row['task'], row['repetition'])}, after {row['followed']} evaluations"
+            f"{study_label(row['searcher'], row['task'], row['repetition'])}, after "
+            f"{plural(row['followed'], 'evaluation')}"
             for row in went_on.to_dict("records")
         ]
         items.append(
-            f"{len(went_on)} of {len(tables.studies)} studies went on from recorded trials: what its searcher "
+            f"{len(went_on)} of {plural(len(tables.studies), 'study')} went on from recorded trials: what its searcher "
             "proposed when it was resumed departed from its record, so that a fresh one was told the trials so far "
             f"and proposed the rest ({'; '.join(named)})."
         )

@@ -9,8 +9,9 @@ import pandas as pd
 from analysis.report.verdicts import claims
 from analysis.statistics.comparison import Comparison
 from analysis.statistics.partial import elsewhere
-from analysis.words import mean_rank, plural
+from analysis.words import mean_rank
 from harness.plan import left_out_words
+from harness.plurals import plural
 from results.tables import SweepTables
 
 MOST = 3

@@ -8,8 +8,9 @@ from analysis.statistics.comparison import Comparison
 from analysis.statistics.inputs import Inputs
 from analysis.statistics.planned import planned_over_tasks, planned_within
 from analysis.statistics.significance import fewest_blocks
-from analysis.words import NAMED, joined, listed, p_value, plural
+from analysis.words import NAMED, joined, listed, p_value
 from harness.plan import Compare
+from harness.plurals import plural
 
 MOST_PAIRS = 4
 """Planned pairs with one method that have a sentence each; more are sorted by what is shown."""

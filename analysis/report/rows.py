@@ -16,7 +16,8 @@ from analysis.statistics.inputs import Inputs
 from analysis.statistics.standing import leaders_of
 from analysis.statistics.steps import COSTS, SPENT_COST
 from analysis.statistics.tasks import Measure
-from analysis.words import interval, mean_rank, number, plural, probability, with_sd
+from analysis.words import interval, mean_rank, number, probability, with_sd
+from harness.plurals import plural
 from results.tables import SweepTables
 
 

@@ -30,9 +30,9 @@ from analysis.words import (
     mean_rank,
     number,
     p_value,
-    plural,
     ranks_of,
 )
+from harness.plurals import plural
 
 
 def summary(inputs: Inputs, comparison: Comparison | None, budgets: pd.DataFrame | None = None) -> list[str]:
@@ -49,7 +49,7 @@ def summary(inputs: Inputs, comparison: Comparison | None, budgets: pd.DataFrame
     told, failed = len(tables.trials), int((tables.trials["status"] != "ok").sum())
     scope = (
         f"{plural(len(searchers), 'method')} ({listed(searchers)}) on "
-        f"{plural(len(inputs.facts), 'task')}: {len(used)} of {len(studies)} planned studies finished, "
+        f"{plural(len(inputs.facts), 'task')}: {len(used)} of {plural(len(studies), 'planned study')} finished, "
         f"{plural(told, 'evaluation')} told, {failed} of them failed."
     )
     if used.empty:

@@ -19,7 +19,8 @@ from analysis.figures.canvas import Plot, blank, settle, shortened
 from analysis.reproduction.published import Line, class_name, curves, measured
 from analysis.reproduction.shown import AFTER, BEFORE, Shown, Violin, densities
 from analysis.statistics.bootstrap import FEWEST_UNITS, RESAMPLES, mean_interval
-from analysis.words import grouped, joined, plural
+from analysis.words import grouped, joined
+from harness.plurals import plural
 
 _PARTS: Final = {
     "train": ("training", style.Look("#0072b2", style.SOLID, "")),

@@ -13,7 +13,8 @@ from analysis.reproduction.kept import Outcome
 from analysis.reproduction.published import Line
 from analysis.reproduction.shown import Shown
 from analysis.spreadsheets import write_csv
-from analysis.words import listed, plural
+from analysis.words import listed
+from harness.plurals import plural
 
 PAGE = "reproduction.md"
 

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from analysis.statistics.tasks import task_facts
-from analysis.words import listed, plural, span
+from analysis.words import listed, span
 from harness.experiment import Experiment, rounding
+from harness.plurals import plural
 from harness.trial import ConfusionMatrix
 from results.inspections import confusion_matrices
 from results.tables import SweepTables

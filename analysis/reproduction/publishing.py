@@ -11,6 +11,7 @@ from analysis.reproduction import kept, page
 from analysis.reproduction.kept import KEPT
 from analysis.words import named
 from harness.errors import RecordError
+from harness.plurals import plural
 from results.layout import Layout
 from results.sources import Source
 from results.tables import SweepTables
@@ -80,7 +81,8 @@ def check_whole(folder: Path) -> None:
     ]
     if unfinished:
         raise RecordError(
-            f"report {outcome.report} is not finished: of {sum(map(len, studies))} studies {len(unfinished)} are not "
+            f"report {outcome.report} is not finished: of {plural(sum(map(len, studies)), 'study')} "
+            f"{len(unfinished)} are not "
             f"done ({named(unfinished)}); run `{outcome.command}` to its end before publishing it"
         )
 

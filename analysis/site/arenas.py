@@ -19,8 +19,8 @@ from analysis.statistics.answers import Look, look, lowers_fidelity, points_of, 
 from analysis.statistics.inputs import Inputs, prepare
 from analysis.statistics.scores import TaskScores, task_scores
 from analysis.statistics.steps import usable_studies
-from analysis.words import plural
 from harness.errors import RecordError
+from harness.plurals import plural
 from results.entries import digest_of, entered
 from results.merge import differences, merged
 from results.publications import manifest_of

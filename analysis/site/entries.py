@@ -22,7 +22,8 @@ from analysis.statistics.curves import final_results
 from analysis.statistics.landscape import Landscape
 from analysis.statistics.ranks import rounded
 from analysis.statistics.standing import Standing, verdict
-from analysis.words import interval, mean_rank, number, plural, with_sd
+from analysis.words import interval, mean_rank, number, with_sd
+from harness.plurals import plural
 
 
 def task_frame(arena: Arena) -> pd.DataFrame:

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from analysis.report.verdicts import claims
 from analysis.statistics.answers import Answer
-from analysis.words import interval, joined, mean_rank, named, plural
+from analysis.words import interval, joined, mean_rank, named
+from harness.plurals import plural
 
 LIMIT_WORDS = {
     "any": "any search time",
@@ -24,7 +25,7 @@ FIDELITY_WORDS = {
 
 def budget_words(point: float) -> str:
     """Return ``50 full evaluations``."""
-    return f"{point:g} full evaluation{'' if point == 1 else 's'}"
+    return plural(point, "full evaluation")
 
 
 def when_words(when: Sequence[tuple[str, str]]) -> str:
@@ -75,7 +76,7 @@ def shown_words(answer: Answer) -> str:
         k = len(answer.order)
         return (
             f"No difference shown, and none could be: with {plural(len(answer.tasks), 'task')} no test separates "
-            f"{plural(k, 'method')}, however clear; it takes {standing.needed} tasks."
+            f"{plural(k, 'method')}, however clear; it takes {plural(standing.needed, 'task')}."
         )
     if len(standing.leaders) == len(answer.order):
         return "No difference shown."
@@ -119,10 +120,13 @@ def reference_words(answer: Answer, reference: str) -> str:
         for names, how in ((said.worse_than, "better"), (said.better_than, "worse"))
         if names
     ]
-    if said.alike and shown:
-        shown.append(f"from none of the {len(said.alike)} others is it shown to differ")
-    elif said.alike:
-        shown.append(f"it is shown to differ from none of the {len(said.alike)} other methods")
+    others = len(said.alike)
+    if others == 1:
+        shown.append("from the one other it is not shown to differ")
+    elif others and shown:
+        shown.append(f"from none of the {others} others is it shown to differ")
+    elif others:
+        shown.append(f"it is shown to differ from none of the {others} other methods")
     rank = f"{mean_rank(row['rank'])} {interval(row['low'], row['high'], 3)}".strip()
     return f"Random search ({reference}) has {rank}: {'; '.join(shown)}."
 

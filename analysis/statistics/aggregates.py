@@ -22,6 +22,7 @@ from analysis.statistics.bootstrap import (
 )
 from analysis.statistics.ranks import rounded
 from analysis.statistics.scores import TaskScores
+from harness.plurals import plural
 
 TRIMMED = 0.25
 """Share of runs that the interquartile mean leaves out at either end."""
@@ -77,7 +78,7 @@ def aggregate(
     """
     if not strata or any(part.shape[1:] != (len(names),) for part in strata):
         raise ValueError(
-            f"aggregate needs tasks with scores of {len(names)} methods, got {[p.shape for p in strata]}"
+            f"aggregate needs tasks with scores of {plural(len(names), 'method')}, got {[p.shape for p in strata]}"
         )
     sizes = [part.shape[0] for part in strata]
     value = interquartile_mean(np.concatenate(strata), axis=0)

@@ -32,6 +32,7 @@ from analysis.statistics.significance import (
     wilcoxon_of_differences,
 )
 from analysis.statistics.standing import Standing
+from harness.plurals import plural
 from results.tables import SweepTables
 
 POINTS = (10, 25, 50, 100)
@@ -222,7 +223,7 @@ def answer(seen: Look, tasks: Collection[str], searchers: Collection[str]) -> An
     ]
     left_out = cannot_search({name: count for name, count in barred.items() if name not in kept}, len(asked))
     left_out += [
-        f"{name} (finished on {len(own)} of {len(asked)} tasks)"
+        f"{name} (finished on {len(own)} of {plural(len(asked), 'task')})"
         for name, own in finished.items()
         if name not in kept and name not in barred
     ]
@@ -240,7 +241,9 @@ def answer(seen: Look, tasks: Collection[str], searchers: Collection[str]) -> An
         else:
             complete[task] = values[rows]
             if not rows.all():
-                left_out.append(f"{len(rows) - int(rows.sum())} of {len(rows)} repetitions on {task}")
+                left_out.append(
+                    f"{len(rows) - int(rows.sum())} of {plural(len(rows), 'repetition')} on {task}"
+                )
     absent = [task for task in tasks if task not in seen.losses]
     left_out += [
         f"{task} ({'its budget is smaller' if task in seen.short else 'no finished study'})"

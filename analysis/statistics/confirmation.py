@@ -12,6 +12,7 @@ import pandas as pd
 from scipy.stats import spearmanr
 
 from analysis.statistics.bootstrap import mean_interval
+from harness.plurals import plural
 
 
 def by_method(winners: pd.DataFrame) -> pd.DataFrame:
@@ -126,7 +127,7 @@ def in_words(winners: pd.DataFrame) -> str:
         else f"rank correlation of found and trained {said.agreement:.2f}"
     )
     return (
-        f"{said.winners} winners, {said.different} of them different: trained for real they are "
+        f"{plural(said.winners, 'winner')}, {said.different} of them different: trained for real they are "
         f"{abs(said.difference):.2g} {'worse' if said.difference > 0 else 'better'} in the mean than the race found "
         f"them; {ranks}"
     )

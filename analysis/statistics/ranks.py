@@ -14,6 +14,7 @@ from analysis.statistics.bootstrap import Floats, mean_interval
 from analysis.statistics.curves import curve_frame
 from analysis.statistics.steps import Steps, study_steps, union_grid, usable_studies
 from analysis.statistics.tasks import Measure, TaskFacts
+from harness.plurals import plural
 from results.tables import SweepTables
 
 SIGNIFICANT_DIGITS = 9
@@ -125,7 +126,7 @@ def cannot_search(absent: Mapping[str, int], tasks: int) -> list[str]:
     for name in sorted(absent):
         alike.setdefault(absent[name], []).append(name)
     return [
-        f"{', '.join(names)} (cannot search {count} of {tasks} tasks)"
+        f"{', '.join(names)} (cannot search {count} of {plural(tasks, 'task')})"
         for count, names in sorted(alike.items())
     ]
 

@@ -35,6 +35,7 @@ from scipy.optimize import brentq
 
 from analysis.errors import AnalysisError
 from analysis.statistics.bootstrap import Floats
+from harness.plurals import plural
 
 SHARES: Final = (0.1, 0.2, 0.4, 0.8)
 """Shares of the capital that are bet, a quarter on each: small ones for noisy differences, large ones for quiet."""
@@ -257,7 +258,8 @@ def _checked(rows: pd.DataFrame, column: str, plan: Plan, look: int) -> int:
     if counts.empty or (counts != wanted).any() or rows["repetition"].nunique() != wanted:
         got = ", ".join(f"{task!r} {count}" for task, count in counts.items()) or "none"
         raise AnalysisError(
-            f"look {look} wants the same {wanted} repetitions of every task, got {got}; run both sides to the end first"
+            f"look {look} wants the same {plural(wanted, 'repetition')} of every task, got {got}; run both sides to "
+            "the end first"
         )
     return wanted
 

@@ -20,6 +20,7 @@ from scipy import stats
 from analysis.errors import AnalysisError
 from analysis.statistics.bootstrap import Floats
 from analysis.statistics.ranks import rounded
+from harness.plurals import plural
 
 ALPHA = 0.05
 """Level of every test."""
@@ -60,8 +61,8 @@ def checked(losses: pd.DataFrame, *, methods: int = 2) -> pd.DataFrame:
         )
     if losses.shape[0] < 1 or losses.shape[1] < methods:
         raise AnalysisError(
-            f"a test over tasks needs at least 1 task and {methods} methods, got {losses.shape[0]} task(s) and "
-            f"{losses.shape[1]} method(s); run more of them"
+            f"a test over tasks needs at least 1 task and {methods} methods, got {plural(losses.shape[0], 'task')} and "
+            f"{plural(losses.shape[1], 'method')}; run more of them"
         )
     missing = [
         f"{losses.columns[j]} on {losses.index[i]}" for i, j in np.argwhere(losses.isna().to_numpy()).tolist()

@@ -12,6 +12,7 @@ from analysis.errors import AnalysisError
 from analysis.statistics.bootstrap import Floats
 from analysis.statistics.tasks import Measure
 from harness.plan import study_label
+from harness.plurals import plural
 from results.tables import SweepTables
 
 COSTS = ("evaluations", "spent_epochs", "train_seconds", "total_seconds")
@@ -169,8 +170,8 @@ def usable_studies(tables: SweepTables) -> pd.DataFrame:
         )
     if tables.trials.empty:
         raise AnalysisError(
-            f"sweep {tables.name!r} has no evaluation to report yet ({len(tables.studies)} studies planned); "
-            "run it first: `derby run SWEEP`"
+            f"sweep {tables.name!r} has no evaluation to report yet "
+            f"({plural(len(tables.studies), 'study planned', 'studies planned')}); run it first: `derby run SWEEP`"
         )
     usable = (tables.studies["state"] == "done") & tables.studies["study"].isin(
         tables.trials["study"].unique()

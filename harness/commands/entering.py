@@ -186,7 +186,7 @@ def _show(both: SweepTables, label: str) -> None:
     from analysis.report.planned import planned_words
     from analysis.statistics.comparison import comparable, compare
     from analysis.statistics.inputs import prepare
-    from analysis.words import plural
+    from harness.plurals import plural
 
     inputs = prepare(both)
     if not comparable(inputs):

@@ -25,6 +25,7 @@ from harness.commands.options import (
     use_data,
 )
 from harness.commands.terminal import say
+from harness.plurals import plural
 
 
 def doctor(
@@ -76,11 +77,9 @@ def doctor(
         if finding.cure:
             say(f"  to do: {finding.cure}")
     problems, warnings = counts[Grade.PROBLEM], counts[Grade.WARNING]
-    noted = f"{warnings} warning{'' if warnings == 1 else 's'}"
+    noted = plural(warnings, "warning")
     if problems:
-        say(
-            f"\n{problems} problem{'' if problems == 1 else 's'} and {noted}: a run would be stopped or spoilt"
-        )
+        say(f"\n{plural(problems, 'problem')} and {noted}: a run would be stopped or spoilt")
         raise typer.Exit(SOME_FAILED)
     say(f"\nno problem, {noted}: a run finds what it needs")
     raise typer.Exit(DONE)

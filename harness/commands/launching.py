@@ -10,6 +10,7 @@ import typer
 from harness.commands.codes import SOME_FAILED
 from harness.commands.terminal import new_console, say
 from harness.output import may_be_lost
+from harness.plurals import plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,13 +60,16 @@ def report_end(sweep: Sweep, progress: Progress, results: Path, *, following: st
     from harness.events import ended_short
 
     if progress.complete == progress.studies and not progress.trained and not progress.unreevaluated:
-        text = f"sweep {sweep.name!r}: all {progress.studies} studies were done already; nothing was trained"
+        every = f"all {progress.studies} studies were" if progress.studies > 1 else "its one study was"
+        text = f"sweep {sweep.name!r}: {every} done already; nothing was trained"
     else:
-        trained = f"trained {progress.trained} evaluations" if progress.trained else "nothing was trained"
+        trained = (
+            f"trained {plural(progress.trained, 'evaluation')}" if progress.trained else "nothing was trained"
+        )
         text = (
-            f"sweep {sweep.name!r}: {progress.complete + progress.done} of {progress.studies} studies done in "
-            f"{took(progress.elapsed)}; {trained}, reused {progress.reused} recorded ones, merged "
-            f"{progress.merged} equal requests"
+            f"sweep {sweep.name!r}: {progress.complete + progress.done} of {plural(progress.studies, 'study')} done in "
+            f"{took(progress.elapsed)}; {trained}, reused {plural(progress.reused, 'recorded one')}, merged "
+            f"{plural(progress.merged, 'equal request')}"
         )
     say(text)
     for label, short in progress.short.items():
@@ -82,5 +86,5 @@ def report_end(sweep: Sweep, progress: Progress, results: Path, *, following: st
     for machine in progress.missing:
         say(f"missing when it ended: {machine}; what it did not train, the others did", style="yellow")
     if progress.failed:
-        say(f"{len(progress.failed)} studies failed; run again to retry them")
+        say(f"{plural(len(progress.failed), 'study failed', 'studies failed')}; run again to retry them")
     say(f"next: {following or f'derby report {sweep.name} --results {results}'}")

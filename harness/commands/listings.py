@@ -44,6 +44,8 @@ def tasks(
         )
         for parameter, domain in task.space.parameters.items()
     ]
+    if task.label != name:
+        say(f"\nBy default it is {task.label}:")
     console.print()
     table(("parameter", "domain", "active where"), about)
     references = [(label, config_in_words(config)) for label, config in task.space.references.items()]

@@ -34,6 +34,7 @@ from harness.commands.options import (
     use_data,
 )
 from harness.commands.terminal import say, table
+from harness.plurals import plural
 
 
 def record(
@@ -102,10 +103,11 @@ def record(
         (found.short, "that stop short of full fidelity"),
     ):
         if count:
-            say(f"left out: {count} trainings {why}", style="yellow")
+            say(f"left out: {plural(count, 'training')} {why}", style="yellow")
     say(
-        f"{path}: {made.trainings} trainings of {chosen.label}, {len(made.configs)} configurations × {len(made.seeds)} "
-        f"seeds, {path.stat().st_size / 1e6:.2f} MB"
+        f"{path}: {plural(made.trainings, 'training')} of {chosen.label}, "
+        f"{plural(len(made.configs), 'configuration')} × "
+        f"{plural(len(made.seeds), 'seed')}, {path.stat().st_size / 1e6:.2f} MB"
     )
     if made.about.certificate is None:
         say(f"not certified yet; next: derby certify {path}")
@@ -191,7 +193,9 @@ def confirm(
         executor, address, evaluators, gpus_per_evaluator, memory_per_evaluator, None, nodes
     )
     count = sum(plan.trainings for plan in plans)
-    say(f"{count} trainings of winners on {len(plans)} recordings; those on record are reused")
+    say(
+        f"{plural(count, 'training')} of winners on {plural(len(plans), 'recording')}; those on record are reused"
+    )
     found = {
         plan.label: engine.confirmed(plan, results, lambda sweep: launched(sweep, results, placement))
         for plan in plans

@@ -37,6 +37,7 @@ from harness.commands.options import (
 )
 from harness.commands.terminal import new_console, say, table
 from harness.errors import SweepError
+from harness.plurals import plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -82,19 +83,26 @@ def plan(
                 of(cost.evaluations_told, cost.evaluations),
                 *([f"{cost.reevaluated}/{cost.reevaluations}"] if checked.spec.reevaluate else []),
                 str(cost.epochs),
-                "unknown: nothing recorded yet" if seconds is None else f"at most {took(seconds)}",
+                "unknown" if seconds is None else f"at most {took(seconds)}",
             )
         )
     header = ["task", "studies done", "evaluations done", "epochs in all", "training left, one evaluator"]
     if checked.spec.reevaluate:
         header.insert(3, "re-evaluations done")
     table(header, rows)
-    beside = f", and {len(checked.baselines)} studies of baselines" if checked.baselines else ""
+    if any(cost.seconds is None for cost in costs.values()):
+        say("unknown: nothing of such a task is recorded yet in " + str(results))
+    beside = (
+        f", and {plural(len(checked.baselines), 'study of baselines', 'studies of baselines')}"
+        if checked.baselines
+        else ""
+    )
     absent = len(checked.left_out)
-    less = f", less {absent} pair{'s' * (absent != 1)} that cannot be searched," if absent else ""
+    less = f", less {plural(absent, 'pair')} that cannot be searched," if absent else ""
     console.print(
-        f"\n{len(checked.every_study)} studies, {total} evaluations; {len(checked.tasks)} tasks × "
-        f"{len(checked.spec.searchers)} searchers{less} × {checked.spec.repetitions} repetitions{beside}. Equal "
+        f"\n{plural(len(checked.every_study), 'study')}, {plural(total, 'evaluation')}; "
+        f"{plural(len(checked.tasks), 'task')} × {plural(len(checked.spec.searchers), 'searcher')}{less} × "
+        f"{plural(checked.spec.repetitions, 'repetition')}{beside}. Equal "
         "evaluations are trained once, so less may be trained.",
         highlight=False,
     )
@@ -119,8 +127,8 @@ def plan(
         )
     if checked.spec.reevaluate:
         say(
-            f"Then the winner of each study is trained again with {checked.spec.reevaluate} fresh seeds, charged to "
-            f"nobody: {again} re-evaluations."
+            f"Then the winner of each study is trained again with {plural(checked.spec.reevaluate, 'fresh seed')}, "
+            f"charged to nobody: {plural(again, 're-evaluation')}."
         )
     if limit is not None:
         say(_in_jobs(checked, costs, limit, evaluators or 1))
@@ -142,7 +150,7 @@ def _in_jobs(sweep: Sweep, costs: Mapping[str, Cost], limit: float, evaluators: 
         for label, cost in costs.items()
     ]
     found = jobs(left, workers=sweep.spec.workers, evaluators=evaluators, walltime=limit)
-    of_jobs = f"jobs of {duration(limit)} with {evaluators} evaluator{'s' * (evaluators != 1)}"
+    of_jobs = f"jobs of {duration(limit)} with {plural(evaluators, 'evaluator')}"
     if found.too_long:
         those = "; ".join(f"{task}, {duration(seconds)}" for task, seconds in found.too_long)
         return f"Not to be had in {of_jobs}: one evaluation takes longer than a job can train ({those})."
@@ -159,7 +167,7 @@ def _in_jobs(sweep: Sweep, costs: Mapping[str, Cost], limit: float, evaluators: 
         "job go to its start and its end, and what is in flight at its end is trained again."
     )
     if found.useful is not None:
-        said += f" No more than {found.useful} evaluators find work at once."
+        said += f" No more than {plural(found.useful, 'evaluator finds', 'evaluators find')} work at once."
     return said
 
 

@@ -10,6 +10,7 @@ from harness.commands import completion
 from harness.commands.codes import DONE, SOME_FAILED
 from harness.commands.options import DataFolder, TaskName, check_task, task_options, use_data
 from harness.commands.terminal import say, table
+from harness.plurals import plural
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,7 +46,7 @@ def profile(
     point = engine.configuration(chosen, config, random)
     asked = chosen.fidelity.high if epochs is None else epochs
     done = engine.profile(chosen, point, epochs=asked, threads=threads, repeats=repeats, seed=seed)
-    say(f"{chosen.label} at {dict(point)}: {asked} epochs, threads: {threads}, seed: {seed}\n")
+    say(f"{chosen.label} at {dict(point)}: {plural(asked, 'epoch')}, threads: {threads}, seed: {seed}\n")
     table(engine.HEADER, done.rows())
     if done.evaluation.message:
         say(f"\nthe evaluation is {done.evaluation.status.value}: {done.evaluation.message}", style="yellow")

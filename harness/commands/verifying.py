@@ -11,6 +11,7 @@ from harness.commands.codes import SOME_FAILED
 from harness.commands.options import DEFAULT_PUBLISHED, DataFolder, Published, use_data
 from harness.commands.reports import cores
 from harness.commands.terminal import new_console, say
+from harness.plurals import plural
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -87,7 +88,7 @@ def _verified(published: Path, name: str, rerun: int) -> bool:
         say(f"{checked.since}.")
     again = "identical"
     if checked.rounded:
-        again = f"equal to rounding (largest {checked.largest:.0e}; {len(checked.rounded)} files)"
+        again = f"equal to rounding (largest {checked.largest:.0e}; {plural(len(checked.rounded), 'file')})"
     same = f", and it has the tasks, data, budget and seeds of {into.race}" if into is not None else ""
     if checked.true:
         say(f"{folder}: every file is as published, and every figure drawn again is {again}{same}")
@@ -119,13 +120,13 @@ def _repeats(folder: Path, number: int) -> bool:
     if drawn.install:
         lost = int(tables.studies["searcher"].isin(list(drawn.absent)).sum())
         say(
-            f"not among those drawn: {lost} of {_studies(len(tables.studies))}, of "
+            f"not among those drawn: {lost} of {plural(len(tables.studies), 'study')}, of "
             f"{listed(list(drawn.absent))}; {drawn.install}, or `make setup-methods` in a checkout",
             style="yellow",
         )
     trained = f" and training {duration(drawn.training)}" if drawn.training >= 1 else ""
     say(
-        f"running {_studies(len(drawn.ids))} of {folder} again, drawn at random; on record, searching took "
+        f"running {plural(len(drawn.ids), 'study')} of {folder} again, drawn at random; on record, searching took "
         f"{duration(max(drawn.searching, 1))}{trained}"
     )
     with while_running():
@@ -133,12 +134,10 @@ def _repeats(folder: Path, number: int) -> bool:
     for problem in problems:
         say(f"not as it was run: {problem}", style="red")
     if not problems:
-        say(f"{folder}: {_studies(len(drawn.ids))}, drawn at random and run again, gave the same evaluations")
+        say(
+            f"{folder}: {plural(len(drawn.ids), 'study')}, drawn at random and run again, gave the same evaluations"
+        )
     return not problems
-
-
-def _studies(number: int) -> str:
-    return "one study" if number == 1 else f"{number} studies"
 
 
 def _files(number: int) -> str:

@@ -23,6 +23,7 @@ from harness.errors import DerbyError
 from harness.executors.cluster import CONNECT_SECONDS, asks_for_token, connect, fitting, is_silent
 from harness.executors.roll import Roll, adds_nodes, offer
 from harness.machine import installed
+from harness.plurals import plural
 
 if TYPE_CHECKING:
     from harness.doctor.examination import Wanted
@@ -65,17 +66,13 @@ def examine_cluster(
     try:
         nodes = nodes_of_cluster()
         asked = "; it asks for a token, and takes the one that is here" if token else ""
-        yield fine("cluster", f"Ray {ray.__version__} at {where}, {_count(len(nodes), 'node')}{asked}")
+        yield fine("cluster", f"Ray {ray.__version__} at {where}, {plural(len(nodes), 'node')}{asked}")
         yield from _room(nodes, about, placement)
         with Probes(nodes, about.arithmetic, patience) as probes:
             yield from _Nodes(nodes, about, placement, probes).examine(results, data)
     finally:
         if joined:
             ray.shutdown()
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _room(nodes: list[Node], about: Wanted, placement: Placement) -> Iterator[Finding]:
@@ -117,11 +114,11 @@ def _room(nodes: list[Node], about: Wanted, placement: Placement) -> Iterator[Fi
     without = [f"{node.name}, which offers {offer(node.offered)}" for node in nodes if not room[node.id]]
     less = f"; no room on {some(without)}" if without else ""
     bound = f" (--evaluators; there is room for {total})" if most < total else ""
-    text = f"{_count(min(most, total), 'evaluator')} of {needs} would be started{bound}{less}"
+    text = f"{plural(min(most, total), 'evaluator')} of {needs} would be started{bound}{less}"
     if about.sweep is not None:
         use = sum(study.key.workers for study in about.sweep.every_study if study.task in about.training)
         text += (
-            f"; the sweep asks for {_count(use, 'evaluation')} at once at most"
+            f"; the sweep asks for {plural(use, 'evaluation')} at once at most"
             if use
             else "; none is needed, since searchers' processes evaluate all its tasks"
         )
@@ -142,8 +139,8 @@ def _room(nodes: list[Node], about: Wanted, placement: Placement) -> Iterator[Fi
             if want > has:
                 yield warning(
                     "evaluators",
-                    f"{node.name}: {room[node.id]} evaluators of {size(placement.memory)} each are more than its "
-                    f"memory, {size(has)}",
+                    f"{node.name}: {plural(room[node.id], 'evaluator')} of {size(placement.memory)} each would take "
+                    f"more than its memory, {size(has)}",
                     "give fewer --evaluators or less --memory-per-evaluator",
                 )
 
@@ -201,14 +198,14 @@ class _Nodes:
             yield fine(
                 "node",
                 f"{name}: {about['processor']}{vector}; {offer(offered)}{kind}, {size(offered.get('memory', 0.0))}; "
-                f"room for {_count(self._room[node], 'evaluator')}",
+                f"room for {plural(self._room[node], 'evaluator')}",
             )
             kinds[f"{about['processor']}{vector}"] = None
             if about["gpus"] is not None and about["gpus"] < offered.get("GPU", 0.0):
                 yield problem(
                     "gpus",
-                    f"{name}: Ray offers {offered['GPU']:g} GPUs, and its driver lists {about['gpus']}: evaluators "
-                    "on the others would train on processors",
+                    f"{name}: Ray offers {plural(int(offered['GPU']), 'GPU')}, and its driver lists "
+                    f"{about['gpus']}: evaluators on the others would train on processors",
                     f"start Ray there with --num-gpus {about['gpus']}, or mend the driver (nvidia-smi)",
                 )
             yield from self._stores(node, about, data)

@@ -11,6 +11,7 @@ from harness.arithmetic import Arithmetic
 from harness.doctor.findings import Finding, fine, problem, some, warning
 from harness.doctor.versions import differences, in_words
 from harness.machine import kinds, numbers_of
+from harness.plurals import plural
 
 ON_GPUS: Final = ("tensorflow", "keras", "torch", "jax")
 """Modules of libraries that train on a GPU where they see one."""
@@ -43,7 +44,8 @@ def versions(nodes: Mapping[str, Mapping[str, str]], expected: Mapping[str, str]
         )
     if nodes and not any(found.values()):
         yield fine(
-            "versions", f"all nodes have the {len(expected)} libraries that it needs, as they are here"
+            "versions",
+            f"all nodes have the {plural(len(expected), 'library that it needs', 'libraries that it needs')}, as here",
         )
 
 

@@ -16,6 +16,7 @@ from harness.doctor.versions import differences, in_words, locked, needed
 from harness.errors import DerbyError, ProcessorError
 from harness.loading import TaskData
 from harness.machine import processor
+from harness.plurals import plural
 
 if TYPE_CHECKING:
     from harness.keys import TaskKey
@@ -109,12 +110,12 @@ def _this_machine(about: Wanted, placement: Placement) -> Iterator[Finding]:
         words = in_words(expected, found, "in requirements.lock")
         yield warning(
             "versions",
-            f"{len(found)} of {len(expected)} libraries are not the locked ones: {some(words)}; equal records are "
-            "promised for one set of versions",
+            f"{len(found)} of {plural(len(expected), 'library')} are not the locked ones: {some(words)}; equal "
+            "records are promised for one set of versions",
             "pip install --requirement requirements.lock",
         )
     else:
-        yield fine("versions", f"all {len(expected)} locked libraries that it needs are as locked")
+        yield fine("versions", f"the locked libraries that it needs are as locked: {len(expected)} of them")
 
 
 class _Sizes:

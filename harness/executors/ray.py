@@ -25,6 +25,7 @@ from harness.executors.members import Deaths, EvaluatorMember, HostMember, Membe
 from harness.executors.roll import Roll
 from harness.host import Step, Stepped
 from harness.keys import StudyKey, TaskKey
+from harness.plurals import plural
 from harness.task import Data
 
 POLL_SECONDS = 0.5
@@ -228,8 +229,8 @@ class RayExecutor:
         elif (not self._began or self._wanted_jobs) and (time.monotonic() - self._had_room >= self._patience):
             offered = ray.cluster_resources()
             raise DerbyError(
-                f"the Ray cluster has no room for an evaluator of {self._threads} CPUs and {self._gpus} GPUs; "
-                f"it offers {offered}"
+                f"the Ray cluster has no room for an evaluator of {plural(self._threads, 'CPU')} and "
+                f"{plural(self._gpus, 'GPU')}; it offers {offered}"
             )
 
     def _room(self) -> int:

@@ -17,6 +17,7 @@ import ray
 import yaml
 
 from harness.executors.cluster import fitting
+from harness.plurals import plural
 
 CLUSTER_FILE = Path("~/ray_bootstrap_config.yaml")
 """Where `ray up` leaves its cluster file on the head."""
@@ -72,8 +73,8 @@ class Roll:
                 yield f"{name} (no room for an evaluator of {self._needs}; it offers {offer(here[0].offered)})"
         if self._wanted is not None and len(fit) < self._wanted:
             yield (
-                f"{self._wanted - len(fit)} of {self._wanted} nodes (--nodes): {len(fit)} with room for an evaluator "
-                f"of {self._needs}"
+                f"{self._wanted - len(fit)} of {plural(self._wanted, 'node')} (--nodes): {len(fit)} with room for "
+                f"an evaluator of {self._needs}"
             )
 
     @property
@@ -131,4 +132,4 @@ def _head() -> str:
 def offer(resources: Mapping[str, float]) -> str:
     """Write processors and GPUs for people."""
     shown = {name: resources.get(name, 0.0) for name in ("CPU", "GPU") if name == "CPU" or name in resources}
-    return " and ".join(f"{amount:g} {name}{'' if amount == 1 else 's'}" for name, amount in shown.items())
+    return " and ".join(plural(amount, name) for name, amount in shown.items())

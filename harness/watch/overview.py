@@ -15,6 +15,7 @@ from harness.baselines import PREFIX
 from harness.display import SILENT_SECONDS, duration
 from harness.errors import RecordError
 from harness.plan import Plan, StudyPlan
+from harness.plurals import plural
 from harness.progress import Snapshot
 from harness.trial import Fidelity
 from results.documents import Beat, read_document
@@ -218,20 +219,21 @@ class Overview:
         left = states["missing"] + states["running"]
         again = bool(plan.reevaluate) and (snapshot is None or snapshot.reevaluated < snapshot.reevaluations)
         if not left and not states["failed"] and not again:
-            return "done", f"All {len(plan.every_study)} studies are done."
+            planned = len(plan.every_study)
+            return "done", f"All {planned} studies are done." if planned > 1 else "The one study is done."
         if held:
             return "elsewhere", f"Not running: {self.root} is being written by {holder_of(self.root)}."
         said = "" if age is None else f" The last one said something {duration(age)} ago."
         if not left:
             what = (
-                f"{states['failed']} studies failed"
+                f"{plural(states['failed'], 'study')} failed"
                 if states["failed"]
                 else "winners are left to re-evaluate"
             )
             return "ended", f"No driver is at work; {what}.{said} The same derby run tries again."
         return "stopped", (
-            f"No driver is at work, and {left + states['failed']} of {len(plan.every_study)} studies are not done."
-            f"{said} The same derby run goes on."
+            f"No driver is at work, and {left + states['failed']} of {plural(len(plan.every_study), 'study')} are "
+            f"not done.{said} The same derby run goes on."
         )
 
     def _look(self) -> None:

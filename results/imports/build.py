@@ -17,6 +17,7 @@ import pandas as pd
 from harness import document
 from harness.keys import canonical_json, digest
 from harness.machine import versions
+from harness.plurals import plural
 from harness.trial import Budget, Unit, amount_in_words
 from results import reevaluation_table
 from results.columns import EPOCHS, STUDIES, TASKS, TRIALS
@@ -134,8 +135,8 @@ def _gaps(rows: pd.DataFrame) -> list[str]:
     names = [f"{method} on {task}, repetition {number}" for task, method, number in gaps.index[:_SHOWN]]
     more = f" and {len(gaps) - _SHOWN} more" if len(gaps) > _SHOWN else ""
     return [
-        f"Steps are missing in {len(gaps)} of {len(steps)} runs ({'; '.join(names)}{more}): evaluations are counted by "
-        "what is there, so that these runs cost less than they did."
+        f"Steps are missing in {len(gaps)} of {plural(len(steps), 'run')} ({'; '.join(names)}{more}): evaluations "
+        "are counted by what is there, so that these runs cost less than they did."
     ]
 
 
@@ -146,7 +147,7 @@ def _counted(rows: pd.DataFrame) -> list[str]:
         return []
     if unknown == len(rows):
         return ["Epochs are not known: an evaluation counts one."]
-    return [f"Epochs are not known of {unknown} of {len(rows)} evaluations, which count one each."]
+    return [f"Epochs are not known of {unknown} of {plural(len(rows), 'evaluation')}, which count one each."]
 
 
 def _with_costs(rows: pd.DataFrame) -> pd.DataFrame:
@@ -199,7 +200,7 @@ def _within(
     )
     beyond = int((~kept).sum())
     words = (
-        [f"Left out, because they are beyond the budget: {beyond} of {len(rows)} evaluations."]
+        [f"Left out, because they are beyond the budget: {beyond} of {plural(len(rows), 'evaluation')}."]
         if beyond
         else []
     )
@@ -232,7 +233,7 @@ def _timed(rows: pd.DataFrame) -> list[str]:
     if unknown in (0, len(rows)):
         return []
     return [
-        f"Seconds are not known of {unknown} of {len(rows)} evaluations, so that nothing is drawn over them."
+        f"Seconds are not known of {unknown} of {plural(len(rows), 'evaluation')}, so that nothing is drawn over them."
     ]
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from harness.errors import nearest
+from harness.plurals import plural
 from results.imports.folders import named_folders
 from results.imports.names import Naming
 from results.imports.runs import Facts, Problems, Reading, Runs, curve_column, frame
@@ -78,7 +79,9 @@ def read_projects(folder: Path, reading: Reading) -> Runs:
     problems.check()
     notes = ["An evaluation's value is the score that Keras Tuner gave the trial: that of its best epoch."]
     if left_out:
-        notes.append(f"Left out: {left_out} trials of {folder} that have not ended.")
+        notes.append(
+            f"Left out: {plural(left_out, 'trial')} of {folder} that {'has' if left_out == 1 else 'have'} not ended."
+        )
     return Runs(frame(rows), str(folder), facts, pd.DataFrame(curves) if curves else None, tuple(notes))
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from harness.errors import ForeignResultsError, RecordError, nearest
+from harness.plurals import plural
 from results.imports.runs import Problems, Reading
 
 FIELDS: Final = ("task", "method", "repetition")
@@ -138,7 +139,7 @@ def read_mapping(path: Path) -> Mapping[str, Identity]:
         if not cells:
             continue
         if len(cells) != len(header) or not all(row.values()):
-            problems.add(f"row {number}: expected {len(header)} values, none empty, got {cells}")
+            problems.add(f"row {number}: expected {plural(len(header), 'value')}, none empty, got {cells}")
         elif row["name"] in found:
             problems.add(f"row {number}: {row['name']!r} is named twice")
         else:

@@ -12,6 +12,7 @@ import pandas as pd
 
 from harness.errors import RecordError, said
 from harness.machine import require_libraries
+from harness.plurals import plural
 from results.imports.names import Naming
 from results.imports.runs import Facts, Problems, Reading, Runs, curve_column, frame
 from results.imports.table import config_json
@@ -108,7 +109,14 @@ def read_storage(source: str, reading: Reading) -> Runs:
     if not rows:
         problems.add("no study that is read has a trial that ended")
     problems.check()
-    notes = [f"Left out: {open_trials} trials of {shown} that have not ended."] if open_trials else []
+    notes = (
+        [
+            f"Left out: {plural(open_trials, 'trial')} of {shown} that {'has' if open_trials == 1 else 'have'} not "
+            "ended."
+        ]
+        if open_trials
+        else []
+    )
     if any(row["epochs"] for row in rows):
         notes.append(
             "A pruned trial counts as an evaluation with its last reported value; steps reported are epochs."

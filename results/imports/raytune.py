@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from harness.errors import nearest
+from harness.plurals import plural
 from results.imports.folders import named_folders
 from results.imports.names import Naming
 from results.imports.runs import Facts, Problems, Reading, Runs, curve_column, frame
@@ -112,9 +113,12 @@ def read_experiments(folder: Path, reading: Reading) -> Runs:
     torn = sum(trial.torn for trials in read.values() for trial in trials)
     notes = ["A trial counts as an evaluation with the last value that it reported; iterations are epochs."]
     if left_out:
-        notes.append(f"Left out: {left_out} trials of {folder} that have reported nothing yet.")
+        notes.append(
+            f"Left out: {plural(left_out, 'trial')} of {folder} that {'has' if left_out == 1 else 'have'} reported "
+            "nothing yet."
+        )
     if torn:
-        notes.append(f"The last line of {torn} result files was cut off, and is left out.")
+        notes.append(f"The last line of {plural(torn, 'result file')} was cut off, and is left out.")
     table = pd.DataFrame(curves) if curves else None
     return Runs(frame(rows), str(folder), facts, table, tuple(notes))
 

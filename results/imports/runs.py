@@ -10,6 +10,7 @@ from typing import Final
 import pandas as pd
 
 from harness.errors import ForeignResultsError
+from harness.plurals import plural
 from harness.trial import Budget
 
 ROWS: Final[Mapping[str, str]] = MappingProxyType(
@@ -134,7 +135,7 @@ class Problems:
         """
         if not places:
             return
-        more = f" and {len(places) - most} rows more" if len(places) > most else ""
+        more = f" and {plural(len(places) - most, 'row more', 'rows more')}" if len(places) > most else ""
         self.add(f"{problem}: {'; '.join(places[:most])}{more}")
 
     def check(self) -> None:
@@ -142,7 +143,11 @@ class Problems:
         if not self._found:
             return
         count = len(self._found)
-        more = [f"and {count - MOST_SHOWN} problems more"] if count > MOST_SHOWN else []
+        more = (
+            [f"and {plural(count - MOST_SHOWN, 'problem more', 'problems more')}"]
+            if count > MOST_SHOWN
+            else []
+        )
         lines = "\n  ".join([*self._found[:MOST_SHOWN], *more])
         raise ForeignResultsError(
             f"{self._what} cannot be imported, {'one problem' if count == 1 else f'{count} problems'}:\n  {lines}"

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.errors import ForeignResultsError, RecordError
+from harness.plurals import plural
 from results.imports.runs import Problems
 
 Texts = NDArray[np.object_]
@@ -48,7 +49,8 @@ def csv_columns(path: Path, content: bytes, problems: Problems) -> tuple[dict[st
             else:
                 if any(cells):
                     problems.add(
-                        f"row {first + len(rows)}: expected {len(header)} values, as many as columns, got {len(cells)}"
+                        f"row {first + len(rows)}: expected {plural(len(header), 'value')}, as many as columns, got "
+                        f"{len(cells)}"
                     )
                 rows.append([""] * len(header))
     except csv.Error as error:

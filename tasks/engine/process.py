@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from harness.errors import DerbyError
+from harness.plurals import plural
 
 LIBRARIES: Final = {"keras": "keras", "tensorflow": "tensorflow"}
 """Module to distribution of what is imported here."""
@@ -49,7 +50,7 @@ def configure_threads(n: int, gpu_share: float = 1.0) -> None:
         return
     if _threads is not None:
         raise RuntimeError(
-            f"this process trains with {_threads} threads and TensorFlow cannot change that, got {n}; "
+            f"this process trains with {plural(_threads, 'thread')} and TensorFlow cannot change that, got {n}; "
             "start another process"
         )
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -73,7 +74,7 @@ def configure_threads(n: int, gpu_share: float = 1.0) -> None:
                 tf.config.experimental.set_memory_growth(gpu, True)
     except RuntimeError as error:
         raise RuntimeError(
-            f"TensorFlow is in use already and cannot be given {n} threads: call configure_threads first "
+            f"TensorFlow is in use already and cannot be given {plural(n, 'thread')}: call configure_threads first "
             f"in the process; a task's own file uses TensorFlow inside its functions only ({error})"
         ) from error
     tf.config.experimental.enable_op_determinism()

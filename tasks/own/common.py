@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Final, Literal, Protocol, TypeVar, cast
 import numpy as np
 
 from harness.errors import DataError, TaskError, typed
+from harness.plurals import plural
 from harness.space import Condition, Config, Domain, Space
 from harness.task import Checkpoint, Data, Task, checked_data
 from harness.trial import Curve, Evaluation, Fidelity, Objective, Status
@@ -234,7 +235,9 @@ def _inputs_and_targets(given: tuple[Any, ...]) -> tuple[Any, Any]:
         )
     x, y = given
     if len(x) != len(y):
-        raise DataError(f"data gave {len(x)} inputs and {len(y)} targets; expected as many of both")
+        raise DataError(
+            f"data gave {plural(len(x), 'input')} and {plural(len(y), 'target')}; expected as many of both"
+        )
     return x, y
 
 

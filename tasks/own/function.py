@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar, Final, Literal
 
 from harness.errors import TaskError, typed
+from harness.plurals import plural
 from harness.space import Condition, Config, Domain, Space
 from harness.task import Checkpoint, Data, Known, RegretScale
 from harness.trial import Curve, Evaluation, Fidelity, Status
@@ -202,8 +203,8 @@ class FunctionTask(OwnTask):
         for name, values in columns.items():
             if len(values) != epochs:
                 raise TaskError(
-                    f"{self.function.__name__} must return a value of {name!r} for each of {epochs} epochs, got "
-                    f"{typed(returned)}; or yield after each epoch"
+                    f"{self.function.__name__} must return a value of {name!r} for each of "
+                    f"{plural(epochs, 'epoch')}, got {typed(returned)}; or yield after each epoch"
                 )
         for number in range(epochs):
             yield {name: values[number] for name, values in columns.items()}
@@ -230,6 +231,6 @@ class _Yielding:
                 return self._task.row(next(self._rest))
             except StopIteration:
                 raise TaskError(
-                    f"{self._task.function.__name__} ended after {number - 1} epochs; expected one yield for each of "
-                    f"{self._task.fidelity.high}"
+                    f"{self._task.function.__name__} ended after {plural(number - 1, 'epoch')}; expected one yield "
+                    f"for each of {self._task.fidelity.high}"
                 ) from None

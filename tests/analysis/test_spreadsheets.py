@@ -58,3 +58,11 @@ def test_what_is_read_back_is_what_was_written(tmp_path_factory, texts):
     texts = [text for text in texts if text] + ["a text"]
     write_csv(pd.DataFrame({"column": texts}), path)
     assert read_csv(path)["column"].tolist() == texts
+
+
+@given(numbers=st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1))
+def test_numbers_are_read_back_to_the_last_bit(tmp_path_factory, numbers):
+    path = tmp_path_factory.mktemp("csv") / "table.csv"
+    numbers = [*numbers, 0.1, 0.8899999856948853]
+    write_csv(pd.DataFrame({"column": numbers}), path)
+    assert read_csv(path)["column"].tolist() == numbers

@@ -172,4 +172,4 @@ def test_a_cluster_that_was_started_plainly_is_joined(tmp_path):
         os.killpg(started.pid, signal.SIGTERM)
         started.wait(60)
     assert done.returncode == 0, done.stderr
-    assert "1 of 1 studies done" in done.stdout
+    assert "1 of 1 study done" in done.stdout

@@ -162,7 +162,7 @@ def test_recordings_are_made_of_folders_and_recordings(recorded_by, tmp_path):
     with pytest.raises(DataError, match=r"records noisy, expected noisy,noise=0.1"):
         found_in([path], task_named("noisy", {"noise": 0.1}), 1)
     with pytest.raises(
-        DataError, match="portable arithmetic with 1 threads, expected portable and 2; say --threads 1"
+        DataError, match="portable arithmetic with 1 thread, expected portable and 2; say --threads 1"
     ):
         found_in([path], task, 2)
     with pytest.raises(RecordError, match="no results folder"):

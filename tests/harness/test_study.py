@@ -285,7 +285,7 @@ def test_a_failing_searcher_stops_the_study_after_the_events_before_it():
     events = list(study.advance())
     study.deliver(0, value(1))
     with pytest.raises(
-        SearcherError, match="'scripted' failed to propose.*after 1 trials: RuntimeError: no more"
+        SearcherError, match="'scripted' failed to propose.*after 1 trial: RuntimeError: no more"
     ):
         for event in study.advance():
             events.append(event)
@@ -329,6 +329,6 @@ def test_the_study_has_no_io_no_clock_and_no_executor():
     modules = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     modules |= {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     allowed = {"__future__", "collections.abc", "dataclasses", "math", "typing"} | {
-        f"harness.{name}" for name in ("errors", "events", "space", "trial")
+        f"harness.{name}" for name in ("errors", "events", "plurals", "space", "trial")
     }
     assert modules <= allowed

@@ -127,7 +127,7 @@ def test_failures_are_named_with_their_reasons(run_sweep, root, plugin):
     rewrite(journal, [*lines, {"event": "failed", "message": "it broke " * 500, "details": ""}])
     view = Overview(root, "small").view()
     assert view.phase == "ended"
-    assert "1 studies failed" in view.words
+    assert "1 study failed" in view.words
     [failure] = view.recorded.failures
     assert failure.study == "random on branin, repetition 0"
     assert failure.reason.startswith("it broke it broke")

@@ -64,7 +64,7 @@ def test_a_storage_is_read_with_what_its_trials_reported(database):
         *("min", "epochs", 15.0, "test"),
     ]
     assert {text for text in tables.trials["config"] if '"None"' in text}
-    assert any("1 trials of" in note and "have not ended" in note for note in tables.imported.notes)
+    assert any("1 trial of" in note and "has not ended" in note for note in tables.imported.notes)
 
 
 def test_a_storage_is_not_changed_and_none_is_made(database, tmp_path):
@@ -203,7 +203,7 @@ def test_experiments_are_read_trial_by_trial(experiment):
     assert tables.trials["seconds"].tolist() == [0.5, 1.5, 0.5, 0.5]
     assert tables.trials["test"].tolist()[:2] == [0.8, 0.6]
     assert json.loads(tables.trials["config"][0]) == {"lr": 0.1, "net/units": 8}
-    assert any("Left out: 1 trials" in note for note in tables.imported.notes)
+    assert any("Left out: 1 trial of" in note for note in tables.imported.notes)
     curve = tables.epochs[tables.epochs["step"] == 2]
     assert curve["loss"].tolist() == [0.9, 0.5]
     assert import_results(experiment, metric="loss", direction="min").studies["searcher"].tolist() == ["asha"]
@@ -218,7 +218,7 @@ def test_iterations_that_were_repeated_after_a_restart_count_once(experiment):
     tables = import_results(experiment, metric="loss", direction="min")
     last = tables.trials.iloc[-1]
     assert last[["value", "epochs", "seconds"]].tolist() == [0.4, 2, 2.0]
-    assert any("last line of 1 result files was cut off" in note for note in tables.imported.notes)
+    assert any("last line of 1 result file was cut off" in note for note in tables.imported.notes)
 
 
 def test_metrics_may_be_called_as_columns_are(experiment):
@@ -360,7 +360,7 @@ def test_epochs_that_a_tuner_chose_are_charged_once(project):
     assert tables.trials[["trial", "epochs", "spent_epochs"]].to_numpy().tolist() == [[0, 2, 2], [0, 6, 6]]
     assert tables.trials["config"].tolist() == ['{"lr": 0.1}'] * 2
     assert tables.epochs[["step", "epoch", "val_accuracy"]].to_numpy().tolist() == [[1, 2, 0.5], [2, 5, 0.7]]
-    assert any("Left out: 1 trials" in note for note in tables.imported.notes)
+    assert any("Left out: 1 trial of" in note for note in tables.imported.notes)
 
 
 def test_what_cannot_be_read_of_a_project_is_named(project):

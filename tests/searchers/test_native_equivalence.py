@@ -633,6 +633,21 @@ def test_kerastuner_hyperband(epochs, settings, seed, tmp_path):
     assert ours == native
 
 
+@pytest.mark.tensorflow
+@pytest.mark.parametrize("seed", SEEDS)
+def test_kerastuner_hyperband_ends_when_a_small_space_is_tried(seed, tmp_path):
+    """The library's own search stops where 20 draws in a row were tried before, however many iterations it is given."""
+    settings = {"hyperband_iterations": 1000}
+    native = kerastuner_search("Hyperband", CATEGORICAL, seed, tmp_path, max_epochs=9, **settings)
+    begun = [config for config, _, past in native if past is None]
+    assert len(begun) == len({tuple(config.values()) for config in begun}) <= CATEGORICAL.size()
+    assert len(begun) > CATEGORICAL.size() / 2
+    ours = kerastuner_ours("kerastuner_hyperband", CATEGORICAL, seed, 10**6, epochs=9, **settings)
+    assert ours == native
+    endless = kerastuner_ours("kerastuner_hyperband", CATEGORICAL, seed, 10**6, epochs=9)
+    assert endless == native  # as many iterations as the budget pays for
+
+
 def brackets(searcher):
     """Return Hyperband's schedule as it is run: by each bracket's first epochs, how many trials reach which epochs.
 

@@ -148,7 +148,7 @@ def test_what_a_function_must_yield_is_said():
     def shorter(config):
         yield 1.0
 
-    with pytest.raises(TaskError, match="shorter ended after 1 epochs; expected one yield for each of 3"):
+    with pytest.raises(TaskError, match="shorter ended after 1 epoch; expected one yield for each of 3"):
         evaluate(shorter)
 
 

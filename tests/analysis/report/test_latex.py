@@ -12,7 +12,7 @@ from analysis.report.booktabs import escape, in_latex, mean_in_latex, table_envi
 from analysis.report.latex import all_tables, ranking_table, results_table, save_table
 from analysis.statistics.comparison import compare
 from analysis.statistics.inputs import prepare
-from analysis.words import plural
+from harness.plurals import plural
 
 
 @pytest.fixture(scope="module")

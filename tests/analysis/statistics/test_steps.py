@@ -103,7 +103,7 @@ def test_only_finished_studies_are_used_and_the_others_are_listed(rows, make):
 
 def test_nothing_told_yet_is_an_error_that_says_what_to_do(make):
     other = {"task": "t", "searcher": "a", "repetition": 0, "state": "missing", "reason": ""}
-    with pytest.raises(DerbyError, match=r"'synthetic' has no evaluation .*1 studies planned.*derby run"):
+    with pytest.raises(DerbyError, match=r"'synthetic' has no evaluation .*1 study planned.*derby run"):
         incumbents(make([], {"t": {}}, others=[other]))
 
 
