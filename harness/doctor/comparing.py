@@ -10,10 +10,7 @@ from typing import Any, Final
 from harness.arithmetic import Arithmetic
 from harness.doctor.findings import Finding, fine, problem, some, warning
 from harness.doctor.versions import differences, in_words
-from harness.machine import kinds, numbers_of
-
-ON_GPUS: Final = ("tensorflow", "keras", "torch", "jax")
-"""Modules of libraries that train on a GPU where they see one."""
+from harness.machine import ON_GPUS, kinds, numbers_of
 
 SKEW_SECONDS: Final = 5.0
 """Difference of two clocks that is told."""

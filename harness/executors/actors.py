@@ -163,6 +163,7 @@ class MemoryWatch:
         asked: float | None = None
         while not self._over.wait(WATCH_SECONDS):
             if own_memory() <= self._limit.nbytes:
+                asked = None
                 continue
             # Both know the limits of a container, which psutil does not.
             if not self._limit.strict and get_used_memory() < SHORT * get_system_memory():
