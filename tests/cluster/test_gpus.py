@@ -63,18 +63,34 @@ def test_after_a_bug_on_a_gpu_others_are_evaluated_in_a_process_of_their_own(
 name: bug
 repetitions: 1
 budget: {evaluations: 2}
-tasks: [{name: troublesome, options: {trouble: raise}}]
+tasks:
+  - {name: troublesome, options: {trouble: raise}}
+  - {name: watched}
+  - {name: watched, options: {seconds: 0.001}}
+  - {name: watched, options: {seconds: 0.002}}
 searchers: [grid]
 """
-    alive = []
+    processes = []
     for gpus in (0.5, 0.0):
-        executor = on_ray(evaluators=1, gpus_per_evaluator=gpus)
+        executor, seen = on_ray(evaluators=1, gpus_per_evaluator=gpus), set()
+        executor.wait = looking(executor, seen)
         progress = run_sweep(text, tmp_path / str(gpus), executor=executor)
         assert "ZeroDivisionError: a bug in the task" in progress.failed.popitem()[1]
-        assert progress.lost == 0
-        alive.append([member.served for member in executor._evaluators if member.served])
+        assert (progress.done, progress.lost) == (3, 0)
         executor.close()
-    assert alive == [[], [2]]
+        processes.append(len(seen))
+    assert processes == [2, 1]
+
+
+def looking(executor, seen):
+    """Return what waits for an executor and notes the processes that are at work."""
+    wait = executor.wait
+
+    def look():
+        seen.update(member.location.pid for member in executor._evaluators if member.job is not None)
+        return wait()
+
+    return look
 
 
 def test_an_evaluator_without_a_share_sees_no_gpu(run_sweep, tmp_path, on_ray, gpu_nodes):
