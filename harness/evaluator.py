@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import operator
 import traceback
 from collections import OrderedDict
@@ -141,7 +142,19 @@ class Evaluator:
         self._splits: OrderedDict[str, Data] = OrderedDict()
 
     def evaluate(self, job: Job) -> Outcome:
-        """Run one job; a bug in the task comes back as a `Bug`, no memory as `Lost`, neither as an exception."""
+        """Run one job; a bug in the task comes back as a `Bug`, no memory as `Lost`, neither as an exception.
+
+        Trainings that rest here take memory, on a GPU above all. Where there is none left, they are dropped and the job
+        is run again at once: what becomes of it must not depend on what was evaluated before.
+        """
+        outcome = self._outcome(job)
+        if isinstance(outcome, Lost) and self._checkpoints:
+            self._checkpoints.clear()
+            gc.collect()  # what failed may be held by its own traceback
+            outcome = self._outcome(job)
+        return outcome
+
+    def _outcome(self, job: Job) -> Outcome:
         try:
             task = self._task(job.key.task)
             data = self._split(task, job.key.task)
@@ -165,7 +178,7 @@ class Evaluator:
                             dict(job.key.config), seed=job.key.seed, data=data, checkpoint=checkpoint
                         )
                     )
-                if checkpoint.state is not None:
+                if checkpoint.state is not None and job.epochs < task.fidelity.high:
                     self._keep(job.key.id, checkpoint)
         except MemoryError as error:
             reason = said(error).removeprefix("MemoryError").removeprefix(": ")

@@ -197,7 +197,7 @@ class Jobs:
         if flight.owner is not None:
             flight.owner.in_flight -= 1
         if isinstance(outcome, Lost):
-            self._progress.lost += 1
+            self._progress.lost += outcome.cause is not Cause.MEMORY
             made = self._judged(flight, outcome, finished.where)
             if made is None:
                 return [], None
@@ -263,7 +263,9 @@ class Jobs:
         if lost.cause is Cause.DEADLINE:
             return _failed(Status.TIMEOUT, lost.message, flight.job.deadline)
         if flight.deaths >= ATTEMPTS:
-            return _failed(Status.CRASHED, f"{lost.message}; that {flight.deaths} times", None)
+            message = f"{lost.message}; that {flight.deaths} times"
+            self._progress.crashed.setdefault(flight.plan.task, []).append(message)
+            return _failed(Status.CRASHED, message, None)
         for active, number, _ in flight.waiting:
             if not active.over:
                 trial = active.proposals[number].trial

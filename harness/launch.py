@@ -8,7 +8,7 @@ import shlex
 import signal
 import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
 
-from harness.arithmetic import Arithmetic, check_processor, declare, departures
+from harness.arithmetic import check_processor, declare, departures
 from harness.display import Display
 from harness.driver import Driver, OnMismatch
 from harness.errors import Interruption, RecordError, SweepError, nearest
 from harness.executors.serial import SerialExecutor
+from harness.machine import ON_GPUS
 from harness.output import Aside, say_at_once
 from harness.plan import left_out_words
 from harness.progress import Progress
@@ -38,7 +39,8 @@ if TYPE_CHECKING:
     from harness.executors.base import Executor
     from harness.keys import EvaluationKey
     from harness.sweep import Sweep
-    from harness.task import Inspection
+    from harness.sweep_fields import SweepSpec
+    from harness.task import Inspection, Task
 
 
 LEAST_SHARE = 0.0001
@@ -88,31 +90,37 @@ class Placement:
         if self.nodes is not None and (self.executor != "ray" or self.address is None):
             raise SweepError("--nodes needs --executor ray and --address: it counts the nodes of a cluster")
 
-    def start(self, threads: int, arithmetic: Arithmetic) -> Executor:
-        """Return a running executor whose evaluations use that many threads, and compute as declared."""
-        return _EXECUTORS[self.executor](self, threads, arithmetic)
+    def start(self, spec: SweepSpec, tasks: Iterable[Task]) -> Executor:
+        """Return a running executor for these tasks, whose evaluations use the threads and arithmetic of a sweep."""
+        return _EXECUTORS[self.executor](self, spec, tasks)
 
 
-def _serial(placement: Placement, threads: int, arithmetic: Arithmetic) -> Executor:
-    del placement, arithmetic  # it is this process
-    return SerialExecutor(threads)
+def _serial(placement: Placement, spec: SweepSpec, tasks: Iterable[Task]) -> Executor:
+    del placement, tasks  # it is this process
+    return SerialExecutor(spec.threads)
 
 
-def _ray(placement: Placement, threads: int, arithmetic: Arithmetic) -> Executor:
+def _ray(placement: Placement, spec: SweepSpec, tasks: Iterable[Task]) -> Executor:
     from harness.executors.ray import RayExecutor
 
     return RayExecutor(
-        threads,
-        arithmetic=arithmetic,
+        spec.threads,
+        arithmetic=spec.arithmetic,
         address=placement.address,
         evaluators=placement.evaluators,
         gpus_per_evaluator=placement.gpus_per_evaluator,
+        gpu_libraries=len(
+            {ON_GPUS[module] for task in tasks for module in task.libraries if module in ON_GPUS}
+        ),
         memory=placement.memory,
         nodes=placement.nodes,
     )
 
 
-_EXECUTORS: Mapping[str, Callable[[Placement, int, Arithmetic], Executor]] = {"serial": _serial, "ray": _ray}
+_EXECUTORS: Mapping[str, Callable[[Placement, SweepSpec, Iterable[Task]], Executor]] = {
+    "serial": _serial,
+    "ray": _ray,
+}
 """Executors by name, each loaded when it is used."""
 
 
@@ -351,7 +359,7 @@ def _drive(
 ) -> bool:
     """Run what is unfinished, and call ``begin`` once it can be; return whether it ran to its end."""
     try:
-        executor = interruption.breaking(lambda: placement.start(sweep.spec.threads, sweep.spec.arithmetic))
+        executor = interruption.breaking(lambda: placement.start(sweep.spec, sweep.tasks.values()))
         interruption.listen()
         try:
             begin()

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import PackageNotFoundError, distributions, metadata, version
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
 
@@ -19,6 +19,9 @@ from harness.errors import MissingLibraryError
 from harness.keys import digest
 
 T = TypeVar("T")
+
+ON_GPUS: Final = {"tensorflow": "tensorflow", "keras": "tensorflow", "torch": "torch", "jax": "jax"}
+"""Modules of libraries that train on a GPU where they see one, and the library that takes memory there."""
 
 
 class InUse(msgspec.Struct, frozen=True, omit_defaults=True):

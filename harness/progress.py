@@ -146,7 +146,9 @@ class Progress:
         evaluators_busy: Evaluators that train now; all three are 0 where an executor has none to tell.
         evaluators_idle: Evaluators that wait for work now.
         evaluators_starting: Evaluators that are being started now.
-        lost: Evaluators that were lost or stopped in this run, each replaced by a new one.
+        lost: Evaluators that died or were killed in this run, each replaced by a new one; not those that are replaced
+            since an evaluation ran out of memory.
+        crashed: Messages of the evaluations that were recorded as crashed in this run, by task label.
         missing: Machines that should train now and do not, each with the reason.
         followed: Labels of the studies whose searchers were told recorded trials, since their replay departed.
         short: What was spent, the budget, and the name of their unit, by label, of the studies that ended with budget
@@ -183,6 +185,7 @@ class Progress:
     evaluators_idle: int = 0
     evaluators_starting: int = 0
     lost: int = 0
+    crashed: dict[str, list[str]] = field(default_factory=dict)
     missing: tuple[str, ...] = ()
     followed: list[str] = field(default_factory=list)
     short: dict[str, tuple[float, float, str]] = field(default_factory=dict)

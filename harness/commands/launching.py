@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from harness.progress import Progress
     from harness.sweep import Sweep
 
+CRASH_CHARACTERS = 240
+"""Of the message of a crashed evaluation, at the end of a run; the study's log has all of it."""
+
 
 @contextmanager
 def while_running() -> Iterator[None]:
@@ -74,6 +77,10 @@ def report_end(sweep: Sweep, progress: Progress, results: Path, *, following: st
     say(text)
     for label, short in progress.short.items():
         say(f"short of its budget: {ended_short(label, *short)}", style="yellow")
+    for task, (first, *rest) in progress.crashed.items():
+        which = f"{1 + len(rest)} evaluations of {task}, the first" if rest else f"an evaluation of {task}"
+        said = first if len(first) <= CRASH_CHARACTERS else f"{first[:CRASH_CHARACTERS]} …"
+        say(f"crashed: {which}: {said}", style="yellow")
     for words in by_gist(progress.failed):
         say(f"failed: {words}", style="red")
     for who, number in progress.unbegun.items():

@@ -10,11 +10,8 @@ from typing import Any, Final
 from harness.arithmetic import Arithmetic
 from harness.doctor.findings import Finding, fine, problem, some, warning
 from harness.doctor.versions import differences, in_words
-from harness.machine import kinds, numbers_of
+from harness.machine import ON_GPUS, kinds, numbers_of
 from harness.plurals import plural
-
-ON_GPUS: Final = ("tensorflow", "keras", "torch", "jax")
-"""Modules of libraries that train on a GPU where they see one."""
 
 SKEW_SECONDS: Final = 5.0
 """Difference of two clocks that is told."""

@@ -161,8 +161,11 @@ class MemoryWatch:
 
     def _watch(self) -> None:
         asked: float | None = None
+        again = True
         while not self._over.wait(WATCH_SECONDS):
             if own_memory() <= self._limit.nbytes:
+                if asked is not None and again:
+                    asked, again = None, False  # the evaluator's second try of the job, or what heeds nothing
                 continue
             # Both know the limits of a container, which psutil does not.
             if not self._limit.strict and get_used_memory() < SHORT * get_system_memory():

@@ -69,6 +69,8 @@ class RayExecutor:
         arithmetic: What searchers and evaluations compute with.
         evaluators: Number of evaluators at most; ``None``: as many as there is room and use for.
         gpus_per_evaluator: Share of a GPU that each takes; 0 trains on CPUs.
+        gpu_libraries: Libraries with which the tasks train on GPUs. An evaluator may load all of them, none gives back
+            to another what it took, and so each is held to its part of the evaluator's share.
         memory: Bytes an evaluator may take; ``None``: its share of its node's, when that is short of memory.
         address: The cluster; ``None`` starts one on this machine that ends with the driver.
         nodes: How many nodes should train; ``None``: what its cluster file says, where there is one here.
@@ -87,6 +89,7 @@ class RayExecutor:
         arithmetic: Arithmetic = Arithmetic.PORTABLE,
         evaluators: int | None = None,
         gpus_per_evaluator: float = 0.0,
+        gpu_libraries: int = 1,
         memory: int | None = None,
         address: str | None = None,
         nodes: int | None = None,
@@ -95,6 +98,7 @@ class RayExecutor:
         patience: float | None = None,
     ) -> None:
         self._threads, self._gpus, self._memory = threads, gpus_per_evaluator, memory
+        self._gpu_share = min(gpus_per_evaluator or 1.0, 1.0) / max(gpu_libraries, 1)
         self._most, self._recycle_after, self._overrun = evaluators, recycle_after, overrun
         self._started_here = connect(address, arithmetic)
         self._grows = address is not None or not self._started_here
@@ -245,7 +249,7 @@ class RayExecutor:
             target = self._most or room + max(room, AHEAD)
         target = min(target, self._wanted_jobs, self._most or target)
         while len(self._evaluators) < target:
-            actor = self._evaluator_class.remote(self._threads, self._gpus or 1.0, files.sources())
+            actor = self._evaluator_class.remote(self._threads, self._gpu_share, files.sources())
             self._evaluators.append(EvaluatorMember(actor, actor.location.remote()))
         spare = [member for member in self._evaluators if member.job is None]
         spare.sort(key=lambda member: member.location is not None)  # those that have not started, first
@@ -405,7 +409,7 @@ class RayExecutor:
         self._ready.append(Finished(job, outcome, where))
         assert member.location is not None  # noqa: S101 - it has answered
         grown = memory - member.first_memory > GROWTH * self._memory_limit(member.location).nbytes
-        if grown or member.served >= self._recycle_after or _out_of_memory(outcome):
+        if grown or member.served >= self._recycle_after or self._spent(outcome):
             self._remove(member)
             ray.kill(member.actor)
             self._resize()
@@ -433,6 +437,13 @@ class RayExecutor:
         self._ready.append(stepped)
         self._hand_out_step(host)
 
+    def _spent(self, outcome: Outcome) -> bool:
+        """Whether an outcome's process is to train nothing else."""
+        if isinstance(outcome, Lost):
+            return outcome.cause is Cause.MEMORY
+        # On a GPU some errors stick: whatever the process asks of it afterwards fails with the same one.
+        return isinstance(outcome, Bug) and self._gpus > 0
+
     # Losing.
 
     def _remove(self, member: Member) -> None:
@@ -459,10 +470,6 @@ class RayExecutor:
             if now - member.since > job.deadline + self._overrun_after(job):
                 member.overrun = True
                 ray.kill(member.actor)
-
-
-def _out_of_memory(outcome: Outcome) -> bool:
-    return isinstance(outcome, Lost) and outcome.cause is Cause.MEMORY
 
 
 def _reason(error: Exception) -> str:

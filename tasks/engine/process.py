@@ -134,12 +134,6 @@ def device() -> str:
     return str(tf.config.experimental.get_device_details(gpus[0])["device_name"]) if gpus else "cpu"
 
 
-def memory_errors() -> tuple[type[Exception], ...]:
-    """Return the exceptions that mean that host or device ran out of memory."""
-    tf, _ = libraries()
-    return MemoryError, tf.errors.ResourceExhaustedError
-
-
 def libraries() -> tuple[Any, Any]:
     """Import TensorFlow and Keras, configured."""
     if _threads is None:

@@ -23,8 +23,9 @@ from harness.task import Checkpoint, Data, Task
 from harness.trial import ConfusionMatrix, Evaluation, Status
 from tasks.engine.augmentation import transforms
 from tasks.engine.backbone import examples_of
+from tasks.engine.memory import out_of_memory
 from tasks.engine.network import Dense, Training
-from tasks.engine.process import LIBRARIES, configure_threads, device, memory_errors
+from tasks.engine.process import LIBRARIES, configure_threads, device
 from tasks.engine.program import Program, program_of
 from tasks.engine.variables import Variables, begun, initial_variables
 
@@ -131,7 +132,9 @@ def train(
                 status = Status.TIMEOUT
                 message = f"the deadline of {deadline:g} s passed after epoch {curve.epochs} of {epochs}"
         state = run.state()
-    except memory_errors() as error:
+    except Exception as error:
+        if not out_of_memory(error):
+            raise
         raise MemoryError(f"in epoch {curve.epochs + 1}: {error}") from error
     checkpoint.curve, checkpoint.state, checkpoint.nbytes = curve, state, state.nbytes
     return Evaluation(

@@ -16,6 +16,7 @@ from harness.keys import derive_seed
 from harness.space import Condition, Config, Domain, Space
 from harness.task import Data, Known, RegretScale
 from harness.trial import Fidelity
+from tasks.engine.memory import memory_errors_told
 from tasks.own.common import (
     PARTS,
     SOME_BYTES,
@@ -29,7 +30,6 @@ from tasks.own.common import (
     redrawn,
     space_of,
 )
-from tasks.own.gpus import memory_errors_told
 
 Score = str | Callable[[Any, Any, Any], float]
 """A scorer's name, such as ``"accuracy"``, or a function of estimator, inputs and targets; larger is better."""

@@ -12,6 +12,7 @@ from harness.plurals import plural
 from harness.space import Condition, Config, Domain, Space
 from harness.task import Checkpoint, Data, Known, RegretScale
 from harness.trial import Curve, Evaluation, Fidelity, Status
+from tasks.engine.memory import memory_errors_told
 from tasks.own import gpus
 from tasks.own.common import (
     SOME_BYTES,
@@ -186,7 +187,7 @@ class FunctionTask(OwnTask):
     def call(self, config: Config, epochs: int, seed: int, data: Data, generators: Generators) -> Any:
         """Call the function with what it takes."""
         given = {"config": dict(config), "epochs": epochs, "seed": seed, "data": data}
-        with gpus.memory_errors_told(), generators.inside():
+        with memory_errors_told(), generators.inside():
             return self.function(**{name: given[name] for name in self.takes})
 
     def row(self, value: Any) -> Mapping[str, Any]:
@@ -226,7 +227,7 @@ class _Yielding:
         self._rest = task.call(config, task.fidelity.high, seed, data, self._generators)
 
     def epoch(self, number: int) -> Mapping[str, Any]:
-        with gpus.memory_errors_told(), self._generators.inside():
+        with memory_errors_told(), self._generators.inside():
             try:
                 return self._task.row(next(self._rest))
             except StopIteration:

@@ -1,13 +1,12 @@
-"""Libraries that a user's own code trains with, on a GPU: their share of it, reproducibility, out of memory."""
+"""Libraries that a user's own code trains with, on a GPU: their share of it, and that they repeat themselves."""
 
 from __future__ import annotations
 
 import importlib
 import os
-import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 
+from tasks.engine.memory import memory_errors_told
 from tasks.engine.process import GPU_USABLE, configure_threads, device
 
 CUBLAS_WORKSPACE = ":4096:8"
@@ -17,24 +16,27 @@ CUBLAS_WORKSPACE = ":4096:8"
 def prepare(libraries: Mapping[str, str], threads: int, gpu_share: float = 1.0) -> str:
     """Set up the libraries that a task imports, and return what they train on.
 
-    Of several, the first of TensorFlow, PyTorch and JAX counts.
-
     Args:
         libraries: Module to distribution.
         threads: Threads that TensorFlow is given; the others have been told.
         gpu_share: Part of each visible GPU's memory that may be used, up to 1.
 
     Returns:
-        ``"cpu"``, or the name of the first GPU.
+        ``"cpu"``, or the name of the first GPU; of several libraries, that of the first of TensorFlow, PyTorch and JAX.
+
+    Raises:
+        MemoryError: A GPU has no room for what each process needs on it.
     """
-    if {"tensorflow", "keras"} & set(libraries):
-        configure_threads(threads, gpu_share)
-        return device()
-    if "torch" in libraries:
-        return _torch(gpu_share)
-    if "jax" in libraries:
-        return _jax(gpu_share)
-    return "cpu"
+    devices = []
+    with memory_errors_told():
+        if {"tensorflow", "keras"} & set(libraries):
+            configure_threads(threads, gpu_share)
+            devices.append(device())
+        if "torch" in libraries:
+            devices.append(_torch(gpu_share))
+        if "jax" in libraries:
+            devices.append(_jax(gpu_share))
+    return devices[0] if devices else "cpu"
 
 
 def _torch(gpu_share: float) -> str:
@@ -59,29 +61,3 @@ def _jax(gpu_share: float) -> str:
         os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     first = importlib.import_module("jax").devices()[0]
     return "cpu" if first.platform == "cpu" else str(first.device_kind)
-
-
-@contextmanager
-def memory_errors_told() -> Iterator[None]:
-    """Raise `MemoryError` inside this context where a library says in its own way that a device has no memory left.
-
-    It is a failed evaluation then, and not a bug of the task.
-    """
-    try:
-        yield
-    except Exception as error:
-        if not _out_of_memory(error):
-            raise
-        raise MemoryError(str(error)) from error
-
-
-def _out_of_memory(error: Exception) -> bool:
-    torch, tf = sys.modules.get("torch"), sys.modules.get("tensorflow")
-    if torch is not None and isinstance(error, torch.OutOfMemoryError):
-        return True
-    if tf is not None and isinstance(error, tf.errors.ResourceExhaustedError):
-        return True
-    # JAX has one kind of error for all that its compiled programs meet.
-    return type(error).__name__ in ("JaxRuntimeError", "XlaRuntimeError") and "RESOURCE_EXHAUSTED" in str(
-        error
-    )

@@ -11,6 +11,7 @@ from harness.keys import derive_seed
 from harness.space import Condition, Config, Domain, Space
 from harness.task import Data, Known, RegretScale
 from harness.trial import Fidelity
+from tasks.engine.memory import memory_errors_told
 from tasks.engine.process import LIBRARIES, configure_threads, device, libraries, quiet
 from tasks.own.common import (
     PARTS,
@@ -24,7 +25,6 @@ from tasks.own.common import (
     redrawn,
     space_of,
 )
-from tasks.own.gpus import memory_errors_told
 
 LEAST_BYTES = 1 << 25
 """What a model takes at least, with what is compiled for it."""

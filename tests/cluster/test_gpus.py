@@ -48,6 +48,51 @@ def test_a_device_has_no_more_evaluators_than_shares(
     assert len(most) == 3
 
 
+def test_an_evaluator_s_share_is_divided_among_the_libraries_that_it_may_load(
+    run_sweep, tmp_path, on_ray, gpu_nodes
+):
+    run_sweep(SWEEP.format(folder=tmp_path), executor=on_ray(gpus_per_evaluator=0.5, gpu_libraries=2))
+    assert {entry["share"] for entry in watched(tmp_path)} == {0.25}
+
+
+def test_after_a_bug_on_a_gpu_others_are_evaluated_in_a_process_of_their_own(
+    run_sweep, tmp_path, on_ray, gpu_nodes
+):
+    """What CUDA calls sticky: an error of a kernel comes back from whatever the process asks of the GPU later."""
+    text = """\
+name: bug
+repetitions: 1
+budget: {evaluations: 2}
+tasks:
+  - {name: troublesome, options: {trouble: raise}}
+  - {name: watched}
+  - {name: watched, options: {seconds: 0.001}}
+  - {name: watched, options: {seconds: 0.002}}
+searchers: [grid]
+"""
+    processes = []
+    for gpus in (0.5, 0.0):
+        executor, seen = on_ray(evaluators=1, gpus_per_evaluator=gpus), set()
+        executor.wait = looking(executor, seen)
+        progress = run_sweep(text, tmp_path / str(gpus), executor=executor)
+        assert "ZeroDivisionError: a bug in the task" in progress.failed.popitem()[1]
+        assert (progress.done, progress.lost) == (3, 0)
+        executor.close()
+        processes.append(len(seen))
+    assert processes == [2, 1]
+
+
+def looking(executor, seen):
+    """Return what waits for an executor and notes the processes that are at work."""
+    wait = executor.wait
+
+    def look():
+        seen.update(member.location.pid for member in executor._evaluators if member.job is not None)
+        return wait()
+
+    return look
+
+
 def test_an_evaluator_without_a_share_sees_no_gpu(run_sweep, tmp_path, on_ray, gpu_nodes):
     run_sweep(SWEEP.format(folder=tmp_path), executor=on_ray(evaluators=2))
     assert {node.node_id for node in gpu_nodes} >= {entry["node"] for entry in watched(tmp_path)}

@@ -67,6 +67,39 @@ def test_what_ends_its_process_or_eats_its_memory_crashes_and_harms_no_other(
     assert failures(tmp_path / "serial")["no_memory"] == found["no_memory"]
 
 
+def test_what_a_library_says_of_a_full_gpu_is_recorded_and_no_evaluator_counts_as_lost(
+    run_sweep, tmp_path, on_ray, monkeypatch
+):
+    """The error stays where it was raised: it may hold what cannot travel."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "full.py").write_text(
+        """\
+import threading
+import derby
+
+
+class JaxRuntimeError(RuntimeError):
+    def __init__(self, said):
+        super().__init__(said)
+        self.held = threading.Lock()
+
+
+@derby.task(space={"x": derby.Float(0, 1)}, direction="min", failure=9.0)
+def full(config):
+    if config["x"] > 0.5:
+        raise JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate 32212254720 bytes.")
+    return config["x"]
+"""
+    )
+    text = sweep().replace("branin, watched, ", '"full.py:full"')
+    progress = run_sweep(text, tmp_path / "ray", executor=on_ray())
+    assert (progress.failed, progress.done, progress.retried, progress.lost) == ({}, 1, 1, 0)
+    said = "out of memory: RESOURCE_EXHAUSTED: Out of memory while trying to allocate 32212254720 bytes.; that 2 times"
+    made = evaluation_records(tmp_path / "ray").values()
+    assert sorted((each["status"], each["message"]) for each in made) == [("crashed", said), ("ok", "")]
+    assert progress.crashed == {"full": [said]}
+
+
 def test_an_evaluator_that_ran_out_of_memory_is_replaced(run_sweep, tmp_path, on_ray):
     text = f"""\
 name: replaced

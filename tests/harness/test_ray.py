@@ -182,6 +182,19 @@ def test_a_cluster_without_room_is_refused(executor):
         RayExecutor(1, gpus_per_evaluator=0.5, patience=0)
 
 
+def test_libraries_that_share_an_evaluator_s_part_of_a_gpu_are_counted(monkeypatch):
+    import harness.executors.ray
+    from harness.launch import Placement
+    from harness.sweep import parse_sweep
+
+    monkeypatch.setattr(harness.executors.ray, "RayExecutor", lambda threads, **given: given["gpu_libraries"])
+    sweep = parse_sweep(SWEEP, "sweep.yaml")
+    kinds = ({"tensorflow": "", "keras": ""}, {"torch": "", "numpy": ""}, {"torch": ""}, {"jax": ""}, {})
+    tasks = [type("Task", (), {"libraries": libraries}) for libraries in kinds]
+    counted = [Placement("ray").start(sweep.spec, some) for some in (sweep.tasks.values(), tasks, tasks[4:])]
+    assert counted == [1, 3, 0]
+
+
 def test_an_address_without_a_cluster_is_an_error_message():
     from harness.errors import DerbyError
     from harness.executors.cluster import check_answers

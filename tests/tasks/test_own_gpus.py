@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import types
 
 import numpy as np
 import pytest
+from command import derby
 
 from harness.space import Float
 from harness.task import Checkpoint
 from harness.trial import Status
+from tasks.engine.memory import memory_errors_told
 from tasks.own import gpus
 from tasks.own.common import Generators
 from tasks.own.function import task
@@ -113,6 +116,34 @@ def test_jax_is_recorded_on_the_gpu_it_takes_and_keeps_to_its_share(monkeypatch,
     assert seen == [value]  # it reads them with the first question
 
 
+def test_of_several_libraries_each_keeps_to_its_share(torch, monkeypatch):
+    told = []
+    jax = types.SimpleNamespace(
+        devices=lambda: [types.SimpleNamespace(platform="gpu", device_kind="GPU of JAX")]
+    )
+    monkeypatch.setitem(sys.modules, "jax", jax)
+    monkeypatch.setenv("XLA_PYTHON_CLIENT_MEM_FRACTION", "")
+    monkeypatch.delenv("XLA_PYTHON_CLIENT_MEM_FRACTION")
+    monkeypatch.setattr(gpus, "configure_threads", lambda threads, share: told.append((threads, share)))
+    monkeypatch.setattr(gpus, "device", lambda: "GPU of TensorFlow")
+    libraries = {"jax": "jax", "torch": "torch", "tensorflow": "tensorflow"}
+    assert gpus.prepare(libraries, 2, 0.125) == "GPU of TensorFlow"
+    assert told == [(2, 0.125)]
+    assert torch.told[1:] == [(0.115, 0), (0.115, 1)]
+    assert os.environ["XLA_PYTHON_CLIENT_MEM_FRACTION"] == "0.115"
+
+
+def test_a_gpu_that_others_have_filled_before_the_library_begins_is_no_bug(torch):
+    def full(part, number):
+        raise RuntimeError(
+            "CUDA error: out of memory\nSearch for `cudaErrorMemoryAllocation' in https://docs"
+        )
+
+    torch.cuda.set_per_process_memory_fraction = full
+    with pytest.raises(MemoryError, match="CUDA error: out of memory"):
+        gpus.prepare({"torch": "torch"}, 1, 0.25)
+
+
 def test_code_without_such_a_library_is_on_the_processor():
     assert gpus.prepare({"sklearn": "scikit-learn"}, 2, 0.5) == "cpu"
 
@@ -189,6 +220,74 @@ def test_a_gpu_without_memory_is_a_failed_evaluation_and_the_next_one_trains(mon
     assert checkpoint.state is None
     after = made.evaluate({"x": 0.25}, epochs=1, seed=1, data={})
     assert (after.status, after.curve["value"]) == (Status.OK, (0.25,))
+
+
+def test_a_run_says_at_its_end_why_evaluations_crashed_and_not_that_evaluators_were_lost(
+    tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "full.py").write_text(
+        """\
+import derby
+
+@derby.task(space={"x": derby.Float(0, 1)}, direction="min", failure=9.0)
+def full(config):
+    if config["x"] > 0.3:
+        raise RuntimeError(f"CUDA error: out of memory{99 * ' and more'}")
+    return config["x"]
+"""
+    )
+    (tmp_path / "s.yaml").write_text(
+        """\
+name: s
+repetitions: 1
+budget: {evaluations: 4}
+tasks: ["full.py:full"]
+searchers: [random]
+"""
+    )
+    done = derby("run", "s.yaml")
+    assert done.returncode == 0
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith("crashed")]
+    assert re.match(
+        r"crashed: \d evaluations of full, the first: out of memory: CUDA error: out of memory and more and",
+        line,
+    )
+    assert line.endswith(" …")
+    assert "lost" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported",
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+        "cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
+        "HIP out of memory. Tried to allocate 2.00 GiB",
+        "Failed copying input tensor from CPU:0 to GPU:0 in order to run _EagerConst: Dst tensor is not initialized.",
+        "[09:12:01] common.h:46: cudaErrorMemoryAllocation: out of memory",
+    ],
+)
+def test_what_has_no_kind_of_error_of_its_own_is_known_by_its_text(said):
+    """The first is PyTorch's where a process finds no room to begin on a GPU, as seen on one that was full."""
+    with pytest.raises(MemoryError) as told, memory_errors_told():
+        raise RuntimeError(said)
+    assert str(told.value) == said
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ValueError("the budget is out of memory cells"),
+        RuntimeError("CUDA error: device-side assert triggered"),
+        RuntimeError("RESOURCE_EXHAUSTED: quota"),
+        KeyError("GPU"),
+    ],
+)
+def test_an_error_about_something_else_stays_what_it_is(error):
+    with pytest.raises(type(error)) as told, memory_errors_told():
+        raise error
+    assert told.value is error
 
 
 def test_other_errors_of_a_library_are_bugs(torch):

@@ -136,6 +136,11 @@ class Watched(Task):
         self.fidelity = Fidelity(1, 9)
         self.objective = Objective("val_loss", "min", failure=10.0, test_metric="test_loss")
 
+    @classmethod
+    def prepare(cls, threads, gpu_share=1.0):
+        cls.share = gpu_share
+        return "cpu"
+
     def load(self):
         return {}
 
@@ -178,6 +183,7 @@ class Watched(Task):
             "first": first,
             "last": last,
             "pid": os.getpid(),
+            "share": getattr(self, "share", None),
             "visible": os.environ.get("CUDA_VISIBLE_DEVICES"),
             **_place(),
         }
