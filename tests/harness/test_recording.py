@@ -127,7 +127,7 @@ def test_only_whole_trainings_are_recorded(evaluation, words):
 def test_one_success_there_must_be():
     diverged = Evaluation(Status.DIVERGED, Curve(), 1)
     for rows in ([], [Row(MIXED.references["plain"], 1, diverged)]):
-        with pytest.raises(DataError, match=f"none of {len(rows)} trainings succeeded"):
+        with pytest.raises(DataError, match=f"none of {len(rows)} trainings? succeeded"):
             Recording.of(about(MIXED, 3), rows)
 
 
