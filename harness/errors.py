@@ -9,6 +9,8 @@ import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
+from harness.plurals import plural
+
 
 class DerbyError(Exception):
     """Base of every error that the command line prints as a message instead of a traceback."""
@@ -217,7 +219,7 @@ def by_gist(messages: Mapping[str, str]) -> list[str]:
 
 
 def _studies(number: int) -> str:
-    return "one study more" if number == 1 else f"{number} studies more"
+    return plural(number, "study more", "studies more")
 
 
 def plain_text(text: str) -> str:

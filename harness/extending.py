@@ -8,6 +8,7 @@ from pathlib import Path
 
 from harness.errors import SweepError
 from harness.plan import Extends
+from harness.plurals import plural
 from harness.sweep import Sweep
 from harness.sweep_studies import PlannedStudy
 from results.entries import digest_of, entered
@@ -51,8 +52,7 @@ def rest_of(sweep: Sweep, root: Path, name: str) -> Sweep:
             for row in lost.head(_SHOWN).to_dict("records")
         )
         raise SweepError(
-            f"{len(lost)} of the {len(published.studies)} studies that are published as {name!r} are none of this "
-            f"sweep's: {some}{'; …' * (len(lost) > _SHOWN)}. It must have all of them, with the same tasks, data, "
+            f"{len(lost)} of {plural(len(published.studies), 'study')} published as {name!r} are none of this sweep's: {some}{'; …' * (len(lost) > _SHOWN)}. It must have all of them, with the same tasks, data, "
             "budgets, seeds, methods and settings, and more: take the sweep file that was published and add to it, "
             f"with the version of the project that it was run with ({revision})"
         )
@@ -60,8 +60,8 @@ def rest_of(sweep: Sweep, root: Path, name: str) -> Sweep:
     _check_baselines(sweep, rest, done)
     if not rest.studies:
         raise SweepError(
-            f"all {len(sweep.studies)} studies of sweep {sweep.name!r} are published as {name!r}: nothing is left to "
-            "run. Ask for more repetitions, tasks or searchers"
+            f"all of sweep {sweep.name!r}, {plural(len(sweep.studies), 'study')}, is published as {name!r}: nothing is "
+            "left to run. Ask for more repetitions, tasks or searchers"
         )
     about = Extends(
         name=name,

@@ -106,8 +106,8 @@ def belated(root: Path, plan: Plan, run: Run) -> Iterator[str]:
         return
     if before is not None and before.extends is not None and plan.extends is None:
         yield (
-            f"{before.extends.studies} studies are run here that are published as {before.extends.name!r}, which this "
-            f"sweep extended before; with --extend {before.extends.name} they are left out"
+            f"run here again: {plural(before.extends.studies, 'study')} published as {before.extends.name!r}, which "
+            f"this sweep extended before; with --extend {before.extends.name} they are left out"
         )
     said = before.compare if before is not None else None if plan.extends is None else plan.extends.compare
     if plan.compare is not None and found.told and said != plan.compare:

@@ -78,7 +78,11 @@ def report_end(sweep: Sweep, progress: Progress, results: Path, *, following: st
     for label, short in progress.short.items():
         say(f"short of its budget: {ended_short(label, *short)}", style="yellow")
     for task, (first, *rest) in progress.crashed.items():
-        which = f"{1 + len(rest)} evaluations of {task}, the first" if rest else f"an evaluation of {task}"
+        which = (
+            f"{plural(1 + len(rest), 'evaluation')} of {task}, the first"
+            if rest
+            else f"an evaluation of {task}"
+        )
         said = first if len(first) <= CRASH_CHARACTERS else f"{first[:CRASH_CHARACTERS]} …"
         say(f"crashed: {which}: {said}", style="yellow")
     for words in by_gist(progress.failed):

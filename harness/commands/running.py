@@ -210,7 +210,7 @@ def _left_to_run(sweep: Sweep, extend: str | None, published: Path) -> Sweep:
 
     rest = rest_of(sweep, published, extend)
     there = len(sweep.studies) - len(rest.studies)
-    say(f"extends {extend}: {there} studies are published, {len(rest.studies)} are left to run")
+    say(f"extends {extend}: {plural(there, 'study')} published, {len(rest.studies)} left to run")
     return rest
 
 
@@ -247,7 +247,7 @@ def status(sweep: SweepName, results: Results = DEFAULT_RESULTS) -> None:
     for words in left_out_words(plan.left_out, list(plan.tasks)):
         say(f"left out, because it cannot be searched: {words}")
     if plan.extends is not None:
-        say(f"extends {plan.extends.name}: {plan.extends.studies} studies more are published by that name")
+        say(f"extends {plan.extends.name}: {plural(plan.extends.studies, 'study')} published by that name")
     for failure in by_gist(failures_of(records)):
         say(f"failed: {failure}", style="red")
     for study in short_of(records, plan):

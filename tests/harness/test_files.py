@@ -231,7 +231,7 @@ def test_a_task_that_never_works_is_given_up_after_two_studies(write, tmp_path, 
     assert re.match(
         rf"failed: random on value, repetition 0 and 18 studies more: {place}: task 'value'", failed
     )
-    assert failed.endswith("; and one study more likewise")
+    assert failed.endswith("; and 1 study more likewise")
     assert "not begun: 18 of these, because task 'value' has never worked" in done.stdout
     assert len([*(tmp_path / "results" / "local" / "studies").iterdir()]) == 22
 
