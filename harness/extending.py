@@ -52,8 +52,9 @@ def rest_of(sweep: Sweep, root: Path, name: str) -> Sweep:
             for row in lost.head(_SHOWN).to_dict("records")
         )
         raise SweepError(
-            f"{len(lost)} of {plural(len(published.studies), 'study')} published as {name!r} are none of this sweep's: {some}{'; …' * (len(lost) > _SHOWN)}. It must have all of them, with the same tasks, data, "
-            "budgets, seeds, methods and settings, and more: take the sweep file that was published and add to it, "
+            f"{len(lost)} of {plural(len(published.studies), 'study')} published as {name!r} are none of this sweep's: "
+            f"{some}{'; …' * (len(lost) > _SHOWN)}. It must have all of them, with the same tasks, data, budgets, "
+            "seeds, methods and settings, and more: take the sweep file that was published and add to it, "
             f"with the version of the project that it was run with ({revision})"
         )
     rest = sweep.only({study.key.id for study in sweep.every_study} - done)
