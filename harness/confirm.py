@@ -22,7 +22,7 @@ from analysis.statistics.inputs import prepare
 from analysis.statistics.ranks import rounded
 from harness import document
 from harness.certify import REPLAY, check_fresh, recorded_task, said
-from harness.errors import DataError
+from harness.errors import DataError, SweepError, nearest
 from harness.keys import as_name, text_digest
 from harness.sweep import Sweep, make_sweep
 from harness.task import Task
@@ -44,11 +44,13 @@ class Trial:
         methods: How many of the leading ones, on each recording.
         seeds: Fresh training seeds of each winner.
         seed: Root of these; another than the recording's and the certificate's.
+        only: Labels of the recordings whose winners are trained; all by default.
     """
 
     methods: int = 5
     seeds: int = 3
     seed: int = 2
+    only: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +88,14 @@ def prepared(tables: SweepTables, trial: Trial) -> list[Plan]:
     Raises:
         DataError: It raced on no recording, on one that is not as it was then, or on a task that is another by now, or
             the seed is the recording's.
-        SweepError: A recorded task cannot be run here.
+        SweepError: A recorded task cannot be run here, or one that was asked for is not among the race's.
     """
     replays = _replays(tables)
+    for label in trial.only:
+        if label not in replays:
+            raise SweepError(f"{tables.name} has no recording {label!r}; {nearest(label, list(replays))}")
+    if trial.only:
+        replays = {label: replay for label, replay in replays.items() if label in trial.only}
     scores = compare(prepare(tables)).every if replays else {}
     plans = [
         _plan(label, replay, tables, _leading(scores[label], trial.methods), trial)

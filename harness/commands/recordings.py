@@ -164,6 +164,10 @@ def confirm(
     methods: Annotated[int, typer.Option(min=1, help="How many of the leading ones, on each recording.")] = 5,
     seeds: Annotated[int, typer.Option(min=1, help="Fresh training seeds of each winner.")] = 3,
     seed: Annotated[int, typer.Option(min=0, help="Root of the seeds; not the recording's.")] = 2,
+    tasks: Annotated[
+        str | None,
+        typer.Option(metavar="A,B", help="Of these recordings alone; what was confirmed of others stays."),
+    ] = None,
     executor: Executors = ExecutorName.serial,
     results: Results = DEFAULT_RESULTS,
     out: Out = None,
@@ -186,9 +190,11 @@ def confirm(
     use_data(data)
     from analysis.statistics import confirmation
     from harness import confirm as engine
+    from results import confirmed_table
     from results.extended import read_whole
 
-    plans = engine.prepared(read_whole(source, published), engine.Trial(methods, seeds, seed))
+    only = () if tasks is None else tuple(label.strip() for label in tasks.split(","))
+    plans = engine.prepared(read_whole(source, published), engine.Trial(methods, seeds, seed, only))
     placement = placement_of(
         executor, address, evaluators, gpus_per_evaluator, memory_per_evaluator, None, nodes
     )
@@ -200,6 +206,9 @@ def confirm(
         plan.label: engine.confirmed(plan, results, lambda sweep: launched(sweep, results, placement))
         for plan in plans
     }
+    before = confirmed_table.read(target) if only else confirmed_table.frame()
+    kept = {str(label): own.drop(columns="task") for label, own in before.groupby("task", sort=False)}
+    found = {**{label: own for label, own in kept.items() if label not in found}, **found}
     summaries = {label: confirmation.by_method(winners) for label, winners in found.items()}
     with replacing(target) as draft:
         for name, tables in (("winners", found), ("methods", summaries)):
