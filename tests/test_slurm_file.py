@@ -43,6 +43,10 @@ PROGRAMS = {
 }
 
 
+ALL_STARTED = 'until (($(grep -c start_ray "$CALLS") >= STEPS)); do sleep 0.05; done'
+"""What `derby` does by default: it ends, once the steps have written down how they were called."""
+
+
 def free_port() -> int:
     """Return a port of those that the file takes by the number of the job."""
     for port in range(20000, 30000):
@@ -80,7 +84,12 @@ def job(tmp_path):
         program.chmod(0o755)
 
     def run(
-        nodes: str = "a,b", cpus: str = "8(x2)", does: str = "exit 0", limit: bool = False, **settings
+        nodes: str = "a,b",
+        cpus: str = "8(x2)",
+        steps: int = 2,
+        does: str = ALL_STARTED,
+        limit: bool = False,
+        **settings,
     ) -> Ended:
         calls, output = tmp_path / "calls", tmp_path / "output"
         environment = {
@@ -88,6 +97,7 @@ def job(tmp_path):
             "HOME": str(tmp_path / "home"),
             "CALLS": str(calls),
             "DERBY_DOES": does,
+            "STEPS": str(steps),
             "SLURM_JOB_ID": str(free_port() - 20000),
             "SLURM_JOB_NAME": "a name",
             "SLURM_JOB_NODELIST": nodes,
@@ -141,14 +151,14 @@ def test_a_job_of_equal_nodes_starts_ray_in_two_steps(job):
 
 
 def test_a_job_of_one_node_starts_ray_in_one_step(job):
-    ended = job(nodes="a", cpus="8")
+    ended = job(nodes="a", cpus="8", steps=1)
     assert ended.code == 0, ended.log
     assert len(ended.of("srun", "start_ray")) == 1
 
 
 def test_each_size_of_node_is_asked_for_as_many_processors_as_it_has(job):
     """As with `--exclusive` on nodes of several kinds: a step has one number of processors for all of its nodes."""
-    ended = job(nodes="a,b,c,d,e", cpus="64,48(x2),64,128")
+    ended = job(nodes="a,b,c,d,e", cpus="64,48(x2),64,128", steps=4)
     assert ended.code == 0, ended.log
     asked = {
         (word.removeprefix("--nodelist="), call[-1].split()[1], *(w for w in call if w.startswith("--cpus")))
