@@ -93,6 +93,23 @@ def test_the_command(race, run_sweep, tmp_path):
     assert methods.loc[0, "trained"] == pytest.approx(winners["trained"].mean())
 
 
+def test_of_some_recordings_what_was_confirmed_of_others_stays(race, run_sweep):
+    race()
+    folder = run_sweep.root / "sweeps" / "race" / "confirmed"
+    command = ("confirm", "race", "--methods", "1", "--seeds", "1", "--results", run_sweep.root)
+    assert derby(*command).returncode == 0
+    other = pd.read_csv(folder / "winners.csv").assign(task="replay/other")
+    other.to_csv(folder / "winners.csv", index=False)
+    again = derby(*command, "--tasks", "replay/own")
+    assert again.returncode == 0, again.stderr
+    winners, methods = (pd.read_csv(folder / f"{name}.csv") for name in ("winners", "methods"))
+    assert sorted(winners["task"]) == ["replay/other"] * 3 + ["replay/own"] * 3
+    assert sorted(methods["task"]) == ["replay/other", "replay/own"]
+    refused = derby(*command, "--tasks", "replay/owm")
+    assert refused.returncode == 2
+    assert "race has no recording 'replay/owm'; did you mean 'replay/own'?" in refused.stderr
+
+
 def test_only_the_leading_methods(race):
     tables = race()
     (plan,) = prepared(tables, Trial(methods=1, seeds=1))
