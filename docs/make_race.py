@@ -127,7 +127,7 @@ def confirmed(arena: Arena) -> list[str]:
     header = (
         "recording",
         "winners",
-        "trainings of each",
+        "each trained with",
         "metric",
         "found",
         "trained",
