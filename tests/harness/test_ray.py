@@ -178,7 +178,7 @@ def test_a_cluster_without_room_is_refused(executor):
     from harness.errors import DerbyError
     from harness.executors.ray import RayExecutor
 
-    with pytest.raises(DerbyError, match="no room for an evaluator of 1 CPUs and 0.5 GPUs"):
+    with pytest.raises(DerbyError, match="no room for an evaluator of 1 CPU and 0.5 GPUs"):
         RayExecutor(1, gpus_per_evaluator=0.5, patience=0)
 
 
