@@ -168,7 +168,7 @@ def test_a_mixture_is_of_what_can_change_numbers(tmp_path):
 
     equal = machines_of(tmp_path, [({}, Standing(machines[:2]))])
     assert equal == [
-        "AMD EPYC or Intel Xeon, cpu, 1 threads, x86-64-v3, numpy openblas 0.3 Haswell, numpy 2.4"
+        "AMD EPYC or Intel Xeon, cpu, 1 thread, x86-64-v3, numpy openblas 0.3 Haswell, numpy 2.4"
     ]
     assert len(machines_of(tmp_path, [({}, Standing(machines))])) == 2
     assert numbers_of(machines[0]) == numbers_of(machines[1]) != numbers_of(machines[2])
