@@ -178,8 +178,12 @@ class Evaluator:
                             dict(job.key.config), seed=job.key.seed, data=data, checkpoint=checkpoint
                         )
                     )
-                if checkpoint.state is not None and job.epochs < task.fidelity.high:
-                    self._keep(job.key.id, checkpoint)
+                if checkpoint.state is not None:
+                    operator.index(
+                        checkpoint.nbytes
+                    )  # a task's own: what is no number must not be summed later
+                    if job.epochs < task.fidelity.high:
+                        self._keep(job.key.id, checkpoint)
         except MemoryError as error:
             reason = said(error).removeprefix("MemoryError").removeprefix(": ")
             return Lost(
@@ -208,7 +212,6 @@ class Evaluator:
         return self._splits[key.id]
 
     def _keep(self, key_id: str, checkpoint: Checkpoint) -> None:
-        operator.index(checkpoint.nbytes)  # a task's own: what is no number must not be summed later
         self._checkpoints[key_id] = checkpoint
         taken = sum(kept.nbytes for kept in self._checkpoints.values())
         while len(self._checkpoints) > 1 and (
