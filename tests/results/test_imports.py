@@ -182,7 +182,7 @@ def test_steps_may_begin_anywhere_and_gaps_are_said(tmp_path):
     assert imported(tmp_path, text).imported.notes == ("Epochs are not known: an evaluation counts one.",)
     tables = imported(tmp_path, f"{HEADER}\nt,a,0,1,1\nt,a,0,5,2\n")
     assert tables.trials["step"].tolist() == [1, 2]
-    assert "Steps are missing in 1 of 1 runs" in tables.imported.notes[0]
+    assert "Steps are missing in 1 of 1 run " in tables.imported.notes[0]
 
 
 def test_facts_of_tasks_may_be_columns(tmp_path):
