@@ -409,7 +409,7 @@ def test_nothing_told_is_a_message(make, tmp_path):
 def test_without_a_finished_study_it_still_says_what_is_missing(rows, make, tmp_path):
     tables = make(rows("t", "a", 0, [0.2, None]), {"t": {}}, states={"t|a|0": ("running", "")})
     text = read(build(tables, tmp_path)).text
-    assert "0 of 1 planned studies finished, 2 evaluations told, 1 of them failed" in text
+    assert "0 of 1 planned study finished, 2 evaluations told, 1 of them failed" in text
     assert "No study is finished yet" in text
     assert "running" in text
 
