@@ -179,9 +179,8 @@ class Evaluator:
                         )
                     )
                 if checkpoint.state is not None:
-                    operator.index(
-                        checkpoint.nbytes
-                    )  # a task's own: what is no number must not be summed later
+                    # A task's own: what is no number must not be summed later.
+                    operator.index(checkpoint.nbytes)
                     if job.epochs < task.fidelity.high:
                         self._keep(job.key.id, checkpoint)
         except MemoryError as error:

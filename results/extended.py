@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import functools
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ import pandas as pd
 from harness.errors import RecordError
 from harness.plan import Extends
 from results.entries import digest_of
-from results.merge import differences, read
+from results.merge import differences, of_all, read
 from results.publications import folder_of, manifest_of, names_in
 from results.published import changed_files
 from results.sources import Source
@@ -87,7 +86,9 @@ def _extended(root: Path, about: Extends, rest: SweepTables) -> SweepTables:
         provenance=_provenance(before, rest),
         read_epochs=functools.cache(lambda: _one(before.epochs, rest.epochs, studies["study"])),
         reevaluations=_one(before.reevaluations, rest.reevaluations, studies["study"]),
-        baselines=_baselines(before, rest, tasks),
+        baselines=_one(before.baselines, rest.baselines, tasks, by="task").drop_duplicates(
+            ["task", "baseline", "repetition"], ignore_index=True
+        ),
         baseline_trials=pd.concat([before.baseline_trials, rest.baseline_trials], ignore_index=True),
         confirmed=_confirmed(before, rest),
     )
@@ -108,18 +109,10 @@ def _in_order(before: SweepTables, rest: SweepTables) -> pd.DataFrame:
     return every.loc[pd.DataFrame(place).sort_values(list(place), kind="stable").index].reset_index(drop=True)
 
 
-def _one(before: pd.DataFrame, rest: pd.DataFrame, studies: pd.Series) -> pd.DataFrame:
-    """Return the rows of both tables, study by study."""
+def _one(before: pd.DataFrame, rest: pd.DataFrame, order: Iterable[str], by: str = "study") -> pd.DataFrame:
+    """Return the rows of both tables, in an order of what a column holds: study by study, or task by task."""
     every = pd.concat([before, rest], ignore_index=True)
-    place = every["study"].map({study: number for number, study in enumerate(studies)})
-    return every.loc[place.sort_values(kind="stable").index].reset_index(drop=True)
-
-
-def _baselines(before: SweepTables, rest: SweepTables, tasks: Sequence[str]) -> pd.DataFrame:
-    """Return the baselines of both, each once."""
-    every = pd.concat([before.baselines, rest.baselines], ignore_index=True)
-    every = every.drop_duplicates(["task", "baseline", "repetition"])
-    place = every["task"].map({task: number for number, task in enumerate(tasks)})
+    place = every[by].map({value: number for number, value in enumerate(order)})
     return every.loc[place.sort_values(kind="stable").index].reset_index(drop=True)
 
 
@@ -131,30 +124,11 @@ def _confirmed(before: SweepTables, rest: SweepTables) -> pd.DataFrame:
 
 
 def _provenance(before: SweepTables, rest: SweepTables) -> dict[str, Any]:
-    """Return the provenance of the whole: what was said last, the runs of both, and the machines of both."""
+    """Return the provenance of the whole: what was said last, the runs of both, and what of each is another."""
     then, now = before.provenance, rest.provenance
-    every = [*(then.get("machines") or []), *(now.get("machines") or [])]
-    machines = {json.dumps(machine, sort_keys=True): machine for machine in every}
+    labels = {str(label) for tables in (before, rest) for label in tables.studies["searcher"]}
     return {
         **{name: value for name, value in now.items() if name != "extends"},
-        "versions": _versions(then.get("versions") or {}, now.get("versions") or {}),
-        "machines": list(machines.values()),
-        "data": {**(then.get("data") or {}), **(now.get("data") or {})},
+        **of_all({"before": then, "extension": now}, labels),
         "runs": [*(then.get("runs") or []), *(now.get("runs") or [])],
-        "left_out": _left_out([*(then.get("left_out") or []), *(now.get("left_out") or [])]),
-        "sources": {**(then.get("sources") or {}), **(now.get("sources") or {})},
     }
-
-
-def _versions(then: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the versions of libraries; of one whose versions differ, both."""
-    return {
-        name: now[name]
-        if then.get(name) in (None, now[name])
-        else {"before": then[name], "extension": now[name]}
-        for name in now
-    } | {name: version for name, version in then.items() if name not in now}
-
-
-def _left_out(pairs: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    return list({(str(pair["task"]), str(pair["searcher"])): pair for pair in pairs}.values())

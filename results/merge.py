@@ -285,9 +285,13 @@ def _left_out(about: Mapping[str, Mapping[str, Any]], labels: set[str]) -> list[
     return list(pairs.values())
 
 
-def _provenance(sources: Mapping[str, SweepTables], notes: list[str], labels: set[str]) -> dict[str, Any]:
-    """Return what the folders have in common as it is, and what differs by folder."""
-    about = {name: tables.provenance for name, tables in sources.items()}
+def of_all(about: Mapping[str, Mapping[str, Any]], labels: set[str]) -> dict[str, Any]:
+    """Return what several provenances have of users' files, versions, machines, data and pairs left out.
+
+    Args:
+        about: The provenances, by what they are called where they differ.
+        labels: Names that the methods have now.
+    """
     versions: dict[str, Any] = {}
     for library in sorted({key for value in about.values() for key in value.get("versions") or {}}):
         own = {name: (value.get("versions") or {}).get(library, "none") for name, value in about.items()}
@@ -300,14 +304,22 @@ def _provenance(sources: Mapping[str, SweepTables], notes: list[str], labels: se
         "sources": {
             origin: text for value in about.values() for origin, text in (value.get("sources") or {}).items()
         },
-        "sweep": "\n".join(f"# {name}\n{value.get('sweep', '')}" for name, value in about.items()),
-        "revision": {name: value.get("revision", "none") for name, value in about.items()},
         "versions": versions,
         "machines": list(machines.values()),
         "data": {task: value for each in about.values() for task, value in (each.get("data") or {}).items()},
+        "left_out": _left_out(about, labels),
+    }
+
+
+def _provenance(sources: Mapping[str, SweepTables], notes: list[str], labels: set[str]) -> dict[str, Any]:
+    """Return what the folders have in common as it is, and what differs by folder."""
+    about = {name: tables.provenance for name, tables in sources.items()}
+    return {
+        **of_all(about, labels),
+        "sweep": "\n".join(f"# {name}\n{value.get('sweep', '')}" for name, value in about.items()),
+        "revision": {name: value.get("revision", "none") for name, value in about.items()},
         "runs": [{"folder": name, **run} for name, value in about.items() for run in value.get("runs") or []],
         "compare": _compare(about, labels),
-        "left_out": _left_out(about, labels),
         "merged": notes,
         **combined(about),
     }
